@@ -1,0 +1,228 @@
+package wireproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// ContentPart is a piece of content: of the model's output, where it is an event of
+// its own, of a prompt, or of a tool's output. The set is closed; what this version
+// does not know is an [*UnknownPart].
+type ContentPart interface {
+	Event
+	bare() any // the part alone, without an envelope
+}
+
+// TextPart is text.
+type TextPart struct {
+	Text string
+}
+
+// ThinkPart is thinking of the model.
+type ThinkPart struct {
+	Think     string
+	Encrypted *string // encrypted thinking, or its signature
+}
+
+// ImageURLPart is an image.
+type ImageURLPart struct {
+	ImageURL MediaURL
+}
+
+// AudioURLPart is sound.
+type AudioURLPart struct {
+	AudioURL MediaURL
+}
+
+// VideoURLPart is a video.
+type VideoURLPart struct {
+	VideoURL MediaURL
+}
+
+// MediaURL points to a medium or holds it as a data: URL.
+type MediaURL struct {
+	URL string  `json:"url"`
+	ID  *string `json:"id"` // lets the model tell media apart
+}
+
+// UnknownPart is a content part whose type this version does not know. It may come
+// from the agent; it is never sent to it, since an unknown part ends kimi-cli.
+type UnknownPart struct {
+	Type string
+	Raw  json.RawMessage // the whole part
+}
+
+// bare returns what json.Marshal makes the part of, without the envelope.
+func (p *TextPart) bare() any {
+	return struct {
+		Type string `json:"type"`
+		Text string `json:"text"`
+	}{"text", p.Text}
+}
+
+func (p *ThinkPart) bare() any {
+	return struct {
+		Type      string  `json:"type"`
+		Think     string  `json:"think"`
+		Encrypted *string `json:"encrypted"`
+	}{"think", p.Think, p.Encrypted}
+}
+
+func (p *ImageURLPart) bare() any {
+	return struct {
+		Type string   `json:"type"`
+		URL  MediaURL `json:"image_url"`
+	}{"image_url", p.ImageURL}
+}
+
+func (p *AudioURLPart) bare() any {
+	return struct {
+		Type string   `json:"type"`
+		URL  MediaURL `json:"audio_url"`
+	}{"audio_url", p.AudioURL}
+}
+
+func (p *VideoURLPart) bare() any {
+	return struct {
+		Type string   `json:"type"`
+		URL  MediaURL `json:"video_url"`
+	}{"video_url", p.VideoURL}
+}
+
+func (p *UnknownPart) bare() any {
+	if p.Raw == nil {
+		return json.RawMessage("{}")
+	}
+	return p.Raw
+}
+
+// decodePart reads one part; nil means that it is not even an object with a type.
+// Text and thinking are nearly all that an agent sends, so they take no reflection.
+func decodePart(data []byte) ContentPart {
+	var kind, text, think, encrypted, media []byte
+	err := eachMember(data, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			kind = value
+		case "text":
+			text = value
+		case "think":
+			think = value
+		case "encrypted":
+			encrypted = value
+		case "image_url", "audio_url", "video_url":
+			media = value
+		}
+	})
+	if err != nil {
+		return nil
+	}
+	switch string(kind) {
+	case `"text"`:
+		if s, err := decodeString(text); err == nil {
+			return &TextPart{s}
+		}
+	case `"think"`:
+		if s, err := decodeString(think); err == nil {
+			p := &ThinkPart{Think: s}
+			if encrypted == nil || json.Unmarshal(encrypted, &p.Encrypted) == nil {
+				return p
+			}
+		}
+	case `"image_url"`, `"audio_url"`, `"video_url"`:
+		var m MediaURL
+		if json.Unmarshal(media, &m) == nil {
+			switch string(kind) {
+			case `"image_url"`:
+				return &ImageURLPart{m}
+			case `"audio_url"`:
+				return &AudioURLPart{m}
+			}
+			return &VideoURLPart{m}
+		}
+	}
+	name, err := decodeString(kind)
+	if err != nil || !json.Valid(data) {
+		return nil
+	}
+	return &UnknownPart{name, bytes.Clone(data)}
+}
+
+// Content is what the protocol writes as either a string or a list of parts.
+type Content struct {
+	Text  string        // used when Parts is nil
+	Parts []ContentPart // nil for the string form
+}
+
+// String returns the text of the content: Text, or the text parts joined.
+func (c Content) String() string {
+	if c.Parts == nil {
+		return c.Text
+	}
+	var b strings.Builder
+	for _, p := range c.Parts {
+		if t, ok := p.(*TextPart); ok {
+			b.WriteString(t.Text)
+		}
+	}
+	return b.String()
+}
+
+// MarshalJSON returns the string or the list.
+func (c Content) MarshalJSON() ([]byte, error) {
+	if c.Parts == nil {
+		var b bytes.Buffer
+		err := encodeJSON(&b, c.Text)
+		return b.Bytes(), err
+	}
+	return marshalList(c.Parts, func(p ContentPart) any { return p.bare() })
+}
+
+// UnmarshalJSON reads the string or the list.
+func (c *Content) UnmarshalJSON(data []byte) error {
+	*c = Content{}
+	if len(data) > 0 && data[0] != '[' {
+		return json.Unmarshal(data, &c.Text)
+	}
+	c.Parts = []ContentPart{}
+	return eachElement(data, func(raw []byte) error {
+		p := decodePart(raw)
+		if p == nil {
+			return fmt.Errorf("wireproto: not a content part: %s", preview(raw))
+		}
+		c.Parts = append(c.Parts, p)
+		return nil
+	})
+}
+
+// Sendable reports why the content must not be sent to an agent: a nil or an unknown
+// part ends kimi-cli without a reply.
+func (c Content) Sendable() error {
+	for i, p := range c.Parts {
+		switch p := p.(type) {
+		case nil:
+			return fmt.Errorf("wireproto: content part %d is nil", i)
+		case *UnknownPart:
+			return fmt.Errorf("wireproto: content part %d has the unknown type %.40q, which would end kimi", i, p.Type)
+		}
+	}
+	return nil
+}
+
+// marshalList writes what bare makes of each element; a nil list is [].
+func marshalList[T any](list []T, bare func(T) any) ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	for i, e := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := encodeJSON(&b, bare(e)); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
+}

@@ -1,0 +1,300 @@
+package wireproto
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// MaxLine is the longest line that kimi-cli reads, in bytes, and the default for
+// what is read from it: 100 MiB. A longer one ends kimi-cli.
+const MaxLine = 100 << 20
+
+// Frame is one line of the protocol: a call (Method and ID), an event (Method alone) or
+// the answer to a call (no Method, Result or Error).
+type Frame struct {
+	ID      string          // "" in an event, and in an error about a line that could not be read
+	Method  string          // "" in an answer
+	Message Message         // set with MethodEvent and MethodRequest
+	Params  json.RawMessage // set with any other method
+	Result  json.RawMessage
+	Error   *RPCError
+}
+
+// LineError reports one line that is not a frame. The stream goes on behind it: the next
+// call of Decode reads the next line.
+type LineError struct {
+	Preview string // the head of the line, at most 200 bytes
+	Size    int64  // of the line, in bytes
+	Err     error
+}
+
+func (e *LineError) Error() string {
+	return fmt.Sprintf("%v: line of %d bytes: %.190q", e.Err, e.Size, e.Preview)
+}
+
+// Unwrap returns the cause.
+func (e *LineError) Unwrap() error { return e.Err }
+
+// ErrLineTooLong is the cause in a [LineError] about a line over the limit, and the error
+// of Encode for one that an agent could not read.
+var ErrLineTooLong = errors.New("wireproto: line is too long")
+
+// LineReader reads lines that end with the byte 0x0A and nothing else: U+2028 and
+// U+0085 occur inside of them.
+type LineReader struct {
+	// Limit is the longest line returned, in bytes; [MaxLine] when 0. A longer one is
+	// skipped and reported.
+	Limit int
+
+	r    *bufio.Reader
+	long []byte // a line that does not fit the buffer of r
+}
+
+// NewLineReader returns a reader of the lines of r.
+func NewLineReader(r io.Reader) *LineReader {
+	return &LineReader{r: bufio.NewReaderSize(r, 32<<10)}
+}
+
+// ReadLine returns the next line without its end. It is valid until the next call. A line
+// over the limit gives a [*LineError], after which reading goes on. What stands after the
+// last line end is returned with [io.ErrUnexpectedEOF]: whoever wrote it did not finish.
+func (l *LineReader) ReadLine() ([]byte, error) {
+	limit := l.Limit
+	if limit <= 0 {
+		limit = MaxLine
+	}
+	if cap(l.long) > 1<<20 {
+		l.long = nil // one huge line does not keep its memory
+	}
+	l.long = l.long[:0]
+	var size int64
+	for {
+		chunk, err := l.r.ReadSlice('\n')
+		size += int64(len(chunk))
+		switch {
+		case err == nil && size <= int64(limit)+1:
+			if len(l.long) > 0 {
+				l.long = append(l.long, chunk...)
+				chunk = l.long
+			}
+			return chunk[:len(chunk)-1], nil
+		case err == nil:
+			head := append(l.long, chunk...)
+			l.long = nil
+			return nil, &LineError{string(head[:min(len(head), 150)]), size - 1, ErrLineTooLong}
+		case err == bufio.ErrBufferFull:
+			if size > int64(limit) {
+				l.long = l.long[:min(len(l.long), 150)] // only what the report needs
+				chunk = chunk[:min(len(chunk), 150)]
+			}
+			l.long = append(l.long, chunk...)
+		case size == 0 || err != io.EOF:
+			return nil, err
+		default:
+			l.long = append(l.long, chunk...)
+			return l.long, io.ErrUnexpectedEOF
+		}
+	}
+}
+
+// Buffered reports whether the next line has been read already, so that ReadLine
+// returns it at once.
+func (l *LineReader) Buffered() bool {
+	head, _ := l.r.Peek(l.r.Buffered())
+	return bytes.IndexByte(head, '\n') >= 0
+}
+
+// Decoder reads frames.
+type Decoder struct {
+	lines *LineReader
+}
+
+// NewDecoder returns a decoder of the lines of r.
+func NewDecoder(r io.Reader) *Decoder { return &Decoder{NewLineReader(r)} }
+
+// SetMaxLine sets the longest line that is decoded, in bytes.
+func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
+
+// Buffered reports whether Decode would return without reading.
+func (d *Decoder) Buffered() bool { return d.lines.Buffered() }
+
+// Decode returns the next frame. A line that is not a frame gives a [*LineError]; the
+// stream lives on and Decode may be called again. The end is [io.EOF].
+func (d *Decoder) Decode() (*Frame, error) {
+	line, err := d.lines.ReadLine()
+	if err == io.ErrUnexpectedEOF {
+		if f, err := DecodeLine(line); err == nil {
+			return f, nil // only the line end is missing
+		}
+		return nil, lineError(line, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return DecodeLine(line)
+}
+
+// DecodeLine reads one line, without its end. Its error is a [*LineError].
+func DecodeLine(line []byte) (*Frame, error) {
+	var id, method, params, result, rpcErr []byte
+	err := eachMember(line, func(key, value []byte) {
+		switch string(key) {
+		case "id":
+			id = value
+		case "method":
+			method = value
+		case "params":
+			params = value
+		case "result":
+			result = value
+		case "error":
+			rpcErr = value
+		}
+	})
+	if err != nil {
+		return nil, lineError(line, err)
+	}
+	f := new(Frame)
+	if id != nil && string(id) != "null" {
+		if f.ID, err = decodeString(id); err != nil {
+			return nil, lineError(line, errors.New("wireproto: id is not a string"))
+		}
+	}
+	switch string(method) {
+	case `"event"`:
+		f.Method = MethodEvent
+		f.Message, err = decodeEnvelope(params)
+	case `"request"`:
+		f.Method = MethodRequest
+		f.Message, err = decodeEnvelope(params)
+	case "", "null":
+		switch {
+		case rpcErr != nil && string(rpcErr) != "null":
+			err = json.Unmarshal(rpcErr, &f.Error)
+		case result != nil:
+			f.Result, err = cloneValid(result)
+		default:
+			err = errors.New("wireproto: neither a call nor an answer")
+		}
+	default:
+		if f.Method, err = decodeString(method); err == nil && params != nil {
+			f.Params, err = cloneValid(params)
+		}
+	}
+	if err != nil {
+		return nil, lineError(line, err)
+	}
+	return f, nil
+}
+
+func cloneValid(raw []byte) (json.RawMessage, error) {
+	if !json.Valid(raw) {
+		return nil, errSyntax
+	}
+	return bytes.Clone(raw), nil
+}
+
+func lineError(line []byte, err error) error {
+	return &LineError{string(line[:min(len(line), 150)]), int64(len(line)), err}
+}
+
+// Encoder writes frames. It is not safe for concurrent use.
+type Encoder struct {
+	w   io.Writer
+	buf bytes.Buffer
+}
+
+// NewEncoder returns an encoder that writes to w, a line in each Write.
+func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
+
+// Encode writes one frame. It refuses what kimi-cli does not survive or answer: a line over
+// [MaxLine] ([ErrLineTooLong]), a call without an id. Unpaired surrogates, which can only
+// come in raw JSON, become U+FFFD.
+func (e *Encoder) Encode(f *Frame) error {
+	if e.buf.Cap() > 1<<20 {
+		e.buf = bytes.Buffer{}
+	}
+	e.buf.Reset()
+	if err := appendFrame(&e.buf, f); err != nil {
+		return err
+	}
+	line := pairSurrogates(e.buf.Bytes())
+	if len(line) > MaxLine {
+		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, len(line), MaxLine)
+	}
+	_, err := e.w.Write(append(line, '\n'))
+	return err
+}
+
+func appendFrame(b *bytes.Buffer, f *Frame) error {
+	b.WriteString(`{"jsonrpc":"2.0"`)
+	member := func(name string, v any) error {
+		b.WriteString(`,"` + name + `":`)
+		return encodeJSON(b, v)
+	}
+	var err error
+	if f.Method != "" {
+		if f.ID == "" && f.Method != MethodEvent {
+			return fmt.Errorf("wireproto: %.40q needs an id, without which it is never answered", f.Method)
+		}
+		err = member("method", f.Method)
+	}
+	switch {
+	case err != nil:
+	case f.ID != "":
+		err = member("id", f.ID)
+	case f.Method == "" && f.Error != nil:
+		b.WriteString(`,"id":null`)
+	case f.Method == "":
+		err = errors.New("wireproto: an answer needs the id of its call")
+	}
+	switch {
+	case err != nil:
+	case f.Method == MethodEvent || f.Method == MethodRequest:
+		if f.Message == nil {
+			return fmt.Errorf("wireproto: %s without a message", f.Method)
+		}
+		err = member("params", f.Message)
+	case f.Method != "" && f.Params != nil:
+		err = member("params", f.Params)
+	case f.Method != "":
+	case f.Error != nil:
+		err = member("error", f.Error)
+	case f.Result != nil:
+		err = member("result", f.Result)
+	default:
+		err = errors.New("wireproto: an answer needs a result or an error")
+	}
+	b.WriteByte('}')
+	return err
+}
+
+// pairSurrogates replaces in place each \uD800 to \uDFFF that has no partner: one such
+// escape silences kimi-cli for good.
+func pairSurrogates(line []byte) []byte {
+	for i := 0; ; {
+		next := bytes.IndexByte(line[i:], '\\')
+		if next < 0 {
+			return line
+		}
+		i += next
+		r, ok := hex4(line[i:])
+		switch {
+		case !ok:
+			i += 2 // the escaped byte may be a backslash
+		case r < 0xD800 || r > 0xDFFF:
+			i += 6
+		default:
+			if low, ok := hex4(line[i+6:]); ok && r < 0xDC00 && low >= 0xDC00 && low <= 0xDFFF {
+				i += 12
+				continue
+			}
+			copy(line[i:], `\ufffd`)
+			i += 6
+		}
+	}
+}

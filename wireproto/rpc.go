@@ -1,0 +1,234 @@
+package wireproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// The methods that a client calls. Each is answered once, by a result or an error.
+const (
+	MethodInitialize  = "initialize"    // protocol 1.1
+	MethodPrompt      = "prompt"        // protocol 1.0; its result ends the turn
+	MethodCancel      = "cancel"        // protocol 1.0
+	MethodReplay      = "replay"        // protocol 1.3
+	MethodSteer       = "steer"         // protocol 1.4 by the text, 1.3 by kimi-cli 1.14
+	MethodSetPlanMode = "set_plan_mode" // protocol 1.4
+)
+
+// The methods of the agent.
+const (
+	MethodEvent   = "event"   // no id, no answer
+	MethodRequest = "request" // answered by a result or an error with the same id
+)
+
+// Error codes (kimi_cli/wire/jsonrpc.py). CodeInvalidState means, by method, that a
+// turn runs already (initialize, prompt, replay), that none runs (cancel, steer) or that
+// the agent has no plan mode (set_plan_mode).
+const (
+	CodeParseError        = -32700
+	CodeInvalidRequest    = -32600
+	CodeMethodNotFound    = -32601
+	CodeInvalidParams     = -32602
+	CodeInternalError     = -32603
+	CodeInvalidState      = -32000
+	CodeLLMNotSet         = -32001
+	CodeLLMNotSupported   = -32002
+	CodeChatProviderError = -32003
+	CodeAuthExpired       = -32004 // OAuth session, HTTP 401; not in the protocol's text
+)
+
+// RPCError is an error that answers a call.
+type RPCError struct {
+	Method  string          `json:"-"` // the method called, "" where nobody knows it
+	Code    int             `json:"code"`
+	Message string          `json:"message"`
+	Data    json.RawMessage `json:"data"`
+}
+
+// Error returns the message with its code, shortened to some 200 bytes.
+func (e *RPCError) Error() string {
+	msg := e.Message
+	if len(msg) > 200 {
+		msg = fmt.Sprintf("%.190s…", msg)
+	}
+	if e.Method == "" {
+		return fmt.Sprintf("%s (%d)", msg, e.Code)
+	}
+	return fmt.Sprintf("%s: %s (%d)", e.Method, msg, e.Code)
+}
+
+// InitializeParams are the parameters of initialize.
+type InitializeParams struct {
+	ProtocolVersion string              `json:"protocol_version"` // the agent does not check it
+	Client          *ClientInfo         `json:"client,omitempty"`
+	ExternalTools   []ExternalTool      `json:"external_tools,omitempty"`
+	Hooks           []HookSubscription  `json:"hooks,omitempty"`
+	Capabilities    *ClientCapabilities `json:"capabilities,omitempty"`
+}
+
+// ClientInfo names the client; it becomes part of kimi's User-Agent.
+type ClientInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version,omitempty"`
+}
+
+// ExternalTool is a tool that the client runs.
+type ExternalTool struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Parameters  json.RawMessage `json:"parameters"` // JSON Schema
+}
+
+// HookSubscription asks for the requests of one hook event. Protocol 1.7.
+type HookSubscription struct {
+	ID      string `json:"id"`
+	Event   string `json:"event"`
+	Matcher string `json:"matcher,omitempty"` // regular expression on the target, "" for all
+	Timeout int    `json:"timeout,omitempty"` // seconds, 30 when 0; then kimi allows
+}
+
+// ClientCapabilities tells what the client can answer. Protocol 1.4.
+type ClientCapabilities struct {
+	SupportsQuestion bool `json:"supports_question"`
+	SupportsPlanMode bool `json:"supports_plan_mode"`
+}
+
+// InitializeResult is the result of initialize.
+type InitializeResult struct {
+	ProtocolVersion string              `json:"protocol_version"`
+	Server          ServerInfo          `json:"server"`
+	SlashCommands   []SlashCommand      `json:"slash_commands"`
+	ExternalTools   *ExternalTools      `json:"external_tools,omitempty"` // nil when none were offered
+	Hooks           *HooksInfo          `json:"hooks,omitempty"`          // nil before kimi-cli 1.28
+	Capabilities    *ServerCapabilities `json:"capabilities,omitempty"`   // nil before kimi-cli 1.14
+}
+
+// ServerInfo names the agent.
+type ServerInfo struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// SlashCommand is a command that a prompt may consist of, as "/name".
+type SlashCommand struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Aliases     []string `json:"aliases"`
+}
+
+// ExternalTools tells what became of the tools that the client offered.
+type ExternalTools struct {
+	Accepted []string       `json:"accepted"`
+	Rejected []RejectedTool `json:"rejected"`
+}
+
+// RejectedTool is a tool that the agent does not take.
+type RejectedTool struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+// HooksInfo tells which hook events the agent has and how many hooks are set up.
+type HooksInfo struct {
+	SupportedEvents []string       `json:"supported_events"`
+	Configured      map[string]int `json:"configured"`
+}
+
+// ServerCapabilities tells what the agent can do.
+type ServerCapabilities struct {
+	SupportsQuestion bool `json:"supports_question"`
+}
+
+// PromptParams are the parameters of prompt.
+type PromptParams struct {
+	UserInput Content `json:"user_input"`
+}
+
+// SteerParams are the parameters of steer.
+type SteerParams struct {
+	UserInput Content `json:"user_input"`
+}
+
+// SetPlanModeParams are the parameters of set_plan_mode.
+type SetPlanModeParams struct {
+	Enabled bool `json:"enabled"`
+}
+
+// PromptResult is the result of prompt.
+type PromptResult struct {
+	Status TurnStatus `json:"status"`
+	Steps  int        `json:"steps,omitempty"` // set with StatusMaxSteps
+}
+
+// TurnStatus tells how a turn, a steer or a replay ended. Unknown values are kept.
+type TurnStatus string
+
+// How a call may have ended.
+const (
+	StatusFinished  TurnStatus = "finished"
+	StatusCancelled TurnStatus = "cancelled"
+	StatusMaxSteps  TurnStatus = "max_steps_reached"
+	StatusSteered   TurnStatus = "steered" // of steer: queued, see [SteerInput]
+)
+
+// SteerResult is the result of steer.
+type SteerResult struct {
+	Status TurnStatus `json:"status"`
+}
+
+// ReplayResult is the result of replay.
+type ReplayResult struct {
+	Status   TurnStatus `json:"status"`
+	Events   int        `json:"events"`
+	Requests int        `json:"requests"`
+}
+
+// SetPlanModeResult is the result of set_plan_mode.
+type SetPlanModeResult struct {
+	Status   string `json:"status"` // "ok"
+	PlanMode bool   `json:"plan_mode"`
+}
+
+// ApprovalAnswer answers an [ApprovalRequest]. Anything that kimi cannot read counts
+// as a rejection.
+type ApprovalAnswer struct {
+	RequestID string           `json:"request_id"`
+	Response  ApprovalDecision `json:"response"`
+	Feedback  string           `json:"feedback,omitempty"` // for the model; never null. Protocol 1.6
+}
+
+// QuestionAnswer answers a [QuestionRequest]. The keys are the texts of the questions,
+// the values labels of options, several joined by ", "; an empty map dismisses.
+type QuestionAnswer struct {
+	RequestID string            `json:"request_id"`
+	Answers   map[string]string `json:"answers"`
+}
+
+// HookAnswer answers a [HookRequest]. Anything that kimi cannot read counts as allowed.
+type HookAnswer struct {
+	RequestID string     `json:"request_id"`
+	Action    HookAction `json:"action"`
+	Reason    string     `json:"reason,omitempty"`
+}
+
+// ToolAnswer answers a [ToolCallRequest]: the payload of a [ToolResult], of which kimi
+// wants all but the extras.
+type ToolAnswer ToolResult
+
+// MarshalJSON returns the answer, without an envelope.
+func (a *ToolAnswer) MarshalJSON() ([]byte, error) {
+	type value struct {
+		IsError bool                       `json:"is_error"`
+		Output  Content                    `json:"output"`
+		Message string                     `json:"message"`
+		Display DisplayBlocks              `json:"display"`
+		Extras  map[string]json.RawMessage `json:"extras,omitempty"`
+	}
+	var b bytes.Buffer
+	err := encodeJSON(&b, struct {
+		ToolCallID  string `json:"tool_call_id"`
+		ReturnValue value  `json:"return_value"`
+	}{a.ToolCallID, value(a.ReturnValue)})
+	return b.Bytes(), err
+}

@@ -1,0 +1,231 @@
+package wireproto
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// This file finds the parts of a JSON text without decoding it. encoding/json must see
+// a value twice to split it (once to check, once to fill a RawMessage), at each level of
+// nesting; a Wire line has three levels around a few bytes of text. Values are skipped
+// here, not checked: whoever decodes or keeps one checks it.
+
+var errSyntax = errors.New("wireproto: not valid JSON")
+
+// eachMember calls f with the name and the raw value of each member of the object in
+// data. A name with an escape is passed as it stands; no name of the protocol has one.
+func eachMember(data []byte, f func(key, value []byte)) error {
+	i := skipSpace(data, 0)
+	if i == len(data) || data[i] != '{' {
+		return errSyntax
+	}
+	if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
+		return atEnd(data, i+1)
+	}
+	for {
+		end := skipString(data, i)
+		if end < 0 {
+			return errSyntax
+		}
+		key := data[i+1 : end-1]
+		if i = skipSpace(data, end); i == len(data) || data[i] != ':' {
+			return errSyntax
+		}
+		i = skipSpace(data, i+1)
+		if end = skipValue(data, i); end < 0 {
+			return errSyntax
+		}
+		f(key, data[i:end])
+		if i = skipSpace(data, end); i == len(data) {
+			return errSyntax
+		}
+		switch data[i] {
+		case ',':
+			i = skipSpace(data, i+1)
+		case '}':
+			return atEnd(data, i+1)
+		default:
+			return errSyntax
+		}
+	}
+}
+
+// eachElement calls f with each raw element of the array in data.
+func eachElement(data []byte, f func(value []byte) error) error {
+	i := skipSpace(data, 0)
+	if i == len(data) || data[i] != '[' {
+		return errSyntax
+	}
+	if i = skipSpace(data, i+1); i < len(data) && data[i] == ']' {
+		return atEnd(data, i+1)
+	}
+	for {
+		end := skipValue(data, i)
+		if end < 0 {
+			return errSyntax
+		}
+		if err := f(data[i:end]); err != nil {
+			return err
+		}
+		if i = skipSpace(data, end); i == len(data) {
+			return errSyntax
+		}
+		switch data[i] {
+		case ',':
+			i = skipSpace(data, i+1)
+		case ']':
+			return atEnd(data, i+1)
+		default:
+			return errSyntax
+		}
+	}
+}
+
+func atEnd(data []byte, i int) error {
+	if skipSpace(data, i) != len(data) {
+		return errSyntax
+	}
+	return nil
+}
+
+func skipSpace(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\t' || data[i] == '\n' || data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// skipString returns the index after the string that starts at i, or -1.
+func skipString(data []byte, i int) int {
+	if i >= len(data) || data[i] != '"' {
+		return -1
+	}
+	for i++; ; i++ {
+		quote := bytes.IndexByte(data[i:], '"')
+		if quote < 0 {
+			return -1
+		}
+		// The quote ends the string unless an odd number of backslashes stands before it.
+		start := i
+		i += quote
+		back := i
+		for back > start && data[back-1] == '\\' {
+			back--
+		}
+		if (i-back)%2 == 0 {
+			return i + 1
+		}
+	}
+}
+
+// skipValue returns the index after the value that starts at i, or -1.
+func skipValue(data []byte, i int) int {
+	if i >= len(data) {
+		return -1
+	}
+	switch c := data[i]; {
+	case c == '"':
+		return skipString(data, i)
+	case c == '{' || c == '[':
+		for depth := 0; i < len(data); i++ {
+			switch data[i] {
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			case '"':
+				if i = skipString(data, i) - 1; i < 0 {
+					return -1
+				}
+			}
+		}
+		return -1
+	case c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z':
+		start := i
+		for i < len(data) && isScalar(data[i]) {
+			i++
+		}
+		if c >= 'a' {
+			if word := string(data[start:i]); word != "true" && word != "false" && word != "null" {
+				return -1
+			}
+		}
+		return i
+	}
+	return -1
+}
+
+func isScalar(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
+}
+
+// decodeString returns the text of a raw JSON string. Like encoding/json it puts U+FFFD
+// for invalid UTF-8 and for unpaired surrogates.
+func decodeString(raw []byte) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return "", errSyntax
+	}
+	body := raw[1 : len(raw)-1]
+	if bytes.IndexByte(body, '\\') < 0 && utf8.Valid(body) {
+		return string(body), nil
+	}
+	out := make([]byte, 0, len(body))
+	for len(body) > 0 {
+		plain := bytes.IndexByte(body, '\\')
+		if plain < 0 {
+			plain = len(body)
+		}
+		if chunk := body[:plain]; utf8.Valid(chunk) {
+			out = append(out, chunk...)
+		} else {
+			for _, r := range string(chunk) {
+				out = utf8.AppendRune(out, r)
+			}
+		}
+		if body = body[plain:]; len(body) == 0 {
+			break
+		}
+		if len(body) < 2 {
+			return "", errSyntax
+		}
+		c := body[1]
+		if c != 'u' {
+			if c = unescaped[c]; c == 0 {
+				return "", errSyntax
+			}
+			out, body = append(out, c), body[2:]
+			continue
+		}
+		r, ok := hex4(body)
+		if !ok {
+			return "", errSyntax
+		}
+		body = body[6:]
+		if utf16.IsSurrogate(r) {
+			low, ok := hex4(body)
+			if r = utf16.DecodeRune(r, low); ok && r != utf8.RuneError {
+				body = body[6:]
+			} else {
+				r = utf8.RuneError
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return string(out), nil
+}
+
+var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// hex4 reads \uXXXX at the head of b.
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 32)
+	return rune(n), err == nil
+}

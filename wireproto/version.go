@@ -1,0 +1,48 @@
+package wireproto
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ProtocolVersion is the Wire version this package speaks (kimi_cli/wire/protocol.py).
+const ProtocolVersion = "1.10"
+
+// Version is a Wire or program version. Its parts are numbers: 1.10 is after 1.2.
+// The zero value stands for an unknown version and is before all others.
+type Version struct {
+	Major, Minor, Patch int
+}
+
+// ParseVersion reads one to three numbers divided by dots, such as "1.10" or
+// "1.51.0"; missing ones are 0. What follows a "-" or a "+" is left out.
+func ParseVersion(s string) (Version, error) {
+	core := s
+	if i := strings.IndexAny(s, "-+"); i >= 0 {
+		core = s[:i]
+	}
+	var n [3]int
+	for i, part := range strings.Split(core, ".") {
+		v, err := strconv.Atoi(part)
+		if err != nil || v < 0 || i > 2 || part[0] == '+' {
+			return Version{}, fmt.Errorf("wireproto: %.40q is not a version such as 1.10", s)
+		}
+		n[i] = v
+	}
+	return Version{n[0], n[1], n[2]}, nil
+}
+
+// Compare returns -1, 0 or +1 as v is before, equal to or after o.
+func (v Version) Compare(o Version) int {
+	return cmp.Or(cmp.Compare(v.Major, o.Major), cmp.Compare(v.Minor, o.Minor), cmp.Compare(v.Patch, o.Patch))
+}
+
+// String returns major.minor, and the patch number unless it is 0.
+func (v Version) String() string {
+	if v.Patch == 0 {
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
