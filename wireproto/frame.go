@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // MaxLine is the longest line that kimi-cli reads, in bytes, and the default for
@@ -14,7 +15,7 @@ import (
 const MaxLine = 100 << 20
 
 // Frame is one line of the protocol: a call (Method and ID), an event (Method alone) or
-// the answer to a call (no Method, Result or Error).
+// the answer to a call (no Method, but Result or Error).
 type Frame struct {
 	ID      string          // "" in an event, and in an error about a line that could not be read
 	Method  string          // "" in an answer
@@ -27,13 +28,14 @@ type Frame struct {
 // LineError reports one line that is not a frame. The stream goes on behind it: the next
 // call of Decode reads the next line.
 type LineError struct {
-	Preview string // the head of the line, at most 200 bytes
+	Preview string // the head of the line, at most 160 bytes
 	Size    int64  // of the line, in bytes
-	Err     error
+	Err     error  // never holds a piece of the line
 }
 
+// Error returns the cause, the size of the line and its head.
 func (e *LineError) Error() string {
-	return fmt.Sprintf("%v: line of %d bytes: %.190q", e.Err, e.Size, e.Preview)
+	return fmt.Sprintf("%v: line of %d bytes: %s", e.Err, e.Size, preview(e.Preview))
 }
 
 // Unwrap returns the cause.
@@ -46,8 +48,8 @@ var ErrLineTooLong = errors.New("wireproto: line is too long")
 // LineReader reads lines that end with the byte 0x0A and nothing else: U+2028 and
 // U+0085 occur inside of them.
 type LineReader struct {
-	// Limit is the longest line returned, in bytes; [MaxLine] when 0. A longer one is
-	// skipped and reported.
+	// Limit is the longest line returned, in bytes without its end; [MaxLine] when 0. A
+	// longer one is skipped and reported.
 	Limit int
 
 	r    *bufio.Reader
@@ -56,7 +58,7 @@ type LineReader struct {
 
 // NewLineReader returns a reader of the lines of r.
 func NewLineReader(r io.Reader) *LineReader {
-	return &LineReader{r: bufio.NewReaderSize(r, 32<<10)}
+	return &LineReader{r: bufio.NewReaderSize(r, 128<<10)}
 }
 
 // ReadLine returns the next line without its end. It is valid until the next call. A line
@@ -71,35 +73,41 @@ func (l *LineReader) ReadLine() ([]byte, error) {
 		l.long = nil // one huge line does not keep its memory
 	}
 	l.long = l.long[:0]
-	var size int64
+	var size int // of what has been read, without the line end
 	for {
 		chunk, err := l.r.ReadSlice('\n')
-		size += int64(len(chunk))
-		switch {
-		case err == nil && size <= int64(limit)+1:
-			if len(l.long) > 0 {
-				l.long = append(l.long, chunk...)
-				chunk = l.long
-			}
-			return chunk[:len(chunk)-1], nil
-		case err == nil:
-			head := append(l.long, chunk...)
-			l.long = nil
-			return nil, &LineError{string(head[:min(len(head), 150)]), size - 1, ErrLineTooLong}
-		case err == bufio.ErrBufferFull:
-			if size > int64(limit) {
-				l.long = l.long[:min(len(l.long), 150)] // only what the report needs
-				chunk = chunk[:min(len(chunk), 150)]
-			}
-			l.long = append(l.long, chunk...)
-		case size == 0 || err != io.EOF:
-			return nil, err
-		default:
-			l.long = append(l.long, chunk...)
-			return l.long, io.ErrUnexpectedEOF
+		if err == nil {
+			chunk = chunk[:len(chunk)-1]
 		}
+		size += len(chunk)
+		switch {
+		case err == nil || err == io.EOF && size > 0: // the last of the line
+		case err == bufio.ErrBufferFull:
+			if size > limit { // only what the report needs
+				l.long = append(l.long[:min(len(l.long), maxPreview)], chunk[:maxPreview]...)
+			} else {
+				l.long = append(l.long, chunk...)
+			}
+			continue
+		default:
+			return nil, err
+		}
+		if len(l.long) > 0 {
+			l.long = append(l.long, chunk...)
+			chunk = l.long
+		}
+		if size > limit {
+			return nil, &LineError{string(chunk[:min(len(chunk), maxPreview)]), int64(size), ErrLineTooLong}
+		}
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return chunk, err
 	}
 }
+
+// maxPreview is how much of a line a [LineError] holds.
+const maxPreview = 160
 
 // Buffered reports whether the next line has been read already, so that ReadLine
 // returns it at once.
@@ -111,10 +119,11 @@ func (l *LineReader) Buffered() bool {
 // Decoder reads frames.
 type Decoder struct {
 	lines *LineReader
+	size  int
 }
 
 // NewDecoder returns a decoder of the lines of r.
-func NewDecoder(r io.Reader) *Decoder { return &Decoder{NewLineReader(r)} }
+func NewDecoder(r io.Reader) *Decoder { return &Decoder{lines: NewLineReader(r)} }
 
 // SetMaxLine sets the longest line that is decoded, in bytes.
 func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
@@ -122,10 +131,14 @@ func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
 // Buffered reports whether Decode would return without reading.
 func (d *Decoder) Buffered() bool { return d.lines.Buffered() }
 
+// Size returns the length of the last line in bytes.
+func (d *Decoder) Size() int { return d.size }
+
 // Decode returns the next frame. A line that is not a frame gives a [*LineError]; the
 // stream lives on and Decode may be called again. The end is [io.EOF].
 func (d *Decoder) Decode() (*Frame, error) {
 	line, err := d.lines.ReadLine()
+	d.size = len(line)
 	if err == io.ErrUnexpectedEOF {
 		if f, err := DecodeLine(line); err == nil {
 			return f, nil // only the line end is missing
@@ -140,6 +153,14 @@ func (d *Decoder) Decode() (*Frame, error) {
 
 // DecodeLine reads one line, without its end. Its error is a [*LineError].
 func DecodeLine(line []byte) (*Frame, error) {
+	f := new(Frame)
+	if err := f.decode(line); err != nil {
+		return nil, lineError(line, err)
+	}
+	return f, nil
+}
+
+func (f *Frame) decode(line []byte) error {
 	var id, method, params, result, rpcErr []byte
 	err := eachMember(line, func(key, value []byte) {
 		switch string(key) {
@@ -156,39 +177,57 @@ func DecodeLine(line []byte) (*Frame, error) {
 		}
 	})
 	if err != nil {
-		return nil, lineError(line, err)
+		return err
 	}
-	f := new(Frame)
 	if id != nil && string(id) != "null" {
 		if f.ID, err = decodeString(id); err != nil {
-			return nil, lineError(line, errors.New("wireproto: id is not a string"))
+			return errID
 		}
 	}
 	switch string(method) {
 	case `"event"`:
 		f.Method = MethodEvent
-		f.Message, err = decodeEnvelope(params)
 	case `"request"`:
 		f.Method = MethodRequest
-		f.Message, err = decodeEnvelope(params)
 	case "", "null":
 		switch {
 		case rpcErr != nil && string(rpcErr) != "null":
-			err = json.Unmarshal(rpcErr, &f.Error)
+			f.Error, err = decodeError(rpcErr)
 		case result != nil:
 			f.Result, err = cloneValid(result)
 		default:
-			err = errors.New("wireproto: neither a call nor an answer")
+			err = errNoFrame
 		}
+		return err
 	default:
-		if f.Method, err = decodeString(method); err == nil && params != nil {
-			f.Params, err = cloneValid(params)
+		if f.Method, err = decodeString(method); err != nil || f.Method == "" {
+			return errNoFrame
 		}
 	}
-	if err != nil {
-		return nil, lineError(line, err)
+	switch {
+	case f.Method == MethodEvent || f.Method == MethodRequest:
+		f.Message, err = decodeEnvelope(params, 0)
+	case params != nil:
+		f.Params, err = cloneValid(params)
 	}
-	return f, nil
+	return err
+}
+
+var (
+	errID      = errors.New("wireproto: id is not a string")
+	errNoFrame = errors.New("wireproto: neither a call nor an answer")
+	errError   = errors.New("wireproto: error is not an error object")
+)
+
+func decodeError(raw []byte) (*RPCError, error) {
+	var e RPCError
+	if json.Unmarshal(raw, &e) != nil {
+		return nil, errError
+	}
+	if string(e.Data) == "null" {
+		e.Data = nil
+	}
+	return &e, nil
 }
 
 func cloneValid(raw []byte) (json.RawMessage, error) {
@@ -199,7 +238,7 @@ func cloneValid(raw []byte) (json.RawMessage, error) {
 }
 
 func lineError(line []byte, err error) error {
-	return &LineError{string(line[:min(len(line), 150)]), int64(len(line)), err}
+	return &LineError{string(line[:min(len(line), maxPreview)]), int64(len(line)), err}
 }
 
 // Encoder writes frames. It is not safe for concurrent use.
@@ -212,21 +251,27 @@ type Encoder struct {
 func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
 
 // Encode writes one frame. It refuses what kimi-cli does not survive or answer: a line over
-// [MaxLine] ([ErrLineTooLong]), a call without an id. Unpaired surrogates, which can only
-// come in raw JSON, become U+FFFD.
+// [MaxLine] ([ErrLineTooLong]), a call without an id. Unpaired surrogates and invalid UTF-8,
+// which can only come in raw JSON, become U+FFFD.
 func (e *Encoder) Encode(f *Frame) error {
-	if e.buf.Cap() > 1<<20 {
-		e.buf = bytes.Buffer{}
-	}
 	e.buf.Reset()
+	defer func() {
+		if e.buf.Cap() > 1<<20 {
+			e.buf = bytes.Buffer{} // one huge line does not keep its memory
+		}
+	}()
 	if err := appendFrame(&e.buf, f); err != nil {
 		return err
 	}
+	e.buf.WriteByte('\n')
 	line := pairSurrogates(e.buf.Bytes())
-	if len(line) > MaxLine {
-		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, len(line), MaxLine)
+	if !utf8.Valid(line) {
+		line = appendValid(nil, line)
 	}
-	_, err := e.w.Write(append(line, '\n'))
+	if n := len(line) - 1; n > MaxLine {
+		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, n, MaxLine)
+	}
+	_, err := e.w.Write(line)
 	return err
 }
 
@@ -239,7 +284,7 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 	var err error
 	if f.Method != "" {
 		if f.ID == "" && f.Method != MethodEvent {
-			return fmt.Errorf("wireproto: %.40q needs an id, without which it is never answered", f.Method)
+			return fmt.Errorf("wireproto: %s needs an id, without which it is never answered", preview(f.Method))
 		}
 		err = member("method", f.Method)
 	}
@@ -255,7 +300,7 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 	switch {
 	case err != nil:
 	case f.Method == MethodEvent || f.Method == MethodRequest:
-		if f.Message == nil {
+		if isNil(f.Message) {
 			return fmt.Errorf("wireproto: %s without a message", f.Method)
 		}
 		err = member("params", f.Message)

@@ -1,0 +1,240 @@
+package client
+
+import (
+	"context"
+	"iter"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Role tells whose message it is.
+type Role string
+
+// The roles of the messages that Aggregate makes.
+const (
+	RoleAssistant Role = "assistant"
+	RoleTool      Role = "tool"
+)
+
+// Message is what a step of the model, or the result of a tool call, comes to.
+type Message struct {
+	Role       Role
+	Content    []wireproto.ContentPart
+	ToolCalls  []wireproto.ToolCall // of an assistant message, arguments complete
+	ToolCallID string               // of a tool message
+}
+
+// Text returns the text parts of the content, joined. Thinking is not among them.
+func (m *Message) Text() string {
+	return wireproto.Content{Parts: append([]wireproto.ContentPart{}, m.Content...)}.String()
+}
+
+// Prompt runs one turn in a session of its own and streams its messages, each when its step
+// is complete. It needs Options.Yolo, AFK or Approve: without, the first value is (nil,
+// [ErrNoApprover]). An error comes last. kimi keeps the session on disk like any other;
+// set Options.SessionID to continue it later.
+func Prompt(ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		if opts == nil || !opts.Yolo && !opts.AFK && opts.Approve == nil {
+			yield(nil, ErrNoApprover)
+			return
+		}
+		if _, err := userInput(text, parts); err != nil { // before a process is started for nothing
+			yield(nil, err)
+			return
+		}
+		s, err := NewSession(ctx, opts)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer s.Close()
+		turn, err := s.Prompt(ctx, text, parts...)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		Aggregate(turn.Messages())(yield)
+	}
+}
+
+// Ask runs the turn of [Prompt] and returns the text of the last assistant message alone. With
+// an error, it is the text of the last one that was complete.
+func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) (string, error) {
+	answer := ""
+	for m, err := range Prompt(ctx, text, opts, parts...) {
+		if err != nil {
+			return answer, err
+		}
+		if m.Role == RoleAssistant {
+			answer = m.Text()
+		}
+	}
+	return answer, nil
+}
+
+// Aggregate makes messages of a stream: for each step one assistant message, with the parts
+// joined as by [Merge], then one message for the result of each tool call. What belongs to
+// a step comes at its end, because results may arrive while the model still writes. Events
+// of subagents are left out; requests pass by unanswered and so are rejected, unless a
+// handler answers them. An error comes last, behind what the broken step had come to.
+func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		assistant := &Message{Role: RoleAssistant}
+		var results []*Message
+		flush := func() bool {
+			done := assistant
+			assistant = &Message{Role: RoleAssistant}
+			if (len(done.Content) > 0 || len(done.ToolCalls) > 0) && !yield(done, nil) {
+				return false
+			}
+			tools := results
+			results = nil
+			for _, m := range tools {
+				if !yield(m, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for msg, err := range Merge(seq) {
+			if err != nil {
+				if flush() {
+					yield(nil, err)
+				}
+				return
+			}
+			switch m := msg.(type) {
+			case *wireproto.StepBegin, *wireproto.TurnBegin, *wireproto.TurnEnd, *wireproto.SteerInput:
+				if !flush() {
+					return
+				}
+			case wireproto.ContentPart:
+				assistant.Content = append(assistant.Content, m)
+			case *wireproto.ToolCall:
+				assistant.ToolCalls = append(assistant.ToolCalls, *m)
+			case *wireproto.ToolResult:
+				results = append(results, &Message{Role: RoleTool, Content: resultContent(m), ToolCallID: m.ToolCallID})
+			}
+		}
+		flush()
+	}
+}
+
+// resultContent is what the model reads of a result: its explanation and its output.
+func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
+	var parts []wireproto.ContentPart
+	if v := r.ReturnValue; v.Output.Parts != nil {
+		parts = append(parts, v.Output.Parts...)
+	} else if v.Output.Text != "" {
+		parts = append(parts, &wireproto.TextPart{Text: v.Output.Text})
+	}
+	if len(parts) == 0 && r.ReturnValue.Message != "" {
+		parts = append(parts, &wireproto.TextPart{Text: r.ReturnValue.Message})
+	}
+	return parts
+}
+
+// Merge joins what the model streams in pieces: consecutive text parts, consecutive think
+// parts, and a tool call with the argument parts behind it. Anything else passes at once,
+// behind what was joined before it; so text comes when something else follows, not as it is
+// written. The values of seq are not changed.
+func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message, error] {
+	return func(yield func(wireproto.Message, error) bool) {
+		var held joiner
+		flush := func() bool {
+			m := held.take()
+			return m == nil || yield(m, nil)
+		}
+		for msg, err := range seq {
+			if err == nil && held.join(msg) {
+				continue
+			}
+			if !flush() || !held.hold(msg) && !yield(msg, err) {
+				return
+			}
+		}
+		flush()
+	}
+}
+
+// joiner holds a message whose continuation may follow.
+type joiner struct {
+	first wireproto.Message
+	more  strings.Builder // the text of the continuations
+	sign  *string         // encrypted thinking, which ends a think part
+}
+
+// hold takes m if it can be continued.
+func (j *joiner) hold(m wireproto.Message) bool {
+	switch m := m.(type) {
+	case *wireproto.TextPart, *wireproto.ToolCall, *wireproto.ToolCallPart:
+		j.first = m
+	case *wireproto.ThinkPart:
+		j.first, j.sign = m, m.Encrypted
+	default:
+		return false
+	}
+	return true
+}
+
+// join adds m if it continues what is held.
+func (j *joiner) join(m wireproto.Message) bool {
+	switch m := m.(type) {
+	case *wireproto.TextPart:
+		if _, ok := j.first.(*wireproto.TextPart); ok {
+			j.more.WriteString(m.Text)
+			return true
+		}
+	case *wireproto.ThinkPart:
+		if _, ok := j.first.(*wireproto.ThinkPart); ok && j.sign == nil {
+			j.more.WriteString(m.Think)
+			j.sign = m.Encrypted
+			return true
+		}
+	case *wireproto.ToolCallPart:
+		switch j.first.(type) {
+		case *wireproto.ToolCall, *wireproto.ToolCallPart:
+			if m.ArgumentsPart != nil {
+				j.more.WriteString(*m.ArgumentsPart)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// take returns what is held, joined, and holds nothing then.
+func (j *joiner) take() wireproto.Message {
+	m, more, sign := j.first, j.more.String(), j.sign
+	*j = joiner{}
+	switch first := m.(type) {
+	case *wireproto.TextPart:
+		if more != "" {
+			return &wireproto.TextPart{Text: first.Text + more}
+		}
+	case *wireproto.ThinkPart:
+		if more != "" || sign != first.Encrypted {
+			return &wireproto.ThinkPart{Think: first.Think + more, Encrypted: sign}
+		}
+	case *wireproto.ToolCall:
+		if more != "" {
+			joined := *first
+			joined.Function.Arguments = appended(first.Function.Arguments, more)
+			return &joined
+		}
+	case *wireproto.ToolCallPart:
+		if more != "" {
+			return &wireproto.ToolCallPart{ArgumentsPart: appended(first.ArgumentsPart, more)}
+		}
+	}
+	return m
+}
+
+func appended(head *string, tail string) *string {
+	if head != nil {
+		tail = *head + tail
+	}
+	return &tail
+}

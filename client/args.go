@@ -1,0 +1,238 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/config"
+)
+
+// launch is what the options come to on this machine: absolute paths, an environment.
+type launch struct {
+	opts     *Options
+	env      []string
+	workDir  string
+	shareDir string
+	tempDir  string // of files with secrets, "" for none
+}
+
+// newLaunch looks at the machine and starts nothing. Like kimi it takes a relative work
+// dir from the physical current directory, and leaves symbolic links in an absolute one
+// alone: sessions are found by the spelling of the path.
+func newLaunch(o *Options) (*launch, error) {
+	l := &launch{opts: o, workDir: o.WorkDir}
+	if !filepath.IsAbs(l.workDir) {
+		cwd, err := os.Getwd()
+		if err == nil {
+			cwd, err = filepath.EvalSymlinks(cwd)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("client: current directory: %w; set Options.WorkDir", err)
+		}
+		l.workDir = filepath.Join(cwd, l.workDir)
+	}
+	l.workDir = filepath.Clean(l.workDir)
+	l.env = overlay(os.Environ(), o.Env)
+	if o.ShareDir != "" {
+		l.shareDir = absolute(o.ShareDir)
+		l.env = overlay(l.env, map[string]string{"KIMI_SHARE_DIR": l.shareDir})
+	} else {
+		l.shareDir = config.ShareDirIn(l.getenv)
+	}
+	l.env = overlay(l.env, map[string]string{"PWD": l.workDir})
+	return l, nil
+}
+
+func (l *launch) getenv(key string) string {
+	for _, entry := range slices.Backward(l.env) {
+		if k, v, _ := strings.Cut(entry, "="); k == key {
+			return v
+		}
+	}
+	return ""
+}
+
+// overlay returns env with the entries of over in place of theirs; an empty value unsets.
+func overlay(env []string, over map[string]string) []string {
+	out := make([]string, 0, len(env)+len(over))
+	for _, entry := range env {
+		key, _, _ := strings.Cut(entry, "=")
+		if _, replaced := over[key]; !replaced {
+			out = append(out, entry)
+		}
+	}
+	for key, value := range over {
+		if value != "" {
+			out = append(out, key+"="+value)
+		}
+	}
+	return out
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// check reports what is missing of the files and directories that the options name, which
+// kimi would only tell in a box of broken lines.
+func (l *launch) check() error {
+	var errs []error
+	dir := func(option, path string) {
+		if info, err := os.Stat(path); err != nil {
+			errs = append(errs, fmt.Errorf("client: %s: %w; name a directory that exists", option, err))
+		} else if !info.IsDir() {
+			errs = append(errs, fmt.Errorf("client: %s: %s is not a directory", option, path))
+		}
+	}
+	file := func(option, path string) {
+		if path == "" {
+			return
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("client: %s: %w; name a file that can be read", option, err))
+			return
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			errs = append(errs, fmt.Errorf("client: %s: %s is a directory", option, path))
+		}
+	}
+	o := l.opts
+	dir("WorkDir", l.workDir)
+	for _, d := range o.AddDirs {
+		dir("AddDirs", d)
+	}
+	for _, d := range o.SkillsDirs {
+		dir("SkillsDirs", d)
+	}
+	file("ConfigFile", o.ConfigFile)
+	file("AgentFile", o.AgentFile)
+	for _, f := range o.MCPConfigFiles {
+		file("MCPConfigFiles", f)
+	}
+	return errors.Join(errs...)
+}
+
+// args returns the arguments of kimi, as kimi-cli 1.51.0 takes them (kimi_cli/cli/__init__.py).
+// What may hold a secret goes into files of mode 0600, which cleanup removes.
+func (l *launch) args(sessionID string) ([]string, error) {
+	o := l.opts
+	args := []string{"--wire", "--session", sessionID, "--work-dir", l.workDir}
+	flag := func(name, value string) {
+		if value != "" {
+			args = append(args, name, value)
+		}
+	}
+	set := func(name string, on bool) {
+		if on {
+			args = append(args, name)
+		}
+	}
+	for _, d := range o.AddDirs {
+		flag("--add-dir", absolute(d))
+	}
+	switch {
+	case o.Config != nil:
+		data, err := o.Config.MarshalTOML()
+		if err != nil {
+			return nil, err
+		}
+		path, err := l.secretFile("config.toml", data)
+		if err != nil {
+			return nil, err
+		}
+		flag("--config-file", path)
+	case o.ConfigFile != "":
+		flag("--config-file", absolute(o.ConfigFile))
+	}
+	flag("--model", o.Model)
+	if o.Thinking != nil {
+		set("--thinking", *o.Thinking)
+		set("--no-thinking", !*o.Thinking)
+	}
+	set("--yolo", o.Yolo)
+	set("--afk", o.AFK)
+	set("--plan", o.Plan)
+	flag("--agent", o.Agent)
+	if o.AgentFile != "" {
+		flag("--agent-file", absolute(o.AgentFile))
+	}
+	files := make([]string, len(o.MCPConfigFiles))
+	for i, f := range o.MCPConfigFiles {
+		files[i] = absolute(f)
+	}
+	if len(o.MCPServers) > 0 {
+		// kimi leaves its own mcp.json out once a file is named, so name that too.
+		if own := filepath.Join(l.shareDir, "mcp.json"); len(files) == 0 && isFile(own) {
+			files = append(files, own)
+		}
+		data, err := config.MarshalMCP(o.MCPServers)
+		if err != nil {
+			return nil, err
+		}
+		path, err := l.secretFile("mcp.json", data)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, path)
+	}
+	for _, f := range files {
+		flag("--mcp-config-file", f)
+	}
+	for _, d := range o.SkillsDirs {
+		flag("--skills-dir", absolute(d))
+	}
+	if o.MaxStepsPerTurn > 0 {
+		flag("--max-steps-per-turn", strconv.Itoa(o.MaxStepsPerTurn))
+	}
+	if o.MaxRetriesPerStep > 0 {
+		flag("--max-retries-per-step", strconv.Itoa(o.MaxRetriesPerStep))
+	}
+	if o.MaxRalphIterations != nil {
+		flag("--max-ralph-iterations", strconv.Itoa(*o.MaxRalphIterations))
+	}
+	return append(args, o.ExtraArgs...), nil
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// secretFile writes a file that only this user can read.
+func (l *launch) secretFile(name string, data []byte) (string, error) {
+	if l.tempDir == "" {
+		dir, err := os.MkdirTemp("", "kimi-go-")
+		if err != nil {
+			return "", fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
+		}
+		l.tempDir = dir
+	}
+	path := filepath.Join(l.tempDir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		return "", fmt.Errorf("client: temporary files: %w", err)
+	}
+	return path, nil
+}
+
+// cleanup removes the files with secrets. kimi reads them while it starts and never
+// again, so they are gone before the session is used, even when this program is killed.
+func (l *launch) cleanup() error {
+	if l.tempDir == "" {
+		return nil
+	}
+	if err := os.RemoveAll(l.tempDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("client: temporary files: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,4 @@
+// Package clienttest helps to test programs that use package client, in the spirit of
+// net/http/httptest. [Kimi] runs the real kimi with its own scripted model, with no key
+// and no network.
+package clienttest

@@ -1,0 +1,114 @@
+package clienttest
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
+)
+
+// RequireKimi names the environment variable that, when set, makes tests of the real
+// kimi fail instead of skip where there is none.
+const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
+
+// Kimi returns options that run the real kimi with its own scripted model, with no key
+// and no network: each script is what the model says in one call, a line each for text:,
+// think:, usage:, tool_call:, error: and others (kosong/chat_provider/echo/dsl.py in kimi-cli).
+// [ToolCall] writes the longest of them. Work dir, share dir and home are temporary; the
+// configuration is an object, and may be changed before use.
+//
+// Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, PATH),
+// the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
+func Kimi(t testing.TB, scripts ...string) *client.Options {
+	t.Helper()
+	path, err := findKimi()
+	if err != nil {
+		if os.Getenv(RequireKimi) != "" {
+			t.Fatalf("clienttest: no kimi, and %s is set: %v", RequireKimi, err)
+		}
+		t.Skipf("clienttest: needs the real kimi: %v", err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	work, share, home := filepath.Join(dir, "work"), filepath.Join(dir, "share"), filepath.Join(dir, "home")
+	for _, d := range []string{work, share, home} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := filepath.Join(dir, "scripts.json")
+	data, err := json.Marshal(append([]string{}, scripts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(script, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"HOME": home, "KIMI_DISABLE_TELEMETRY": "1"}
+	for _, entry := range os.Environ() {
+		key, _, _ := strings.Cut(entry, "=")
+		if _, set := env[key]; !set && (strings.HasPrefix(key, "KIMI_") || strings.HasPrefix(key, "OPENAI_")) {
+			env[key] = "" // what this machine's user has set must not reach the test
+		}
+	}
+	return &client.Options{
+		Executable: path,
+		WorkDir:    work,
+		ShareDir:   share,
+		Env:        env,
+		Config: &config.Config{
+			DefaultModel: "scripted",
+			Providers: map[string]config.Provider{"scripted": {
+				Type: "_scripted_echo",
+				Env:  map[string]config.Secret{"KIMI_SCRIPTED_ECHO_SCRIPTS": config.Secret(script)},
+			}},
+			Models: map[string]config.Model{"scripted": {Provider: "scripted", Model: "scripted_echo", MaxContextSize: 100000}},
+		},
+	}
+}
+
+// ToolCall returns the script line of a model's tool call; args is marshalled to JSON.
+func ToolCall(id, name string, args any) string {
+	raw, err := json.Marshal(args)
+	if err != nil {
+		panic("clienttest: ToolCall: " + err.Error())
+	}
+	line, err := json.Marshal(map[string]string{"id": id, "name": name, "arguments": string(raw)})
+	if err != nil {
+		panic("clienttest: ToolCall: " + err.Error())
+	}
+	return "tool_call: " + string(line)
+}
+
+// findKimi finds a kimi with Wire mode, once for all tests.
+var findKimi = sync.OnceValues(func() (string, error) {
+	opts := new(client.Options)
+	if os.Getenv("KIMI_PATH") == "" {
+		if dir, err := os.Getwd(); err == nil {
+			for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+				if path := filepath.Join(dir, ".kimi", "bin", "kimi"); isExecutable(path) {
+					opts.Executable = path
+					break
+				}
+			}
+		}
+	}
+	info, err := client.Inspect(context.Background(), opts)
+	if err != nil {
+		return "", err
+	}
+	return info.Path, nil
+})
+
+func isExecutable(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}

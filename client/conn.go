@@ -1,0 +1,261 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// conn is the JSON-RPC side of a session: it numbers calls, pairs them with their answers
+// and writes lines. All its state is guarded by mu; three goroutines serve it, and all end
+// with the agent: read, write and wait.
+type conn struct {
+	peer    Conn
+	dec     *wireproto.Decoder
+	log     *slog.Logger
+	handler handler
+	lastID  atomic.Int64
+
+	mu     sync.Mutex
+	calls  map[string]*call // by id; an entry is retired exactly once
+	out    [][]byte         // lines for the writer
+	noMore bool             // the agent's input is to be closed behind out
+	err    error            // why the conn is closed; set once, with done
+	noise  string           // the first line that was no frame: what a program that is not kimi says
+
+	wake   chan struct{} // to the writer
+	exited chan struct{} // closed when the agent has ended
+	done   chan struct{} // closed when nothing is read or answered any more
+}
+
+// handler receives, on the reader's goroutine, what is not an answer.
+type handler interface {
+	handle(f *wireproto.Frame, size int)
+	// idle is called when no further line has been read yet.
+	idle()
+	// exited is called, from another goroutine, when the agent has ended: what waits
+	// in its pipe can still be read.
+	exited()
+	// ended is told, last of all, how the agent ended and returns why the session is over.
+	ended(exit error) error
+}
+
+// call is a call that waits for its answer. finish runs once, on the reader's goroutine,
+// so that whatever the agent sent before the answer has been handled before it.
+type call struct {
+	method string
+	finish func(result json.RawMessage, err error)
+}
+
+func newConn(peer Conn, maxLine int, log *slog.Logger, h handler) *conn {
+	c := &conn{
+		peer: peer, dec: wireproto.NewDecoder(peer), log: log, handler: h,
+		calls: make(map[string]*call),
+		wake:  make(chan struct{}, 1), exited: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.dec.SetMaxLine(maxLine)
+	return c
+}
+
+func (c *conn) start() {
+	exit := make(chan error, 1)
+	go func() {
+		err := c.peer.Wait()
+		close(c.exited)
+		c.handler.exited()
+		exit <- err
+	}()
+	go c.write()
+	go func() {
+		c.read()
+		// The output is closed. A child that lives on without it is of no more use.
+		select {
+		case <-c.exited:
+		default:
+			c.endInput()
+			waitOr(c.exited, outputClosedGrace)
+			c.peer.Close()
+		}
+		err := <-exit
+		c.peer.Close()
+		c.shut(c.handler.ended(err))
+	}()
+}
+
+// read hands on each line until the output ends.
+func (c *conn) read() {
+	for {
+		f, err := c.dec.Decode()
+		var bad *wireproto.LineError
+		switch {
+		case errors.As(err, &bad):
+			c.log.Warn("client: skipped a line of the agent's output", "error", err)
+			c.mu.Lock()
+			if c.noise == "" {
+				c.noise = bad.Preview
+			}
+			c.mu.Unlock()
+		case err != nil:
+			return
+		case f.Method == "":
+			c.answer(f)
+		default:
+			c.handler.handle(f, c.dec.Size())
+		}
+		if !c.dec.Buffered() {
+			c.handler.idle()
+		}
+	}
+}
+
+func (c *conn) answer(f *wireproto.Frame) {
+	c.mu.Lock()
+	call := c.calls[f.ID]
+	delete(c.calls, f.ID)
+	c.mu.Unlock()
+	switch {
+	case call == nil:
+		c.log.Warn("client: an answer to no call", "id", f.ID, "error", f.Error)
+	case f.Error != nil:
+		f.Error.Method = call.method
+		call.finish(nil, rpcError(f.Error))
+	default:
+		call.finish(f.Result, nil)
+	}
+}
+
+// write writes the queued lines, in order, and closes the input behind them when asked.
+func (c *conn) write() {
+	for {
+		c.mu.Lock()
+		lines, last := c.out, c.noMore
+		c.out = nil
+		c.mu.Unlock()
+		for _, line := range lines {
+			if _, err := c.peer.Write(line); err != nil {
+				// The agent has ended, or has closed its input and will answer nothing more.
+				c.log.Debug("client: write to the agent", "error", err)
+				waitOr(c.exited, outputClosedGrace)
+				c.peer.Close()
+				return
+			}
+		}
+		if len(lines) > 0 {
+			continue
+		}
+		if last {
+			c.peer.CloseWrite()
+			return
+		}
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// endInput closes the agent's input once what is queued has been written.
+func (c *conn) endInput() {
+	c.mu.Lock()
+	c.noMore = true
+	c.mu.Unlock()
+	signal(c.wake)
+}
+
+// shut retires every call and closes done.
+func (c *conn) shut(err error) {
+	c.mu.Lock()
+	c.err = err
+	calls := c.calls
+	c.calls = nil
+	c.mu.Unlock()
+	for _, call := range calls {
+		call.finish(nil, err)
+	}
+	close(c.done)
+}
+
+// encode returns the line of a frame. Its error says why the frame cannot be sent.
+func encode(f *wireproto.Frame) ([]byte, error) {
+	var line bytes.Buffer
+	if err := wireproto.NewEncoder(&line).Encode(f); err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return line.Bytes(), nil
+}
+
+// send gives a line to the writer, with the call whose answer it asks for, if any.
+func (c *conn) send(line []byte, id string, waiting *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	if c.noMore {
+		return ErrClosed
+	}
+	c.out = append(c.out, line)
+	if waiting != nil {
+		c.calls[id] = waiting
+	}
+	signal(c.wake)
+	return nil
+}
+
+// begin starts a call. finish is called exactly once unless begin fails.
+func (c *conn) begin(method string, params any, finish func(json.RawMessage, error)) error {
+	f := &wireproto.Frame{Method: method}
+	if params != nil {
+		raw, err := json.Marshal(params)
+		if err != nil {
+			return fmt.Errorf("client: %s: %w", method, err)
+		}
+		f.Params = raw
+	}
+	f.ID = strconv.FormatInt(c.lastID.Add(1), 10) // a string on the wire: kimi refuses numbers
+	line, err := encode(f)
+	if err != nil {
+		return err
+	}
+	return c.send(line, f.ID, &call{method, finish})
+}
+
+// call makes a call and waits for its answer, ctx, or the end of the conn.
+func (c *conn) call(ctx context.Context, method string, params, result any) error {
+	type answer struct {
+		raw json.RawMessage
+		err error
+	}
+	ch := make(chan answer, 1)
+	if err := c.begin(method, params, func(raw json.RawMessage, err error) { ch <- answer{raw, err} }); err != nil {
+		return err
+	}
+	select {
+	case a := <-ch:
+		if a.err != nil || result == nil {
+			return a.err
+		}
+		if err := json.Unmarshal(a.raw, result); err != nil {
+			return fmt.Errorf("client: %s: unexpected result: %w", method, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("client: %s: %w", method, context.Cause(ctx))
+	}
+}
+
+// firstNoise returns the head of the first line that was no frame.
+func (c *conn) firstNoise() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.noise
+}

@@ -1,0 +1,266 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Info describes the kimi that would run.
+type Info struct {
+	Path          string // the program
+	Version       string // such as "1.51.0"
+	WireVersion   string // such as "1.10"
+	PythonVersion string // "n/a" for the Rust kimi-agent, "" where unknown
+}
+
+// probeTimeout limits the second process that tells what a program is.
+const probeTimeout = 10 * time.Second
+
+// Inspect tells which kimi would run, asking it with "info --json". Its errors are
+// [*NotFoundError] and [*IncompatibleError].
+func Inspect(ctx context.Context, opts *Options) (*Info, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLaunch(o)
+	if err != nil {
+		return nil, err
+	}
+	path, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	return l.probe(ctx, path)
+}
+
+// find returns the path of the kimi to run.
+func (l *launch) find() (string, error) {
+	var tried []string
+	if named := l.opts.Executable; named != "" {
+		if path, ok := l.lookup(named); ok {
+			return path, nil
+		}
+		return "", &NotFoundError{Tried: []string{"Options.Executable " + named}}
+	}
+	if named := l.getenv("KIMI_PATH"); named != "" {
+		if path, ok := l.lookup(named); ok {
+			return path, nil
+		}
+		return "", &NotFoundError{Tried: []string{"KIMI_PATH " + named}}
+	}
+	for _, name := range []string{"kimi", "kimi-cli", "kimi-agent"} {
+		if path, ok := l.lookup(name); ok {
+			return path, nil
+		}
+		tried = append(tried, name+" on PATH")
+	}
+	home := l.getenv("HOME")
+	if runtime.GOOS == "windows" {
+		home = l.getenv("USERPROFILE")
+	}
+	if home != "" {
+		uv := l.getenv("UV_TOOL_DIR")
+		if uv == "" {
+			uv = filepath.Join(home, ".local", "share", "uv", "tools")
+		}
+		for _, path := range []string{
+			filepath.Join(home, ".local", "bin", "kimi"),
+			filepath.Join(home, ".kimi-code", "bin", "kimi"),
+			filepath.Join(uv, "kimi-cli", "bin", "kimi"),
+		} {
+			if runnable(path) {
+				return path, nil
+			}
+			tried = append(tried, path)
+		}
+	}
+	return "", &NotFoundError{Tried: tried}
+}
+
+// lookup finds a program by path, or by name on the PATH of the agent's environment.
+func (l *launch) lookup(name string) (string, bool) {
+	if strings.ContainsRune(name, filepath.Separator) || strings.ContainsRune(name, '/') {
+		path := absolute(name)
+		return path, runnable(path)
+	}
+	for _, dir := range filepath.SplitList(l.getenv("PATH")) {
+		if path := filepath.Join(dir, name); filepath.IsAbs(path) && runnable(path) {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// runnable reports whether path, or on Windows path with an extension of programs, can run.
+func runnable(path string) bool {
+	_, err := exec.LookPath(path)
+	return err == nil
+}
+
+// run runs a short command of the program and returns what it prints.
+func (l *launch) run(ctx context.Context, path string, args ...string) (stdout, stderr string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = l.env
+	ownGroup(cmd)
+	cmd.Cancel = func() error { killTree(cmd.Process); return nil }
+	cmd.WaitDelay = time.Second
+	var out, errOut bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &limitedBuffer{buf: &out}, &limitedBuffer{buf: &errOut}
+	err = cmd.Run()
+	return out.String(), errOut.String(), err
+}
+
+// limitedBuffer keeps the first 64 KiB of what is written to it.
+type limitedBuffer struct{ buf *bytes.Buffer }
+
+func (l *limitedBuffer) Write(p []byte) (int, error) {
+	l.buf.Write(p[:min(len(p), max(0, 64<<10-l.buf.Len()))])
+	return len(p), nil
+}
+
+// probe asks a program what it is.
+func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
+	stdout, stderr, err := l.run(ctx, path, "info", "--json")
+	var info struct {
+		Kimi   string `json:"kimi_cli_version"`
+		Wire   string `json:"wire_protocol_version"`
+		Python string `json:"python_version"`
+	}
+	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
+	if json.Unmarshal([]byte(stdout), &info) == nil && info.Kimi != "" {
+		if _, err := wireproto.ParseVersion(info.Wire); err != nil {
+			return nil, &IncompatibleError{path, "kimi-cli " + info.Kimi + " without Wire mode", wantKimi, "install it with " + installCommand}
+		}
+		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python}, nil
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("client: %s info --json: %w", path, context.Cause(ctx))
+	}
+	if bad := l.classify(ctx, path, stdout, stderr); bad != nil {
+		return nil, bad
+	}
+	found := "not kimi: it does not answer \"info --json\""
+	if errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded) {
+		found = "not kimi, or hanging: it did not answer \"info --json\" in " + probeTimeout.String()
+	} else if tail := lastLines(stderr, 2, 150); tail != "" {
+		found += " (" + tail + ")"
+	}
+	return nil, &IncompatibleError{path, found, wantKimi, "install it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+}
+
+// classify recognises the two programs named kimi that have no Wire mode by what they say.
+func (l *launch) classify(ctx context.Context, path, stdout, stderr string) error {
+	if strings.Contains(stdout, "no longer maintained") {
+		return &IncompatibleError{path, "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", wantKimi,
+			"install the last one that works with " + installCommand}
+	}
+	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || isNodeKimi(path) {
+		found := "Kimi Code 2, which has no Wire mode"
+		if out, _, err := l.run(ctx, path, "--version"); err == nil {
+			if v := strings.TrimSpace(out); v != "" && len(v) < 40 {
+				found = "Kimi Code " + v + ", which has no Wire mode"
+			}
+		}
+		return &IncompatibleError{path, found, wantKimi,
+			"install kimi-cli beside it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+	}
+	return nil
+}
+
+// isNodeKimi reports whether the program is the entry point of the npm package.
+func isNodeKimi(path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false
+	}
+	return strings.Contains(filepath.ToSlash(real), "@moonshot-ai/kimi-code/") || strings.Contains(filepath.ToSlash(real), "/.kimi-code/")
+}
+
+// diagnose explains a start that failed with err: noise is the first line the program
+// printed that is no protocol, end how it ended in the end.
+func (l *launch) diagnose(path, noise string, err, end error) error {
+	if l.opts.Transport != nil {
+		return err
+	}
+	var exit *ProcessError
+	if !errors.As(err, &exit) { // given up: tell what it said meanwhile
+		if errors.As(end, &exit) {
+			noise = lastLines(noise+"\n"+exit.Stderr, 8, 1000)
+		}
+		if noise != "" {
+			err = fmt.Errorf("%w; %s said: %s", err, path, noise)
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	if bad := l.classify(ctx, path, noise, exit.Stderr); bad != nil {
+		return fmt.Errorf("%w: %w", bad, err)
+	}
+	if bad := l.configError(); bad != nil {
+		return fmt.Errorf("%w: %w", bad, err)
+	}
+	if _, bad := l.probe(ctx, path); bad != nil {
+		return fmt.Errorf("%w: %w", bad, err)
+	}
+	return err
+}
+
+// configError names what is wrong with the configuration file.
+func (l *launch) configError() error {
+	path := l.configPath()
+	if path == "" || !isFile(path) {
+		return nil
+	}
+	if _, err := config.Load(path); err != nil {
+		return fmt.Errorf("client: configuration: %w", err)
+	}
+	return nil
+}
+
+// configPath returns the configuration file that kimi reads, "" for an object.
+func (l *launch) configPath() string {
+	switch {
+	case l.opts.Config != nil:
+		return ""
+	case l.opts.ConfigFile != "":
+		return absolute(l.opts.ConfigFile)
+	}
+	return filepath.Join(l.shareDir, "config.toml")
+}
+
+// modelName returns the name of the model that the agent will use, as far as it can be
+// told without asking it.
+func (l *launch) modelName() string {
+	if l.opts.Model != "" {
+		return l.opts.Model
+	}
+	cfg := l.opts.Config
+	if path := l.configPath(); path != "" && isFile(path) {
+		cfg, _ = config.Load(path)
+	}
+	effective := cfg.Effective("", l.getenv)
+	for _, o := range effective.Overrides {
+		if o.Variable == "KIMI_MODEL_NAME" {
+			return effective.ModelName
+		}
+	}
+	return effective.Model
+}

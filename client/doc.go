@@ -1,0 +1,72 @@
+// Package client drives Kimi Code from Go: it starts kimi in Wire mode as a child process
+// and gives a program its events, approvals, questions, tools, hooks and sessions.
+// Configuration, credentials, tools, skills and MCP servers are Kimi Code's own.
+//
+// [Prompt] and [Ask] run one turn in a session of their own:
+//
+//	answer, err := client.Ask(ctx, "Which Go version does this module need?", &client.Options{Yolo: true})
+//
+// [NewSession] gives control: many turns, every message, approvals by hand.
+//
+//	s, err := client.NewSession(ctx, &client.Options{WorkDir: "."})
+//	if err != nil {
+//		return err
+//	}
+//	defer s.Close()
+//	turn, err := s.Prompt(ctx, "List the files")
+//	if err != nil {
+//		return err
+//	}
+//	for msg, err := range turn.Messages() {
+//		if err != nil {
+//			return err
+//		}
+//		switch m := msg.(type) {
+//		case *wireproto.TextPart:
+//			fmt.Print(m.Text)
+//		case *client.ApprovalRequest:
+//			m.Approve()
+//		}
+//	}
+//
+// # How a line becomes a message
+//
+// process.go connects the child by pipes. conn.go reads its lines on one goroutine, which
+// never runs the program's code: an answer ends its call, anything else goes to handle in
+// requests.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
+// takes the queue for the loop over [Turn.Messages]. The answer to the prompt goes the same way,
+// so that it comes behind everything that was sent before it.
+//
+// # Lifecycle
+//
+// A session is one process. Its id is known at once, and [ResumeSession] continues it in a
+// later process; [ListSessions] finds it in kimi's files. One turn runs at a time. Messages that
+// come while none runs go to Options.OnMessage. [Session.Close] closes kimi's input, waits,
+// interrupts, waits, and kills, Options.StopGrace in all; nothing that kimi has started
+// lives on. If the Go program is killed, kimi sees the end of its input and ends as well.
+//
+// A loop that is slow slows the agent down: about 2 MiB wait for it, the rest waits in the
+// agent. Cancel, Steer, SetPlanMode, Close and the answers to requests work all the while.
+//
+// # Cancellation
+//
+// The ctx of NewSession and ResumeSession bounds the start alone. The ctx of
+// [Session.Prompt] bounds the turn, as [Turn.Cancel] and leaving the loop do: kimi is asked to
+// cancel, the session stays usable. A kimi that does not obey within Options.StopGrace is
+// killed, except after Cancel, which has a ctx of its own. Handlers, hooks and tools get a ctx
+// that ends with the turn; [context.Cause] tells why. There is no deadline that nobody
+// asked for. Options.IdleTimeout guards against an agent that lives and says nothing.
+//
+// # Requests
+//
+// An approval or a question is answered by a handler (Options.Approve, Options.Answer) or
+// in the loop. What nobody answers is rejected, what a hook fails to decide is blocked: nothing
+// waits for ever, and nothing is allowed by accident.
+//
+// # Errors
+//
+// Every wait ends with an event, an answer, ctx, the end of the process or Close, and the error
+// says which. Test for the Err… values with [errors.Is]; with [errors.As] for
+// [*ProcessError] (exit code, signal, stderr), [*NotFoundError], [*IncompatibleError] and
+// [*wireproto.RPCError]. Each message says what to do next; none holds a secret.
+package client

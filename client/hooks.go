@@ -1,0 +1,101 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Hook decides about something that the agent does, such as every call of a tool
+// (PreToolUse). It fails closed: an error, a panic or a Handle that takes too long blocks.
+type Hook struct {
+	ID      string        // made up when empty
+	Event   string        // one of Session.Server().Hooks.SupportedEvents but SessionStart and SessionEnd, which never come
+	Matcher string        // Python regular expression, searched in the target, such as the tool's name; "" for all
+	Timeout time.Duration // for Handle; 30 s when 0
+	// Handle decides. ctx ends at Timeout, and with the turn.
+	Handle func(ctx context.Context, r *wireproto.HookRequest) (HookDecision, error)
+}
+
+// HookDecision is what a hook decides: [Allow] or [Block]. The zero value blocks.
+type HookDecision struct {
+	allow  bool
+	reason string
+}
+
+// Allow lets the agent go on.
+func Allow() HookDecision { return HookDecision{allow: true} }
+
+// Block keeps the agent from going on; the model reads the reason.
+func Block(reason string) HookDecision { return HookDecision{reason: reason} }
+
+const (
+	defaultHookTimeout = 30 * time.Second
+	// wireHookTimeout is what kimi is told. When its own limit passes, kimi allows; so it must never
+	// pass before Timeout does here, however long the request waits behind a slow loop.
+	wireHookTimeout = 24 * 60 * 60
+)
+
+func hookID(i int, h Hook) string {
+	if h.ID != "" {
+		return h.ID
+	}
+	return "hook-" + strconv.Itoa(i)
+}
+
+func subscriptions(hooks []Hook) []wireproto.HookSubscription {
+	var subs []wireproto.HookSubscription
+	for i, h := range hooks {
+		subs = append(subs, wireproto.HookSubscription{ID: hookID(i, h), Event: h.Event, Matcher: h.Matcher, Timeout: wireHookTimeout})
+	}
+	return subs
+}
+
+// runHook calls the hook and answers, at the latest when its time is up: kimi takes anything
+// but a clear "block" for an allowance.
+func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
+	decision := Block(fmt.Sprintf("no hook has the id %q", req.SubscriptionID))
+	for i, h := range s.opts.Hooks {
+		if hookID(i, h) == req.SubscriptionID {
+			decision = s.decide(r.ctx, h, req)
+		}
+	}
+	answer := wireproto.HookAnswer{RequestID: req.ID, Action: wireproto.HookAllow}
+	if !decision.allow {
+		answer.Action, answer.Reason = wireproto.HookBlock, decision.reason
+		if answer.Reason == "" {
+			answer.Reason = "blocked by a hook of the program"
+		}
+	}
+	if err := r.answer(&answer); err != nil {
+		s.opts.Logger.Info("client: the decision of a hook came too late", "event", req.Event, "error", err)
+	}
+}
+
+func (s *Session) decide(ctx context.Context, h Hook, req *wireproto.HookRequest) HookDecision {
+	timeout := h.Timeout
+	if timeout == 0 {
+		timeout = defaultHookTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	decided := make(chan HookDecision, 1)
+	go func() {
+		var d HookDecision
+		err := guard(func() (err error) { d, err = h.Handle(ctx, req); return err })
+		if err != nil {
+			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
+			d = Block("the hook failed: " + err.Error())
+		}
+		decided <- d
+	}()
+	select {
+	case d := <-decided:
+		return d
+	case <-ctx.Done():
+		return Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
+	}
+}

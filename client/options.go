@@ -1,0 +1,257 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Options says which agent to start and how. The zero value, and nil, start the kimi
+// that is found on this machine as "kimi" in the current directory would: with the same
+// configuration, credentials, tools, skills and MCP servers.
+type Options struct {
+	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
+	// or kimi-agent on PATH, then in ~/.local/bin, ~/.kimi-code/bin and uv's tool folder.
+	Executable string
+	// ExtraArgs are added to kimi's arguments. Default: none.
+	ExtraArgs []string
+	// Env is laid over this program's environment; an empty value unsets. Default: none.
+	Env map[string]string
+	// ModifyCmd may change the command before it starts; its pipes and its process group are set
+	// afterwards. Default: nil.
+	ModifyCmd func(*exec.Cmd)
+	// Transport replaces the child process. Default: nil, a child process.
+	Transport Transport
+
+	// WorkDir is the directory that the agent works in. Default: the current directory.
+	WorkDir string
+	// AddDirs are further directories that the agent may use. Default: none.
+	AddDirs []string
+	// ShareDir is where kimi keeps configuration, sessions and logs (KIMI_SHARE_DIR). Default:
+	// the environment's, else ~/.kimi.
+	ShareDir string
+	// SessionID is the id of the session to start; one that exists is continued. Default: a new UUID.
+	SessionID string
+
+	// Config is the configuration as an object; kimi reads it from a temporary file. Default: nil.
+	Config *config.Config
+	// ConfigFile is the configuration file, TOML, or JSON by its suffix. Default: config.toml in ShareDir.
+	ConfigFile string
+	// Model is the name of a model of the configuration. Default: its default_model.
+	Model string
+	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
+	Thinking *bool
+
+	// Yolo approves whatever the agent wants to do. Default: false.
+	Yolo bool
+	// AFK tells kimi that nobody is there: it approves everything and asks no questions. Default: false.
+	AFK bool
+	// Plan starts a new session in plan mode. Default: false.
+	Plan bool
+
+	// Agent is a built-in agent, "default" or "okabe". Default: "default".
+	Agent string
+	// AgentFile is an agent specification. Default: none.
+	AgentFile string
+	// MCPConfigFiles are files of MCP servers, instead of mcp.json in ShareDir. Default: none.
+	MCPConfigFiles []string
+	// MCPServers are MCP servers by name, besides those of the files. Default: none.
+	MCPServers map[string]config.MCPServer
+	// SkillsDirs are directories of skills, instead of those that kimi finds. Default: none.
+	SkillsDirs []string
+
+	// MaxStepsPerTurn limits the steps of a turn. Default: 0, the configuration's (1000).
+	MaxStepsPerTurn int
+	// MaxRetriesPerStep limits the attempts of a step. Default: 0, the configuration's (3).
+	MaxRetriesPerStep int
+	// MaxRalphIterations lets the agent go on by itself after a turn, -1 for ever. Default: nil, the
+	// configuration's (0).
+	MaxRalphIterations *int
+
+	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
+	// returning without an answer rejects. ctx ends with the turn. Default: nil, the loop answers.
+	Approve func(context.Context, *ApprovalRequest) error
+	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
+	// the loop answers if SupportsQuestion is set.
+	Answer func(context.Context, *QuestionRequest) error
+	// SupportsQuestion tells the agent that the loop answers questions. Default: false; Answer implies it.
+	SupportsQuestion bool
+	// SupportsPlanMode lets the agent enter and leave plan mode, for which it asks questions. Default: false.
+	SupportsPlanMode bool
+
+	// Tools are Go functions that the agent may call; see NewTool. Default: none.
+	Tools []Tool
+	// Hooks decide about what the agent does; they fail closed. Default: none.
+	Hooks []Hook
+	// OnMessage receives, one at a time, what arrives while no turn runs. A request comes live: left
+	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
+	OnMessage func(wireproto.Message)
+
+	// Logger receives what is worth a look but no error. Default: nil, silent.
+	Logger *slog.Logger
+	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
+	Stderr io.Writer
+
+	// StartTimeout limits the time from the start to the handshake's end. Default: 30 s.
+	StartTimeout time.Duration
+	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
+	// handler of this program ran and no request waited for its answer. Default: 0, no limit.
+	IdleTimeout time.Duration
+	// StopGrace limits how long Close, and a turn that is being cancelled, waits before the agent is
+	// killed. Default: 5 s.
+	StopGrace time.Duration
+	// MaxLine is the longest line that is read from the agent, in bytes; a longer one is skipped and
+	// logged. Default: 100 MiB.
+	MaxLine int
+}
+
+// ownedFlags are flags of kimi that this package sets itself or that would change what
+// it talks to, each with what to use instead.
+var ownedFlags = map[string]string{
+	"--wire": "nothing, it is always set", "--print": "Prompt", "--quiet": "Prompt", "--acp": "nothing, the protocol is Wire",
+	"--session": "Options.SessionID", "--resume": "ResumeSession", "-S": "Options.SessionID", "-r": "ResumeSession",
+	"--continue": "ResumeSession", "-C": "ResumeSession", "--work-dir": "Options.WorkDir", "-w": "Options.WorkDir",
+	"--prompt": "Session.Prompt", "-p": "Session.Prompt", "--command": "Session.Prompt", "-c": "Session.Prompt",
+}
+
+// Validate names every contradiction in o. nil is valid.
+func (o *Options) Validate() error {
+	if o == nil {
+		return nil
+	}
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("client: options: "+format, args...)) }
+	both := func(a string, isA bool, b string, isB bool, why string) {
+		if isA && isB {
+			bad("%s and %s together: %s", a, b, why)
+		}
+	}
+	both("Config", o.Config != nil, "ConfigFile", o.ConfigFile != "", "set one")
+	both("Agent", o.Agent != "", "AgentFile", o.AgentFile != "", "set one")
+	both("Yolo", o.Yolo, "Approve", o.Approve != nil, "nothing would be asked; unset one")
+	both("AFK", o.AFK, "Approve", o.Approve != nil, "nothing would be asked; unset one")
+	both("AFK", o.AFK, "Answer", o.Answer != nil, "no question would be asked; unset one")
+	both("AFK", o.AFK, "SupportsQuestion", o.SupportsQuestion, "no question would be asked; unset one")
+	both("Transport", o.Transport != nil, "ModifyCmd", o.ModifyCmd != nil, "there is no command to modify; unset one")
+	if o.SupportsPlanMode && o.Answer == nil && !o.SupportsQuestion {
+		bad("SupportsPlanMode needs Answer or SupportsQuestion: plan mode is entered and left by a question")
+	}
+	if o.Config != nil {
+		if err := o.Config.Validate(); err != nil {
+			bad("Config: %w", err)
+		}
+	}
+	if o.SessionID != "" {
+		if err := validSessionID(o.SessionID); err != nil {
+			bad("SessionID: %w", err)
+		}
+	}
+	if strings.HasPrefix(o.Model, "-") {
+		bad("Model %.40q starts with a dash", o.Model)
+	}
+	for key, value := range o.Env {
+		if key == "" || strings.ContainsAny(key, "=\x00") || strings.Contains(value, "\x00") {
+			bad("Env: %.40q cannot be a variable", key)
+		}
+	}
+	for _, arg := range o.ExtraArgs {
+		flag, _, _ := strings.Cut(arg, "=")
+		if instead, owned := ownedFlags[flag]; owned {
+			bad("ExtraArgs: %s is not for here; use %s", flag, instead)
+		}
+	}
+	if err := config.ValidateMCP(o.MCPServers); err != nil {
+		bad("MCPServers: %w", err)
+	}
+	names := make(map[string]bool)
+	for i, t := range o.Tools {
+		switch {
+		case t.run == nil:
+			bad("Tools[%d] was not made by NewTool", i)
+		case names[t.name]:
+			bad("Tools: %q is there twice", t.name)
+		}
+		names[t.name] = true
+	}
+	ids := make(map[string]bool)
+	for i, h := range o.Hooks {
+		switch {
+		case h.Handle == nil:
+			bad("Hooks[%d] has no Handle", i)
+		case h.Event == "":
+			bad("Hooks[%d] has no Event, such as PreToolUse", i)
+		case h.Event == "SessionStart" || h.Event == "SessionEnd":
+			bad("Hooks[%d]: kimi never sends %s over Wire; do it before NewSession or after Close", i, h.Event)
+		case h.Timeout < 0:
+			bad("Hooks[%d] has a negative Timeout", i)
+		case h.ID != "" && ids[h.ID]:
+			bad("Hooks: the ID %.40q is there twice", h.ID)
+		}
+		ids[h.ID] = true
+	}
+	for name, n := range map[string]int64{
+		"MaxStepsPerTurn": int64(o.MaxStepsPerTurn), "MaxRetriesPerStep": int64(o.MaxRetriesPerStep),
+		"StartTimeout": int64(o.StartTimeout), "IdleTimeout": int64(o.IdleTimeout),
+		"StopGrace": int64(o.StopGrace), "MaxLine": int64(o.MaxLine),
+	} {
+		if n < 0 {
+			bad("%s is negative", name)
+		}
+	}
+	if o.MaxRalphIterations != nil && *o.MaxRalphIterations < -1 {
+		bad("MaxRalphIterations is below -1, which means no limit")
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // maps have no order
+	return errors.Join(errs...)
+}
+
+// withDefaults returns a validated copy of o with the defaults of what needs no look
+// at the machine.
+func (o *Options) withDefaults() (*Options, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	d := new(Options)
+	if o != nil {
+		*d = *o
+	}
+	if d.StartTimeout == 0 {
+		d.StartTimeout = 30 * time.Second
+	}
+	if d.StopGrace == 0 {
+		d.StopGrace = 5 * time.Second
+	}
+	if d.MaxLine == 0 {
+		d.MaxLine = wireproto.MaxLine
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d, nil
+}
+
+// validSessionID refuses what kimi would use as a path unchecked.
+func validSessionID(id string) error {
+	switch {
+	case strings.TrimSpace(id) != id || id == "":
+		return fmt.Errorf("session id %.40q is empty or has spaces around it", id)
+	case len(id) > 128:
+		return errors.New("session id is longer than 128 bytes")
+	case strings.ContainsAny(id, `/\`) || strings.HasPrefix(id, ".") || strings.HasPrefix(id, "-") || id != filepath.Base(id):
+		return fmt.Errorf("session id %.40q is not a plain name: no slashes, no dot or dash at its head", id)
+	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
+		return fmt.Errorf("session id %.40q has control characters", id)
+	}
+	return nil
+}

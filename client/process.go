@@ -1,0 +1,251 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// outputClosedGrace is how long a child that has closed a pipe may take to end.
+	outputClosedGrace = 2 * time.Second
+	// drainGrace is how long the pipes of a child that has ended may stay silent before
+	// they are given up: a process that it started, and that was not found, holds them open.
+	drainGrace = time.Second
+	stderrTail = 64 << 10
+	// markerKey names an environment variable that the child's descendants inherit, by
+	// which those are found that have left its process group.
+	markerKey = "KIMI_GO_CHILD"
+)
+
+// processTransport runs kimi as a child process.
+type processTransport struct {
+	modify func(*exec.Cmd)
+	stderr io.Writer // may be nil
+}
+
+// process is a child in a process group of its own, connected by three pipes: kimi hangs
+// on /dev/null and refuses files.
+type process struct {
+	cmd    *exec.Cmd
+	args   []string
+	marker string
+	stdin  *os.File
+	stdout *os.File
+	stderr *os.File
+
+	tail   tailBuffer
+	quiet  chan struct{} // closed when stderr has been read to its end
+	exited atomic.Bool
+	reaped chan struct{} // closed when the child has ended and nothing of it is left
+	state  *os.ProcessState
+}
+
+func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	p := &process{
+		args: append([]string{c.Path}, redactArgs(c.Args)...), marker: rand.Text(),
+		quiet: make(chan struct{}), reaped: make(chan struct{}),
+	}
+	// Not CommandContext: the child must outlive ctx.
+	p.cmd = exec.Command(c.Path, c.Args...)
+	p.cmd.Env = slices.Clone(c.Env)
+	p.cmd.Dir = c.Dir
+	if t.modify != nil {
+		t.modify(p.cmd)
+	}
+	p.cmd.Env = append(p.cmd.Env, markerKey+"="+p.marker)
+	ownGroup(p.cmd)
+	ends, err := p.pipes()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	for _, f := range ends {
+		f.Close()
+	}
+	if err != nil {
+		p.closePipes()
+		return nil, startError(c.Path, err)
+	}
+	go p.readStderr(t.stderr)
+	go p.reap()
+	return p, nil
+}
+
+// pipes sets the pipes up and returns the child's ends.
+func (p *process) pipes() (ends []*os.File, err error) {
+	in, stdin, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	ends, p.stdin, p.cmd.Stdin = append(ends, in), stdin, in
+	stdout, out, err := os.Pipe()
+	if err != nil {
+		return ends, err
+	}
+	ends, p.stdout, p.cmd.Stdout = append(ends, out), stdout, out
+	stderr, errOut, err := os.Pipe()
+	if err != nil {
+		return ends, err
+	}
+	ends, p.stderr, p.cmd.Stderr = append(ends, errOut), stderr, errOut
+	return ends, nil
+}
+
+func (p *process) closePipes() {
+	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func startError(path string, err error) error {
+	switch {
+	case errors.Is(err, syscall.E2BIG):
+		return fmt.Errorf("client: start %s: arguments and environment are too long: %w", path, err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
+		return fmt.Errorf("client: start %s: %w; set Options.Executable or KIMI_PATH to a kimi that can be run", path, err)
+	}
+	return fmt.Errorf("client: start %s: %w", path, err)
+}
+
+// reap waits for the child and ends what it has left behind. The pipes stay open: what
+// the child wrote before its end is still to be read.
+func (p *process) reap() {
+	p.state, _ = p.cmd.Process.Wait()
+	p.exited.Store(true)
+	killGroup(p.cmd.Process.Pid)
+	killMarked(p.marker)
+	deadline := time.Now().Add(drainGrace)
+	p.stdout.SetReadDeadline(deadline) // wakes a Read that waits; later ones set their own
+	p.stderr.SetReadDeadline(deadline)
+	<-p.quiet
+	close(p.reaped)
+}
+
+func (p *process) readStderr(tee io.Writer) {
+	defer close(p.quiet)
+	defer p.stderr.Close()
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := p.stderr.Read(buf)
+		if n > 0 {
+			p.tail.Write(buf[:n])
+			if tee != nil {
+				tee.Write(buf[:n])
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *process) Read(b []byte) (int, error) {
+	if p.exited.Load() {
+		p.stdout.SetReadDeadline(time.Now().Add(drainGrace))
+	}
+	n, err := p.stdout.Read(b)
+	if err != nil && n == 0 {
+		p.stdout.Close() // nobody reads on behind an error
+		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
+			err = io.EOF
+		}
+	}
+	return n, err
+}
+
+func (p *process) Write(b []byte) (int, error) { return p.stdin.Write(b) }
+func (p *process) CloseWrite() error           { return p.stdin.Close() }
+func (p *process) PID() int                    { return p.cmd.Process.Pid }
+
+func (p *process) Interrupt() error { return interrupt(p.cmd.Process) }
+
+func (p *process) Close() error {
+	select {
+	case <-p.reaped:
+	default:
+		killTree(p.cmd.Process)
+		<-p.reaped
+	}
+	p.stdin.Close()
+	return nil
+}
+
+// Wait waits for the child and for its stderr.
+func (p *process) Wait() error {
+	<-p.reaped
+	e := &ProcessError{ExitCode: -1, Stderr: p.tail.String(), Args: p.args}
+	if p.state != nil {
+		e.ExitCode, e.Signal = p.state.ExitCode(), signalName(p.state)
+	}
+	return e
+}
+
+// tailBuffer keeps the last bytes written to it.
+type tailBuffer struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tailBuffer) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, b...)
+	if over := len(t.buf) - stderrTail; over > stderrTail {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tailBuffer) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return string(t.buf[max(0, len(t.buf)-stderrTail):])
+}
+
+// redactArgs hides the values of flags that may hold keys.
+func redactArgs(args []string) []string {
+	out := make([]string, len(args))
+	hide := false
+	for i, a := range args {
+		flag, _, joined := strings.Cut(a, "=")
+		secret := flag == "--config" || flag == "--mcp-config"
+		switch {
+		case hide:
+			out[i] = "***"
+		case secret && joined:
+			out[i] = flag + "=***"
+		default:
+			out[i] = a
+		}
+		hide = !hide && secret && !joined
+	}
+	return out
+}
+
+// waitOr waits for c, at most for d, and reports whether c came.
+func waitOr(c <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-c:
+		return true
+	case <-t.C:
+		return false
+	}
+}

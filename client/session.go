@@ -1,0 +1,516 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Version is this module's version, which kimi learns in the handshake.
+const Version = "0.1.0"
+
+var errNilContext = errors.New("client: nil context; pass context.Background() for none")
+
+// Session is a conversation with one running agent: many turns, one at a time. Its
+// methods may be called from any goroutine, also from inside a loop over a turn.
+type Session struct {
+	opts   *Options
+	launch *launch
+	id     string
+	model  string
+	server wireproto.InitializeResult
+	conn   *conn
+	ctx    context.Context // of handlers outside a turn; ends with the session
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	turn     *Turn                 // the turn that runs
+	replay   *stream               // the replay that runs; never beside a turn
+	requests map[*request]struct{} // not answered yet
+	status   Status
+	outside  []wireproto.Message // for OnMessage
+	serving  bool                // a goroutine serves OnMessage
+	closing  bool                // Close was called
+	killed   error               // why the agent was ended by force
+	err      error               // why the session is over; set before conn.done is closed
+
+	closed   chan struct{} // closed when Close is through
+	closeErr error         // what it returned
+}
+
+// Status is what the agent has last told about itself.
+type Status struct {
+	ContextUsage     float64 // of the context's limit, 0 to 1
+	ContextTokens    int
+	MaxContextTokens int
+	PlanMode         bool
+	MCP              *wireproto.MCPStatus // nil when no MCP server was started
+	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
+}
+
+// NewSession starts an agent and a new session. ctx bounds the start alone. The caller
+// must call Close.
+func NewSession(ctx context.Context, opts *Options) (*Session, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l, err := newLaunch(o)
+	if err != nil {
+		return nil, err
+	}
+	id := o.SessionID
+	if id == "" {
+		id = newUUID()
+	}
+	return l.start(ctx, id)
+}
+
+// ResumeSession starts an agent that continues a session of the work dir; id "" stands for
+// the newest one. A session that is not there, or that kimi would begin anew, gives
+// [ErrSessionNotFound].
+func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if o.SessionID != "" && o.SessionID != id {
+		return nil, fmt.Errorf("client: resume: Options.SessionID %.40q is not the id %.40q; leave it empty", o.SessionID, id)
+	}
+	l, err := newLaunch(o)
+	if err != nil {
+		return nil, err
+	}
+	if o.Transport == nil || id == "" {
+		if id, err = l.findSession(id); err != nil {
+			return nil, err
+		}
+	} else if err := validSessionID(id); err != nil {
+		return nil, fmt.Errorf("client: resume: %w", err)
+	}
+	return l.start(ctx, id)
+}
+
+// newUUID returns a random UUID, version 4, as kimi makes them.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// start runs the program and makes the handshake.
+func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
+			s.Close()
+			s, err = nil, cleanErr
+		}
+	}()
+	o := l.opts
+	transport, path := o.Transport, o.Executable
+	if transport == nil {
+		if path, err = l.find(); err != nil {
+			return nil, err
+		}
+		transport = &processTransport{modify: o.ModifyCmd, stderr: o.Stderr}
+	}
+	args, err := l.args(id)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, o.StartTimeout,
+		fmt.Errorf("no answer to initialize within Options.StartTimeout (%v): %w", o.StartTimeout, context.DeadlineExceeded))
+	defer stop()
+	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
+	if err != nil {
+		return nil, err
+	}
+	s = &Session{
+		opts: o, launch: l, id: id, model: l.modelName(),
+		requests: make(map[*request]struct{}), closed: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
+	s.conn.start()
+	if err := s.handshake(ctx); err != nil {
+		s.kill(err)
+		<-s.Done()
+		return nil, l.diagnose(path, s.conn.firstNoise(), err, s.err)
+	}
+	return s, nil
+}
+
+// handshake declares what this side can do and checks that the agent takes it.
+func (s *Session) handshake(ctx context.Context) error {
+	o := s.opts
+	params := &wireproto.InitializeParams{
+		ProtocolVersion: wireproto.ProtocolVersion,
+		Client:          &wireproto.ClientInfo{Name: "kimi-go", Version: Version},
+		Capabilities: &wireproto.ClientCapabilities{
+			SupportsQuestion: o.Answer != nil || o.SupportsQuestion,
+			SupportsPlanMode: o.SupportsPlanMode,
+		},
+	}
+	for _, t := range o.Tools {
+		params.ExternalTools = append(params.ExternalTools, t.declaration())
+	}
+	params.Hooks = subscriptions(o.Hooks)
+	err := s.conn.call(ctx, wireproto.MethodInitialize, params, &s.server)
+	var rpc *wireproto.RPCError
+	switch {
+	case errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound:
+		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
+		s.opts.Logger.Info("client: the agent has no initialize")
+	case err != nil:
+		return fmt.Errorf("client: handshake: %w", err)
+	}
+	return s.checkServer()
+}
+
+// checkServer reports what was declared and is not taken: a tool that the agent does not
+// know, or a hook that never runs, must not go unnoticed.
+func (s *Session) checkServer() error {
+	var errs []error
+	taken := make(map[string]bool)
+	if tools := s.server.ExternalTools; tools != nil {
+		for _, t := range tools.Rejected {
+			errs = append(errs, fmt.Errorf("client: the agent rejects the tool %q: %.150s; rename it or mend its schema", t.Name, t.Reason))
+			taken[t.Name] = true
+		}
+		for _, name := range tools.Accepted {
+			taken[name] = true
+		}
+	}
+	for _, t := range s.opts.Tools {
+		if !taken[t.name] {
+			errs = append(errs, fmt.Errorf("%w: it takes no Go tools, such as %q; use kimi-cli 1.0 or later", ErrUnsupported, t.name))
+		}
+	}
+	hooks := s.server.Hooks
+	for _, h := range s.opts.Hooks {
+		switch {
+		case hooks == nil:
+			errs = append(errs, fmt.Errorf("%w: it has no hooks, such as %s; use kimi-cli 1.28 or later", ErrUnsupported, h.Event))
+		case !slices.Contains(hooks.SupportedEvents, h.Event):
+			errs = append(errs, fmt.Errorf("%w: it has no hook event %.40q; it has %s", ErrUnsupported, h.Event, strings.Join(hooks.SupportedEvents, ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ID returns the id by which ResumeSession continues the session. A session without any
+// turn is deleted by kimi when it ends.
+func (s *Session) ID() string { return s.id }
+
+// Server returns what the agent told in the handshake; the zero value for one without it.
+func (s *Session) Server() wireproto.InitializeResult { return s.server }
+
+// Model returns the name of the model as the options, the environment or the configuration
+// tell it, "" where only kimi knows.
+func (s *Session) Model() string { return s.model }
+
+// Status returns what the agent has last told about itself.
+func (s *Session) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+// Done returns a channel that is closed when the session is over: after Close, or when
+// the agent has ended.
+func (s *Session) Done() <-chan struct{} { return s.conn.done }
+
+// Err returns nil while the session runs, [ErrClosed] after Close, and otherwise how the
+// agent ended, as a rule a [*ProcessError].
+func (s *Session) Err() error {
+	select {
+	case <-s.Done():
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// PID returns the process id of the agent, 0 where it is no process.
+func (s *Session) PID() int {
+	if p, ok := s.conn.peer.(interface{ PID() int }); ok {
+		return p.PID()
+	}
+	return 0
+}
+
+// Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
+// text may be empty if there are parts. A turn that runs already gives [ErrBusy].
+func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	input, err := userInput(text, parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("client: prompt: %w", err)
+	}
+	t := newTurn(ctx, s)
+	s.mu.Lock()
+	switch {
+	case s.err != nil:
+		err = s.err
+	case s.closing:
+		err = ErrClosed
+	case s.turn != nil || s.replay != nil:
+		err = ErrBusy
+	default:
+		s.turn = t
+	}
+	s.mu.Unlock()
+	if err != nil {
+		t.stop(err)
+		return nil, err
+	}
+	if err := s.conn.begin(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input}, t.finish); err != nil {
+		s.mu.Lock()
+		s.turn = nil
+		s.mu.Unlock()
+		t.stop(err)
+		return nil, err
+	}
+	t.watch()
+	return t, nil
+}
+
+func userInput(text string, parts []wireproto.ContentPart) (wireproto.Content, error) {
+	if strings.TrimSpace(text) == "" && len(parts) == 0 {
+		return wireproto.Content{}, errors.New("client: empty prompt; pass a text or a content part")
+	}
+	c := wireproto.Content{Text: text}
+	if len(parts) > 0 {
+		if text != "" {
+			c.Parts = append(c.Parts, &wireproto.TextPart{Text: text})
+		}
+		c.Parts = append(c.Parts, parts...)
+	}
+	if err := c.Sendable(); err != nil {
+		return c, fmt.Errorf("client: %w", err)
+	}
+	return c, nil
+}
+
+// Steer adds input to the turn that runs. A nil error is kimi's receipt alone: the proof is
+// a [*wireproto.SteerInput] in the stream, and a turn that is about to end may lose it.
+// Outside a turn it gives [ErrNoTurn].
+func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	input, err := userInput(text, parts)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	t, err := s.turn, s.err
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return ErrNoTurn
+	}
+	t.queue.lift() // the answer stands behind what the loop has not taken yet
+	defer t.queue.lower()
+	return s.conn.call(ctx, wireproto.MethodSteer, wireproto.SteerParams{UserInput: input}, nil)
+}
+
+// SetPlanMode turns plan mode on or off, also while a turn runs, and returns what it is then.
+// An agent without plan mode gives [ErrUnsupported].
+func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
+	if ctx == nil {
+		return false, errNilContext
+	}
+	s.mu.Lock()
+	t := s.turn
+	s.mu.Unlock()
+	if t != nil {
+		t.queue.lift()
+		defer t.queue.lower()
+	}
+	var result wireproto.SetPlanModeResult
+	err := s.conn.call(ctx, wireproto.MethodSetPlanMode, wireproto.SetPlanModeParams{Enabled: on}, &result)
+	return result.PlanMode, err
+}
+
+// Replay streams the history of the session as kimi stored it: merged text, no approvals.
+// Requests in it are plain values; no handler runs. No turn may run meanwhile ([ErrBusy]).
+func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error] {
+	return func(yield func(wireproto.Message, error) bool) {
+		if ctx == nil {
+			yield(nil, errNilContext)
+			return
+		}
+		q := newStream()
+		s.mu.Lock()
+		err := s.err
+		switch {
+		case err != nil:
+		case s.closing:
+			err = ErrClosed
+		case s.turn != nil || s.replay != nil:
+			err = ErrBusy
+		default:
+			s.replay = q
+		}
+		s.mu.Unlock()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		var end error
+		finish := func(raw json.RawMessage, err error) {
+			var result wireproto.ReplayResult
+			if err == nil {
+				err = json.Unmarshal(raw, &result)
+			}
+			if end = err; err == nil && result.Status == wireproto.StatusCancelled {
+				end = errors.Join(ErrCancelled, context.Cause(ctx))
+			}
+			s.mu.Lock()
+			s.replay = nil
+			s.mu.Unlock()
+			q.end()
+		}
+		if err := s.conn.begin(wireproto.MethodReplay, nil, finish); err != nil {
+			finish(nil, err)
+			yield(nil, err)
+			return
+		}
+		ended := make(chan struct{})
+		abort := func() {
+			q.lift()
+			s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+			if !waitOr(ended, s.opts.StopGrace) {
+				s.kill(fmt.Errorf("client: the agent did not end the replay within %v of its cancellation", s.opts.StopGrace))
+			}
+		}
+		stop := context.AfterFunc(ctx, abort)
+		defer stop()
+		for {
+			m, ok := q.next()
+			if !ok {
+				break
+			}
+			if !yield(m, nil) {
+				if stop() {
+					go abort()
+				}
+				for ok {
+					_, ok = q.next()
+				}
+				close(ended)
+				return
+			}
+		}
+		close(ended)
+		if end != nil {
+			yield(nil, end)
+		}
+	}
+}
+
+// Close ends the session: it closes the agent's input, waits, interrupts, waits, and kills
+// it with all that it has started. It takes no longer than Options.StopGrace by much, and
+// may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed]. An
+// error says that the agent had to be killed.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	first := !s.closing
+	s.closing = true
+	t, replay := s.turn, s.replay
+	s.mu.Unlock()
+	if !first {
+		<-s.closed
+		return s.closeErr
+	}
+	defer close(s.closed)
+	s.cancel(ErrClosed)
+	if t != nil {
+		t.stop(ErrClosed)
+		t.queue.lift()
+	}
+	if replay != nil {
+		replay.lift()
+	}
+	s.conn.endInput()
+	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
+		s.conn.peer.Interrupt()
+		if !waitOr(s.Done(), s.opts.StopGrace/3) {
+			s.closeErr = fmt.Errorf("client: close: the agent had to be killed: it did not end within Options.StopGrace (%v)", s.opts.StopGrace)
+			s.conn.peer.Close()
+			<-s.Done()
+		}
+	}
+	return s.closeErr
+}
+
+// kill ends the agent at once, for a reason that the session's error then tells.
+func (s *Session) kill(why error) {
+	s.mu.Lock()
+	if s.killed == nil {
+		s.killed = why
+	}
+	s.mu.Unlock()
+	s.conn.peer.Close()
+}
+
+// exited lets the reader take what is left in the pipe, however slow the consumer is.
+func (s *Session) exited() {
+	s.mu.Lock()
+	t, replay := s.turn, s.replay
+	s.mu.Unlock()
+	if t != nil {
+		t.queue.lift()
+	}
+	if replay != nil {
+		replay.lift()
+	}
+}
+
+// ended gives the reason why the session is over and ends its requests.
+func (s *Session) ended(exit error) error {
+	s.mu.Lock()
+	switch {
+	case s.closing:
+		s.err = ErrClosed
+	case s.killed != nil && exit != nil:
+		s.err = fmt.Errorf("%w: %w", s.killed, exit)
+	case s.killed != nil:
+		s.err = s.killed
+	case exit != nil:
+		s.err = exit
+	default:
+		s.err = errors.New("client: the agent has ended; continue with ResumeSession")
+	}
+	err := s.err
+	s.mu.Unlock()
+	s.closeRequests(err, func(*request) bool { return true })
+	s.cancel(err)
+	return err
+}

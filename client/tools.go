@@ -1,0 +1,140 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/google/jsonschema-go/jsonschema"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Tool is a Go function that the agent may call. NewTool makes one.
+type Tool struct {
+	name        string
+	description string
+	schema      json.RawMessage
+	run         func(context.Context, json.RawMessage) (wireproto.ToolReturnValue, error)
+}
+
+// Name returns the name by which the model calls the tool.
+func (t Tool) Name() string { return t.name }
+
+var toolName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`)
+
+// NewTool makes a tool of a function. The JSON Schema of its arguments comes from In, a struct
+// whose json and jsonschema tags name and describe them, or a map; the model's arguments
+// are checked against it. Out goes to the model: a string, a [wireproto.ContentPart] or a slice
+// of them as they are, a [wireproto.ToolReturnValue] as the whole result, anything else as
+// JSON. An error, or a panic, is an error result that the model reads. Calls run in
+// parallel; ctx ends with the turn, with Close and with the agent.
+func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) (Tool, error) {
+	if !toolName.MatchString(name) {
+		return Tool{}, fmt.Errorf("client: tool: the name %.80q is not made of 1 to 64 letters, digits, dashes and underscores, with a letter first", name)
+	}
+	if fn == nil {
+		return Tool{}, fmt.Errorf("client: tool %s: nil function", name)
+	}
+	schema, err := jsonschema.For[In](nil)
+	if err != nil {
+		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
+	}
+	if schema.Type != "object" {
+		return Tool{}, fmt.Errorf("client: tool %s: the arguments must be a struct or a map, not %T", name, *new(In))
+	}
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
+	}
+	raw, err := json.Marshal(schema)
+	if err != nil {
+		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
+	}
+	run := func(ctx context.Context, args json.RawMessage) (wireproto.ToolReturnValue, error) {
+		var in In
+		var instance any
+		if err := json.Unmarshal(args, &instance); err != nil {
+			return wireproto.ToolReturnValue{}, fmt.Errorf("the arguments are not JSON: %w", err)
+		}
+		if err := resolved.Validate(instance); err != nil {
+			return wireproto.ToolReturnValue{}, fmt.Errorf("the arguments do not fit the schema: %w", err)
+		}
+		if err := json.Unmarshal(args, &in); err != nil {
+			return wireproto.ToolReturnValue{}, fmt.Errorf("the arguments do not fit: %w", err)
+		}
+		out, err := fn(ctx, in)
+		if err != nil {
+			return wireproto.ToolReturnValue{}, err
+		}
+		return toolOutput(out)
+	}
+	return Tool{name, description, raw, run}, nil
+}
+
+func toolOutput(out any) (v wireproto.ToolReturnValue, err error) {
+	switch out := out.(type) {
+	case wireproto.ToolReturnValue:
+		v = out
+	case *wireproto.ToolReturnValue:
+		if out != nil {
+			v = *out
+		}
+	case string:
+		v.Output.Text = out
+	case []wireproto.ContentPart:
+		v.Output.Parts = append([]wireproto.ContentPart{}, out...)
+	case wireproto.ContentPart:
+		v.Output.Parts = []wireproto.ContentPart{out}
+	default:
+		var raw []byte
+		raw, err = json.Marshal(out)
+		v.Output.Text = string(raw)
+	}
+	if err == nil {
+		err = v.Output.Sendable()
+	}
+	return v, err
+}
+
+func (t Tool) declaration() wireproto.ExternalTool {
+	return wireproto.ExternalTool{Name: t.name, Description: t.description, Parameters: t.schema}
+}
+
+// runTool calls a tool and answers with what it returns, unless its turn has ended.
+func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
+	var value wireproto.ToolReturnValue
+	err := guard(func() (err error) {
+		for _, t := range s.opts.Tools {
+			if t.name == call.Name {
+				args := json.RawMessage("{}")
+				if call.Arguments != nil && *call.Arguments != "" {
+					args = json.RawMessage(*call.Arguments)
+				}
+				value, err = t.run(r.ctx, args)
+				return err
+			}
+		}
+		return fmt.Errorf("there is no tool %.80q", call.Name)
+	})
+	if err != nil {
+		value = toolError(err)
+	}
+	err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
+	if errors.Is(err, wireproto.ErrLineTooLong) {
+		value = toolError(fmt.Errorf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20))
+		err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
+	}
+	if err != nil {
+		s.opts.Logger.Info("client: the result of a tool came too late", "tool", call.Name, "id", call.ID, "error", err)
+	}
+}
+
+func toolError(err error) wireproto.ToolReturnValue {
+	return wireproto.ToolReturnValue{
+		IsError: true,
+		Message: err.Error(),
+		Display: wireproto.DisplayBlocks{&wireproto.BriefDisplayBlock{Text: "Error"}},
+	}
+}

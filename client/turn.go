@@ -1,0 +1,307 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// maxResultText limits TurnResult.Text, so that a result never grows with its turn.
+const maxResultText = 4 << 20
+
+// Turn is one prompt and all that the agent does about it. Read it with Messages, or
+// wait for its end with Result; a turn that nobody reads is held up once some 1 MiB waits.
+type Turn struct {
+	s     *Session
+	ctx   context.Context // of handlers; ends with the turn
+	stop  context.CancelCauseFunc
+	queue *stream
+
+	reading sync.Mutex        // taken for each message
+	live    wireproto.Message // the last message taken
+
+	mu      sync.Mutex
+	over    bool
+	cause   error // why this side cancelled it: ctx, silence; nil otherwise
+	unwatch func() bool
+	timers  []*time.Timer // stopped at the end
+
+	// Written by the reader under s.mu, and no more when done is closed.
+	result TurnResult
+	text   []string // of the last assistant message
+	size   int
+	tools  map[string]string // names of the calls that have no result yet, by id
+	last   string            // type of the last message
+	lastAt time.Time         // when it came; kept only for IdleTimeout
+
+	err  error
+	done chan struct{}
+}
+
+// TurnResult says how far a turn came.
+type TurnResult struct {
+	Status wireproto.TurnStatus // "" when the turn ended with an error of the agent or of the connection
+	Steps  int                  // model calls begun
+	Usage  wireproto.TokenUsage // of all steps, subagents' included
+	Text   string               // of the last assistant message; at most its first 4 MiB
+}
+
+func newTurn(ctx context.Context, s *Session) *Turn {
+	t := &Turn{s: s, queue: newStream(), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
+	t.ctx, t.stop = context.WithCancelCause(ctx)
+	return t
+}
+
+// watch cancels the turn when its ctx ends or, with IdleTimeout, when the agent falls silent.
+func (t *Turn) watch() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over {
+		return
+	}
+	t.unwatch = context.AfterFunc(t.ctx, func() {
+		// Close and the turn's end stop ctx too; abort then finds nothing to do.
+		t.abort(context.Cause(t.ctx))
+	})
+	if limit := t.s.opts.IdleTimeout; limit > 0 {
+		var timer *time.Timer
+		timer = time.AfterFunc(limit, func() { t.checkIdle(timer) })
+		t.timers = append(t.timers, timer)
+	}
+}
+
+// Messages streams what the agent sends in this turn, in order, each once: events, and live
+// requests to answer (see [ApprovalRequest]). The error comes last, if the turn did not
+// finish: [ErrCancelled], [ErrMaxSteps], an error of the agent, or why the session is over.
+// Leaving the loop early cancels the turn, drops the rest and waits for the turn's end; the
+// session stays usable.
+func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
+	return func(yield func(wireproto.Message, error) bool) {
+		for {
+			m, ok := t.next()
+			if !ok {
+				break
+			}
+			if !yield(m, nil) {
+				t.abort(ErrCancelled)
+				t.drain()
+				return
+			}
+		}
+		<-t.done
+		if t.err != nil {
+			yield(nil, t.err)
+		}
+	}
+}
+
+// next takes the next message. Asking for it leaves the one before behind: a live request
+// that nobody has answered or held is rejected, so that the agent does not wait for ever.
+func (t *Turn) next() (wireproto.Message, bool) {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	if t.live != nil {
+		t.s.settle(t.live)
+	}
+	m, ok := t.queue.next()
+	t.live = m
+	return m, ok
+}
+
+func (t *Turn) drain() {
+	for ok := true; ok; {
+		_, ok = t.next()
+	}
+	<-t.done
+}
+
+// Result drains what Messages has not given out, rejecting requests, and waits for the end
+// of the turn. The result is never nil: with an error it says how far the turn came.
+func (t *Turn) Result() (*TurnResult, error) {
+	t.drain()
+	r := t.result
+	r.Text = strings.Join(t.text, "")
+	return &r, t.err
+}
+
+// Cancel asks the agent to stop the turn, and returns when the turn has ended or ctx is
+// done. What was sent up to the end can still be read; the loop then ends with
+// [ErrCancelled], unless the turn had finished first. The session stays usable.
+func (t *Turn) Cancel(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	t.queue.lift()
+	defer t.queue.lower()
+	t.stop(ErrCancelled)
+	t.requestCancel()
+	select {
+	case <-t.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("client: cancel: %w", context.Cause(ctx))
+	}
+}
+
+func (t *Turn) requestCancel() {
+	// Whatever the answer says, the turn ends with the answer to its prompt.
+	t.s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+}
+
+// abort cancels the turn for a cause of this side, and ends the agent if it does not obey.
+func (t *Turn) abort(cause error) {
+	t.mu.Lock()
+	if t.over || t.cause != nil || errors.Is(cause, ErrClosed) {
+		t.mu.Unlock()
+		return
+	}
+	t.cause = cause
+	grace := t.s.opts.StopGrace
+	t.timers = append(t.timers, time.AfterFunc(grace, func() {
+		t.s.kill(fmt.Errorf("client: the agent did not end the turn within Options.StopGrace (%v) of its cancellation", grace))
+	}))
+	t.mu.Unlock()
+	t.stop(cause)
+	t.queue.lift() // for good: the end stands behind it
+	t.requestCancel()
+}
+
+// finish ends the turn with the answer to its prompt. It runs on the reader's goroutine, so
+// that all that came before the answer is in the queue already.
+func (t *Turn) finish(raw json.RawMessage, err error) {
+	t.s.mu.Lock()
+	t.s.turn = nil
+	t.s.mu.Unlock()
+
+	t.mu.Lock()
+	t.over = true
+	cause, unwatch := t.cause, t.unwatch
+	for _, timer := range t.timers {
+		timer.Stop()
+	}
+	t.mu.Unlock()
+	if unwatch != nil {
+		unwatch()
+	}
+	t.err = t.outcome(raw, err, cause)
+	ended := fmt.Errorf("%w any more: the one that asked has ended", ErrNoTurn)
+	t.s.closeRequests(ended, func(r *request) bool { return r.turn == t && !r.background })
+	t.stop(ended)
+	close(t.done)
+	t.queue.end()
+}
+
+// outcome turns the answer to the prompt into the turn's result and error.
+func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
+	var result wireproto.PromptResult
+	if err == nil {
+		if err = json.Unmarshal(raw, &result); err != nil {
+			err = fmt.Errorf("client: prompt: unexpected result: %w", err)
+		}
+	}
+	if err != nil {
+		if cause != nil && !errors.Is(cause, ErrCancelled) {
+			err = fmt.Errorf("%w: %w", cancelled(cause), err)
+		}
+		return err
+	}
+	t.result.Status = result.Status
+	t.result.Steps = max(t.result.Steps, result.Steps)
+	switch result.Status {
+	case wireproto.StatusFinished:
+		return nil
+	case wireproto.StatusCancelled:
+		return cancelled(cause)
+	case wireproto.StatusMaxSteps:
+		return ErrMaxSteps
+	}
+	return fmt.Errorf("client: prompt: the agent ended the turn with the unknown status %.40q", result.Status)
+}
+
+// cancelled says that the turn was cancelled, and why if this side did it.
+func cancelled(cause error) error {
+	switch {
+	case cause == nil || errors.Is(cause, ErrCancelled):
+		return ErrCancelled
+	case errors.Is(cause, ErrIdle):
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrCancelled, cause)
+}
+
+// account notes what a message says about the turn. s.mu is held.
+func (t *Turn) account(m wireproto.Message) {
+	t.last = m.MessageType()
+	if t.s.opts.IdleTimeout > 0 {
+		t.lastAt = time.Now()
+	}
+	switch m := m.(type) {
+	case *wireproto.TextPart:
+		if t.size += len(m.Text); t.size <= maxResultText {
+			t.text = append(t.text, m.Text)
+		}
+	case *wireproto.StepBegin:
+		t.result.Steps++
+		t.text, t.size = t.text[:0], 0
+	case *wireproto.TurnBegin:
+		t.text, t.size = t.text[:0], 0
+	case *wireproto.StatusUpdate:
+		if m.TokenUsage != nil {
+			t.result.Usage.Add(*m.TokenUsage)
+		}
+	case *wireproto.SubagentEvent:
+		if u, ok := m.Event.(*wireproto.StatusUpdate); ok && u.TokenUsage != nil {
+			t.result.Usage.Add(*u.TokenUsage)
+		}
+	case *wireproto.ToolCall:
+		t.tools[m.ID] = m.Function.Name
+	case *wireproto.ToolResult:
+		delete(t.tools, m.ToolCallID)
+	}
+}
+
+// checkIdle aborts the turn if the agent alone has been silent for the whole limit. While
+// this side has something to do, time does not count.
+func (t *Turn) checkIdle(timer *time.Timer) {
+	limit := t.s.opts.IdleTimeout
+	waiting := t.queue.pending()
+	t.s.mu.Lock()
+	if waiting || len(t.s.requests) > 0 {
+		t.lastAt = time.Now()
+	}
+	silent := time.Since(t.lastAt)
+	last, tools := t.last, slices.Collect(func(yield func(string) bool) {
+		for id, name := range t.tools {
+			if !yield(name + " (" + id + ")") {
+				return
+			}
+		}
+	})
+	t.s.mu.Unlock()
+	if silent < limit {
+		t.mu.Lock()
+		if !t.over && t.cause == nil {
+			timer.Reset(limit - silent)
+		}
+		t.mu.Unlock()
+		return
+	}
+	pending := "nothing it told of is pending"
+	if len(tools) > 0 {
+		slices.Sort(tools)
+		pending = "pending: tool calls " + strings.Join(tools, ", ")
+	}
+	t.abort(fmt.Errorf("%w (%v): the last message was %s, %v ago; %s; raise the limit if a tool may take longer",
+		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
+}
+
+// touch starts the silence anew: an answer of this side has ended a wait. s.mu is held.
+func (t *Turn) touch() { t.lastAt = time.Now() }
