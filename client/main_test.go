@@ -1,0 +1,60 @@
+package client_test
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// programs are what the test binary can be run as, by name: children that misbehave, programs that
+// are killed.
+var programs = map[string]func(){}
+
+// programKey names the environment variable that makes the test binary one of programs.
+const programKey = "KIMI_GO_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(programKey); name != "" {
+		programs[name]()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// noLeaks fails the test if a goroutine that runs code of this module outlives it. It must be
+// called before whatever starts one, in a test that is not parallel.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		var left []string
+		eventually(t, 5*time.Second, func() bool {
+			left = nil
+			buf := make([]byte, 4<<20)
+			for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+				if strings.Contains(g, "kimi-go/client.") && !strings.Contains(g, "testing.tRunner") {
+					left = append(left, g)
+				}
+			}
+			return len(left) == 0
+		}, func() string { return "goroutines left:\n" + strings.Join(left, "\n\n") })
+	})
+}
+
+// eventually waits for cond, looking again every few milliseconds, for what sends no event
+// of its own: the end of a foreign process or goroutine.
+func eventually(t testing.TB, limit time.Duration, cond func() bool, say func() string) {
+	t.Helper()
+	deadline := time.After(limit)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-deadline:
+			t.Errorf("after %v: %s", limit, say())
+			return
+		case <-tick.C:
+		}
+	}
+}
