@@ -1,0 +1,161 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Effective is what Kimi Code makes of a config, a --model flag and an
+// environment. It holds no secret.
+type Effective struct {
+	Model          string       // name in Config.Models; "" if none applies
+	ModelName      string       // name sent to the API
+	Provider       string       // name in Config.Providers; "" if none applies
+	Type           ProviderType // kimi if no provider applies
+	BaseURL        string       // without user name, password and query values
+	MaxContextSize int          // tokens
+	KeySource      string       // where the API key comes from: a variable or a key path; "" for none
+	Overrides      []Override   // the variables that act, in kimi's order
+	Problem        string       // why no model can be called, and what to do; "" if one can
+}
+
+// Override is one environment variable that acts.
+type Override struct {
+	Variable string // e.g. KIMI_BASE_URL
+	Setting  string // what it sets, e.g. base_url
+	Key      string // key path of the config's value that it beats; "" if the config has none
+}
+
+// String returns "KIMI_BASE_URL overrides providers.kimi.base_url", or "KIMI_BASE_URL sets base_url".
+func (o Override) String() string {
+	if o.Key != "" {
+		return o.Variable + " overrides " + o.Key
+	}
+	return o.Variable + " sets " + o.Setting
+}
+
+// Effective tells which model Kimi Code would call, and what of the environment
+// beats the config, as kimi_cli/app.py and kimi_cli/llm.py (1.51.0) do it: model
+// is the --model flag, "" if it is not given; getenv looks into the environment
+// in which kimi runs (os.Getenv for this process's). A nil Config is the
+// default one. It reads no file: if the provider has OAuth, KeySource names it,
+// although kimi falls back to the API key when no login is stored.
+func (c *Config) Effective(model string, getenv func(string) string) Effective {
+	if c == nil {
+		c = &Config{}
+	}
+	name := model
+	if name == "" {
+		name = c.DefaultModel
+	}
+	m, known := c.Models[name]
+	p := c.Providers[m.Provider]
+	e := Effective{Model: name, Provider: m.Provider}
+	modelKey, providerKey := join("models", name), join("providers", m.Provider)
+	if !known {
+		m, p = Model{MaxContextSize: 100_000}, Provider{Type: ProviderKimi}
+		e.Model, e.Provider, modelKey = "", "", ""
+	}
+	e.ModelName, e.Type, e.BaseURL, e.MaxContextSize = m.Model, p.Type, p.BaseURL, m.MaxContextSize
+	if p.APIKey != "" {
+		e.KeySource = join(providerKey, "api_key")
+	}
+
+	// apply notes a variable that is set; table "" means that the config has no such key.
+	apply := func(variable, table, setting string, inConfig bool) (string, bool) {
+		value := getenv(variable)
+		if value == "" {
+			return "", false
+		}
+		o := Override{Variable: variable, Setting: setting}
+		if inConfig {
+			o.Key = join(table, setting)
+		}
+		e.Overrides = append(e.Overrides, o)
+		return value, true
+	}
+	address := func(prefix string) {
+		if v, ok := apply(prefix+"_BASE_URL", providerKey, "base_url", p.BaseURL != ""); ok {
+			e.BaseURL = v
+		}
+		if _, ok := apply(prefix+"_API_KEY", providerKey, "api_key", p.APIKey != ""); ok {
+			e.KeySource = prefix + "_API_KEY"
+		}
+	}
+	bad := "" // the variable whose value kimi cannot read
+	switch p.Type {
+	case ProviderKimi:
+		address("KIMI")
+		if v, ok := apply("KIMI_MODEL_NAME", modelKey, "model", m.Model != ""); ok {
+			e.ModelName = v
+		}
+		if v, ok := apply("KIMI_MODEL_MAX_CONTEXT_SIZE", modelKey, "max_context_size", known); ok {
+			n, err := strconv.Atoi(strings.TrimSpace(v))
+			if err != nil {
+				bad = "KIMI_MODEL_MAX_CONTEXT_SIZE"
+			}
+			e.MaxContextSize = n
+		}
+		apply("KIMI_MODEL_CAPABILITIES", modelKey, "capabilities", len(m.Capabilities) > 0)
+		for _, setting := range []string{"temperature", "top_p"} {
+			variable := "KIMI_MODEL_" + strings.ToUpper(setting)
+			v, ok := apply(variable, "", setting, false)
+			if _, err := strconv.ParseFloat(strings.TrimSpace(v), 64); ok && err != nil && bad == "" {
+				bad = variable
+			}
+		}
+		for _, variable := range []string{"KIMI_MODEL_MAX_COMPLETION_TOKENS", "KIMI_MODEL_MAX_TOKENS"} {
+			if _, err := strconv.Atoi(strings.TrimSpace(getenv(variable))); err == nil { // kimi skips what is no number
+				apply(variable, "", "max_completion_tokens", false)
+				break
+			}
+		}
+		apply("KIMI_MODEL_THINKING_KEEP", "", "thinking.keep", false) // in thinking mode
+	case ProviderOpenAILegacy, ProviderOpenAIResponses:
+		address("OPENAI")
+	}
+	if p.OAuth != nil {
+		e.KeySource = join(providerKey, "oauth")
+	}
+	e.Problem = problem(e, model, known, bad)
+	e.BaseURL = redactURL(e.BaseURL)
+	return e
+}
+
+func problem(e Effective, model string, known bool, bad string) string {
+	echo := slices.Contains([]ProviderType{ProviderEcho, ProviderScriptedEcho}, e.Type)
+	switch {
+	case bad != "":
+		return bad + " is not a number: kimi will not start; unset it"
+	case echo || e.BaseURL != "" && e.ModelName != "":
+		return ""
+	case known && e.BaseURL == "":
+		return join(join("providers", e.Provider), "base_url") + " is empty: set it"
+	case known:
+		return join(join("models", e.Model), "model") + " is empty: set it"
+	case model != "":
+		return "model " + quote(model) + " is not in models: add it, or choose another"
+	}
+	return "no model is set: set default_model, choose a model, or set KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME"
+}
+
+// redactURL removes from a URL what may be secret; what is no URL goes whole.
+func redactURL(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return mask
+	}
+	if u.User == nil && u.RawQuery == "" && u.Fragment == "" {
+		return s
+	}
+	if u.User != nil {
+		u.User = url.User(mask)
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = mask
+	}
+	u.Fragment = ""
+	return strings.ReplaceAll(u.String(), "%2A%2A%2A", mask)
+}

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Error is one thing wrong with a config. A function that finds several joins
+// them ([errors.Join]), sorted by key, one line each; [errors.As] finds the first. No Error
+// holds a secret: of the file's values only the names of models, providers,
+// servers and enumerations are quoted.
+type Error struct {
+	File string // path of the file; "" for text and for a Config built in Go
+	Line int    // line of a syntax error, from 1; 0 when not known
+	Key  string // key path as TOML writes it, e.g. providers.kimi.base_url or hooks[0].event; "" for the whole
+	Text string // what is wrong and what to do
+}
+
+// Error returns "config: FILE:LINE: KEY: TEXT", leaving out what is not known.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("config: ")
+	if e.File != "" {
+		b.WriteString(e.File)
+		if e.Line > 0 {
+			b.WriteString(":" + strconv.Itoa(e.Line))
+		}
+		b.WriteString(": ")
+	} else if e.Line > 0 {
+		b.WriteString("line " + strconv.Itoa(e.Line) + ": ")
+	}
+	if e.Key != "" {
+		b.WriteString(e.Key + ": ")
+	}
+	return b.String() + e.Text
+}
+
+// problems collects errors, the first of each key path only and none below a
+// path that has one.
+type problems struct {
+	file  string
+	list  []*Error
+	seen  map[string]bool
+	alias map[string]string // key path to the one that the file uses
+}
+
+func (p *problems) add(key, text string) {
+	if alias, ok := p.alias[key]; ok {
+		key = alias
+	}
+	for i := range len(key) + 1 {
+		if (i == len(key) || key[i] == '.' || key[i] == '[') && p.seen[key[:i]] {
+			return
+		}
+	}
+	if p.seen == nil {
+		p.seen = map[string]bool{}
+	}
+	p.seen[key] = true
+	p.list = append(p.list, &Error{File: p.file, Key: key, Text: text})
+}
+
+// err joins the problems, sorted by key.
+func (p *problems) err() error {
+	slices.SortFunc(p.list, func(a, b *Error) int { return strings.Compare(a.Key, b.Key) })
+	var list []error
+	for _, e := range p.list {
+		list = append(list, e)
+	}
+	return errors.Join(list...)
+}
+
+// fileError keeps what the system said, for errors.Is with the errors of io/fs.
+func fileError(err error) error { return fmt.Errorf("config: %w", err) }
+
+// join appends a key to a key path, quoted as TOML wants it.
+func join(path, key string) string {
+	key = toml.Key{key}.String()
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// quote shows a name of the file in an error, shortened.
+func quote(s string) string {
+	if len(s) > 60 {
+		s = s[:60] + "…"
+	}
+	return strconv.Quote(s)
+}

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+const mask = "***"
+
+// Secret is a string that does not show itself. It prints, logs and encodes as
+// *** (an empty one as the empty string), whatever the fmt verb, in slog, in
+// encoding/json and wherever [encoding.TextMarshaler] is asked. Only
+// [Secret.Reveal] and writing a config file ([Config.Save],
+// [Config.MarshalTOML], [Config.MarshalJSONFile], [MarshalMCP]) give the value.
+//
+// Two things no string type can prevent: fmt calls no methods of what lies behind
+// an unexported struct field, so keep a *Config there and print with %v; and where
+// fmt reports a misused verb (%p, %w outside Errorf, %s of a pointer within a
+// struct) it shows the bare value. The table types that hold secrets have a Format
+// of their own and are safe in the last case.
+type Secret string
+
+// Reveal returns the value in the clear.
+func (s Secret) Reveal() string { return string(s) }
+
+// String returns *** or, for an empty Secret, "".
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return mask
+}
+
+// Format implements [fmt.Formatter]: every verb prints [Secret.String].
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json,
+// with [Secret.String].
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Secret.String].
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Extra holds the keys of one table that this package does not know. They
+// survive loading and saving. The values are nil, string, bool, int64, float64,
+// [time.Time], []any, map[string]any and, for an integer of a JSON file that
+// needs more than 64 bits, json.Number. Writing accepts any other number,
+// string, list or string-keyed map too. TOML has no null, so a nil value is
+// written to JSON only; JSON has no dates, so they become strings there.
+//
+// Nobody knows whether an unknown key holds a secret; therefore only the keys
+// of an Extra print, log and encode, and its values are shown as ***.
+type Extra map[string]any
+
+// String returns the keys, sorted, with every value masked.
+func (e Extra) String() string {
+	m := make(map[string]string, len(e))
+	for k := range e {
+		m[k] = mask
+	}
+	return fmt.Sprint(m)
+}
+
+// Format implements [fmt.Formatter]: every verb prints [Extra.String].
+func (e Extra) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json,
+// with [Extra.String].
+func (e Extra) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Extra.String].
+func (e Extra) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
+// Format prints the config, for every verb, as JSON with the secrets masked and
+// without the unknown keys.
+func (c Config) Format(f fmt.State, _ rune) { show(f, c) }
+
+// Format prints the provider as [Config.Format] does.
+func (p Provider) Format(f fmt.State, _ rune) { show(f, p) }
+
+// Format prints the service as [Config.Format] does.
+func (s Service) Format(f fmt.State, _ rune) { show(f, s) }
+
+// Format prints the reference as [Config.Format] does.
+func (r OAuthRef) Format(f fmt.State, _ rune) { show(f, r) }
+
+// Format prints the server as [Config.Format] does.
+func (s MCPServer) Format(f fmt.State, _ rune) { show(f, s) }
+
+func show(f fmt.State, v any) {
+	text, err := json.Marshal(v)
+	if err != nil { // NaN
+		text = []byte(err.Error())
+	}
+	_, _ = f.Write(text)
+}
