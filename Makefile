@@ -1,0 +1,45 @@
+# `make` or `make help` lists the targets.
+
+KIMI := $(abspath .kimi/bin/kimi)
+DEMO := ./scripts/demo.sh
+
+# Tests run under the race detector where it can be built: it needs cgo and a C compiler.
+RACE      = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
+TESTFLAGS ?= $(RACE) -shuffle=on
+
+WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check check-static lint vuln bench kimi clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## a short conversation with kimi: the real model if a key is set, else a scripted one
+	@$(DEMO)
+
+test: kimi ## all tests, those against the real kimi included (TESTFLAGS=… for other flags)
+	@$(if $(findstring -race,$(TESTFLAGS)),:,$(if $(filter file,$(origin TESTFLAGS)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
+	$(WITH_KIMI) go test $(TESTFLAGS) ./...
+
+check: TESTFLAGS = -race -shuffle=on
+check: check-static test ## everything that must hold before a change is merged
+
+check-static: ## the part of check that runs no tests: format, vet, staticcheck, other systems, modules, scripts
+	@./scripts/check.sh
+
+lint: ## format, vet, go fix and staticcheck for this system only
+	@./scripts/check.sh lint
+
+vuln: ## known vulnerabilities in what this module calls (asks the Go vulnerability database)
+	go tool -modfile=tools/go.mod govulncheck ./...
+
+bench: kimi ## the benchmarks
+	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
+
+kimi: ## install the real kimi-cli into .kimi (returns at once when it is there)
+	@./scripts/install-kimi.sh
+
+clean: ## remove what the targets above made
+	rm -rf .kimi bin
+	find . -type f \( -name '*.test' -o -name '*.prof' \) -not -path './.git/*' -delete

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The checks that run no tests. `scripts/check.sh lint` stops before those for other systems, modules and scripts.
+# Runs all of them, shows the output of those that fail, and fails if one did.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+failed=''
+
+# step TITLE COMMAND... passes if the command does and prints nothing on stdout.
+step() {
+	local title=$1 out status=0
+	shift
+	printf '== %s\n' "$title"
+	out=$("$@" 2>"$tmp/stderr") || status=$?
+	if [ "$status" -ne 0 ] || [ -n "$out" ]; then
+		[ -z "$out" ] || printf '%s\n' "$out"
+		cat -- "$tmp/stderr"
+		printf -- '-- failed: %s\n' "$title"
+		failed+="${failed:+, }$title"
+	fi
+}
+
+tmp=$(mktemp -d)
+trap 'rm -rf -- "$tmp"' EXIT
+
+format() { find . -name '*.go' -not -path './.*' -exec gofmt -l -s {} +; }
+on() { # on OS ARCH COMMAND...: cgo is off, as in any build for another system
+	GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "${@:3}"
+}
+scripts_parse() { local f; for f in scripts/*.sh .ci/run; do bash -n "$f" || return 1; done; }
+
+printf '== %s\n' "$(go version)"
+# Built once for this machine, so that it can then look at the code of other systems.
+staticcheck=$(go tool -n -modfile=tools/go.mod staticcheck)
+
+step "gofmt" format
+step "go vet" go vet ./...
+step "go fix" go fix -diff ./...
+step "staticcheck" "$staticcheck" ./...
+
+if [ "${1:-}" != lint ]; then
+	for os in linux darwin windows; do
+		for arch in amd64 arm64; do
+			step "build $os/$arch" on "$os" "$arch" go build ./...
+			step "vet $os/$arch" on "$os" "$arch" go vet ./...
+		done
+		step "staticcheck $os" on "$os" amd64 "$staticcheck" ./...
+	done
+	step "go mod verify" bash -c 'go mod verify >&2'
+	step "go mod tidy" go mod tidy -diff
+	step "go mod tidy in tools" go -C tools mod tidy -diff
+	step "scripts parse" scripts_parse
+	if command -v shellcheck >/dev/null; then
+		step "shellcheck" shellcheck scripts/*.sh .ci/run
+	else
+		printf '== shellcheck is not here: left out\n'
+	fi
+fi
+
+if [ -n "$failed" ]; then
+	printf 'failed: %s\n' "$failed" >&2
+	exit 1
+fi
+printf 'all static checks passed\n'

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# A short guided run of the library's demo command against the real kimi-cli.
+#
+#   scripts/demo.sh
+#
+# With KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME set it asks the real model about this checkout. Without
+# them it plays kimi-cli's own scripted model: no key, no network, nothing outside a temporary folder.
+# At a terminal you are asked to approve what the agent wants to do; elsewhere every request is shown and,
+# in the scripted run alone, approved.
+#
+# kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else it is installed into .kimi. Where that needs a
+# Python that this machine lacks, a recording is shown, or the exit status is 3.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+say() { printf 'demo: %s\n' "$*" >&2; }
+
+recording=testdata/tour.jsonl
+
+tmp=$(mktemp -d)
+trap 'rm -rf -- "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Built before HOME changes, so that go finds its caches.
+go build -o "$tmp/kimi-go-demo" ./cmd/kimi-go-demo
+
+# usable tells whether a program is a kimi that speaks Wire. Its exit status proves nothing: the last
+# release of kimi-cli answers everything with a notice and 0.
+usable() {
+	local info
+	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR=$tmp/probe "$1" info --json </dev/null 2>/dev/null) || return 1
+	[[ $info =~ \"wire_protocol_version\":\ *\"[0-9] ]]
+}
+
+find_kimi() {
+	local candidate status=0
+	if [ -n "${KIMI_PATH:-}" ]; then
+		if usable "$KIMI_PATH"; then
+			return
+		fi
+		say "KIMI_PATH ($KIMI_PATH) is not a kimi that speaks Wire: looking elsewhere"
+	fi
+	while IFS= read -r candidate; do
+		if [ -x "$candidate" ] && usable "$candidate"; then
+			KIMI_PATH=$candidate
+			return
+		fi
+	done < <(printf '%s\n' "$PWD/.kimi/bin/kimi"; type -ap kimi kimi-cli)
+	scripts/install-kimi.sh || status=$?
+	if [ "$status" -eq 3 ] && [ -f "$recording" ]; then
+		say "there is no Python for kimi here: this is a recording of the demo"
+		"$tmp/kimi-go-demo" replay "$recording"
+		exit
+	fi
+	[ "$status" -eq 0 ] || exit "$status"
+	KIMI_PATH=$PWD/.kimi/bin/kimi
+}
+
+find_kimi
+export KIMI_PATH KIMI_DISABLE_TELEMETRY=1
+say "using $KIMI_PATH"
+
+if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MODEL_NAME:-}" ]; then
+	say "asking $KIMI_MODEL_NAME"
+	"$tmp/kimi-go-demo" prompt --work-dir "$PWD" \
+		"List the files in the current directory and say what this project is."
+	exit
+fi
+
+say "playing kimi's scripted model (set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME to ask a real one)"
+mkdir -p "$tmp/home" "$tmp/share" "$tmp/project"
+printf 'Hello, world!\nThis line stays.\n' >"$tmp/project/greeting.txt"
+
+cat >"$tmp/config.json" <<JSON
+{"default_model": "scripted",
+ "telemetry": false,
+ "models": {"scripted": {"provider": "scripted", "model": "scripted_echo", "max_context_size": 100000, "capabilities": ["thinking"]}},
+ "providers": {"scripted": {"type": "_scripted_echo", "base_url": "", "api_key": "",
+  "env": {"KIMI_SCRIPTED_ECHO_SCRIPTS": "$tmp/scripts.json"}}}}
+JSON
+
+# One answer of the model a block, in kimi's script language; the file wants them as a JSON array of strings.
+{
+	printf '["'
+	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/$/\\n/' -e 's/^---\\n$/","/' <<'SCRIPT' | tr -d '\n'
+id: tour-1
+usage: {"input_other": 1200, "output": 60}
+think: The greeting should name Go.
+think:  I will make a plan, look at the file, then change one line.
+text: I will look at the file first,
+text:  then change the greeting.
+tool_call: {"id": "tour-todo-1", "name": "SetTodoList"}
+tool_call_part: {"arguments_part": {"todos": [{"title": "Look at greeting.txt", "status": "in_progress"}, {"title": "Greet Go programmers", "status": "pending"}]}}
+---
+id: tour-2
+usage: {"input_other": 1300, "output": 30}
+tool_call: {"id": "tour-shell", "name": "Shell"}
+tool_call_part: {"arguments_part": {"command": "cat greeting.txt"}}
+---
+id: tour-3
+usage: {"input_other": 1400, "output": 50}
+think: Only the first line has to change.
+text: Now the edit.
+tool_call: {"id": "tour-edit", "name": "StrReplaceFile"}
+tool_call_part: {"arguments_part": {"path": "greeting.txt", "edit": {"old": "Hello, world!", "new": "Hello, Go!"}}}
+---
+id: tour-4
+usage: {"input_other": 1500, "output": 50}
+tool_call: {"id": "tour-todo-2", "name": "SetTodoList"}
+tool_call_part: {"arguments_part": {"todos": [{"title": "Look at greeting.txt", "status": "done"}, {"title": "Greet Go programmers", "status": "done"}]}}
+---
+id: tour-5
+usage: {"input_other": 1600, "output": 20}
+text: Done: greeting.txt now says
+text:  "Hello, Go!".
+SCRIPT
+	printf '"]\n'
+} >"$tmp/scripts.json"
+
+answer=()
+if [ ! -t 0 ] || [ ! -t 1 ]; then
+	answer=(--answer y)
+fi
+
+env -u KIMI_API_KEY -u KIMI_BASE_URL -u KIMI_MODEL_NAME -u KIMI_MODEL_CAPABILITIES -u KIMI_MODEL_MAX_CONTEXT_SIZE \
+	HOME="$tmp/home" KIMI_SHARE_DIR="$tmp/share" \
+	"$tmp/kimi-go-demo" prompt --config "$tmp/config.json" --work-dir "$tmp/project" ${answer[@]+"${answer[@]}"} \
+	"Make greeting.txt greet Go programmers."

@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# Installs the real kimi-cli, in the version that this module is tested with, into the checkout.
+#
+#   scripts/install-kimi.sh [--dir DIR]
+#
+# The program is then DIR/bin/kimi; DIR is .kimi in the checkout unless named. Every package comes
+# hash-checked from kimi-requirements.txt, through pip with whatever index pip is set up to use.
+# A second call returns at once; two calls at once are safe; a half-done install is replaced.
+# Linux and macOS. PYTHON=/path/to/python is tried before all others.
+#
+# Exit status: 0 installed, 1 failed, 2 wrong arguments, 3 no usable Python (3.12 to 3.14).
+set -euo pipefail
+
+say() { printf 'install-kimi: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+dir=$here/../.kimi
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--dir) [ -n "${2:-}" ] || { say "--dir needs a folder"; exit 2; }; dir=$2; shift 2 ;;
+	--dir=?*) dir=${1#--dir=}; shift ;;
+	-h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
+	*) say "unknown argument: $1 (see --help)"; exit 2 ;;
+	esac
+done
+
+# Settings of the caller that would send packages elsewhere or let foreign modules in.
+unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_REQUIRE_VIRTUALENV PIP_NO_BINARY PIP_ONLY_BINARY \
+	PIP_CONSTRAINT PIP_BUILD_CONSTRAINT PIP_REQUIREMENT PYTHONPATH PYTHONHOME PYTHONSTARTUP
+
+# ---- Python ------------------------------------------------------------------------------------
+
+# probe runs one candidate. "ok PATH" on stdout if it will do, else the reason why not.
+probe() {
+	"$1" -I -c '
+import sys
+v = "is Python %d.%d" % sys.version_info[:2]
+if not (3, 12) <= sys.version_info[:2] <= (3, 14):
+    sys.exit(print(v))
+if sys.implementation.name != "cpython":
+    sys.exit(print("is " + sys.implementation.name))
+import sysconfig
+if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    sys.exit(print(v + " without the GIL"))
+for m in "venv", "ensurepip", "ssl", "ctypes", "fcntl":
+    try:
+        __import__(m)
+    except ImportError:
+        sys.exit(print(v + " but has no module " + m))
+print("ok " + sys.executable)
+' </dev/null 2>/dev/null || echo "does not run"
+}
+
+# candidates prints programs that may be Python, the best first. kimi-cli needs the fewest packages on
+# 3.13 and 3.12. That a name is on PATH proves nothing: pyenv puts shims there for versions that are off.
+candidates() {
+	local name root uv
+	[ -z "${PYTHON:-}" ] || command -v -- "$PYTHON" || printf '%s\n' "$PYTHON"
+	for name in python3.13 python3.12 python3.14 python3 python; do
+		type -ap "$name" || true
+	done
+	{
+		printf '%s\n' "${PYENV_ROOT:-}" "${HOME:+$HOME/.pyenv}"
+		if command -v pyenv >/dev/null; then
+			# Its own folder too: with another HOME, `pyenv root` points where nothing is.
+			printf '%s\n' "$(dirname -- "$(dirname -- "$(command -v pyenv)")")"
+			pyenv root 2>/dev/null || true
+		fi
+	} | while IFS= read -r root; do
+		[ -z "$root" ] || printf '%s\n' "$root"/versions/{3.13,3.12,3.14,}*/bin/python3
+	done
+	if uv=$(command -v uv); then
+		"$uv" python find --no-project '>=3.12,<3.15' 2>/dev/null || true
+	fi
+	printf '%s\n' /opt/python*/bin/python3 /opt/python/*/bin/python3 /usr/local/bin/python3{.13,.12,.14,} \
+		/opt/homebrew/bin/python3{.13,.12,.14,}
+}
+
+# find_python sets python, and seeder to uv's path if only uv can make a virtual environment of it.
+find_python() {
+	local candidate answer seen=$'\n' bare='' uv
+	python='' seeder=''
+	while IFS= read -r candidate; do
+		case $seen in *$'\n'"$candidate"$'\n'*) continue ;; esac
+		seen+=$candidate$'\n'
+		if [ ! -x "$candidate" ]; then
+			[ "$candidate" != "${PYTHON:-}" ] || say "skipping $candidate: is not a program"
+			continue
+		fi
+		answer=$(probe "$candidate")
+		case $answer in
+		'ok '*) python=${answer#ok }; return ;;
+		*'no module venv' | *'no module ensurepip') bare=${bare:-$candidate} ;;
+		esac
+		say "skipping $candidate: ${answer:-does not run}"
+	done < <(candidates)
+
+	if uv=$(command -v uv); then
+		if [ -z "$bare" ]; then
+			say "no Python 3.12 to 3.14 found: letting uv install 3.13"
+			"$uv" python install 3.13 >&2 && bare=$("$uv" python find --no-project 3.13) || bare=''
+		fi
+		if [ -n "$bare" ]; then
+			python=$bare seeder=$uv
+			return
+		fi
+	fi
+
+	say "no usable Python: kimi-cli needs CPython 3.12, 3.13 or 3.14 with the modules venv and ensurepip"
+	say "install one (python3.13 and python3.13-venv of your system, pyenv install 3.13, or uv), or set PYTHON=/path/to/python3.13, and try again"
+	exit 3
+}
+
+# ---- kimi-cli ----------------------------------------------------------------------------------
+
+# cli_stamp says what an install was made of. The folder is in it since a virtual environment cannot be moved.
+cli_stamp() {
+	printf 'kimi-cli %s in %s\n' "$version" "$dir"
+	cat -- "$here/kimi-requirements.txt" "$here/kimi-build-requirements.txt"
+}
+
+cli_installed() {
+	[ -x "$dir/bin/kimi" ] && [ -x "$dir/venv/bin/python" ] && [ -f "$dir/stamp" ] &&
+		cli_stamp | cmp -s - "$dir/stamp"
+}
+
+# run TEXT COMMAND... announces a step and keeps its output for the case that it fails.
+run() {
+	say "$1"
+	shift
+	"$@" </dev/null >"$dir/install.log" 2>&1 && return
+	tail -n 20 "$dir/install.log" >&2
+	return 1
+}
+
+install_cli() {
+	local info
+	version=$(sed -n 's/^kimi-cli==\([^ ;]*\).*/\1/p' "$here/kimi-requirements.txt")
+	[ -n "$version" ] || die "scripts/kimi-requirements.txt names no kimi-cli"
+
+	if cli_installed; then
+		return
+	fi
+	find_python
+
+	# A kernel lock on descriptor 9, which this shell holds until it ends, however it ends.
+	exec 9>>"$dir/lock"
+	"$python" -I -c '
+import fcntl, sys
+try:
+    fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    print("install-kimi: another install is running here: waiting for it", file=sys.stderr)
+    fcntl.flock(9, fcntl.LOCK_EX)
+' || die "cannot lock $dir/lock"
+	if cli_installed; then
+		say "the other install has done it"
+		return
+	fi
+
+	rm -rf -- "$dir/stamp" "$dir/bin/kimi" "$dir/venv"
+	say "using $python"
+	if [ -n "$seeder" ]; then
+		run "making a virtual environment with uv" "$seeder" venv --no-project --seed --python "$python" "$dir/venv"
+	else
+		run "making a virtual environment" "$python" -I -m venv "$dir/venv"
+	fi || die "the virtual environment could not be made (above); try another Python with PYTHON=/path/to/python3.13"
+
+	# Wheels only, but for ripgrepy, which has none: it is built with the locked setuptools. The lock is
+	# complete, so pip has nothing to resolve; old pips even stumble over extras when they do.
+	local pip=("$dir/venv/bin/python" -I -m pip install --no-input --disable-pip-version-check --quiet
+		--require-hashes --no-deps --only-binary :all:)
+	local hint="the packages could not be installed (above). pip must reach a package index: check the network, or name your mirror in pip's configuration; then try again"
+	run "installing the locked build tools" "${pip[@]}" -r "$here/kimi-build-requirements.txt" || die "$hint"
+	run "installing kimi-cli $version and what it needs (about a minute)" \
+		"${pip[@]}" --no-binary ripgrepy --no-build-isolation -r "$here/kimi-requirements.txt" || die "$hint"
+
+	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR="$dir/check" "$dir/venv/bin/kimi" info --json </dev/null 2>"$dir/install.log") || true
+	rm -rf -- "$dir/check"
+	case $info in
+	*"\"kimi_cli_version\": \"$version\""*) ;;
+	*)
+		tail -n 20 "$dir/install.log" >&2
+		die "the installed kimi does not answer as kimi-cli $version; it said: ${info:0:200}"
+		;;
+	esac
+
+	mkdir -p -- "$dir/bin"
+	ln -sfn ../venv/bin/kimi "$dir/bin/kimi"
+	cli_stamp >"$dir/stamp.new"
+	mv -f -- "$dir/stamp.new" "$dir/stamp"
+	rm -f -- "$dir/install.log"
+	say "installed kimi-cli $version: $dir/bin/kimi"
+}
+
+mkdir -p -- "$dir" || die "cannot make the folder $dir"
+dir=$(cd -- "$dir" && pwd -P)
+install_cli

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Regenerates scripts/kimi-requirements.txt and scripts/kimi-build-requirements.txt, with the hashes
+# of every file of every platform, from the .in files beside them. Needs uv (`pip install uv`) and
+# Python 3.12 or later. Pins that are in a .txt file stay unless a .in file excludes them;
+# `scripts/lock-kimi.sh --upgrade` takes the newest.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+command -v uv >/dev/null || { echo "lock-kimi: uv is not on PATH; install it with: pip install uv" >&2; exit 1; }
+
+tmp=$(mktemp -d)
+trap 'rm -rf -- "$tmp"' EXIT
+
+for name in kimi-requirements kimi-build-requirements; do
+	[ ! -f "$name.txt" ] || cp "$name.txt" "$tmp/$name.txt"
+	# No index host may stand in the lock: whoever installs has an index, or a mirror, of their own.
+	uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		"$@" -o "$tmp/$name.txt" "$name.in"
+	if grep -qE '://|^--' "$tmp/$name.txt"; then
+		echo "lock-kimi: $name.txt would name a host or carry an option:" >&2
+		grep -nE '://|^--' "$tmp/$name.txt" >&2
+		exit 1
+	fi
+	{
+		echo "# Generated from $name.in by scripts/lock-kimi.sh. Do not edit."
+		echo "# Holds for Linux and macOS on x86_64 and arm64, Python 3.12 to 3.14."
+		grep -v '^#' "$tmp/$name.txt"
+	} >"$tmp/out"
+	mv -f "$tmp/out" "$name.txt"
+	chmod 0644 "$name.txt"
+	echo "lock-kimi: wrote scripts/$name.txt" >&2
+done
