@@ -24,6 +24,9 @@ const (
 	// they are given up: a process that it started, and that was not found, holds them open.
 	drainGrace = time.Second
 	stderrTail = 64 << 10
+	// drainMax is the most that a pipe can hold for one user. More behind the child's end
+	// comes from a process that holds the pipe and was not found.
+	drainMax = 1 << 20
 	// markerKey names an environment variable that the child's descendants inherit, by
 	// which those are found that have left its process group.
 	markerKey = "KIMI_GO_CHILD"
@@ -48,6 +51,7 @@ type process struct {
 	tail   tailBuffer
 	quiet  chan struct{} // closed when stderr has been read to its end
 	exited atomic.Bool
+	drain  int           // bytes read behind the child's end; the reader's own
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
 	state  *os.ProcessState
 }
@@ -156,10 +160,16 @@ func (p *process) readStderr(tee io.Writer) {
 }
 
 func (p *process) Read(b []byte) (int, error) {
-	if p.exited.Load() {
+	ended := p.exited.Load()
+	if ended {
 		p.stdout.SetReadDeadline(time.Now().Add(drainGrace))
 	}
 	n, err := p.stdout.Read(b)
+	if ended {
+		if p.drain += n; p.drain > drainMax {
+			n, err = 0, io.EOF
+		}
+	}
 	if err != nil && n == 0 {
 		p.stdout.Close() // nobody reads on behind an error
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {

@@ -354,7 +354,11 @@ func (s *Session) deliver(m wireproto.Message, size int, t *Turn, replay *stream
 		s.deliverOutside(m)
 		return
 	}
-	if q.push(m, size) {
+	taken, wait := q.push(m, size)
+	if !taken {
+		s.settle(m)
+	}
+	if wait {
 		q.waitRoom()
 	}
 }

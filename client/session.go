@@ -294,7 +294,7 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 		t.stop(err)
 		return nil, err
 	}
-	t.watch()
+	t.watch(ctx)
 	return t, nil
 }
 
@@ -404,7 +404,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 		}
 		ended := make(chan struct{})
 		abort := func() {
-			q.lift()
+			q.cancel()
 			s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 			if !waitOr(ended, s.opts.StopGrace) {
 				s.kill(fmt.Errorf("client: the agent did not end the replay within %v of its cancellation", s.opts.StopGrace))
@@ -453,10 +453,10 @@ func (s *Session) Close() error {
 	s.cancel(ErrClosed)
 	if t != nil {
 		t.stop(ErrClosed)
-		t.queue.lift()
+		t.queue.cancel()
 	}
 	if replay != nil {
-		replay.lift()
+		replay.cancel()
 	}
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {

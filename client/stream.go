@@ -6,20 +6,27 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// window is how many bytes of lines wait for a consumer before the reader stops
-// reading, so that the agent is slowed down instead of this process growing.
-const window = 1 << 20
+const (
+	// window is how many bytes of lines wait for a consumer before the reader stops
+	// reading, so that the agent is slowed down instead of this process growing.
+	window = 1 << 20
+	// cutWindow is how many wait at most once the consumer's side has cancelled. The reader
+	// then must reach the end, so it drops what comes behind them.
+	cutWindow = 8 << 20
+)
 
 // stream is the queue between the reader and one consumer. The reader pushes and ends;
 // the consumer takes all there is at once and works through it without a lock.
 type stream struct {
 	mu    sync.Mutex
 	queue []wireproto.Message
-	size  int // bytes of the lines in queue
-	open  int // how many wait for what stands behind the queue
+	size  int  // bytes of the lines in queue
+	lifts int  // how many wait for what stands behind the queue
+	cut   bool // the consumer's side has cancelled
+	full  bool // what comes now is dropped
 	ended bool
 	wake  chan struct{} // to the consumer: something new
-	room  chan struct{} // to the reader: the queue was taken, or lifted
+	room  chan struct{} // to the reader: it need not wait any more
 
 	// The consumer's own.
 	batch []wireproto.Message
@@ -30,30 +37,36 @@ func newStream() *stream {
 	return &stream{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// push adds a message of a line of size bytes and reports whether the window is full.
-// The consumer learns of it by flush.
-func (q *stream) push(m wireproto.Message, size int) (full bool) {
+// push adds a message of a line of size bytes, of which the consumer learns by flush, and
+// reports whether it was taken and whether the reader should wait for room.
+func (q *stream) push(m wireproto.Message, size int) (taken, wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.ended {
-		return false
+	q.full = q.full || q.cut && q.size+size > cutWindow
+	if q.ended || q.full {
+		return false, false
 	}
 	q.queue = append(q.queue, m)
 	q.size += size
-	return q.size > window && q.open == 0
+	return true, q.crowded()
+}
+
+func (q *stream) crowded() bool {
+	return q.size > window && q.lifts == 0 && !q.cut && !q.ended
 }
 
 // flush wakes the consumer.
 func (q *stream) flush() { signal(q.wake) }
 
-// waitRoom blocks the reader until the consumer has taken the queue or lift was called.
+// waitRoom blocks the reader until the consumer has taken the queue, or there is a reason
+// to read on without.
 func (q *stream) waitRoom() {
 	q.flush()
 	for {
 		q.mu.Lock()
-		full := q.size > window && q.open == 0 && !q.ended
+		wait := q.crowded()
 		q.mu.Unlock()
-		if !full {
+		if !wait {
 			return
 		}
 		<-q.room
@@ -61,18 +74,26 @@ func (q *stream) waitRoom() {
 }
 
 // lift lets the reader read on, whatever waits, until lower is called: someone waits for
-// what stands behind it.
+// an answer that stands behind it.
 func (q *stream) lift() {
 	q.mu.Lock()
-	q.open++
+	q.lifts++
 	q.mu.Unlock()
 	signal(q.room)
 }
 
 func (q *stream) lower() {
 	q.mu.Lock()
-	q.open--
+	q.lifts--
 	q.mu.Unlock()
+}
+
+// cancel lets the reader read on to the end.
+func (q *stream) cancel() {
+	q.mu.Lock()
+	q.cut = true
+	q.mu.Unlock()
+	signal(q.room)
 }
 
 // end lets next return false once all that was pushed has been taken.

@@ -32,7 +32,8 @@ type Turn struct {
 	over    bool
 	cause   error // why this side cancelled it: ctx, silence; nil otherwise
 	unwatch func() bool
-	timers  []*time.Timer // stopped at the end
+	idle    *time.Timer // nil without IdleTimeout
+	grace   *time.Timer // kills the agent; nil unless aborted
 
 	// Written by the reader under s.mu, and no more when done is closed.
 	result TurnResult
@@ -61,20 +62,15 @@ func newTurn(ctx context.Context, s *Session) *Turn {
 }
 
 // watch cancels the turn when its ctx ends or, with IdleTimeout, when the agent falls silent.
-func (t *Turn) watch() {
+func (t *Turn) watch(ctx context.Context) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return
 	}
-	t.unwatch = context.AfterFunc(t.ctx, func() {
-		// Close and the turn's end stop ctx too; abort then finds nothing to do.
-		t.abort(context.Cause(t.ctx))
-	})
+	t.unwatch = context.AfterFunc(ctx, func() { t.abort(context.Cause(ctx)) })
 	if limit := t.s.opts.IdleTimeout; limit > 0 {
-		var timer *time.Timer
-		timer = time.AfterFunc(limit, func() { t.checkIdle(timer) })
-		t.timers = append(t.timers, timer)
+		t.idle = time.AfterFunc(limit, t.checkIdle)
 	}
 }
 
@@ -133,15 +129,15 @@ func (t *Turn) Result() (*TurnResult, error) {
 }
 
 // Cancel asks the agent to stop the turn, and returns when the turn has ended or ctx is
-// done. What was sent up to the end can still be read; the loop then ends with
-// [ErrCancelled], unless the turn had finished first. The session stays usable.
+// done. What was sent up to the end can still be read, except, behind a loop that has left 8 MiB
+// unread, the rest; the loop then ends with [ErrCancelled], unless the turn had finished
+// first. The session stays usable.
 func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	t.queue.lift()
-	defer t.queue.lower()
 	t.stop(ErrCancelled)
+	t.queue.cancel()
 	t.requestCancel()
 	select {
 	case <-t.done:
@@ -159,18 +155,18 @@ func (t *Turn) requestCancel() {
 // abort cancels the turn for a cause of this side, and ends the agent if it does not obey.
 func (t *Turn) abort(cause error) {
 	t.mu.Lock()
-	if t.over || t.cause != nil || errors.Is(cause, ErrClosed) {
+	if t.over || t.cause != nil {
 		t.mu.Unlock()
 		return
 	}
 	t.cause = cause
 	grace := t.s.opts.StopGrace
-	t.timers = append(t.timers, time.AfterFunc(grace, func() {
+	t.grace = time.AfterFunc(grace, func() {
 		t.s.kill(fmt.Errorf("client: the agent did not end the turn within Options.StopGrace (%v) of its cancellation", grace))
-	}))
+	})
 	t.mu.Unlock()
 	t.stop(cause)
-	t.queue.lift() // for good: the end stands behind it
+	t.queue.cancel()
 	t.requestCancel()
 }
 
@@ -184,8 +180,10 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Lock()
 	t.over = true
 	cause, unwatch := t.cause, t.unwatch
-	for _, timer := range t.timers {
-		timer.Stop()
+	for _, timer := range []*time.Timer{t.idle, t.grace} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	t.mu.Unlock()
 	if unwatch != nil {
@@ -270,7 +268,7 @@ func (t *Turn) account(m wireproto.Message) {
 
 // checkIdle aborts the turn if the agent alone has been silent for the whole limit. While
 // this side has something to do, time does not count.
-func (t *Turn) checkIdle(timer *time.Timer) {
+func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
 	waiting := t.queue.pending()
 	t.s.mu.Lock()
@@ -289,7 +287,7 @@ func (t *Turn) checkIdle(timer *time.Timer) {
 	if silent < limit {
 		t.mu.Lock()
 		if !t.over && t.cause == nil {
-			timer.Reset(limit - silent)
+			t.idle.Reset(limit - silent)
 		}
 		t.mu.Unlock()
 		return
