@@ -98,6 +98,9 @@ type Options struct {
 	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
+	// Record receives a fixture of everything that goes both ways, without secrets; see the README.
+	// Default: nil.
+	Record io.Writer
 	// Logger receives what is worth a look but no error. Default: nil, silent.
 	Logger *slog.Logger
 	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.

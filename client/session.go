@@ -143,6 +143,9 @@ func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Record != nil {
+		peer = l.record(peer)
+	}
 	s = &Session{
 		opts: o, launch: l, id: id, model: l.modelName(),
 		requests: make(map[*request]struct{}), closed: make(chan struct{}),
@@ -495,6 +498,9 @@ func (s *Session) exited() {
 
 // ended gives the reason why the session is over and ends its requests.
 func (s *Session) ended(exit error) error {
+	if r, ok := s.conn.peer.(*recording); ok {
+		r.finish(exit)
+	}
 	s.mu.Lock()
 	switch {
 	case s.closing:

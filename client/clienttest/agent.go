@@ -1,0 +1,443 @@
+package clienttest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Agent is a scripted agent in memory, for Options.Transport: each prompt runs the next of
+// its turns. It needs no process and no time, and works inside testing/synctest.
+type Agent struct {
+	t testing.TB
+
+	mu    sync.Mutex
+	turns []func(*Turn)
+	seen  []string
+	next  int
+}
+
+// NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt too many,
+// or a turn that never ran, fails the test.
+func NewAgent(t testing.TB, turns ...func(*Turn)) *Agent {
+	a := &Agent{t: t, turns: turns}
+	t.Cleanup(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if left := len(a.turns) - a.next; left > 0 {
+			t.Errorf("clienttest: %d of %d turns were never prompted", left, len(a.turns))
+		}
+	})
+	return a
+}
+
+// Prompts returns the texts of the prompts so far.
+func (a *Agent) Prompts() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string{}, a.seen...)
+}
+
+// Start connects to the agent. It implements [client.Transport].
+func (a *Agent) Start(ctx context.Context, _ *client.Command) (client.Conn, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	c := &agentConn{a: a, pending: make(map[string]chan *wireproto.Frame), ended: make(chan struct{})}
+	c.out, c.output = io.Pipe()
+	c.input, c.in = io.Pipe()
+	c.enc = wireproto.NewEncoder(c.output)
+	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	go c.serve()
+	return c, nil
+}
+
+// agentConn is one connection to an Agent.
+type agentConn struct {
+	a      *Agent
+	out    *io.PipeReader // what the client reads
+	output *io.PipeWriter
+	input  *io.PipeReader
+	in     *io.PipeWriter // what the client writes
+	ctx    context.Context
+	stop   context.CancelCauseFunc
+	ended  chan struct{}
+	exit   error // set before ended is closed
+
+	writing sync.Mutex
+	enc     *wireproto.Encoder
+
+	mu      sync.Mutex
+	turn    *Turn
+	pending map[string]chan *wireproto.Frame // requests of the agent, by id
+	lastID  int
+	workers sync.WaitGroup
+}
+
+func (c *agentConn) Read(p []byte) (int, error)  { return c.out.Read(p) }
+func (c *agentConn) Write(p []byte) (int, error) { return c.in.Write(p) }
+func (c *agentConn) CloseWrite() error           { return c.in.Close() }
+func (c *agentConn) Interrupt() error            { return c.in.Close() }
+func (c *agentConn) Close() error {
+	c.end(&client.ProcessError{ExitCode: -1, Signal: "killed"})
+	return nil
+}
+func (c *agentConn) Wait() error { <-c.ended; return c.exit }
+
+// end ends the agent, once.
+func (c *agentConn) end(exit error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.ended:
+		return
+	default:
+	}
+	c.exit = exit
+	c.stop(errors.New("the agent has ended"))
+	c.output.Close()
+	c.input.Close()
+	close(c.ended)
+}
+
+func (c *agentConn) serve() {
+	dec := wireproto.NewDecoder(c.input)
+	for {
+		f, err := dec.Decode()
+		var bad *wireproto.LineError
+		if errors.As(err, &bad) {
+			c.a.t.Errorf("clienttest: the client wrote a line that kimi would not read: %v", err)
+			continue
+		}
+		if err != nil {
+			c.stop(errors.New("the client has closed the agent's input"))
+			c.workers.Wait()
+			c.end(&client.ProcessError{})
+			return
+		}
+		if f.Method == "" {
+			c.mu.Lock()
+			answer := c.pending[f.ID]
+			delete(c.pending, f.ID)
+			c.mu.Unlock()
+			if answer != nil {
+				answer <- f
+			}
+			continue
+		}
+		c.workers.Go(func() { c.call(f) })
+	}
+}
+
+func (c *agentConn) call(f *wireproto.Frame) {
+	switch f.Method {
+	case wireproto.MethodInitialize:
+		c.initialize(f)
+	case wireproto.MethodPrompt:
+		c.prompt(f)
+	case wireproto.MethodCancel:
+		if t := c.running(); t != nil {
+			c.reply(f.ID, struct{}{})
+			t.stop(errCancelled)
+		} else {
+			c.fail(f.ID, wireproto.CodeInvalidState, "No agent turn is in progress")
+		}
+	case wireproto.MethodSteer:
+		t := c.running()
+		if t == nil {
+			c.fail(f.ID, wireproto.CodeInvalidState, "No agent turn is in progress")
+			return
+		}
+		var p wireproto.SteerParams
+		c.decode(f, &p)
+		c.reply(f.ID, wireproto.SteerResult{Status: wireproto.StatusSteered})
+		c.event(&wireproto.SteerInput{UserInput: p.UserInput})
+		select {
+		case t.Steered <- p.UserInput.String():
+		default:
+		}
+	case wireproto.MethodSetPlanMode:
+		var p wireproto.SetPlanModeParams
+		c.decode(f, &p)
+		c.event(&wireproto.StatusUpdate{PlanMode: &p.Enabled})
+		c.reply(f.ID, wireproto.SetPlanModeResult{Status: "ok", PlanMode: p.Enabled})
+	case wireproto.MethodReplay:
+		c.reply(f.ID, wireproto.ReplayResult{Status: wireproto.StatusFinished})
+	default:
+		c.fail(f.ID, wireproto.CodeMethodNotFound, "Unexpected method received: "+f.Method)
+	}
+}
+
+func (c *agentConn) running() *Turn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.turn
+}
+
+func (c *agentConn) decode(f *wireproto.Frame, params any) {
+	if err := json.Unmarshal(f.Params, params); err != nil {
+		c.a.t.Errorf("clienttest: %s: %v", f.Method, err)
+	}
+}
+
+var hookEvents = []string{"PreToolUse", "PostToolUse", "PostToolUseFailure", "UserPromptSubmit", "Stop", "StopFailure",
+	"SessionStart", "SessionEnd", "SubagentStart", "SubagentStop", "PreCompact", "PostCompact", "Notification"}
+
+// initialize answers as kimi-cli 1.51.0 does, and takes every tool.
+func (c *agentConn) initialize(f *wireproto.Frame) {
+	var p wireproto.InitializeParams
+	c.decode(f, &p)
+	result := wireproto.InitializeResult{
+		ProtocolVersion: wireproto.ProtocolVersion,
+		Server:          wireproto.ServerInfo{Name: "clienttest", Version: client.Version},
+		SlashCommands:   []wireproto.SlashCommand{},
+		Hooks:           &wireproto.HooksInfo{SupportedEvents: hookEvents, Configured: map[string]int{}},
+		Capabilities:    &wireproto.ServerCapabilities{SupportsQuestion: true},
+	}
+	for _, h := range p.Hooks {
+		result.Hooks.Configured[h.Event]++
+	}
+	if len(p.ExternalTools) > 0 {
+		result.ExternalTools = &wireproto.ExternalTools{Rejected: []wireproto.RejectedTool{}}
+		for _, tool := range p.ExternalTools {
+			result.ExternalTools.Accepted = append(result.ExternalTools.Accepted, tool.Name)
+		}
+	}
+	c.reply(f.ID, result)
+}
+
+var errCancelled = errors.New("the turn was cancelled")
+
+func (c *agentConn) prompt(f *wireproto.Frame) {
+	var p wireproto.PromptParams
+	c.decode(f, &p)
+	c.mu.Lock()
+	if c.turn != nil {
+		c.mu.Unlock()
+		c.fail(f.ID, wireproto.CodeInvalidState, "An agent turn is already in progress")
+		return
+	}
+	t := &Turn{Input: p.UserInput, Steered: make(chan string, 16), c: c}
+	t.ctx, t.stop = context.WithCancelCause(c.ctx)
+	c.turn = t
+	c.mu.Unlock()
+
+	a := c.a
+	a.mu.Lock()
+	a.seen = append(a.seen, p.UserInput.String())
+	run := func(t *Turn) { t.Fail(wireproto.CodeChatProviderError, "clienttest: no turn left") }
+	if a.next < len(a.turns) {
+		run = a.turns[a.next]
+	} else {
+		a.t.Errorf("clienttest: prompt %d, %.80q, but there are %d turns", a.next+1, p.UserInput.String(), len(a.turns))
+	}
+	a.next++
+	a.mu.Unlock()
+
+	ran := make(chan struct{})
+	go func() { // so that a turn that is cut short can leave by Goexit
+		defer close(ran)
+		t.Send(&wireproto.TurnBegin{UserInput: p.UserInput})
+		t.Step()
+		run(t)
+	}()
+	<-ran
+	c.mu.Lock()
+	c.turn = nil
+	c.mu.Unlock()
+	switch {
+	case c.ctx.Err() != nil:
+		// Like kimi, an agent whose input was closed answers nothing more.
+	case t.failure != nil:
+		c.event(&wireproto.StepInterrupted{})
+		c.event(&wireproto.TurnEnd{})
+		c.fail(f.ID, t.failure.Code, t.failure.Message)
+	case t.ctx.Err() != nil:
+		c.event(&wireproto.TurnEnd{})
+		c.reply(f.ID, wireproto.PromptResult{Status: wireproto.StatusCancelled})
+	default:
+		c.event(&wireproto.TurnEnd{})
+		c.reply(f.ID, wireproto.PromptResult{Status: wireproto.StatusFinished})
+	}
+	t.stop(errors.New("the turn has ended"))
+}
+
+func (c *agentConn) write(f *wireproto.Frame) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := c.enc.Encode(f); err != nil && c.ctx.Err() == nil {
+		c.a.t.Errorf("clienttest: %v", err)
+	}
+}
+
+func (c *agentConn) event(m wireproto.Message) {
+	c.write(&wireproto.Frame{Method: wireproto.MethodEvent, Message: m})
+}
+
+func (c *agentConn) reply(id string, result any) {
+	raw, err := json.Marshal(result)
+	if err != nil {
+		c.a.t.Errorf("clienttest: %v", err)
+	}
+	c.write(&wireproto.Frame{ID: id, Result: raw})
+}
+
+func (c *agentConn) fail(id string, code int, message string) {
+	c.write(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: code, Message: message}})
+}
+
+// Turn is one turn of an [Agent]. When its function returns, the turn has finished; when the
+// client cancels it or goes away, the method that runs then does not return, and deferred
+// calls run.
+type Turn struct {
+	Input   wireproto.Content
+	Steered chan string // what Steer brings, up to 16
+
+	c       *agentConn
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+	steps   int
+	failure *wireproto.RPCError
+}
+
+// exit leaves the turn's function.
+func (t *Turn) exit() { runtime.Goexit() }
+
+// Send sends any event.
+func (t *Turn) Send(m wireproto.Message) {
+	if t.ctx.Err() != nil {
+		t.exit()
+	}
+	t.c.event(m)
+}
+
+// Step begins another step. The first begins by itself.
+func (t *Turn) Step() {
+	t.steps++
+	t.Send(&wireproto.StepBegin{N: t.steps})
+}
+
+// Say sends text.
+func (t *Turn) Say(text string) { t.Send(&wireproto.TextPart{Text: text}) }
+
+// Think sends thinking.
+func (t *Turn) Think(text string) { t.Send(&wireproto.ThinkPart{Think: text}) }
+
+// Call sends a tool call that the agent runs itself, and its result.
+func (t *Turn) Call(name string, args any, result string) {
+	id := t.newID("call")
+	raw := t.marshal(args)
+	t.Send(&wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &raw}})
+	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{Output: wireproto.Content{Text: result}}})
+}
+
+// Approval asks for an approval and returns the answer.
+func (t *Turn) Approval(action, description string) wireproto.ApprovalAnswer {
+	id := t.newID("approval")
+	kind := "foreground_turn"
+	var answer wireproto.ApprovalAnswer
+	t.request(&wireproto.ApprovalRequest{ID: id, ToolCallID: t.newID("call"), Sender: "Shell", Action: action,
+		Description: description, SourceKind: &kind}, id, &answer)
+	t.Send(&wireproto.ApprovalResponse{RequestID: id, Response: answer.Response, Feedback: answer.Feedback})
+	return answer
+}
+
+// Question asks and returns the answers, none when dismissed.
+func (t *Turn) Question(items ...wireproto.QuestionItem) map[string]string {
+	id := t.newID("question")
+	var answer wireproto.QuestionAnswer
+	t.request(&wireproto.QuestionRequest{ID: id, ToolCallID: t.newID("call"), Questions: items}, id, &answer)
+	return maps.Clone(answer.Answers)
+}
+
+// Tool calls one of the client's tools and returns its result.
+func (t *Turn) Tool(name string, args any) wireproto.ToolReturnValue {
+	id := t.newID("tool")
+	raw := t.marshal(args)
+	t.Send(&wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &raw}})
+	var result wireproto.ToolResult
+	t.request(&wireproto.ToolCallRequest{ID: id, Name: name, Arguments: &raw}, id, &result)
+	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: result.ReturnValue})
+	return result.ReturnValue
+}
+
+// Hook asks one of the client's hooks, by the ID it has there, and returns its decision.
+func (t *Turn) Hook(subscription, event, target string, input map[string]any) wireproto.HookAnswer {
+	id := t.newID("hook")
+	data := make(map[string]json.RawMessage)
+	for k, v := range input {
+		data[k] = json.RawMessage(t.marshal(v))
+	}
+	t.Send(&wireproto.HookTriggered{Event: event, Target: target, HookCount: 1})
+	var answer wireproto.HookAnswer
+	t.request(&wireproto.HookRequest{ID: id, SubscriptionID: subscription, Event: event, Target: target, InputData: data}, id, &answer)
+	t.Send(&wireproto.HookResolved{Event: event, Target: target, Action: answer.Action, Reason: answer.Reason})
+	return answer
+}
+
+// Fail ends the turn with an error, such as [wireproto.CodeChatProviderError]. It does not return.
+func (t *Turn) Fail(code int, message string) {
+	t.failure = &wireproto.RPCError{Code: code, Message: message}
+	t.exit()
+}
+
+// Hang says nothing until the client cancels the turn or goes away. It does not return.
+func (t *Turn) Hang() {
+	<-t.ctx.Done()
+	t.exit()
+}
+
+// Die ends the agent in the middle of the turn. It does not return.
+func (t *Turn) Die(exit *client.ProcessError) {
+	t.c.end(exit)
+	t.exit()
+}
+
+// Done is closed when the client cancels the turn or goes away.
+func (t *Turn) Done() <-chan struct{} { return t.ctx.Done() }
+
+func (t *Turn) request(m wireproto.Message, id string, result any) {
+	answer := make(chan *wireproto.Frame, 1)
+	t.c.mu.Lock()
+	t.c.pending[id] = answer
+	t.c.mu.Unlock()
+	if t.ctx.Err() == nil {
+		t.c.write(&wireproto.Frame{Method: wireproto.MethodRequest, ID: id, Message: m})
+	}
+	select {
+	case f := <-answer:
+		if f.Error != nil {
+			t.c.a.t.Errorf("clienttest: the client answers %s with an error: %v", m.MessageType(), f.Error)
+		} else if err := json.Unmarshal(f.Result, result); err != nil {
+			t.c.a.t.Errorf("clienttest: answer to %s: %v", m.MessageType(), err)
+		}
+	case <-t.ctx.Done():
+		t.exit()
+	}
+}
+
+func (t *Turn) newID(kind string) string {
+	t.c.mu.Lock()
+	defer t.c.mu.Unlock()
+	t.c.lastID++
+	return kind + "-" + strconv.Itoa(t.c.lastID)
+}
+
+func (t *Turn) marshal(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.c.a.t.Errorf("clienttest: %v", fmt.Errorf("arguments: %w", err))
+		return "{}"
+	}
+	return string(raw)
+}

@@ -1,0 +1,292 @@
+package clienttest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/internal/fixture"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Replayer plays the agent's side of a recording, for Options.Transport, and checks that
+// the client says what it said when it was recorded.
+type Replayer struct {
+	// Timed plays the agent's lines in recorded time. Default: false, at once.
+	Timed bool
+
+	t    testing.TB
+	file string
+	rec  *fixture.Fixture
+}
+
+// Replay returns a player of the recording in file, made with Options.Record. What the
+// client says is compared as JSON: calls of one method in their order, answers with the
+// request that they answer; the order among independent messages may differ, and the client's
+// own version is left out. A difference fails the test and names the line. Tools, hooks and
+// handlers of the program run, and must do what they did.
+func Replay(t testing.TB, file string) *Replayer {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatalf("clienttest: %v", err)
+	}
+	defer f.Close()
+	rec, err := fixture.Read(f)
+	if err != nil {
+		t.Fatalf("clienttest: %s: %v", file, err)
+	}
+	return &Replayer{t: t, file: file, rec: rec}
+}
+
+// Start begins to play. It implements [client.Transport].
+func (r *Replayer) Start(ctx context.Context, _ *client.Command) (client.Conn, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	p := &player{r: r, ids: make(map[string]string), changed: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	for i, rec := range r.rec.Records {
+		if rec.From != fixture.Client || rec.Line == "" {
+			continue
+		}
+		f, err := wireproto.DecodeLine([]byte(rec.Line))
+		if err != nil {
+			return nil, fmt.Errorf("clienttest: %s: line %d: %w", r.file, i+2, err)
+		}
+		p.expected = append(p.expected, &expectation{line: i + 2, frame: f})
+	}
+	p.out, p.output = io.Pipe()
+	p.input, p.in = io.Pipe()
+	go p.listen()
+	go p.play()
+	return p, nil
+}
+
+// expectation is a line that the client wrote when it was recorded.
+type expectation struct {
+	line  int
+	frame *wireproto.Frame
+	met   bool
+}
+
+// player is one playing of a recording.
+type player struct {
+	r      *Replayer
+	out    *io.PipeReader // what the client reads
+	output *io.PipeWriter
+	input  *io.PipeReader
+	in     *io.PipeWriter // what the client writes
+
+	mu       sync.Mutex
+	expected []*expectation
+	ids      map[string]string // recorded id of a call to the id it has now
+	closed   bool              // the client has closed the agent's input
+	changed  chan struct{}     // something of the above has changed
+
+	once  sync.Once
+	stop  chan struct{}
+	ended chan struct{}
+	exit  error // set before ended is closed
+}
+
+func (p *player) Read(b []byte) (int, error)  { return p.out.Read(b) }
+func (p *player) Write(b []byte) (int, error) { return p.in.Write(b) }
+func (p *player) CloseWrite() error           { return p.in.Close() }
+func (p *player) Interrupt() error            { return p.in.Close() }
+func (p *player) Wait() error                 { <-p.ended; return p.exit }
+
+func (p *player) Close() error {
+	p.end(&client.ProcessError{ExitCode: -1, Signal: "killed"})
+	return nil
+}
+
+func (p *player) end(exit error) {
+	p.once.Do(func() {
+		p.exit = exit
+		close(p.stop)
+		p.output.Close()
+		p.input.Close()
+		close(p.ended)
+	})
+}
+
+// listen pairs what the client says with what it said.
+func (p *player) listen() {
+	dec := wireproto.NewDecoder(p.input)
+	for {
+		f, err := dec.Decode()
+		if err != nil {
+			p.mu.Lock()
+			p.closed = true
+			p.mu.Unlock()
+			signal(p.changed)
+			return
+		}
+		if problem := p.meet(f); problem != "" {
+			p.r.t.Errorf("clienttest: %s: %s", p.r.file, problem)
+			p.end(errors.New("clienttest: the client differs from the recording"))
+			return
+		}
+		signal(p.changed)
+	}
+}
+
+// meet marks what f repeats, or says how it differs from all that may come.
+func (p *player) meet(f *wireproto.Frame) (problem string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var nearest *expectation
+	for _, e := range p.expected {
+		if e.met || e.frame.Method != f.Method || f.Method == "" && e.frame.ID != f.ID {
+			continue
+		}
+		if nearest = e; comparable(e.frame) == comparable(f) {
+			e.met = true
+			p.ids[e.frame.ID] = f.ID
+			return ""
+		}
+		break // of one method, or to one request, only the next may come
+	}
+	if nearest == nil {
+		return "the client says what the recording does not have: " + comparable(f)
+	}
+	return fmt.Sprintf("line %d: the client differs from the recording (-recorded +now):\n%s",
+		nearest.line, cmp.Diff(comparable(nearest.frame), comparable(f)))
+}
+
+// comparable is the content of a line: no id, no version of the client, keys in order.
+func comparable(f *wireproto.Frame) string {
+	c := map[string]any{"method": f.Method}
+	var raw json.RawMessage
+	switch {
+	case f.Error != nil:
+		c["error"] = map[string]any{"code": f.Error.Code, "message": f.Error.Message}
+	case f.Method == "":
+		raw = f.Result
+	default:
+		raw = f.Params
+	}
+	if raw != nil {
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		var v any
+		if err := dec.Decode(&v); err == nil {
+			if params, ok := v.(map[string]any); ok && f.Method == wireproto.MethodInitialize {
+				if info, ok := params["client"].(map[string]any); ok {
+					delete(info, "version")
+				}
+			}
+			c["content"] = v
+		}
+	}
+	out, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		return err.Error()
+	}
+	return string(out)
+}
+
+// play writes the agent's lines, each behind all that the client had said before it.
+func (p *player) play() {
+	start := time.Now()
+	next := 0 // into expected
+	for i, rec := range p.r.rec.Records {
+		switch {
+		case rec.End != nil:
+			p.finish(*rec.End)
+			return
+		case rec.From == fixture.Client:
+			e := p.expected[next]
+			next++
+			if !p.wait(func() bool { return e.met }) {
+				p.complain(i+2, rec.Line)
+				return
+			}
+		default:
+			if p.r.Timed {
+				select {
+				case <-time.After(time.Duration(rec.MS)*time.Millisecond - time.Since(start)):
+				case <-p.stop:
+				}
+			}
+			if _, err := io.WriteString(p.output, p.renumber(rec.Line)+"\n"); err != nil {
+				return
+			}
+		}
+	}
+	p.finish(fixture.End{})
+}
+
+// wait waits until cond holds; false if it never will.
+func (p *player) wait(cond func() bool) bool {
+	for {
+		p.mu.Lock()
+		ok, closed := cond(), p.closed
+		p.mu.Unlock()
+		if ok || closed {
+			return ok
+		}
+		select {
+		case <-p.changed:
+		case <-p.stop:
+			return false
+		}
+	}
+}
+
+// complain fails the test if the client left before it had said all that it said.
+func (p *player) complain(line int, want string) {
+	select {
+	case <-p.stop: // another complaint, or a kill
+		return
+	default:
+	}
+	p.r.t.Errorf("clienttest: %s: line %d: the client closed before it said %s", p.r.file, line, want[:min(len(want), 200)])
+	p.end(&client.ProcessError{})
+}
+
+// finish ends as the recorded agent did: by itself, or when the client closes its input.
+func (p *player) finish(end fixture.End) {
+	if end.ExitCode == 0 && end.Signal == "" {
+		p.wait(func() bool { return p.closed })
+	}
+	p.end(&client.ProcessError{ExitCode: end.ExitCode, Signal: end.Signal})
+}
+
+// renumber puts the id that a call has now into the answer to it.
+func (p *player) renumber(line string) string {
+	f, err := wireproto.DecodeLine([]byte(line))
+	if err != nil || f.Method != "" || f.ID == "" {
+		return line
+	}
+	p.mu.Lock()
+	id, known := p.ids[f.ID]
+	p.mu.Unlock()
+	if !known || id == f.ID {
+		return line
+	}
+	f.ID = id
+	var b strings.Builder
+	if err := wireproto.NewEncoder(&b).Encode(f); err != nil {
+		return line
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,728 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+func init() { programs["kimi-session"] = sessionProgram }
+
+// withinCtx returns a ctx for a whole test, so that nothing hangs.
+func withinCtx(t testing.TB, limit time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// liveSession starts a session that is closed at the end of the test.
+func liveSession(t testing.TB, ctx context.Context, opts *client.Options) *client.Session {
+	t.Helper()
+	s, err := client.NewSession(ctx, opts)
+	return alive(t, s, err)
+}
+
+// resumed continues a session that is closed at the end of the test.
+func resumed(t testing.TB, ctx context.Context, id string, opts *client.Options) *client.Session {
+	t.Helper()
+	s, err := client.ResumeSession(ctx, id, opts)
+	return alive(t, s, err)
+}
+
+func alive(t testing.TB, s *client.Session, err error) *client.Session {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// closed closes the session and fails if it had to be killed.
+func closed(t testing.TB, s *client.Session) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// playTurn runs a turn to its end and returns its messages, its result and its error.
+func playTurn(t testing.TB, ctx context.Context, s *client.Session, prompt string, parts ...wireproto.ContentPart) ([]wireproto.Message, *client.TurnResult, error) {
+	t.Helper()
+	turn, err := s.Prompt(ctx, prompt, parts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var msgs []wireproto.Message
+	for m, err := range turn.Messages() {
+		if err == nil {
+			msgs = append(msgs, m)
+		}
+	}
+	result, err := turn.Result()
+	return msgs, result, err
+}
+
+// finished runs a turn that must finish with the text.
+func finished(t testing.TB, ctx context.Context, s *client.Session, prompt, text string) []wireproto.Message {
+	t.Helper()
+	msgs, result, err := playTurn(t, ctx, s, prompt)
+	if err != nil || result.Text != text {
+		t.Fatalf("turn %q: text %q, error %v; want text %q", prompt, result.Text, err, text)
+	}
+	return msgs
+}
+
+// only returns the messages of one type.
+func only[M wireproto.Message](msgs []wireproto.Message) []M {
+	var list []M
+	for _, m := range msgs {
+		if m, ok := m.(M); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// root is the directory in which clienttest.Kimi keeps all that belongs to a test.
+func root(opts *client.Options) string { return filepath.Dir(opts.WorkDir) }
+
+var sleepCount atomic.Int64
+
+// uniqueSleep returns an argument for sleep that no other process has.
+func uniqueSleep(seconds int) string {
+	return fmt.Sprintf("%d.%d%04d", seconds, os.Getpid(), sleepCount.Add(1))
+}
+
+// sleeping returns the processes "sleep ARG".
+func sleeping(arg string) []int {
+	var pids []int
+	eachProcess(func(pid int, cmdline, _ []byte) {
+		if string(cmdline) == "sleep\x00"+arg+"\x00" {
+			pids = append(pids, pid)
+		}
+	})
+	return pids
+}
+
+// processesOf lists the processes, other than this one, that have the token in their command
+// line or environment: the share dir of a test stands in those of kimi and of all it starts.
+func processesOf(token string) []string {
+	var list []string
+	eachProcess(func(pid int, cmdline, environ []byte) {
+		if pid != os.Getpid() && (bytes.Contains(cmdline, []byte(token)) || bytes.Contains(environ, []byte(token))) {
+			list = append(list, fmt.Sprintf("%d: %.200q", pid, cmdline))
+		}
+	})
+	return list
+}
+
+func eachProcess(do func(pid int, cmdline, environ []byte)) {
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		cmdline, err2 := os.ReadFile(filepath.Join(dir, "cmdline"))
+		environ, _ := os.ReadFile(filepath.Join(dir, "environ"))
+		if err == nil && err2 == nil {
+			do(pid, cmdline, environ)
+		}
+	}
+}
+
+// needProc skips where there is no /proc to look for processes in.
+func needProc(t testing.TB) {
+	if _, err := os.Stat("/proc/self/environ"); err != nil {
+		t.Skip("needs /proc")
+	}
+}
+
+// noneLeft fails unless every process of the test ends soon.
+func noneLeft(t testing.TB, token string) {
+	t.Helper()
+	var left []string
+	eventually(t, 5*time.Second, func() bool {
+		left = processesOf(token)
+		return len(left) == 0
+	}, func() string { return "processes left:\n" + strings.Join(left, "\n") })
+}
+
+// sleepScripts makes the model run a sleep in the background and one in the foreground.
+func sleepScripts(background, foreground string) []string {
+	return []string{
+		clienttest.ToolCall("bg", "Shell", map[string]any{"command": "sleep " + background, "run_in_background": true, "description": "a nap"}) +
+			"\n" + clienttest.ToolCall("fg", "Shell", map[string]any{"command": "sleep " + foreground}),
+		"text: not reached",
+	}
+}
+
+// asleep waits until both sleeps run.
+func asleep(t testing.TB, args ...string) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() bool {
+		for _, arg := range args {
+			if len(sleeping(arg)) == 0 {
+				return false
+			}
+		}
+		return true
+	}, func() string { return "the commands of the agent do not run" })
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+func TestKimiProcessKilled(t *testing.T) {
+	for _, tt := range []struct {
+		signal syscall.Signal
+		want   string
+	}{
+		{syscall.SIGKILL, "killed"},
+		{syscall.SIGTERM, "terminated"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			needProc(t)
+			noLeaks(t)
+			ctx := withinCtx(t, 40*time.Second)
+			bg, fg := uniqueSleep(301), uniqueSleep(300)
+			opts := clienttest.Kimi(t, sleepScripts(bg, fg)...)
+			opts.Yolo = true
+			s := liveSession(t, ctx, opts)
+			cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.PID()))
+			if err != nil || !bytes.Contains(cmdline, []byte("\x00--wire\x00")) {
+				t.Fatalf("PID %d is not that of the agent: %q, %v", s.PID(), cmdline, err)
+			}
+			if err := s.Err(); err != nil {
+				t.Errorf("Err of a session that runs: %v", err)
+			}
+
+			turn, err := s.Prompt(ctx, "sleep")
+			if err != nil {
+				t.Fatal(err)
+			}
+			loop := make(chan error, 1)
+			go func() {
+				var last error
+				for _, err := range turn.Messages() {
+					last = err
+				}
+				loop <- last
+			}()
+			asleep(t, bg, fg)
+			killedAt := time.Now()
+			if err := syscall.Kill(s.PID(), tt.signal); err != nil {
+				t.Fatal(err)
+			}
+			err = <-loop
+			if d := time.Since(killedAt); d > 2*time.Second {
+				t.Errorf("the loop ended %v after the agent", d)
+			}
+			var exit *client.ProcessError
+			if !errors.As(err, &exit) {
+				t.Fatalf("the loop's error is %v, want a ProcessError", err)
+			}
+			if exit.Signal != tt.want || exit.ExitCode != -1 || len(exit.Args) == 0 || exit.Args[0] != opts.Executable {
+				t.Errorf("got signal %q, exit code %d, args %q", exit.Signal, exit.ExitCode, exit.Args)
+			}
+			for _, part := range []string{tt.want, "ResumeSession"} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+			select {
+			case <-s.Done():
+			case <-time.After(2 * time.Second):
+				t.Error("Done is not closed")
+			}
+			if got := s.Err(); !errors.As(got, &exit) {
+				t.Errorf("Err: %v", got)
+			}
+			if _, err := s.Prompt(ctx, "more"); !errors.As(err, &exit) {
+				t.Errorf("Prompt afterwards: %v", err)
+			}
+			if err := s.Steer(ctx, "more"); !errors.As(err, &exit) {
+				t.Errorf("Steer afterwards: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Errorf("Close afterwards: %v", err)
+			}
+			noneLeft(t, root(opts))
+			if left := append(sleeping(bg), sleeping(fg)...); len(left) > 0 {
+				t.Errorf("commands of the agent live on: %d", left)
+			}
+		})
+	}
+}
+
+func TestKimiCloseIdle(t *testing.T) {
+	needProc(t)
+	noLeaks(t)
+	limit := withinCtx(t, 30*time.Second)
+	opts := clienttest.Kimi(t, "text: one")
+	var stderr lockedBuffer
+	opts.Stderr = &stderr
+
+	startCtx, cancel := context.WithCancel(limit)
+	s := liveSession(t, startCtx, opts)
+	cancel() // as the caller's "defer cancel()" does; it bounds the start alone
+	finished(t, limit, s, "hello", "one")
+
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() { closed(t, s) })
+	}
+	wg.Wait()
+	if d := time.Since(began); d > time.Second {
+		t.Errorf("Close took %v", d)
+	}
+	closed(t, s)
+	select {
+	case <-s.Done():
+	default:
+		t.Error("Done is open after Close")
+	}
+	if err := s.Err(); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Err: %v", err)
+	}
+	if _, err := s.Prompt(limit, "more"); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Prompt after Close: %v", err)
+	}
+	if err := s.Steer(limit, "more"); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Steer after Close: %v", err)
+	}
+	if _, err := s.SetPlanMode(limit, true); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("SetPlanMode after Close: %v", err)
+	}
+	for m, err := range s.Replay(limit) {
+		if m != nil || !errors.Is(err, client.ErrClosed) {
+			t.Errorf("Replay after Close: %v, %v", m, err)
+		}
+	}
+	if want := "kimi -r " + s.ID(); !strings.Contains(stderr.String(), want) {
+		t.Errorf("Options.Stderr got %q, want a line with %q", stderr.String(), want)
+	}
+	noneLeft(t, root(opts))
+}
+
+// lockedBuffer is a buffer to which a session may write while the test reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestKimiCloseMidTurn(t *testing.T) {
+	needProc(t)
+	noLeaks(t)
+	ctx := withinCtx(t, 40*time.Second)
+	bg, fg := uniqueSleep(301), uniqueSleep(300)
+	opts := clienttest.Kimi(t, sleepScripts(bg, fg)...)
+	opts.Yolo = true
+	s := liveSession(t, ctx, opts)
+	turn, err := s.Prompt(ctx, "sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type end struct {
+		result *client.TurnResult
+		err    error
+	}
+	result := make(chan end, 1)
+	go func() {
+		r, err := turn.Result()
+		result <- end{r, err}
+	}()
+	asleep(t, bg, fg)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { closed(t, s) })
+	}
+	wg.Wait()
+	e := <-result
+	if !errors.Is(e.err, client.ErrClosed) {
+		t.Errorf("the turn ended with %v", e.err)
+	}
+	if e.result.Steps != 1 || e.result.Status != "" {
+		t.Errorf("the turn came to %+v, want one step and no status", e.result)
+	}
+	noneLeft(t, root(opts))
+	if left := append(sleeping(bg), sleeping(fg)...); len(left) > 0 {
+		t.Errorf("commands of the agent live on: %d", left)
+	}
+}
+
+func TestKimiCloseWithRequestPending(t *testing.T) {
+	noLeaks(t)
+	ctx := withinCtx(t, 30*time.Second)
+	opts := clienttest.Kimi(t, clienttest.ToolCall("a", "Shell", map[string]any{"command": "echo a"}), "text: not reached")
+	s := liveSession(t, ctx, opts)
+	turn, err := s.Prompt(ctx, "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var request *client.ApprovalRequest
+	var last error
+	for m, err := range turn.Messages() {
+		last = err
+		if r, ok := m.(*client.ApprovalRequest); ok {
+			request = r
+			r.Hold()
+			go s.Close()
+		}
+	}
+	if request == nil || !errors.Is(last, client.ErrClosed) {
+		t.Fatalf("request %v, error %v", request, last)
+	}
+	closed(t, s)
+	<-request.Done()
+	if err := request.Approve(); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("Approve after Close: %v", err)
+	}
+	noneLeft(t, root(opts))
+}
+
+// TestKimiCloseFromWithin closes the session where a program does it in passing.
+func TestKimiCloseFromWithin(t *testing.T) {
+	tool := clienttest.ToolCall("a", "stop", map[string]any{})
+	shell := clienttest.ToolCall("a", "Shell", map[string]any{"command": "echo a"})
+	var s *client.Session // one at a time
+	cases := []struct {
+		name, script string
+		set          func(t *testing.T, o *client.Options)
+		inLoop       func() // called at each message
+	}{
+		{name: "loop", script: shell, inLoop: func() { s.Close() }},
+		{name: "approve", script: shell, set: func(t *testing.T, o *client.Options) {
+			o.Approve = func(context.Context, *client.ApprovalRequest) error { return s.Close() }
+		}},
+		{name: "tool", script: tool, set: func(t *testing.T, o *client.Options) {
+			stop, err := client.NewTool("stop", "stops", func(context.Context, struct{}) (string, error) { return "", s.Close() })
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Tools = []client.Tool{stop}
+		}},
+		{name: "hook", script: shell, set: func(t *testing.T, o *client.Options) {
+			o.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+				return client.Allow(), s.Close()
+			}}}
+		}},
+	}
+	for _, tt := range cases {
+		t.Run(tt.name, func(t *testing.T) {
+			noLeaks(t)
+			ctx := withinCtx(t, 30*time.Second)
+			opts := clienttest.Kimi(t, tt.script, "text: not reached")
+			if tt.set != nil {
+				tt.set(t, opts)
+			}
+			s = liveSession(t, ctx, opts)
+			turn, err := s.Prompt(ctx, "go")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var last error
+			for _, err := range turn.Messages() {
+				last = err
+				if tt.inLoop != nil {
+					tt.inLoop()
+				}
+			}
+			if !errors.Is(last, client.ErrClosed) {
+				t.Errorf("the loop ended with %v", last)
+			}
+			closed(t, s)
+			noneLeft(t, root(opts))
+		})
+	}
+}
+
+// sessionSpec tells sessionProgram what to run.
+type sessionSpec struct {
+	Executable, WorkDir, ShareDir, ConfigFile string
+	Env                                       map[string]string
+}
+
+// sessionProgram runs a turn and reports on stdout "started" and, when its tool runs, "tool".
+func sessionProgram() {
+	fail := func(err error) {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	var spec sessionSpec
+	fail(json.Unmarshal([]byte(os.Getenv("KIMI_GO_TEST_SPEC")), &spec))
+	cfg, err := config.Load(spec.ConfigFile)
+	fail(err)
+	wait, err := client.NewTool("wait", "waits for ever", func(ctx context.Context, _ struct{}) (string, error) {
+		fmt.Println("tool")
+		<-ctx.Done()
+		return "", ctx.Err()
+	})
+	fail(err)
+	s, err := client.NewSession(context.Background(), &client.Options{
+		Executable: spec.Executable, WorkDir: spec.WorkDir, ShareDir: spec.ShareDir, Env: spec.Env, Config: cfg,
+		Yolo: true, Tools: []client.Tool{wait},
+	})
+	fail(err)
+	fmt.Println("started")
+	turn, err := s.Prompt(context.Background(), "go")
+	fail(err)
+	_, err = turn.Result()
+	fail(err)
+}
+
+func TestKimiProgramKilled(t *testing.T) {
+	t.Run("shell", func(t *testing.T) {
+		needProc(t)
+		bg, fg := uniqueSleep(301), uniqueSleep(300)
+		opts := clienttest.Kimi(t, sleepScripts(bg, fg)...)
+		killProgram(t, opts, func(*bytes.Buffer) { asleep(t, bg, fg) })
+		if left := append(sleeping(bg), sleeping(fg)...); len(left) > 0 {
+			t.Errorf("commands of the agent live on: %d", left)
+		}
+	})
+	t.Run("tool", func(t *testing.T) {
+		needProc(t)
+		opts := clienttest.Kimi(t, clienttest.ToolCall("a", "wait", map[string]any{}), "text: not reached")
+		killProgram(t, opts, nil)
+	})
+}
+
+// killProgram runs sessionProgram in a process of its own and kills it once running returns, or
+// once its tool runs.
+func killProgram(t *testing.T, opts *client.Options, running func(*bytes.Buffer)) {
+	t.Helper()
+	ctx := withinCtx(t, 40*time.Second)
+	configFile, temp := filepath.Join(root(opts), "saved.toml"), filepath.Join(root(opts), "temp")
+	if err := errors.Join(opts.Config.Save(configFile), os.Mkdir(temp, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := json.Marshal(sessionSpec{opts.Executable, opts.WorkDir, opts.ShareDir, configFile, opts.Env})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, exe)
+	cmd.Env = append(os.Environ(), programKey+"=kimi-session", "KIMI_GO_TEST_SPEC="+string(spec), "TMPDIR="+temp)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	awaitLine := func(want string) {
+		line := make([]byte, 0, 64)
+		for b := make([]byte, 1); !bytes.HasSuffix(line, []byte(want+"\n")); line = append(line, b[0]) {
+			if _, err := stdout.Read(b); err != nil {
+				cmd.Wait()
+				t.Fatalf("the program said %q instead of %q: %v; %s", line, want, err, stderr.String())
+			}
+		}
+	}
+	awaitLine("started")
+	if running != nil {
+		running(&stderr)
+	} else {
+		awaitLine("tool")
+	}
+	if len(processesOf(opts.ShareDir)) < 2 { // the program and its agent
+		t.Fatalf("the agent does not run: %q", processesOf(opts.ShareDir))
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	noneLeft(t, root(opts))
+	if left, _ := filepath.Glob(filepath.Join(temp, "*")); len(left) > 0 {
+		t.Errorf("temporary files left: %q", left)
+	}
+}
+
+func TestKimiStartGivenUp(t *testing.T) {
+	needProc(t)
+	errGone := errors.New("the user has gone")
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration
+		cancel  bool
+		want    error
+		says    string
+	}{
+		{name: "ctx", cancel: true, want: errGone, says: "handshake"},
+		{name: "StartTimeout", timeout: 150 * time.Millisecond, want: context.DeadlineExceeded, says: "Options.StartTimeout (150ms)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			noLeaks(t)
+			opts := clienttest.Kimi(t, "text: one")
+			opts.StartTimeout = tt.timeout
+			ctx, cancel := context.WithCancelCause(withinCtx(t, 20*time.Second))
+			defer cancel(nil)
+			var gone atomic.Int64
+			if tt.cancel {
+				go func() {
+					eventually(t, 5*time.Second, func() bool { return len(processesOf(opts.ShareDir)) > 0 }, func() string { return "nothing was started" })
+					gone.Store(time.Now().UnixNano())
+					cancel(errGone)
+				}()
+			} else {
+				gone.Store(time.Now().Add(tt.timeout).UnixNano())
+			}
+			s, err := client.NewSession(ctx, opts)
+			d := time.Since(time.Unix(0, gone.Load()))
+			if s != nil || !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
+				t.Fatalf("got %v, error %v; want %v, saying %q", s, err, tt.want, tt.says)
+			}
+			if d > time.Second {
+				t.Errorf("NewSession returned %v after it was given up", d)
+			}
+			noneLeft(t, root(opts))
+		})
+	}
+}
+
+func TestKimiSecrets(t *testing.T) {
+	needProc(t)
+	ctx := withinCtx(t, 30*time.Second)
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	const keySecret, mcpSecret = "sk-7Gt2-the-key", "mcp-9Kx1-the-secret"
+	opts := clienttest.Kimi(t, clienttest.ToolCall("a", "reveal", map[string]any{}), "text: done")
+	opts.Config.Providers["other"] = config.Provider{Type: config.ProviderKimi, BaseURL: "http://127.0.0.1:1", APIKey: keySecret}
+	opts.MCPServers = map[string]config.MCPServer{"one": mcpProgram(t, map[string]config.Secret{"MCP_SECRET": mcpSecret})}
+	opts.Yolo = true
+	type file struct {
+		Base      string
+		Mode, Dir os.FileMode
+		Secret    bool // holds one
+	}
+	var files []file
+	var paths []string
+	opts.ModifyCmd = func(cmd *exec.Cmd) {
+		for i, arg := range cmd.Args {
+			if arg != "--config-file" && arg != "--mcp-config-file" {
+				continue
+			}
+			path := cmd.Args[i+1]
+			info, err := os.Stat(path)
+			dir, err2 := os.Stat(filepath.Dir(path))
+			data, err3 := os.ReadFile(path)
+			if err := errors.Join(err, err2, err3); err != nil {
+				t.Error(err)
+				continue
+			}
+			paths = append(paths, path)
+			files = append(files, file{
+				filepath.Base(path), info.Mode(), dir.Mode(),
+				bytes.Contains(data, []byte(keySecret)) || bytes.Contains(data, []byte(mcpSecret)),
+			})
+		}
+	}
+	s := liveSession(t, ctx, opts)
+	want := []file{{"config.toml", 0o600, 0o700 | os.ModeDir, true}, {"mcp.json", 0o600, 0o700 | os.ModeDir, true}}
+	if diff := cmp.Diff(want, files); diff != "" {
+		t.Errorf("temporary files (-want +got):\n%s", diff)
+	}
+	for _, path := range paths {
+		if !strings.HasPrefix(path, temp) {
+			t.Errorf("%s is not in TMPDIR", path)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(temp, "kimi-go-*")); len(left) > 0 {
+		t.Errorf("temporary files are there after NewSession: %q", left)
+	}
+	msgs := finished(t, ctx, s, "go", "done")
+	if r := only[*wireproto.ToolResult](msgs); len(r) != 1 || !strings.Contains(r[0].ReturnValue.Output.String(), mcpSecret) {
+		t.Errorf("the MCP server did not get its secret: %+v", r)
+	}
+	seen := 0
+	eachProcess(func(pid int, cmdline, environ []byte) {
+		if pid == os.Getpid() {
+			return
+		}
+		if bytes.Contains(environ, []byte(opts.ShareDir)) || pid == s.PID() {
+			seen++
+		}
+		if bytes.Contains(cmdline, []byte(keySecret)) || bytes.Contains(cmdline, []byte(mcpSecret)) {
+			t.Errorf("a secret is in the command line of %d: %q", pid, cmdline)
+		}
+	})
+	if seen == 0 {
+		t.Error("the agent's command line was not looked at")
+	}
+	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done()
+	var exit *client.ProcessError
+	if !errors.As(s.Err(), &exit) || strings.Contains(fmt.Sprintf("%+v %v", exit, exit), keySecret) {
+		t.Errorf("Err: %v", s.Err())
+	}
+}
+
+// TestKimiArgsRedacted gives a configuration with a key on the command line, as ExtraArgs allow.
+func TestKimiArgsRedacted(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t, 30*time.Second)
+	const secret = "sk-5Rt8-in-the-arguments"
+	for _, extra := range [][]string{
+		{"--config", `{"providers":{"p":{"type":"bogus","api_key":"` + secret + `"}}}`},
+		{`--mcp-config={"mcpServers": "` + secret, "--debug"},
+	} {
+		opts := clienttest.Kimi(t)
+		if extra[0] == "--config" {
+			opts.Config = nil
+		}
+		opts.ExtraArgs = extra
+		s, err := client.NewSession(ctx, opts)
+		var exit *client.ProcessError
+		if s != nil || !errors.As(err, &exit) {
+			t.Fatalf("%.10q: got %v, error %v; want a ProcessError", extra, s, err)
+		}
+		if !slices.ContainsFunc(exit.Args, func(a string) bool { return strings.Contains(a, "***") }) {
+			t.Errorf("no argument is hidden: %q", exit.Args)
+		}
+		if all := fmt.Sprintf("%q %v", exit.Args, err); strings.Contains(all, secret) {
+			t.Errorf("the secret is in %s", all)
+		}
+	}
+}
