@@ -19,7 +19,7 @@ import (
 // Agent is a scripted agent in memory, for Options.Transport: each prompt runs the next of
 // its turns. It needs no process and no time, and works inside testing/synctest.
 type Agent struct {
-	t testing.TB
+	t reporter
 
 	mu    sync.Mutex
 	turns []func(*Turn)
@@ -27,11 +27,27 @@ type Agent struct {
 	next  int
 }
 
+// reporter is what an Agent needs of a test.
+type reporter interface {
+	Errorf(format string, args ...any)
+	Cleanup(func())
+}
+
+// panicker stands in where there is no test, as in an Example.
+type panicker struct{}
+
+func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (panicker) Cleanup(func())                    {}
+
 // NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt too many,
-// or a turn that never ran, fails the test.
+// or a turn that never ran, fails the test. A nil t is for Examples: what would fail the
+// test panics.
 func NewAgent(t testing.TB, turns ...func(*Turn)) *Agent {
-	a := &Agent{t: t, turns: turns}
-	t.Cleanup(func() {
+	a := &Agent{t: panicker{}, turns: turns}
+	if t != nil {
+		a.t = t
+	}
+	a.t.Cleanup(func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if left := len(a.turns) - a.next; left > 0 {
