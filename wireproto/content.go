@@ -51,7 +51,7 @@ type MediaURL struct {
 // from the agent; it is never sent to it, since an unknown part ends kimi-cli.
 type UnknownPart struct {
 	Type string
-	Raw  json.RawMessage // the whole part
+	Raw  json.RawMessage // the whole part; Type alone is written when nil
 }
 
 // bare returns what json.Marshal makes the part of, without the envelope.
@@ -93,7 +93,7 @@ func (p *VideoURLPart) bare() any {
 
 func (p *UnknownPart) bare() any {
 	if p.Raw == nil {
-		return json.RawMessage("{}")
+		return map[string]string{"type": p.Type}
 	}
 	return p.Raw
 }
@@ -101,7 +101,7 @@ func (p *UnknownPart) bare() any {
 // decodePart reads one part; nil means that it is not even an object with a type.
 // Text and thinking are nearly all that an agent sends, so they take no reflection.
 func decodePart(data []byte) ContentPart {
-	var kind, text, think, encrypted, media []byte
+	var kind, text, think, encrypted, image, audio, video []byte
 	err := eachMember(data, func(key, value []byte) {
 		switch string(key) {
 		case "type":
@@ -112,8 +112,12 @@ func decodePart(data []byte) ContentPart {
 			think = value
 		case "encrypted":
 			encrypted = value
-		case "image_url", "audio_url", "video_url":
-			media = value
+		case "image_url":
+			image = value
+		case "audio_url":
+			audio = value
+		case "video_url":
+			video = value
 		}
 	})
 	if err != nil {
@@ -131,15 +135,16 @@ func decodePart(data []byte) ContentPart {
 				return p
 			}
 		}
-	case `"image_url"`, `"audio_url"`, `"video_url"`:
-		var m MediaURL
-		if json.Unmarshal(media, &m) == nil {
-			switch string(kind) {
-			case `"image_url"`:
-				return &ImageURLPart{m}
-			case `"audio_url"`:
-				return &AudioURLPart{m}
-			}
+	case `"image_url"`:
+		if m, ok := decodeMedia(image); ok {
+			return &ImageURLPart{m}
+		}
+	case `"audio_url"`:
+		if m, ok := decodeMedia(audio); ok {
+			return &AudioURLPart{m}
+		}
+	case `"video_url"`:
+		if m, ok := decodeMedia(video); ok {
 			return &VideoURLPart{m}
 		}
 	}
@@ -148,6 +153,17 @@ func decodePart(data []byte) ContentPart {
 		return nil
 	}
 	return &UnknownPart{name, bytes.Clone(data)}
+}
+
+func decodeMedia(raw []byte) (MediaURL, bool) {
+	var m struct {
+		URL *string `json:"url"`
+		ID  *string `json:"id"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.URL == nil {
+		return MediaURL{}, false
+	}
+	return MediaURL{*m.URL, m.ID}, true
 }
 
 // Content is what the protocol writes as either a string or a list of parts.
@@ -173,9 +189,7 @@ func (c Content) String() string {
 // MarshalJSON returns the string or the list.
 func (c Content) MarshalJSON() ([]byte, error) {
 	if c.Parts == nil {
-		var b bytes.Buffer
-		err := encodeJSON(&b, c.Text)
-		return b.Bytes(), err
+		return marshalJSON(c.Text)
 	}
 	return marshalList(c.Parts, func(p ContentPart) any { return p.bare() })
 }
@@ -201,23 +215,27 @@ func (c *Content) UnmarshalJSON(data []byte) error {
 // part ends kimi-cli without a reply.
 func (c Content) Sendable() error {
 	for i, p := range c.Parts {
-		switch p := p.(type) {
-		case nil:
+		if isNil(p) {
 			return fmt.Errorf("wireproto: content part %d is nil", i)
-		case *UnknownPart:
-			return fmt.Errorf("wireproto: content part %d has the unknown type %.40q, which would end kimi", i, p.Type)
+		}
+		if p, ok := p.(*UnknownPart); ok {
+			return fmt.Errorf("wireproto: content part %d has the unknown type %s, which would end kimi", i, preview(p.Type))
 		}
 	}
 	return nil
 }
 
-// marshalList writes what bare makes of each element; a nil list is [].
+// marshalList writes what bare makes of each element; a nil list is [], a nil element an
+// error.
 func marshalList[T any](list []T, bare func(T) any) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('[')
 	for i, e := range list {
 		if i > 0 {
 			b.WriteByte(',')
+		}
+		if isNil(e) {
+			return nil, fmt.Errorf("wireproto: element %d of a list is nil", i)
 		}
 		if err := encodeJSON(&b, bare(e)); err != nil {
 			return nil, err

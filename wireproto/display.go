@@ -63,7 +63,7 @@ type BackgroundTaskDisplayBlock struct {
 // into a member data.
 type UnknownDisplayBlock struct {
 	Type string
-	Raw  json.RawMessage // the whole block
+	Raw  json.RawMessage // the whole block; Type alone is written when nil
 }
 
 // BlockType returns "brief".
@@ -106,11 +106,7 @@ func (b *DiffDisplayBlock) MarshalJSON() ([]byte, error) {
 // MarshalJSON returns the block with its type.
 func (b *TodoDisplayBlock) MarshalJSON() ([]byte, error) {
 	type fields TodoDisplayBlock
-	f := fields(*b)
-	if f.Items == nil {
-		f.Items = []TodoItem{}
-	}
-	return marshalBlock(b, &f)
+	return marshalBlock(b, fields{orEmpty(b.Items)})
 }
 
 // MarshalJSON returns the block with its type.

@@ -14,7 +14,9 @@
 //		fmt.Println(m.Function.Name)
 //	}
 //
-// Optional scalars are pointers, nil where the agent wrote null or nothing. What this
+// Optional scalars are pointers, nil where the agent wrote null or nothing. A member that
+// kimi-cli always writes, and another agent leaves out or null, has its default or zero
+// value; members that this version does not know are dropped from the types it knows. What this
 // version does not know, whether a message, a content part or a display block, decodes
 // to a value that keeps the JSON and encodes back to it: [*UnknownMessage],
 // [*UnknownPart], [*UnknownDisplayBlock].

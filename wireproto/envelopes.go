@@ -291,7 +291,9 @@ func (m *ApprovalRequest) MarshalJSON() ([]byte, error) {
 // MarshalJSON returns the envelope.
 func (m *QuestionRequest) MarshalJSON() ([]byte, error) {
 	type payload QuestionRequest
-	return marshalEnvelope(m.MessageType(), (*payload)(m))
+	p := payload(*m)
+	p.Questions = orEmpty(p.Questions)
+	return marshalEnvelope(m.MessageType(), &p)
 }
 
 // MarshalJSON returns the envelope.

@@ -2,7 +2,7 @@ package wireproto
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 )
 
 // TurnBegin starts a turn. HookTriggered, HookRequest and HookResolved of
@@ -40,14 +40,16 @@ type StepRetry struct {
 	StatusCode  *int    `json:"status_code"`  // HTTP status, nil where there was none
 }
 
-// HookTriggered tells that hooks run. A HookResolved need not follow. Protocol 1.7.
+// HookTriggered tells that hooks run. A HookResolved need not follow. Protocol 1.7 by the
+// text; kimi-cli has it since 1.28, which speaks 1.8.
 type HookTriggered struct {
 	Event     string `json:"event"`      // such as "PreToolUse"
 	Target    string `json:"target"`     // tool or agent name, or ""
 	HookCount int    `json:"hook_count"` // hooks that run in parallel
 }
 
-// HookResolved tells what the hooks decided together. Protocol 1.7.
+// HookResolved tells what the hooks decided together. Since kimi-cli 1.28, as
+// [HookTriggered].
 type HookResolved struct {
 	Event      string     `json:"event"`
 	Target     string     `json:"target"`
@@ -76,7 +78,7 @@ type CompactionEnd struct{}
 // not in the protocol's text.
 type MCPLoadingBegin struct{}
 
-// MCPLoadingEnd tells that the MCP servers have started or failed.
+// MCPLoadingEnd tells that the MCP servers have started or failed. Since kimi-cli 1.17.
 type MCPLoadingEnd struct{}
 
 // StatusUpdate tells what has changed; a nil field means no change. Protocol 1.0.
@@ -120,15 +122,29 @@ type MCPStatus struct {
 	Servers   []MCPServer `json:"servers"`
 }
 
-// MCPServer is the state of one MCP server.
+// MCPServer is the state of one MCP server (MCPServerSnapshot in kimi_cli/wire/types.py).
 type MCPServer struct {
 	Name   string   `json:"name"`
 	Status string   `json:"status"` // pending, connecting, connected, failed, unauthorized
 	Tools  []string `json:"tools"`
 }
 
+// MarshalJSON returns the snapshot, with [] for a nil list.
+func (s MCPStatus) MarshalJSON() ([]byte, error) {
+	type fields MCPStatus
+	s.Servers = orEmpty(s.Servers)
+	return marshalJSON(fields(s))
+}
+
+// MarshalJSON returns the state, with [] for a nil list.
+func (s MCPServer) MarshalJSON() ([]byte, error) {
+	type fields MCPServer
+	s.Tools = orEmpty(s.Tools)
+	return marshalJSON(fields(s))
+}
+
 // Notification reports something outside the conversation, such as a background
-// task that has ended. It is sent inside a turn only. Sent since kimi-cli 1.25; not in the
+// task that has ended. It comes inside a turn only. Since kimi-cli 1.23; not in the
 // protocol's text.
 type Notification struct {
 	ID         string                     `json:"id"`
@@ -146,7 +162,7 @@ type Notification struct {
 // ToolCall is a tool call of the model. Arguments may still be incomplete: the
 // ToolCallParts that follow, up to the next ToolCall, continue them. Protocol 1.0.
 type ToolCall struct {
-	Type     string                     `json:"type"` // always "function"; written when empty
+	Type     string                     `json:"type"` // always "function"; written so when empty
 	ID       string                     `json:"id"`
 	Function ToolCallFunction           `json:"function"`
 	Extras   map[string]json.RawMessage `json:"extras"`
@@ -164,7 +180,7 @@ type ToolCallPart struct {
 }
 
 // ToolResult is the result of a tool call. Results come in the order of completion.
-// It is also what answers a [ToolCallRequest]. Protocol 1.0.
+// A client answers a [ToolCallRequest] with its payload, a [ToolAnswer]. Protocol 1.0.
 type ToolResult struct {
 	ToolCallID  string          `json:"tool_call_id"`
 	ReturnValue ToolReturnValue `json:"return_value"`
@@ -180,14 +196,14 @@ type ToolReturnValue struct {
 }
 
 // ApprovalResponse tells how an approval request was resolved, by whoever did it.
-// Protocol 1.0 (called ApprovalRequestResolved in 1.1).
+// Protocol 1.1; before it the name was ApprovalRequestResolved.
 type ApprovalResponse struct {
 	RequestID string           `json:"request_id"`
 	Response  ApprovalDecision `json:"response"`
 	Feedback  string           `json:"feedback"` // protocol 1.6
 }
 
-// ApprovalDecision is the answer to an approval request.
+// ApprovalDecision is the answer to an approval request. Unknown values are kept.
 type ApprovalDecision string
 
 // What an approval request may be answered with.
@@ -200,10 +216,10 @@ const (
 // SubagentEvent wraps an event of a subagent. The subagent's requests come outside
 // of it, at the top level. Protocol 1.0.
 type SubagentEvent struct {
-	ParentToolCallID *string // task_tool_call_id before protocol 1.8
-	AgentID          *string
-	SubagentType     *string
-	Event            Message
+	ParentToolCallID *string // task_tool_call_id before protocol 1.6
+	AgentID          *string // protocol 1.6
+	SubagentType     *string // such as "coder"; protocol 1.6
+	Event            Message // an [Event], which nothing but the agent ensures
 }
 
 // PlanDisplay shows a plan. Protocol 1.7.
@@ -227,7 +243,13 @@ type BtwEnd struct {
 }
 
 // UnmarshalJSON reads the payload, also with the older member task_tool_call_id.
-func (m *SubagentEvent) UnmarshalJSON(data []byte) error {
+func (m *SubagentEvent) UnmarshalJSON(data []byte) error { return m.decode(data, 1) }
+
+// decode reads the payload of the SubagentEvent that has depth-1 others around it.
+func (m *SubagentEvent) decode(data []byte, depth int) error {
+	if depth > maxNesting {
+		return errors.New("wireproto: SubagentEvents are nested too deep")
+	}
 	var p struct {
 		Parent  *string         `json:"parent_tool_call_id"`
 		Task    *string         `json:"task_tool_call_id"`
@@ -239,9 +261,9 @@ func (m *SubagentEvent) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if p.Event == nil {
-		return fmt.Errorf("wireproto: SubagentEvent has no event")
+		return errNoEvent
 	}
-	event, err := decodeEnvelope(p.Event)
+	event, err := decodeEnvelope(p.Event, depth)
 	if err != nil {
 		return err
 	}
@@ -254,6 +276,9 @@ func (m *SubagentEvent) UnmarshalJSON(data []byte) error {
 
 // MarshalJSON returns the envelope.
 func (m *SubagentEvent) MarshalJSON() ([]byte, error) {
+	if isNil(m.Event) {
+		return nil, errNoEvent
+	}
 	return marshalEnvelope("SubagentEvent", struct {
 		Parent  *string `json:"parent_tool_call_id"`
 		AgentID *string `json:"agent_id"`
@@ -261,6 +286,8 @@ func (m *SubagentEvent) MarshalJSON() ([]byte, error) {
 		Event   Message `json:"event"`
 	}{m.ParentToolCallID, m.AgentID, m.SubagentType, m.Event})
 }
+
+var errNoEvent = errors.New("wireproto: SubagentEvent has no event")
 
 // decode reads {"arguments_part":…} without reflection: long arguments stream in
 // thousands of these.

@@ -58,7 +58,7 @@ type LineReader struct {
 
 // NewLineReader returns a reader of the lines of r.
 func NewLineReader(r io.Reader) *LineReader {
-	return &LineReader{r: bufio.NewReaderSize(r, 128<<10)}
+	return &LineReader{r: bufio.NewReaderSize(r, 32<<10)}
 }
 
 // ReadLine returns the next line without its end. It is valid until the next call. A line
@@ -83,11 +83,11 @@ func (l *LineReader) ReadLine() ([]byte, error) {
 		switch {
 		case err == nil || err == io.EOF && size > 0: // the last of the line
 		case err == bufio.ErrBufferFull:
-			if size > limit { // only what the report needs
-				l.long = append(l.long[:min(len(l.long), maxPreview)], chunk[:maxPreview]...)
-			} else {
-				l.long = append(l.long, chunk...)
+			if size > limit { // keep only what the report needs, and let go of the rest
+				l.long = bytes.Clone(l.long[:min(len(l.long), maxPreview)])
+				chunk = chunk[:min(len(chunk), maxPreview)]
 			}
+			l.long = append(l.long, chunk...)
 			continue
 		default:
 			return nil, err
@@ -131,7 +131,7 @@ func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
 // Buffered reports whether Decode would return without reading.
 func (d *Decoder) Buffered() bool { return d.lines.Buffered() }
 
-// Size returns the length of the last line in bytes.
+// Size returns the length of the last line in bytes, 0 when it was over the limit.
 func (d *Decoder) Size() int { return d.size }
 
 // Decode returns the next frame. A line that is not a frame gives a [*LineError]; the
@@ -243,12 +243,13 @@ func lineError(line []byte, err error) error {
 
 // Encoder writes frames. It is not safe for concurrent use.
 type Encoder struct {
-	w   io.Writer
-	buf bytes.Buffer
+	w     io.Writer
+	buf   bytes.Buffer
+	limit int // of a line, without its end
 }
 
 // NewEncoder returns an encoder that writes to w, a line in each Write.
-func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w} }
+func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w, limit: MaxLine} }
 
 // Encode writes one frame. It refuses what kimi-cli does not survive or answer: a line over
 // [MaxLine] ([ErrLineTooLong]), a call without an id. Unpaired surrogates and invalid UTF-8,
@@ -268,8 +269,8 @@ func (e *Encoder) Encode(f *Frame) error {
 	if !utf8.Valid(line) {
 		line = appendValid(nil, line)
 	}
-	if n := len(line) - 1; n > MaxLine {
-		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, n, MaxLine)
+	if n := len(line) - 1; n > e.limit {
+		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, n, e.limit)
 	}
 	_, err := e.w.Write(line)
 	return err

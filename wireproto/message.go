@@ -3,14 +3,17 @@ package wireproto
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"reflect"
+	"strconv"
 )
 
 // Message is one Wire message: an [Event] or a [Request]. The set is closed; what
 // this version does not know is an [*UnknownMessage].
 //
 // json.Marshal of a Message gives its envelope, {"type":…,"payload":…};
-// [UnmarshalMessage] reads one.
+// [UnmarshalMessage] reads one. json.Unmarshal into one of the structs reads a payload alone.
 type Message interface {
 	// MessageType returns the type name of the envelope, such as "TurnBegin".
 	// Every content part has the name "ContentPart".
@@ -38,10 +41,12 @@ type UnknownMessage struct {
 	Payload json.RawMessage // nil when the envelope had none
 }
 
+// MessageType returns the type name that the agent wrote.
 func (m *UnknownMessage) MessageType() string { return m.Type }
-func (*UnknownMessage) isMessage()            {}
-func (*UnknownMessage) isEvent()              {}
-func (*UnknownMessage) isRequest()            {}
+
+func (*UnknownMessage) isMessage() {}
+func (*UnknownMessage) isEvent()   {}
+func (*UnknownMessage) isRequest() {}
 
 // MarshalJSON returns the envelope.
 func (m *UnknownMessage) MarshalJSON() ([]byte, error) {
@@ -49,7 +54,8 @@ func (m *UnknownMessage) MarshalJSON() ([]byte, error) {
 }
 
 // constructors maps every type name but "ContentPart", whose payload decides, to an
-// empty message. ApprovalRequestResolved is what protocol 1.1 called ApprovalResponse.
+// empty message with its defaults. ApprovalRequestResolved is what ApprovalResponse was
+// called before protocol 1.1.
 var constructors = map[string]func() Message{
 	"TurnBegin":               func() Message { return new(TurnBegin) },
 	"SteerInput":              func() Message { return new(SteerInput) },
@@ -65,7 +71,7 @@ var constructors = map[string]func() Message{
 	"MCPLoadingEnd":           func() Message { return new(MCPLoadingEnd) },
 	"StatusUpdate":            func() Message { return new(StatusUpdate) },
 	"Notification":            func() Message { return new(Notification) },
-	"ToolCall":                func() Message { return new(ToolCall) },
+	"ToolCall":                func() Message { return &ToolCall{Type: "function"} },
 	"ToolCallPart":            func() Message { return new(ToolCallPart) },
 	"ToolResult":              func() Message { return new(ToolResult) },
 	"ApprovalResponse":        func() Message { return new(ApprovalResponse) },
@@ -80,18 +86,27 @@ var constructors = map[string]func() Message{
 	"HookRequest":             func() Message { return new(HookRequest) },
 }
 
+// maxNesting is how many SubagentEvents may stand in each other. In kimi-cli a subagent has
+// none of its own; each level means that all within is read once more.
+const maxNesting = 8
+
 // UnmarshalMessage reads the envelope of one message. An unknown type, or a payload
 // that does not fit its type, gives an [*UnknownMessage] and no error; only what is
 // not an envelope at all is an error.
 func UnmarshalMessage(data []byte) (Message, error) {
 	if !json.Valid(data) {
-		return nil, fmt.Errorf("wireproto: message is not valid JSON: %s", preview(data))
+		return nil, fmt.Errorf("%w: %s", errSyntax, preview(data))
 	}
-	return decodeEnvelope(data)
+	m, err := decodeEnvelope(data, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, preview(data))
+	}
+	return m, nil
 }
 
-// decodeEnvelope reads an envelope of which only the outline has been checked.
-func decodeEnvelope(data []byte) (Message, error) {
+// decodeEnvelope reads an envelope of which only the outline has been checked and which
+// stands in depth SubagentEvents.
+func decodeEnvelope(data []byte, depth int) (Message, error) {
 	var typeRaw, payload []byte
 	err := eachMember(data, func(key, value []byte) {
 		switch string(key) {
@@ -102,7 +117,7 @@ func decodeEnvelope(data []byte) (Message, error) {
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, errNoEnvelope
 	}
 	if string(typeRaw) == `"ContentPart"` {
 		if p := decodePart(payload); p != nil {
@@ -111,28 +126,36 @@ func decodeEnvelope(data []byte) (Message, error) {
 	}
 	name, err := decodeString(typeRaw)
 	if err != nil || name == "" {
-		return nil, fmt.Errorf("wireproto: message has no type: %s", preview(data))
+		return nil, errNoEnvelope
 	}
 	if construct := constructors[name]; construct != nil {
 		m := construct()
-		if decodePayload(payload, m) == nil {
+		if decodePayload(payload, m, depth) == nil {
 			return m, nil
 		}
 	}
 	if payload != nil && !json.Valid(payload) {
-		return nil, fmt.Errorf("wireproto: payload of %.40q is not valid JSON: %s", name, preview(payload))
+		return nil, errPayload
 	}
 	return &UnknownMessage{Type: name, Payload: bytes.Clone(payload)}, nil
 }
 
+var (
+	errNoEnvelope = errors.New(`wireproto: not a message {"type":…,"payload":…}`)
+	errPayload    = errors.New("wireproto: payload is not valid JSON")
+)
+
 // decodePayload fills m. The one kind that streams beside content parts has a path
 // of its own; the others arrive a few times in a step.
-func decodePayload(payload []byte, m Message) error {
-	if part, ok := m.(*ToolCallPart); ok {
-		return part.decode(payload)
-	}
+func decodePayload(payload []byte, m Message, depth int) error {
 	if payload == nil || string(payload) == "null" {
 		payload = []byte("{}")
+	}
+	switch m := m.(type) {
+	case *ToolCallPart:
+		return m.decode(payload)
+	case *SubagentEvent:
+		return m.decode(payload, depth+1)
 	}
 	return json.Unmarshal(payload, m)
 }
@@ -166,10 +189,37 @@ func encodeJSON(b *bytes.Buffer, v any) error {
 	return nil
 }
 
-// preview quotes the head of data for an error text: at most 200 bytes.
-func preview(data []byte) string {
-	if len(data) > 150 {
-		return fmt.Sprintf("%.180q… (%d bytes)", data[:150], len(data))
+func marshalJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	err := encodeJSON(&b, v)
+	return b.Bytes(), err
+}
+
+// preview quotes the head of data for an error text, in at most 200 bytes, of which
+// quoting may take some.
+func preview[T string | []byte](data T) string {
+	for n := min(len(data), 160); ; n = n * 3 / 4 {
+		q := strconv.Quote(string(data[:n]))
+		switch {
+		case len(q) > 180:
+		case n < len(data):
+			return fmt.Sprintf("%s… (%d bytes)", q, len(data))
+		default:
+			return q
+		}
 	}
-	return fmt.Sprintf("%.190q", data)
+}
+
+// orEmpty keeps a nil list from becoming null, which kimi-cli never writes for a list.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// isNil reports whether v is nil, or a nil pointer in an interface.
+func isNil(v any) bool {
+	p := reflect.ValueOf(v)
+	return !p.IsValid() || p.Kind() == reflect.Pointer && p.IsNil()
 }

@@ -20,7 +20,8 @@ type ApprovalRequest struct {
 }
 
 // QuestionRequest asks the user one to four questions. It is answered with a
-// [QuestionAnswer]; no answers dismiss it. Protocol 1.4.
+// [QuestionAnswer]; no answers dismiss it. Protocol 1.4 by the text; kimi-cli has it since
+// 1.14, which speaks 1.3.
 type QuestionRequest struct {
 	ID         string         `json:"id"`
 	ToolCallID string         `json:"tool_call_id"`
@@ -38,6 +39,13 @@ type QuestionItem struct {
 	OtherDescription string           `json:"other_description"` // description of the free-text option
 }
 
+// MarshalJSON returns the question, with [] for a nil list.
+func (q QuestionItem) MarshalJSON() ([]byte, error) {
+	type fields QuestionItem
+	q.Options = orEmpty(q.Options)
+	return marshalJSON(fields(q))
+}
+
 // QuestionOption is one choice of a question.
 type QuestionOption struct {
 	Label       string `json:"label"`
@@ -45,7 +53,7 @@ type QuestionOption struct {
 }
 
 // ToolCallRequest asks the client to run one of the tools it has registered. It is
-// answered with a [ToolResult]. The id is the model's: it may come again in another
+// answered with a [ToolAnswer]. The id is the model's: it may come again in another
 // turn, and even in the same step. Protocol 1.1.
 type ToolCallRequest struct {
 	ID        string  `json:"id"`
@@ -54,7 +62,7 @@ type ToolCallRequest struct {
 }
 
 // HookRequest asks the client to decide for a hook it has subscribed to. It is
-// answered with a [HookAnswer]. Protocol 1.7.
+// answered with a [HookAnswer]. Since kimi-cli 1.28, as [HookTriggered].
 type HookRequest struct {
 	ID             string                     `json:"id"`
 	SubscriptionID string                     `json:"subscription_id"`

@@ -1,9 +1,9 @@
 package wireproto
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // The methods that a client calls. Each is answered once, by a result or an error.
@@ -43,14 +43,14 @@ type RPCError struct {
 	Method  string          `json:"-"` // the method called, "" where nobody knows it
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
-	Data    json.RawMessage `json:"data"`
+	Data    json.RawMessage `json:"data"` // nil for none; kimi-cli writes null always
 }
 
-// Error returns the message with its code, shortened to some 200 bytes.
+// Error returns the message, of which it leaves out what is over 200 bytes, and the code.
 func (e *RPCError) Error() string {
 	msg := e.Message
 	if len(msg) > 200 {
-		msg = fmt.Sprintf("%.190s…", msg)
+		msg = strings.ToValidUTF8(msg[:197], "") + "…"
 	}
 	if e.Method == "" {
 		return fmt.Sprintf("%s (%d)", msg, e.Code)
@@ -80,7 +80,8 @@ type ExternalTool struct {
 	Parameters  json.RawMessage `json:"parameters"` // JSON Schema
 }
 
-// HookSubscription asks for the requests of one hook event. Protocol 1.7.
+// HookSubscription asks for the requests of one hook event. Since kimi-cli 1.28, as
+// [HookTriggered].
 type HookSubscription struct {
 	ID      string `json:"id"`
 	Event   string `json:"event"`
@@ -88,7 +89,8 @@ type HookSubscription struct {
 	Timeout int    `json:"timeout,omitempty"` // seconds, 30 when 0; then kimi allows
 }
 
-// ClientCapabilities tells what the client can answer. Protocol 1.4.
+// ClientCapabilities tells what the client can answer. Protocol 1.4 by the text; kimi-cli
+// has it since 1.14, which speaks 1.3.
 type ClientCapabilities struct {
 	SupportsQuestion bool `json:"supports_question"`
 	SupportsPlanMode bool `json:"supports_plan_mode"`
@@ -205,6 +207,15 @@ type QuestionAnswer struct {
 	Answers   map[string]string `json:"answers"`
 }
 
+// MarshalJSON returns the answer, with {} for a nil map.
+func (a QuestionAnswer) MarshalJSON() ([]byte, error) {
+	type fields QuestionAnswer
+	if a.Answers == nil {
+		a.Answers = map[string]string{}
+	}
+	return marshalJSON(fields(a))
+}
+
 // HookAnswer answers a [HookRequest]. Anything that kimi cannot read counts as allowed.
 type HookAnswer struct {
 	RequestID string     `json:"request_id"`
@@ -217,7 +228,7 @@ type HookAnswer struct {
 type ToolAnswer ToolResult
 
 // MarshalJSON returns the answer, without an envelope.
-func (a *ToolAnswer) MarshalJSON() ([]byte, error) {
+func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 	type value struct {
 		IsError bool                       `json:"is_error"`
 		Output  Content                    `json:"output"`
@@ -225,10 +236,8 @@ func (a *ToolAnswer) MarshalJSON() ([]byte, error) {
 		Display DisplayBlocks              `json:"display"`
 		Extras  map[string]json.RawMessage `json:"extras,omitempty"`
 	}
-	var b bytes.Buffer
-	err := encodeJSON(&b, struct {
+	return marshalJSON(struct {
 		ToolCallID  string `json:"tool_call_id"`
 		ReturnValue value  `json:"return_value"`
 	}{a.ToolCallID, value(a.ReturnValue)})
-	return b.Bytes(), err
 }

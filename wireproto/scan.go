@@ -2,6 +2,7 @@ package wireproto
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"unicode/utf16"
@@ -11,44 +12,50 @@ import (
 // This file finds the parts of a JSON text without decoding it. encoding/json must see
 // a value twice to split it (once to check, once to fill a RawMessage), at each level of
 // nesting; a Wire line has three levels around a few bytes of text. Values are skipped
-// here, not checked: whoever decodes or keeps one checks it.
+// here, not checked: whoever decodes or keeps one checks it. A value that nobody asks for
+// may be broken.
 
-var errSyntax = errors.New("wireproto: not valid JSON")
+var (
+	errObject = errors.New("wireproto: not a JSON object")
+	errArray  = errors.New("wireproto: not a JSON array")
+	errString = errors.New("wireproto: not a JSON string")
+	errSyntax = errors.New("wireproto: not valid JSON")
+)
 
 // eachMember calls f with the name and the raw value of each member of the object in
 // data. A name with an escape is passed as it stands; no name of the protocol has one.
 func eachMember(data []byte, f func(key, value []byte)) error {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
-		return errSyntax
+		return errObject
 	}
 	if i = skipSpace(data, i+1); i < len(data) && data[i] == '}' {
-		return atEnd(data, i+1)
+		return atEnd(data, i+1, errObject)
 	}
 	for {
 		end := skipString(data, i)
 		if end < 0 {
-			return errSyntax
+			return errObject
 		}
 		key := data[i+1 : end-1]
 		if i = skipSpace(data, end); i == len(data) || data[i] != ':' {
-			return errSyntax
+			return errObject
 		}
 		i = skipSpace(data, i+1)
 		if end = skipValue(data, i); end < 0 {
-			return errSyntax
+			return errObject
 		}
 		f(key, data[i:end])
 		if i = skipSpace(data, end); i == len(data) {
-			return errSyntax
+			return errObject
 		}
 		switch data[i] {
 		case ',':
 			i = skipSpace(data, i+1)
 		case '}':
-			return atEnd(data, i+1)
+			return atEnd(data, i+1, errObject)
 		default:
-			return errSyntax
+			return errObject
 		}
 	}
 }
@@ -57,36 +64,36 @@ func eachMember(data []byte, f func(key, value []byte)) error {
 func eachElement(data []byte, f func(value []byte) error) error {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '[' {
-		return errSyntax
+		return errArray
 	}
 	if i = skipSpace(data, i+1); i < len(data) && data[i] == ']' {
-		return atEnd(data, i+1)
+		return atEnd(data, i+1, errArray)
 	}
 	for {
 		end := skipValue(data, i)
 		if end < 0 {
-			return errSyntax
+			return errArray
 		}
 		if err := f(data[i:end]); err != nil {
 			return err
 		}
 		if i = skipSpace(data, end); i == len(data) {
-			return errSyntax
+			return errArray
 		}
 		switch data[i] {
 		case ',':
 			i = skipSpace(data, i+1)
 		case ']':
-			return atEnd(data, i+1)
+			return atEnd(data, i+1, errArray)
 		default:
-			return errSyntax
+			return errArray
 		}
 	}
 }
 
-func atEnd(data []byte, i int) error {
+func atEnd(data []byte, i int, otherwise error) error {
 	if skipSpace(data, i) != len(data) {
-		return errSyntax
+		return otherwise
 	}
 	return nil
 }
@@ -164,14 +171,19 @@ func isScalar(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// decodeString returns the text of a raw JSON string. Like encoding/json it puts U+FFFD
-// for invalid UTF-8 and for unpaired surrogates.
+// decodeString returns the text of a raw JSON string, as the functions above find it. Like
+// encoding/json it puts U+FFFD for invalid UTF-8 and for unpaired surrogates, and refuses
+// control characters.
 func decodeString(raw []byte) (string, error) {
 	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
-		return "", errSyntax
+		return "", errString
 	}
 	body := raw[1 : len(raw)-1]
-	if bytes.IndexByte(body, '\\') < 0 && utf8.Valid(body) {
+	bad, ascii := control(body)
+	if bad {
+		return "", errString
+	}
+	if bytes.IndexByte(body, '\\') < 0 && (ascii || utf8.Valid(body)) {
 		return string(body), nil
 	}
 	out := make([]byte, 0, len(body))
@@ -180,43 +192,70 @@ func decodeString(raw []byte) (string, error) {
 		if plain < 0 {
 			plain = len(body)
 		}
-		if chunk := body[:plain]; utf8.Valid(chunk) {
-			out = append(out, chunk...)
-		} else {
-			for _, r := range string(chunk) {
-				out = utf8.AppendRune(out, r)
-			}
-		}
+		out = appendValid(out, body[:plain])
 		if body = body[plain:]; len(body) == 0 {
 			break
 		}
 		if len(body) < 2 {
-			return "", errSyntax
+			return "", errString
 		}
 		c := body[1]
 		if c != 'u' {
 			if c = unescaped[c]; c == 0 {
-				return "", errSyntax
+				return "", errString
 			}
 			out, body = append(out, c), body[2:]
 			continue
 		}
 		r, ok := hex4(body)
 		if !ok {
-			return "", errSyntax
+			return "", errString
 		}
 		body = body[6:]
 		if utf16.IsSurrogate(r) {
-			low, ok := hex4(body)
-			if r = utf16.DecodeRune(r, low); ok && r != utf8.RuneError {
+			low, _ := hex4(body)
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
 				body = body[6:]
-			} else {
-				r = utf8.RuneError
 			}
 		}
 		out = utf8.AppendRune(out, r)
 	}
 	return string(out), nil
+}
+
+// control reports whether s has a byte below 0x20, and whether all of s is ASCII. It looks at
+// 32 bytes at a time: with 0x20 subtracted, only such a byte, one over 0x7F or a neighbour of
+// one has the high bit.
+func control(s []byte) (found, ascii bool) {
+	const spaces, high = 0x2020202020202020, 0x8080808080808080
+	var seen uint64
+	for ; len(s) >= 32; s = s[32:] {
+		a, b := binary.LittleEndian.Uint64(s), binary.LittleEndian.Uint64(s[8:])
+		c, d := binary.LittleEndian.Uint64(s[16:]), binary.LittleEndian.Uint64(s[24:])
+		seen |= a | b | c | d
+		if ((a-spaces)|(b-spaces)|(c-spaces)|(d-spaces))&high != 0 &&
+			((a-spaces)&^a|(b-spaces)&^b|(c-spaces)&^c|(d-spaces)&^d)&high != 0 {
+			return true, false
+		}
+	}
+	for _, c := range s {
+		if c < ' ' {
+			return true, false
+		}
+		seen |= uint64(c)
+	}
+	return false, seen&high == 0
+}
+
+// appendValid appends s with U+FFFD for each byte of invalid UTF-8.
+func appendValid(out, s []byte) []byte {
+	if utf8.Valid(s) {
+		return append(out, s...)
+	}
+	for _, r := range string(s) {
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}

@@ -1,9 +1,9 @@
 package wireproto
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"math"
@@ -12,67 +12,72 @@ import (
 
 // SessionRecord is one message of a session's wire.jsonl.
 type SessionRecord struct {
-	ProtocolVersion string // of the file; "1.1" when it has no header
-	Time            time.Time
+	ProtocolVersion string    // of the file; "1.1" when it has no header
+	Time            time.Time // when kimi wrote the message, to the microsecond
 	Message         Message
 }
 
 // ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py), a record for each line behind
 // its header. A line that cannot be read gives a [*LineError], as does the half line that a
-// killed kimi leaves at the end, and reading goes on; any other error ends it.
+// killed kimi leaves at the end, and reading goes on; any other error ends it. Blank lines
+// count for nothing.
 func ReadSessionFile(r io.Reader) iter.Seq2[SessionRecord, error] {
 	return func(yield func(SessionRecord, error) bool) {
 		lines := NewLineReader(r)
 		version := "1.1"
 		for {
 			line, err := lines.ReadLine()
+			half := err == io.ErrUnexpectedEOF
 			if err == io.EOF {
 				return
 			}
-			var long *LineError
-			switch {
-			case errors.As(err, &long):
-				if !yield(SessionRecord{}, err) {
+			if err != nil && !half {
+				var long *LineError
+				if !yield(SessionRecord{}, err) || !errors.As(err, &long) {
 					return
 				}
 				continue
-			case err != nil && err != io.ErrUnexpectedEOF:
-				yield(SessionRecord{}, err)
-				return
-			case len(line) == 0:
+			}
+			if len(bytes.TrimSpace(line)) == 0 {
 				continue
 			}
-			rec, header, lineErr := decodeRecord(line)
-			if header != "" {
+			rec, header, err := decodeRecord(line)
+			switch {
+			case err != nil && half:
+				err = lineError(line, io.ErrUnexpectedEOF)
+			case err != nil:
+				err = lineError(line, err)
+			case header != "":
 				version = header
 				continue
+			default:
+				rec.ProtocolVersion = version
 			}
-			rec.ProtocolVersion = version
-			if lineErr != nil {
-				lineErr = lineError(line, lineErr)
-			}
-			if !yield(rec, lineErr) {
+			if !yield(rec, err) {
 				return
 			}
 		}
 	}
 }
 
+// decodeRecord reads a line: a record, or else the version that the header tells.
 func decodeRecord(line []byte) (rec SessionRecord, header string, err error) {
 	var p struct {
-		Type      string          `json:"type"`
 		Version   string          `json:"protocol_version"`
 		Timestamp float64         `json:"timestamp"`
 		Message   json.RawMessage `json:"message"`
 	}
-	if err := json.Unmarshal(line, &p); err != nil {
-		return rec, "", fmt.Errorf("wireproto: session file: %w", err)
+	if json.Unmarshal(line, &p) != nil {
+		return rec, "", errRecord
 	}
-	if p.Type == "metadata" && p.Message == nil {
+	if p.Message == nil && p.Version != "" {
 		return rec, p.Version, nil
 	}
-	rec.Message, err = decodeEnvelope(p.Message)
-	sec, frac := math.Modf(p.Timestamp)
-	rec.Time = time.Unix(int64(sec), int64(frac*1e9))
-	return rec, "", err
+	m, err := decodeEnvelope(p.Message, 0)
+	if err != nil {
+		return rec, "", err
+	}
+	return SessionRecord{Time: time.UnixMicro(int64(math.Round(p.Timestamp * 1e6))), Message: m}, "", nil
 }
+
+var errRecord = errors.New("wireproto: not a line of a session file")

@@ -26,8 +26,8 @@ func ParseVersion(s string) (Version, error) {
 	var n [3]int
 	for i, part := range strings.Split(core, ".") {
 		v, err := strconv.Atoi(part)
-		if err != nil || v < 0 || i > 2 || part[0] == '+' {
-			return Version{}, fmt.Errorf("wireproto: %.40q is not a version such as 1.10", s)
+		if err != nil || i > 2 {
+			return Version{}, fmt.Errorf("wireproto: not a version such as 1.10: %s", preview(s))
 		}
 		n[i] = v
 	}
