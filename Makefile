@@ -10,7 +10,7 @@ TESTFLAGS ?= $(RACE) -shuffle=on
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-static lint vuln bench kimi clean
+.PHONY: help demo test check check-static lint vuln bench fixtures kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ vuln: ## known vulnerabilities in what this module calls (asks the Go vulnerabil
 
 bench: kimi ## the benchmarks
 	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
+
+fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
+	$(WITH_KIMI) go run ./scripts/record-fixtures $(NAMES)
 
 kimi: ## install the real kimi-cli into .kimi (returns at once when it is there)
 	@./scripts/install-kimi.sh

@@ -2,9 +2,12 @@ package client
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/fixture"
@@ -13,26 +16,35 @@ import (
 // recording is a Conn that notes everything both ways.
 type recording struct {
 	Conn
-	w   *fixture.Writer
-	log func(error)
+	w       *fixture.Writer
+	log     func(error)
+	asked   atomic.Bool // the agent was asked to end
+	unasked atomic.Bool // its output has ended before that
 }
 
-func (l *launch) record(peer Conn) Conn {
-	w := fixture.NewWriter(l.opts.Record, l.redactor())
-	return &recording{peer, w, func(err error) { l.opts.Logger.Error("client: recording stopped", "error", err) }}
+func (l *launch) record(peer Conn, command string) Conn {
+	w := fixture.NewWriter(l.opts.Record, l.redactor(command))
+	return &recording{Conn: peer, w: w, log: func(err error) { l.opts.Logger.Error("client: recording stopped", "error", err) }}
 }
 
 func (r *recording) Read(p []byte) (int, error) {
 	n, err := r.Conn.Read(p)
+	if err != nil && !r.asked.Load() {
+		r.unasked.Store(true)
+	}
 	r.w.Write(fixture.Agent, p[:n])
 	return n, err
 }
 
+// Write notes first: the answer may be read before the write has returned.
 func (r *recording) Write(p []byte) (int, error) {
-	n, err := r.Conn.Write(p)
-	r.w.Write(fixture.Client, p[:n])
-	return n, err
+	r.w.Write(fixture.Client, p)
+	return r.Conn.Write(p)
 }
+
+func (r *recording) CloseWrite() error { r.asked.Store(true); return r.Conn.CloseWrite() }
+func (r *recording) Interrupt() error  { r.asked.Store(true); return r.Conn.Interrupt() }
+func (r *recording) Close() error      { r.asked.Store(true); return r.Conn.Close() }
 
 func (r *recording) PID() int {
 	if p, ok := r.Conn.(interface{ PID() int }); ok {
@@ -43,10 +55,10 @@ func (r *recording) PID() int {
 
 // finish notes how the agent ended, behind its last line.
 func (r *recording) finish(exit error) {
-	var end fixture.End
+	end := fixture.End{Unasked: r.unasked.Load()}
 	var p *ProcessError
 	if errors.As(exit, &p) {
-		end = fixture.End{ExitCode: p.ExitCode, Signal: p.Signal}
+		end.ExitCode, end.Signal = p.ExitCode, p.Signal
 	}
 	if err := r.w.End(end); err != nil {
 		r.log(err)
@@ -55,7 +67,7 @@ func (r *recording) finish(exit error) {
 
 // redactor knows what must not get into a recording: the keys of the configuration and of
 // the environment, and the folders of this machine.
-func (l *launch) redactor() *fixture.Redactor {
+func (l *launch) redactor(command string) *fixture.Redactor {
 	r := new(fixture.Redactor)
 	cfg := l.opts.Config
 	if path := l.configPath(); path != "" && isFile(path) {
@@ -79,10 +91,15 @@ func (l *launch) redactor() *fixture.Redactor {
 			}
 		}
 	}
-	for _, s := range l.opts.MCPServers {
-		secrets(s.Env)
-		secrets(s.Headers)
-		r.Secret(s.Auth.Reveal())
+	for _, servers := range l.mcpServers() {
+		for _, s := range servers {
+			secrets(s.Env)
+			secrets(s.Headers)
+			r.Secret(s.Auth.Reveal())
+		}
+	}
+	for _, token := range l.storedTokens() {
+		r.Secret(token)
 	}
 	for _, entry := range l.env {
 		key, value, _ := strings.Cut(entry, "=")
@@ -100,5 +117,36 @@ func (l *launch) redactor() *fixture.Redactor {
 	}
 	r.Path(l.shareDir, "/share")
 	r.Path(cmp.Or(l.getenv("HOME"), l.getenv("USERPROFILE")), "/home/user")
+	if temp := cmp.Or(l.getenv("TMPDIR"), l.getenv("TEMP")); filepath.IsAbs(temp) {
+		r.Path(filepath.Clean(temp), "/tmp")
+	}
+	r.Program(command)
 	return r
+}
+
+// mcpServers returns the MCP servers that kimi will know; files that cannot be read are its to
+// complain about.
+func (l *launch) mcpServers() []map[string]config.MCPServer {
+	list := []map[string]config.MCPServer{l.opts.MCPServers}
+	for _, path := range append([]string{filepath.Join(l.shareDir, "mcp.json")}, l.opts.MCPConfigFiles...) {
+		if servers, err := config.LoadMCP(path); err == nil {
+			list = append(list, servers)
+		}
+	}
+	return list
+}
+
+// storedTokens returns the tokens of kimi's logins.
+func (l *launch) storedTokens() (tokens []string) {
+	files, _ := filepath.Glob(filepath.Join(l.shareDir, "credentials", "*.json")) // a share dir like "[" has none
+	for _, path := range files {
+		var login struct {
+			Access  string `json:"access_token"`
+			Refresh string `json:"refresh_token"`
+		}
+		if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &login) == nil {
+			tokens = append(tokens, login.Access, login.Refresh)
+		}
+	}
+	return tokens
 }

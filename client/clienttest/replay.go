@@ -34,8 +34,9 @@ type Replayer struct {
 // Replay returns a player of the recording in file, made with Options.Record. What the
 // client says is compared as JSON: calls of one method in their order, answers with the
 // request that they answer; the order among independent messages may differ, and the client's
-// own version is left out. A difference fails the test and names the line. Tools, hooks and
-// handlers of the program run, and must do what they did.
+// own version is left out. The work dir, the share dir and the home directory count as what
+// they were when it was recorded. A difference fails the test and names the line. Tools, hooks
+// and handlers of the program run, and must do what they did.
 func Replay(t testing.TB, file string) *Replayer {
 	t.Helper()
 	f, err := os.Open(file)
@@ -51,20 +52,15 @@ func Replay(t testing.TB, file string) *Replayer {
 }
 
 // Start begins to play. It implements [client.Transport].
-func (r *Replayer) Start(ctx context.Context, _ *client.Command) (client.Conn, error) {
+func (r *Replayer) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
-	p := &player{r: r, ids: make(map[string]string), changed: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	p := &player{r: r, paths: paths(cmd), ids: make(map[string]string), changed: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 	for i, rec := range r.rec.Records {
-		if rec.From != fixture.Client || rec.Line == "" {
-			continue
+		if rec.From == fixture.Client {
+			p.expected = append(p.expected, &expectation{line: i + 2, said: parse(rec.Line)})
 		}
-		f, err := wireproto.DecodeLine([]byte(rec.Line))
-		if err != nil {
-			return nil, fmt.Errorf("clienttest: %s: line %d: %w", r.file, i+2, err)
-		}
-		p.expected = append(p.expected, &expectation{line: i + 2, frame: f})
 	}
 	p.out, p.output = io.Pipe()
 	p.input, p.in = io.Pipe()
@@ -73,16 +69,48 @@ func (r *Replayer) Start(ctx context.Context, _ *client.Command) (client.Conn, e
 	return p, nil
 }
 
-// expectation is a line that the client wrote when it was recorded.
+// paths knows the names that a recording has for paths of this machine.
+func paths(cmd *client.Command) *fixture.Redactor {
+	r := new(fixture.Redactor)
+	if cmd == nil {
+		return r
+	}
+	r.Path(cmd.Dir, "/work")
+	for _, entry := range cmd.Env {
+		switch key, value, _ := strings.Cut(entry, "="); key {
+		case "KIMI_SHARE_DIR":
+			r.Path(value, "/share")
+		case "HOME", "USERPROFILE":
+			r.Path(value, "/home/user")
+		}
+	}
+	return r
+}
+
+// said is a line of the client.
+type said struct {
+	raw   string
+	frame wireproto.Frame // zero when the line is none, as no client of this module would write it
+}
+
+func parse(line string) said {
+	if f, err := wireproto.DecodeLine([]byte(line)); err == nil {
+		return said{line, *f}
+	}
+	return said{raw: line}
+}
+
+// expectation is what the client said when it was recorded.
 type expectation struct {
-	line  int
-	frame *wireproto.Frame
-	met   bool
+	line int
+	said said
+	met  bool
 }
 
 // player is one playing of a recording.
 type player struct {
 	r      *Replayer
+	paths  *fixture.Redactor
 	out    *io.PipeReader // what the client reads
 	output *io.PipeWriter
 	input  *io.PipeReader
@@ -123,17 +151,17 @@ func (p *player) end(exit error) {
 
 // listen pairs what the client says with what it said.
 func (p *player) listen() {
-	dec := wireproto.NewDecoder(p.input)
+	lines := wireproto.NewLineReader(p.input)
 	for {
-		f, err := dec.Decode()
-		if err != nil {
+		line, err := lines.ReadLine()
+		if err != nil && err != io.ErrUnexpectedEOF {
 			p.mu.Lock()
 			p.closed = true
 			p.mu.Unlock()
 			signal(p.changed)
 			return
 		}
-		if problem := p.meet(f); problem != "" {
+		if problem := p.meet(parse(string(line)), parse(p.paths.Line(string(line)))); problem != "" {
 			p.r.t.Errorf("clienttest: %s: %s", p.r.file, problem)
 			p.end(errors.New("clienttest: the client differs from the recording"))
 			return
@@ -142,40 +170,47 @@ func (p *player) listen() {
 	}
 }
 
-// meet marks what f repeats, or says how it differs from all that may come.
-func (p *player) meet(f *wireproto.Frame) (problem string) {
+// meet marks what now repeats, as it is or with the names that a recording has for paths, or says
+// how it differs from all that may come.
+func (p *player) meet(now, named said) (problem string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	f := now.frame
 	var nearest *expectation
 	for _, e := range p.expected {
-		if e.met || e.frame.Method != f.Method || f.Method == "" && e.frame.ID != f.ID {
+		if e.met || e.said.frame.Method != f.Method || f.Method == "" && e.said.frame.ID != f.ID {
 			continue
 		}
-		if nearest = e; comparable(e.frame) == comparable(f) {
+		if nearest = e; content(e.said) == content(now) || content(e.said) == content(named) {
 			e.met = true
-			p.ids[e.frame.ID] = f.ID
+			if f.Method != "" {
+				p.ids[e.said.frame.ID] = f.ID
+			}
 			return ""
 		}
 		break // of one method, or to one request, only the next may come
 	}
 	if nearest == nil {
-		return "the client says what the recording does not have: " + comparable(f)
+		return "the client says what the recording does not have: " + content(now)
 	}
 	return fmt.Sprintf("line %d: the client differs from the recording (-recorded +now):\n%s",
-		nearest.line, cmp.Diff(comparable(nearest.frame), comparable(f)))
+		nearest.line, cmp.Diff(content(nearest.said), content(named)))
 }
 
-// comparable is the content of a line: no id, no version of the client, keys in order.
-func comparable(f *wireproto.Frame) string {
+// content is what a line says: no id, no version of the client, keys in order.
+func content(s said) string {
+	f := s.frame
 	c := map[string]any{"method": f.Method}
 	var raw json.RawMessage
 	switch {
 	case f.Error != nil:
 		c["error"] = map[string]any{"code": f.Error.Code, "message": f.Error.Message}
-	case f.Method == "":
+	case f.Method != "":
+		raw = f.Params
+	case f.Result != nil:
 		raw = f.Result
 	default:
-		raw = f.Params
+		return s.raw
 	}
 	if raw != nil {
 		dec := json.NewDecoder(bytes.NewReader(raw))
@@ -258,7 +293,7 @@ func (p *player) complain(line int, want string) {
 
 // finish ends as the recorded agent did: by itself, or when the client closes its input.
 func (p *player) finish(end fixture.End) {
-	if end.ExitCode == 0 && end.Signal == "" {
+	if end.ExitCode == 0 && end.Signal == "" && !end.Unasked {
 		p.wait(func() bool { return p.closed })
 	}
 	p.end(&client.ProcessError{ExitCode: end.ExitCode, Signal: end.Signal})

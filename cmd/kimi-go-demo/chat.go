@@ -1,0 +1,215 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/client"
+)
+
+const prompt = "> "
+
+type chatCmd struct {
+	runFlags
+	Session string `placeholder:"ID" help:"Id of the session; one that exists is continued (default: a new one)."`
+}
+
+func (f *chatCmd) Run(e *env) error {
+	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
+		o.SessionID = f.Session
+		if err := o.Validate(); err != nil {
+			return nil, usage("%w", err)
+		}
+		return client.NewSession(ctx, o)
+	}
+	return e.converse(&f.runFlags, start, (*conversation).chat)
+}
+
+const chatHelp = `/help       this, and the agent's own commands
+/plan on    plan mode, off as well
+/exit       leave; so does Ctrl-D
+A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
+Ctrl-C cancels the turn.`
+
+// chat runs a turn for each line of the input. At a terminal an error of a turn is told and the chat
+// goes on; elsewhere it ends with the last turn's.
+func (c *conversation) chat() error {
+	live := c.prompter != nil
+	if live {
+		model := c.session.Model()
+		if model != "" {
+			model = ", model " + model
+		}
+		c.note("session " + c.session.ID() + model + "; /help tells more, Ctrl-D leaves")
+	}
+	turns := 0
+	defer func() {
+		if turns > 0 {
+			c.note(fmt.Sprintf("session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID())))
+		}
+	}()
+	var last error
+	var early []string // typed too late to steer a turn: the next prompts
+	for {
+		text, err := c.next(&early)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if live {
+			if done, known := c.command(text); done {
+				break
+			} else if known {
+				continue
+			}
+		}
+		var steer func(context.Context)
+		if live {
+			steer = c.steer
+		}
+		result, err := c.turn(text, nil, steer)
+		turns++
+		c.summary(result, err, false)
+		if c.session.Err() != nil || c.e.signals.closed() {
+			return cmp.Or(err, c.session.Err())
+		}
+		if early, c.steered = c.steered, nil; len(early) > 0 && err != nil {
+			c.note("not sent: " + strings.Join(early, " / "))
+			early = nil
+		}
+		last = err
+		if live {
+			last = nil
+			if !errors.Is(err, client.ErrCancelled) {
+				report(c.e, err)
+			}
+			c.e.signals.forget()
+		} else if err != nil {
+			if c.e.signals.stopped() != 0 {
+				break
+			}
+			report(c.e, err)
+		}
+	}
+	if last != nil {
+		return toldError{last}
+	}
+	return nil
+}
+
+// next returns the next prompt: what was typed too late to steer, or what is typed now.
+func (c *conversation) next(early *[]string) (string, error) {
+	if len(*early) > 0 {
+		text := (*early)[0]
+		*early = (*early)[1:]
+		return text, nil
+	}
+	warned := false
+	text, mark := "", prompt
+	for {
+		c.wait(mark)
+		ctx, release := c.e.signals.during(context.Background())
+		ctx, stop := until(ctx, c.session.Done())
+		line, err := c.e.input.Line(ctx)
+		stop()
+		release()
+		c.mu.Lock()
+		c.idle = false
+		c.mu.Unlock()
+		switch {
+		case errors.Is(err, errResolved):
+			return "", c.session.Err()
+		case errors.Is(err, errInterrupted):
+			if warned || c.prompter == nil || c.e.signals.closed() {
+				if c.prompter != nil {
+					fmt.Fprintln(c.e.asking())
+				}
+				return "", err
+			}
+			fmt.Fprintln(c.e.asking(), "\n(Ctrl-C again, or Ctrl-D, leaves)")
+			warned, text, mark = true, "", prompt
+			c.e.signals.forget()
+			continue
+		case err != nil:
+			if c.prompter != nil {
+				fmt.Fprintln(c.e.asking())
+			}
+			return "", err
+		}
+		if head, more := strings.CutSuffix(line, `\`); more && c.prompter != nil {
+			text, mark = text+head+"\n", "… "
+			continue
+		}
+		if text += line; strings.TrimSpace(text) != "" {
+			return text, nil
+		}
+		text, mark = "", prompt
+	}
+}
+
+func (c *conversation) wait(mark string) {
+	if c.prompter == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = true
+	io.WriteString(c.e.asking(), mark)
+}
+
+// steer sends what is typed while a turn runs. What the turn does not take up stays in c.steered.
+func (c *conversation) steer(ctx context.Context) {
+	for {
+		line, err := c.e.input.Line(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			continue // Ctrl-D leaves at the prompt only
+		case err != nil:
+			return
+		case strings.TrimSpace(line) == "":
+			continue
+		}
+		c.mu.Lock()
+		c.steered = append(c.steered, line)
+		c.mu.Unlock()
+		// Whether it is taken up, SteerInput tells alone.
+		if c.session.Steer(context.WithoutCancel(ctx), line) == nil {
+			c.mu.Lock()
+			if len(c.steered) > 0 {
+				c.show.Line("(queued)")
+			}
+			c.mu.Unlock()
+		}
+	}
+}
+
+// command runs the commands of the chat itself; the others are kimi's.
+func (c *conversation) command(text string) (done, known bool) {
+	word, arg, _ := strings.Cut(strings.TrimSpace(text), " ")
+	arg = strings.TrimSpace(arg)
+	switch {
+	case word == "/exit" || word == "/quit":
+		return true, true
+	case word == "/help":
+		out := c.e.asking()
+		fmt.Fprintln(out, chatHelp)
+		for _, cmd := range c.session.Server().SlashCommands {
+			fmt.Fprintf(out, "/%-10s %s\n", cmd.Name, oneLine(cmd.Description))
+		}
+	case word == "/plan" && (arg == "on" || arg == "off"):
+		ctx, release := c.e.signals.during(context.Background())
+		defer release()
+		if _, err := c.session.SetPlanMode(ctx, arg == "on"); err != nil {
+			report(c.e, err)
+		}
+	default:
+		return false, false
+	}
+	return false, true
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// errResolved ends a question that needs no answer any more.
+var errResolved = errors.New("resolved otherwise")
+
+// prompter asks a person. ctx ends when no answer is needed any more.
+type prompter interface {
+	Approval(ctx context.Context) (ask.Decision, error)
+	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
+}
+
+// conversation is a session and how it is shown and answered.
+type conversation struct {
+	e        *env
+	flags    *runFlags
+	session  *client.Session
+	show     *render.Renderer // nil with --json
+	lines    *json.Encoder    // nil without
+	prompter prompter         // nil where nobody can be asked
+
+	over    atomic.Bool // nothing is asked any more
+	mu      sync.Mutex  // of the terminal: one message or question at a time
+	idle    bool        // a chat waits for a prompt
+	steered []string    // typed during the turn, and not taken up yet
+}
+
+// converse starts or resumes a session, by start, and runs what the command does with it.
+func (e *env) converse(f *runFlags, start func(context.Context, *client.Options) (*client.Session, error), do func(*conversation) error) error {
+	c := &conversation{e: e, flags: f}
+	if f.JSON {
+		c.lines = json.NewEncoder(e.stdout)
+		c.lines.SetEscapeHTML(false)
+	} else {
+		c.show = c.renderer(false)
+		if e.interactive() {
+			c.prompter = &ask.Console{In: e.input, Out: e.asking()}
+		}
+	}
+	opts, err := f.options(c.prompter != nil)
+	if err != nil {
+		return err
+	}
+	opts.OnMessage = c.outside
+	if err := opts.Validate(); err != nil {
+		return usage("%w", err)
+	}
+	ctx, release := e.signals.during(context.Background())
+	c.session, err = start(ctx, opts)
+	release()
+	if err != nil {
+		return err
+	}
+	e.signals.closes(c.session)
+	err = do(c)
+	c.over.Store(true)
+	if closeErr := c.session.Close(); closeErr != nil && e.signals.stopped() == 0 {
+		err = errors.Join(err, closeErr)
+	}
+	return err
+}
+
+func (c *conversation) renderer(inputs bool) *render.Renderer {
+	return render.New(c.e.stdout, render.Options{Colour: c.e.colour(), Quiet: c.flags.Quiet, Inputs: inputs})
+}
+
+// turn runs a turn to its end. meanwhile, if not nil, runs beside it.
+func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhile func(context.Context)) (*client.TurnResult, error) {
+	ctx, release := c.e.signals.during(context.Background())
+	defer release()
+	turn, err := c.session.Prompt(ctx, text, parts...)
+	if err != nil {
+		return nil, err
+	}
+	if meanwhile != nil {
+		var beside sync.WaitGroup
+		over, stop := context.WithCancel(ctx)
+		beside.Go(func() { meanwhile(over) })
+		defer beside.Wait()
+		defer stop()
+	}
+	var broken error // standard output
+	for m, err := range turn.Messages() {
+		if err != nil {
+			break // Result tells it too
+		}
+		if broken = c.message(ctx, m); broken != nil {
+			break
+		}
+	}
+	result, err := turn.Result()
+	c.fresh()
+	if broken != nil {
+		err = hinted{fmt.Errorf("standard output: %w", broken), "the turn was cancelled, the session is kept"}
+	}
+	return result, err
+}
+
+// message shows a message and answers a request. Its error is that of standard output.
+func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lines != nil {
+		if err := c.lines.Encode(m); err != nil {
+			return err
+		}
+	}
+	switch m := m.(type) {
+	case *client.ApprovalRequest:
+		if c.show != nil && !c.flags.Quiet {
+			if err := c.show.Message(&m.ApprovalRequest); err != nil {
+				return err
+			}
+		}
+		c.approve(ctx, m)
+	case *client.QuestionRequest:
+		c.answer(ctx, m)
+	case *wireproto.SteerInput:
+		if len(c.steered) > 0 {
+			c.steered = c.steered[1:]
+		}
+		return c.print(m)
+	default:
+		return c.print(m)
+	}
+	return nil
+}
+
+func (c *conversation) print(m wireproto.Message) error {
+	if c.show == nil {
+		return nil
+	}
+	return c.show.Message(m)
+}
+
+// approve answers an approval request: by --answer, by asking, or by rejecting.
+func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest) {
+	var d ask.Decision
+	var err error
+	by := "--answer"
+	switch {
+	case c.flags.Answer == "y":
+		d.Response = wireproto.Approve
+	case c.flags.Answer == "a":
+		d.Response = wireproto.ApproveForSession
+	case c.flags.Answer == "n":
+		d.Response = wireproto.Reject
+	case c.prompter != nil:
+		if c.flags.Quiet { // what is to be approved must be seen
+			render.New(c.e.asking(), render.Options{Colour: c.e.colour()}).Message(&m.ApprovalRequest)
+		}
+		c.show.Fresh()
+		asked, stop := until(ctx, m.Done())
+		d, err = c.prompter.Approval(asked)
+		stop()
+		by = ""
+	default:
+		why := "there is no terminal to ask at"
+		if c.lines != nil {
+			why = "--json asks nobody"
+		}
+		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, m.Sender, m.Action)
+		m.Reject("")
+		return
+	}
+	switch {
+	case errors.Is(err, errResolved):
+		c.unneeded()
+		return
+	case err != nil && !errors.Is(err, io.EOF):
+		return // the turn is being cancelled
+	}
+	switch d.Response {
+	case wireproto.Approve:
+		err = m.Approve()
+	case wireproto.ApproveForSession:
+		err = m.ApproveForSession()
+	default:
+		err = m.Reject(d.Feedback)
+	}
+	if c.show == nil || c.flags.Quiet {
+		return
+	}
+	if errors.Is(err, client.ErrAnswered) {
+		c.unneeded()
+	} else if by != "" {
+		c.show.Line("  %s by %s", map[bool]string{true: "rejected", false: "allowed"}[d.Response == wireproto.Reject], by)
+	}
+}
+
+// answer answers a question, or dismisses it where nobody can be asked.
+func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
+	if c.prompter == nil {
+		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since nobody can be asked\n", program)
+		m.Dismiss()
+		return
+	}
+	c.show.Fresh()
+	asked, stop := until(ctx, m.Done())
+	answers, err := c.prompter.Questions(asked, m.Questions)
+	stop()
+	switch {
+	case errors.Is(err, errResolved):
+		c.unneeded()
+	case errors.Is(err, io.EOF):
+		m.Dismiss()
+	case err == nil:
+		m.Answer(answers)
+	}
+}
+
+// unneeded tells that a question has resolved itself.
+func (c *conversation) unneeded() {
+	const text = "  (no answer is needed any more)"
+	if c.flags.Quiet {
+		fmt.Fprintln(c.e.asking(), text)
+	} else {
+		c.show.Line(text)
+	}
+}
+
+// until returns a ctx that ends with done too, for the cause errResolved.
+func until(ctx context.Context, done <-chan struct{}) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-done:
+			cancel(errResolved)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// outside receives what comes while no turn runs, such as what a background agent asks.
+func (c *conversation) outside(m wireproto.Message) {
+	if c.over.Load() {
+		return // the client rejects what is left unanswered
+	}
+	if c.message(context.Background(), m) == nil && c.prompter != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.idle {
+			c.fresh()
+			io.WriteString(c.e.asking(), prompt)
+		}
+	}
+}
+
+func (c *conversation) fresh() {
+	if c.show != nil {
+		c.show.Fresh()
+	}
+}
+
+// summary says on standard error how a turn ended.
+func (c *conversation) summary(result *client.TurnResult, err error, full bool) {
+	if result == nil {
+		return
+	}
+	how := "finished"
+	switch {
+	case errors.Is(err, client.ErrMaxSteps):
+		how = "stopped at the limit of steps"
+	case errors.Is(err, client.ErrCancelled), errors.Is(err, client.ErrClosed):
+		how = "cancelled"
+	case err != nil:
+		how = "failed"
+	}
+	u := result.Usage
+	in := u.InputOther + u.InputCacheRead + u.InputCacheCreation
+	text := fmt.Sprintf("%s: %s", how, plural(result.Steps, "step"))
+	if u.Total() > 0 {
+		text += fmt.Sprintf(", %s (%s in, %s out)", plural(u.Total(), "token"), number(in), number(u.Output))
+	} else {
+		text += ", no token count"
+	}
+	if usage := c.session.Status().ContextUsage; usage > 0 && !full {
+		text += fmt.Sprintf(", context %.0f%%", usage*100)
+	}
+	if full {
+		text += fmt.Sprintf(", session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID()))
+	}
+	c.note(text)
+}
+
+// note writes a line of this program to standard error, dimmed where that can be seen.
+func (c *conversation) note(text string) {
+	if c.e.errTerminal && c.e.colour() {
+		text = "\x1b[2m" + text + "\x1b[0m"
+	}
+	fmt.Fprintln(c.e.stderr, strings.TrimRight(text, "\n"))
+}

@@ -1,0 +1,34 @@
+// Command kimi-go-demo drives Kimi Code from the command line, through package client. It is the
+// reference for what a program can do with it, and useful by itself.
+//
+//	kimi-go-demo prompt [flags] TEXT      one turn; TEXT "-" reads standard input
+//	kimi-go-demo chat [flags]             turn after turn
+//	kimi-go-demo sessions [--json]        the sessions of the work dir
+//	kimi-go-demo resume ID [TEXT]         goes on with a session; ID "-" or --last is the newest.
+//	                                      Without TEXT it shows the history and, at a terminal, chats on
+//	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
+//
+// At a terminal, what the agent wants to do is asked about: y allows it once, a for the
+// session, n rejects it, and the next line may tell the agent what to do instead. Elsewhere it is
+// rejected, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
+//
+// In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
+// while the agent works steers it.
+//
+// Standard output has what the agent says and does, or with --json one Wire message a line, as
+// its envelope {"type":…,"payload":…}, and nothing else; with --quiet the agent's text alone. Standard error has a
+// line about the end of the turn, with how to go on, and errors: a line each, and a hint.
+//
+// The first Ctrl-C cancels the turn; the session can be resumed. A second one closes it at once.
+//
+// # Exit status
+//
+//	0    the turn finished (doctor: kimi is usable)
+//	1    an error
+//	2    the command line is wrong
+//	3    the turn reached the limit of steps
+//	130  cancelled by Ctrl-C; 143 by a termination signal
+//
+// NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,
+// KIMI_API_KEY, …); doctor tells which do.
+package main

@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+type doctorCmd struct{ which }
+
+// errNotUsable ends doctor, which has said all there is to say.
+var errNotUsable = errors.New("kimi is not usable as it is set up")
+
+// doctor collects what it finds, section by section.
+type doctor struct {
+	e      *env
+	flags  *which
+	share  string
+	failed int
+}
+
+func (f *doctorCmd) Run(e *env) error {
+	d := &doctor{e: e, flags: &f.which, share: f.ShareDir}
+	if d.share == "" {
+		d.share = config.ShareDir()
+	}
+	if abs, err := filepath.Abs(d.share); err == nil {
+		d.share = abs
+	}
+	d.kimi()
+	d.configuration()
+	d.files()
+	if d.failed > 0 {
+		fmt.Fprintf(e.stdout, "\nnot usable: %s to mend\n", plural(d.failed, "thing"))
+		return errNotUsable
+	}
+	fmt.Fprintln(e.stdout, "\nusable")
+	return nil
+}
+
+// The findings: fine, worth a thought, in the way.
+func (d *doctor) ok(format string, args ...any)   { d.finding("ok  ", format, args...) }
+func (d *doctor) note(format string, args ...any) { d.finding("note", format, args...) }
+func (d *doctor) fail(do, format string, args ...any) {
+	d.failed++
+	d.finding("FAIL", format, args...)
+	d.todo(do)
+}
+func (d *doctor) todo(what string) { fmt.Fprintf(d.e.stdout, "      -> %s\n", what) }
+func (d *doctor) finding(mark, format string, args ...any) {
+	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// kimi tells which program would run.
+func (d *doctor) kimi() {
+	ctx, release := d.e.signals.during(context.Background())
+	defer release()
+	info, err := client.Inspect(ctx, &client.Options{Executable: d.flags.Kimi, ShareDir: d.flags.ShareDir})
+	if err != nil {
+		line, hint := explain(err)
+		d.fail(hint, "%s", line)
+		return
+	}
+	python := ""
+	if info.PythonVersion != "" && info.PythonVersion != "n/a" {
+		python = ", Python " + info.PythonVersion
+	}
+	d.ok("kimi %s at %s (Wire protocol %s%s)", info.Version, info.Path, info.WireVersion, python)
+	wire, _ := wireproto.ParseVersion(info.WireVersion)
+	ours, _ := wireproto.ParseVersion(wireproto.ProtocolVersion)
+	switch wire.Compare(ours) {
+	case -1:
+		d.note("it is older than this client's protocol %s: what came later is not there", wireproto.ProtocolVersion)
+		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
+	case 1:
+		d.note("it is newer than this client's protocol %s: what is new in it is shown by name only", wireproto.ProtocolVersion)
+	}
+}
+
+// configuration checks the file, and what it comes to together with the environment.
+func (d *doctor) configuration() {
+	path := d.flags.Config
+	load := config.Load
+	if path == "" {
+		path = filepath.Join(d.share, "config.toml")
+		load = func(string) (*config.Config, error) { return config.LoadDir(d.share) }
+	}
+	cfg, err := load(path)
+	_, statErr := os.Stat(path)
+	switch {
+	case err != nil && errors.Is(err, fs.ErrNotExist):
+		d.fail("name a file that exists", "configuration %s: no such file", path)
+		return
+	case err != nil:
+		d.fail("mend these; kimi does not start before", "configuration %s is not valid", path)
+		for _, one := range split(err) {
+			d.todo(oneLine(strings.TrimPrefix(strings.TrimPrefix(one.Error(), "config: "), path+": ")))
+		}
+		d.environment(nil)
+		return
+	case errors.Is(statErr, fs.ErrNotExist):
+		d.note("configuration %s: none yet; kimi makes one when it starts", path)
+	default:
+		d.ok("configuration %s is valid", path)
+	}
+
+	model := cfg.Effective(d.flags.Model, os.Getenv)
+	name := model.ModelName
+	if model.Model != "" {
+		name = model.Model + " (" + model.ModelName + ")"
+	}
+	if model.Problem != "" {
+		d.fail(loginHint, "model: %s", model.Problem)
+	} else {
+		d.ok("model %s, provider type %s%s, %s tokens of context", name, model.Type, at(model.BaseURL), number(model.MaxContextSize))
+		d.key(cfg, model)
+	}
+	d.environment(&model)
+	d.telemetry(cfg)
+}
+
+// key tells where the API key or the login comes from.
+func (d *doctor) key(cfg *config.Config, model config.Effective) {
+	login := filepath.Join(d.share, "credentials", "kimi-code.json")
+	provider := cfg.Providers[model.Provider]
+	_, err := os.Stat(login)
+	switch {
+	case provider.OAuth != nil && provider.OAuth.Storage == config.OAuthKeyring:
+		d.note("login: in the system's keyring, which is not looked into")
+	case provider.OAuth != nil && err == nil:
+		d.ok("login: %s is there (not looked into)", login)
+	case provider.OAuth != nil && provider.APIKey == "":
+		d.fail(`run "kimi login"`, "login: none; %s is not there", login)
+	case provider.OAuth != nil:
+		d.note("login: none; kimi falls back to the API key of the configuration")
+	case model.KeySource != "":
+		d.ok("API key from %s", model.KeySource)
+	case strings.HasPrefix(string(model.Type), "_"):
+		d.note("provider type %s is for tests: no key, no real model", model.Type)
+	default:
+		d.note("no API key is set, which only servers without one accept")
+		d.todo(loginHint)
+	}
+	if provider.OAuth == nil && err == nil {
+		d.note("login: %s is there, but this model does not use it", login)
+	}
+}
+
+// ownVariables act whatever the model is.
+var ownVariables = []struct{ name, does string }{
+	{"KIMI_PATH", "chooses the kimi, unless --kimi does"},
+	{"KIMI_SHARE_DIR", "chooses the share dir, unless --share-dir does"},
+	{"KIMI_DISABLE_TELEMETRY", "decides about telemetry"},
+	{"NO_COLOR", "turns colours off"},
+}
+
+// environment tells which variables act, and which are set in vain. It shows no value.
+func (d *doctor) environment(model *config.Effective) {
+	acts := make(map[string]bool)
+	if model != nil {
+		for _, o := range model.Overrides {
+			acts[o.Variable] = true
+			d.note("environment: %s", o)
+		}
+	}
+	for _, v := range ownVariables {
+		if os.Getenv(v.name) != "" {
+			acts[v.name] = true
+			d.note("environment: %s %s", v.name, v.does)
+		}
+	}
+	if model == nil {
+		return
+	}
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		vain := strings.HasPrefix(name, "KIMI_MODEL_") || name == "KIMI_BASE_URL" || name == "KIMI_API_KEY" ||
+			name == "OPENAI_BASE_URL" || name == "OPENAI_API_KEY"
+		if vain && value != "" && !acts[name] {
+			d.note("environment: %s is set and does nothing with provider type %s", name, model.Type)
+		}
+	}
+}
+
+func (d *doctor) telemetry(cfg *config.Config) {
+	switch v := strings.ToLower(strings.TrimSpace(os.Getenv("KIMI_DISABLE_TELEMETRY"))); {
+	case v == "1" || v == "true" || v == "t" || v == "yes" || v == "y":
+		d.ok("telemetry of kimi is off (KIMI_DISABLE_TELEMETRY)")
+	case cfg.Telemetry != nil && !*cfg.Telemetry:
+		d.ok("telemetry of kimi is off (telemetry = false)")
+	default:
+		d.note("telemetry of kimi is on")
+		d.todo("to turn it off, set KIMI_DISABLE_TELEMETRY=1, or telemetry = false in the configuration")
+	}
+}
+
+// files checks the share dir, the MCP servers and the work dir's sessions.
+func (d *doctor) files() {
+	switch made, err := writable(d.share); {
+	case err != nil:
+		d.fail("make it writable, or choose another with KIMI_SHARE_DIR or --share-dir", "share dir %s: %v", d.share, err)
+	case !made:
+		d.note("share dir %s: not there yet; kimi makes it", d.share)
+	default:
+		d.ok("share dir %s is writable", d.share)
+	}
+	mcp := filepath.Join(d.share, "mcp.json")
+	servers, err := config.LoadMCP(mcp)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		d.fail("mend or remove the file", "MCP servers: %s", strings.TrimPrefix(err.Error(), "config: "))
+	default:
+		d.ok("%s in %s", plural(len(servers), "MCP server"), mcp)
+	}
+	if dir := d.flags.WorkDir; dir != "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			d.fail("name a directory that exists", "work dir %s is not a directory", dir)
+			return
+		}
+	}
+	list, err := client.ListSessions(d.flags.where.options())
+	if err != nil {
+		line, _ := explain(err)
+		d.fail("mend or remove the file; kimi does not start before", "%s", line)
+		return
+	}
+	d.ok("%s in this work dir", plural(len(list), "session"))
+}
+
+// writable tries to write to a directory; made is false where there is none yet and one can be made.
+func writable(dir string) (made bool, err error) {
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return false, err
+		}
+		_, err = writable(parent)
+		return false, err
+	}
+	if err != nil {
+		return false, err
+	}
+	if !info.IsDir() {
+		return true, errors.New("is not a directory")
+	}
+	f, err := os.CreateTemp(dir, ".kimi-go-doctor-*")
+	if err != nil {
+		return true, errors.New("cannot be written")
+	}
+	f.Close()
+	if err := os.Remove(f.Name()); err != nil && runtime.GOOS != "windows" { // a virus scanner may hold it
+		return true, err
+	}
+	return true, nil
+}
+
+// split returns the errors that are joined in err.
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+func at(url string) string {
+	if url == "" {
+		return ""
+	}
+	return " at " + url
+}

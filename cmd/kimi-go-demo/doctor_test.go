@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func (d *demo) writeConfig(t *testing.T, text string) {
+	t.Helper()
+	if err := os.MkdirAll(d.share, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.share, "config.toml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const secret = "sk-do-not-show-me"
+
+const goodConfig = `default_model = "k2"
+telemetry = false
+[models.k2]
+provider = "kimi"
+model = "kimi-k2"
+max_context_size = 262144
+[providers.kimi]
+type = "kimi"
+base_url = "https://user:` + secret + `@api.example.com/v1?key=` + secret + `"
+api_key = "` + secret + `"
+`
+
+func TestDoctorGood(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t)
+	d.writeConfig(t, goodConfig)
+	os.MkdirAll(filepath.Join(d.share, "credentials"), 0o700)
+	os.WriteFile(filepath.Join(d.share, "credentials", "kimi-code.json"), []byte(secret), 0o600)
+	d.setenv(map[string]string{"KIMI_API_KEY": secret, "KIMI_MODEL_TEMPERATURE": "0.5", "OPENAI_API_KEY": secret})
+	r := d.run(t, "", "doctor")
+	r.check(t, 0, []string{
+		"ok    kimi 1.", "(Wire protocol 1.",
+		"ok    configuration " + filepath.Join(d.share, "config.toml") + " is valid",
+		"ok    model k2 (kimi-k2), provider type kimi at https://***@api.example.com/v1?***, 262,144 tokens",
+		"ok    API key from KIMI_API_KEY",
+		"note  login: ", "does not use it",
+		"note  environment: KIMI_API_KEY overrides providers.kimi.api_key",
+		"note  environment: KIMI_PATH chooses",
+		"note  environment: OPENAI_API_KEY is set and does nothing with provider type kimi",
+		"ok    telemetry of kimi is off",
+		"ok    share dir " + d.share + " is writable",
+		"ok    0 sessions",
+		"\nusable\n",
+	}, nil)
+	if strings.Contains(r.stdout+r.stderr, secret) {
+		t.Errorf("a secret is shown:\n%s%s", r.stdout, r.stderr)
+	}
+}
+
+func TestDoctorBad(t *testing.T) {
+	t.Parallel()
+	tombstone := `echo 'kimi-cli is no longer maintained. Please use the new Kimi Code CLI.'`
+	node := `case "$*" in --version) echo 2.3.4;; *) echo "error: unknown option '--json'" >&2; exit 1;; esac`
+	const install = "-> install the last kimi that speaks Wire: uv tool install kimi-cli==1.51.0"
+	for name, tt := range map[string]struct {
+		kimi, config string
+		prepare      func(t *testing.T, d *demo)
+		args         []string
+		want         []string
+	}{
+		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "ok    configuration", "not usable: 1 thing to mend"}},
+		"tombstone": {kimi: tombstone, config: goodConfig, want: []string{"FAIL  ", "kimi-cli 1.52 or later", install}},
+		"Kimi Code": {kimi: node, config: goodConfig, want: []string{"FAIL  ", "Kimi Code 2.3.4, which has no Wire mode", install}},
+		"not kimi":  {kimi: "exit 3", config: goodConfig, want: []string{"FAIL  ", "not kimi", install}},
+		"named":     {args: []string{"--kimi", "/nope/kimi"}, want: []string{"FAIL  kimi was not found: tried --kimi /nope/kimi", install}},
+		"no model":  {want: []string{"note  configuration ", "none yet", "FAIL  model: no model is set", "kimi login", "note  share dir", "not there yet"}},
+		"bad config": {config: strings.Replace(goodConfig, `type = "kimi"`, `type = "nonsense"`, 1) + "custom_headers = 7\n[loop_control]\nmax_steps_per_turn = 0\n",
+			want: []string{"FAIL  configuration ", "-> loop_control.max_steps_per_turn: ", "-> providers.kimi.custom_headers: ", "-> providers.kimi.type: "}},
+		"syntax":           {config: "api_key = " + secret + " x\n", want: []string{"FAIL  configuration ", "not TOML"}},
+		"named config":     {args: []string{"--config", "nope.toml"}, want: []string{"FAIL  configuration nope.toml: no such file"}},
+		"no login":         {config: strings.Replace(goodConfig, `api_key = "`+secret+`"`, "api_key = \"\"\noauth = {key = \"k\"}", 1), want: []string{"FAIL  login: none; ", `-> run "kimi login"`}},
+		"damaged":          {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.share, "kimi.json"), []byte("{"), 0o600) }, want: []string{"FAIL  ", "kimi.json is damaged"}},
+		"share dir a file": {prepare: func(t *testing.T, d *demo) { os.WriteFile(d.share, nil, 0o600) }, want: []string{"FAIL  share dir", "is not a directory", "KIMI_SHARE_DIR"}},
+		"MCP": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.share, "mcp.json"), []byte("["), 0o600) },
+			want: []string{"FAIL  MCP servers: ", "mcp.json"}},
+		"work dir": {args: []string{"--work-dir", "nope"}, want: []string{"FAIL  work dir nope is not a directory"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := bareDemo(t)
+			if tt.config != "" {
+				d.writeConfig(t, tt.config)
+			}
+			if tt.prepare != nil {
+				tt.prepare(t, d)
+			}
+			if tt.kimi != "" {
+				d.fake(t, tt.kimi)
+			}
+			r := d.run(t, "", append([]string{"doctor"}, tt.args...)...)
+			r.check(t, 1, tt.want, nil)
+			if strings.Contains(r.stdout+r.stderr, secret) || r.stderr != "" {
+				t.Errorf("a secret is shown, or something on stderr:\n%s%s", r.stdout, r.stderr)
+			}
+			for line := range strings.Lines(r.stdout) {
+				if strings.Contains(line, "client:") || strings.Contains(line, "Options.") {
+					t.Errorf("speaks to Go programs: %s", line)
+				}
+			}
+		})
+	}
+}
+
+// The errors of a start say the same as doctor.
+func TestNoKimi(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	r := d.run(t, "", "prompt", "x")
+	r.check(t, 1, nil, []string{"kimi was not found: tried kimi on PATH", "hint: install the last kimi that speaks Wire", "--kimi PATH"})
+	r.errorLine(t)
+	d.fake(t, `echo 'kimi-cli is no longer maintained.'`)
+	r = d.run(t, "", "prompt", "x")
+	r.check(t, 1, nil, []string{"kimi-cli 1.52 or later", "hint: install"})
+	r.errorLine(t)
+}

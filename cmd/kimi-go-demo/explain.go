@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
+)
+
+const (
+	installHint = "install the last kimi that speaks Wire: uv tool install kimi-cli==1.51.0 (or pip install kimi-cli==1.51.0, Python 3.12 to 3.14)"
+	besideHint  = "; then name it by --kimi PATH or KIMI_PATH"
+	loginHint   = `run "kimi login", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
+	doctorHint  = program + " doctor tells more"
+)
+
+// kinds are the errors of package client that say the same each time, in the words of this command.
+// An empty text keeps the error's own.
+var kinds = []struct {
+	err        error
+	text, hint string
+}{
+	{client.ErrMaxSteps, "the turn reached the limit of steps", "raise --max-steps, or go on with the session"},
+	{client.ErrIdle, "", "raise --idle-timeout if a tool may take longer"},
+	{client.ErrLLMNotSet, "no model is set", loginHint + "; " + doctorHint},
+	{client.ErrAuthExpired, "the login has expired", `run "kimi login"`},
+	{client.ErrLLMNotSupported, "", "choose another model with --model, one with the capability that is named"},
+	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
+	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
+	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
+	{client.ErrBusy, "", "another turn of this session runs"},
+	{client.ErrCancelled, "the turn was cancelled", ""},
+	{errInterrupted, "interrupted", ""},
+}
+
+// flagNames turns what package client tells Go programs into the words of this command.
+var flagNames = strings.NewReplacer(
+	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "", "; check Options, kimi did not take its arguments", "", "; name a file that can be read", "", "; name a directory that exists", "",
+	"ConfigFile: ", "--config: ", "WorkDir: ", "--work-dir: ", "AddDirs: ", "--add-dir: ", "SkillsDirs: ", "--skills-dir: ",
+	"AgentFile: ", "--agent-file: ", "MCPConfigFiles: ", "--mcp-config-file: ", "SessionID: ", "--session: ", "Model ", "--model ",
+	"options: ", "", "Options.Executable", "--kimi", "Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "", "Options.StartTimeout ", "",
+)
+
+// explain returns an error in a line, and what to do about it.
+func explain(err error) (line, hint string) {
+	line = oneLine(flagNames.Replace(err.Error()))
+	var (
+		hint1        hinted
+		bad          usageError
+		incompatible *client.IncompatibleError
+		missing      *client.NotFoundError
+		process      *client.ProcessError
+		invalid      *config.Error
+	)
+	switch {
+	case errors.As(err, &hint1):
+		return line, hint1.hint
+	case errors.As(err, &bad):
+		return line, program + " --help, or --help after the command"
+	case errors.As(err, &incompatible):
+		return incompatible.Path + " is " + incompatible.Found, installHint + besideHint
+	case errors.As(err, &missing):
+		return "kimi was not found: tried " + flagNames.Replace(strings.Join(missing.Tried, ", ")),
+			installHint + ", or name one by --kimi PATH or KIMI_PATH"
+	}
+	for _, k := range kinds {
+		if !errors.Is(err, k.err) {
+			continue
+		}
+		if k.text != "" {
+			return k.text, k.hint
+		}
+		first := flagNames.Replace(k.err.Error())
+		head, _, _ := strings.Cut(first, ";") // what to do, in the words of Go programs
+		return oneLine(strings.Replace(line, first, head, 1)), k.hint
+	}
+	switch {
+	case errors.As(err, &invalid):
+		line, _, _ = strings.Cut(line, ": handshake: ") // what kimi itself says about it
+		return line, "mend the file; " + doctorHint
+	case errors.As(err, &process) && process.ExitCode == 2:
+		return line, "kimi did not take its arguments: is it older than 1.51? " + doctorHint
+	case errors.As(err, &process), errors.Is(err, context.DeadlineExceeded):
+		return line, doctorHint
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+		return line, "check the path"
+	}
+	return line, doctorHint
+}
+
+// shellQuote quotes an argument for a command that is shown to be typed.
+func shellQuote(s string) string {
+	safe := func(c rune) bool {
+		return c < 0x80 && (c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("-_./:=@%+,", c))
+	}
+	if s != "" && !strings.ContainsFunc(s, func(c rune) bool { return !safe(c) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// number writes 12345 as 12,345.
+func number(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return number(n) + " " + what + "s"
+}

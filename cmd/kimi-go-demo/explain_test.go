@@ -1,0 +1,53 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+func TestExplain(t *testing.T) {
+	rpc := &wireproto.RPCError{Method: wireproto.MethodPrompt, Code: -32001, Message: "LLM is not set"}
+	for _, tt := range []struct {
+		err        error
+		line, hint string
+	}{
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSet, rpc), "no model is set", "kimi login"},
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: ", "--model"},
+		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: ", "try again"},
+		{client.ErrMaxSteps, "the turn reached the limit of steps", "--max-steps"},
+		{client.ErrAuthExpired, "the login has expired", "kimi login"},
+		{fmt.Errorf("%w (5s): the last message was TurnBegin", client.ErrIdle), "the agent has been silent for --idle-timeout (5s): the last message was TurnBegin", "raise --idle-timeout"},
+		{fmt.Errorf("%w: %q in x", client.ErrSessionNotFound, "id"), `no such session: "id" in x`, program + " sessions"},
+		{&client.NotFoundError{Tried: []string{"Options.Executable x"}}, "kimi was not found: tried --kimi x", "uv tool install kimi-cli==1.51.0"},
+		{&client.IncompatibleError{Path: "/k", Found: "Kimi Code 2.0"}, "/k is Kimi Code 2.0", "uv tool install kimi-cli==1.51.0"},
+		{&client.ProcessError{ExitCode: 2, Args: []string{"kimi"}}, "kimi ended with exit code 2", "arguments"},
+		{&client.ProcessError{ExitCode: -1, Signal: "killed", Args: []string{"kimi"}}, "kimi was ended by a signal (killed)", "doctor"},
+		{errors.Join(errors.New("client: WorkDir: a"), errors.New("client: ConfigFile: b")), "--work-dir: a; --config: b", "doctor"},
+		{usage("bad"), "bad", "--help"},
+		{errors.New("new"), "new", "doctor"},
+	} {
+		line, hint := explain(tt.err)
+		if !strings.HasPrefix(line, tt.line) || strings.Contains(line, "\n") {
+			t.Errorf("%v: line %q, want %q first", tt.err, line, tt.line)
+		}
+		if !strings.Contains(hint, tt.hint) {
+			t.Errorf("%v: hint %q lacks %q", tt.err, hint, tt.hint)
+		}
+		if strings.Contains(line+hint, "Options") || strings.Contains(line+hint, "ResumeSession") {
+			t.Errorf("speaks to Go programs: %s / %s", line, hint)
+		}
+	}
+}
+
+func TestShellQuote(t *testing.T) {
+	for in, want := range map[string]string{"": "''", "a-b/c.d": "a-b/c.d", "a b": "'a b'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "é": "'é'"} {
+		if got := shellQuote(in); got != want {
+			t.Errorf("shellQuote(%q) = %s, want %s", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// where chooses the work dir and kimi's files.
+type where struct {
+	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
+	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR, else ~/.kimi)."`
+}
+
+// which chooses the kimi, its configuration and its model.
+type which struct {
+	where
+	Kimi   string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
+	Config string `placeholder:"FILE" help:"Configuration file, TOML, or JSON by its suffix (default: config.toml in the share dir)."`
+	Model  string `short:"m" placeholder:"NAME" help:"A model of the configuration (default: its default_model)."`
+}
+
+func (w *where) options() *client.Options {
+	return &client.Options{WorkDir: w.WorkDir, ShareDir: w.ShareDir}
+}
+
+func (w *which) options() *client.Options {
+	o := w.where.options()
+	o.Executable, o.ConfigFile, o.Model = w.Kimi, w.Config, w.Model
+	return o
+}
+
+// runFlags are the flags of all commands that run turns.
+type runFlags struct {
+	which
+	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
+	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
+	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Plan          bool          `help:"Start a new session in plan mode."`
+	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
+	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for so long, such as 5m (default: never)."`
+	AddDir        []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
+	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
+	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
+	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
+	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
+	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
+}
+
+// options returns what the client is to be started with. ask says that somebody is there to answer
+// questions.
+func (f *runFlags) options(ask bool) (*client.Options, error) {
+	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {
+		return nil, usage("--answer %q is none of y, a and n", f.Answer)
+	}
+	if f.MaxSteps < 0 {
+		return nil, usage("--max-steps %d is negative", f.MaxSteps)
+	}
+	if f.IdleTimeout < 0 {
+		return nil, usage("--idle-timeout %v is negative", f.IdleTimeout)
+	}
+	o := f.which.options()
+	o.Thinking, o.Yolo, o.AFK, o.Plan = f.Thinking, f.Yolo, f.AFK, f.Plan
+	o.AddDirs, o.AgentFile, o.MCPConfigFiles, o.SkillsDirs = f.AddDir, f.AgentFile, f.MCPConfigFile, f.SkillsDir
+	o.MaxStepsPerTurn, o.IdleTimeout = f.MaxSteps, f.IdleTimeout
+	o.SupportsQuestion = ask && !f.AFK
+	o.SupportsPlanMode = o.SupportsQuestion
+	return o, nil
+}
+
+// resumeCommand is what to type to go on with a session.
+func (w *which) resumeCommand(id string) string {
+	words := []string{program, "resume"}
+	flag := func(name, value string, path bool) {
+		if value == "" {
+			return
+		}
+		if abs, err := filepath.Abs(value); err == nil && path {
+			value = abs
+		}
+		words = append(words, name, shellQuote(value))
+	}
+	flag("--work-dir", w.WorkDir, true)
+	flag("--share-dir", w.ShareDir, true)
+	flag("--config", w.Config, true)
+	flag("--kimi", w.Kimi, strings.ContainsRune(w.Kimi, filepath.Separator))
+	flag("--model", w.Model, false)
+	return strings.Join(append(words, shellQuote(id)), " ")
+}
+
+// words joins the words of a prompt; "-" alone stands for standard input.
+func (e *env) words(list []string) (string, error) {
+	text := strings.Join(list, " ")
+	if text == "-" {
+		data, err := io.ReadAll(e.stdin)
+		if err != nil {
+			return "", fmt.Errorf("standard input: %w", err)
+		}
+		text = strings.TrimRight(string(data), "\r\n")
+	}
+	if strings.TrimSpace(text) == "" {
+		return "", usage("the prompt is empty")
+	}
+	return text, nil
+}
+
+// Images go to kimi in one line, of which it reads at most 100 MiB; base64 adds a third.
+const (
+	maxImage  = 20 << 20
+	maxImages = 60 << 20
+)
+
+// images reads images as content parts.
+func images(paths []string) ([]wireproto.ContentPart, error) {
+	var parts []wireproto.ContentPart
+	total := 0
+	for _, path := range paths {
+		data, err := readImage(path)
+		if err != nil {
+			return nil, err
+		}
+		if total += len(data); total > maxImages {
+			return nil, hinted{fmt.Errorf("the images have more than %d MB together", maxImages>>20), "send fewer or smaller ones"}
+		}
+		kind := http.DetectContentType(data)
+		if !strings.HasPrefix(kind, "image/") {
+			return nil, hinted{fmt.Errorf("--image %s is not an image but %s", path, kind), "PNG, JPEG, GIF and WebP work with most models"}
+		}
+		url := "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data)
+		parts = append(parts, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: url}})
+	}
+	return parts, nil
+}
+
+func readImage(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	var perr *os.PathError
+	if errors.As(err, &perr) {
+		return nil, hinted{fmt.Errorf("--image %s: %w", path, perr.Err), "check the path"}
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, hinted{fmt.Errorf("--image %s is a directory", path), "repeat --image for each file"}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxImage+1))
+	if err != nil {
+		return nil, fmt.Errorf("--image %s: %w", path, err)
+	}
+	if len(data) > maxImage {
+		return nil, hinted{fmt.Errorf("--image %s has more than %d MB", path, maxImage>>20), "make it smaller first"}
+	}
+	if len(data) == 0 {
+		return nil, hinted{fmt.Errorf("--image %s is empty", path), "check the path"}
+	}
+	return data, nil
+}

@@ -1,0 +1,204 @@
+package ask
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+func TestApproval(t *testing.T) {
+	for _, tt := range []struct {
+		name, typed string
+		want        Decision
+		err         error
+	}{
+		{"once", "y\n", Decision{Response: wireproto.Approve}, nil},
+		{"spelled out", " YES \n", Decision{Response: wireproto.Approve}, nil},
+		{"session", "a\n", Decision{Response: wireproto.ApproveForSession}, nil},
+		{"no", "n\n\n", Decision{Response: wireproto.Reject}, nil},
+		{"no with feedback", "n\nuse sed\r\n", Decision{wireproto.Reject, "use sed"}, nil},
+		{"asks again", "\nwhat\ny\n", Decision{Response: wireproto.Approve}, nil},
+		{"last line without its end", "y", Decision{Response: wireproto.Approve}, nil},
+		{"end", "", Decision{Response: wireproto.Reject}, io.EOF},
+		{"end before the feedback", "n\n", Decision{Response: wireproto.Reject}, io.EOF},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := &Console{In: NewInput(strings.NewReader(tt.typed), false), Out: io.Discard}
+			got, err := c.Approval(t.Context())
+			if !errors.Is(err, tt.err) {
+				t.Errorf("err = %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestQuestions(t *testing.T) {
+	colour := wireproto.QuestionItem{
+		Question: "Which?", Header: "Colour", Body: "Some\nbody", MultiSelect: true, OtherLabel: "Other", OtherDescription: "your own",
+		Options: []wireproto.QuestionOption{{Label: "Red", Description: "warm"}, {Label: "Blue\x1b[2J"}, {Label: "Green"}},
+	}
+	size := wireproto.QuestionItem{Question: "Size?", Options: []wireproto.QuestionOption{{Label: "S"}, {Label: "L"}}}
+	for _, tt := range []struct {
+		name, typed string
+		want        map[string]string
+		err         error
+	}{
+		{"numbers", "1,3\n2\n", map[string]string{"Which?": "Red, Green", "Size?": "L"}, nil},
+		{"spaces", " 3  1 \n1\n", map[string]string{"Which?": "Green, Red", "Size?": "S"}, nil},
+		{"text", "none, of 2\nhuge\n", map[string]string{"Which?": "none, of 2", "Size?": "huge"}, nil},
+		{"skipped", "\n1\n", map[string]string{"Size?": "S"}, nil},
+		{"out of range", "4\n0\n1\n1,2\n2\n", map[string]string{"Which?": "Red", "Size?": "L"}, nil},
+		{"end", "1\n", nil, io.EOF},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			c := &Console{In: NewInput(strings.NewReader(tt.typed), false), Out: &out}
+			got, err := c.Questions(t.Context(), []wireproto.QuestionItem{colour, size})
+			if !errors.Is(err, tt.err) {
+				t.Errorf("err = %v, want %v", err, tt.err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			const shown = "? Colour: Which?\n    Some\n    body\n  1  Red - warm\n  2  Blue^[[2J\n  3  Green\n  or Other: your own\n"
+			if !strings.HasPrefix(out.String(), shown) {
+				t.Errorf("shown %q, want %q first", out.String(), shown)
+			}
+		})
+	}
+}
+
+var errOver = errors.New("over")
+
+// A question ends with its ctx, and the line that comes later is the next one's.
+func TestQuestionEnds(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	c := &Console{In: NewInput(r, false), Out: io.Discard}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := c.Approval(ctx)
+		ended <- err
+	}()
+	io.WriteString(w, "maybe\n") // it is asking
+	cancel(errOver)
+	if err := <-ended; !errors.Is(err, errOver) {
+		t.Fatalf("Approval = %v, want %v", err, errOver)
+	}
+	go io.WriteString(w, "y\n")
+	if got, err := c.Approval(t.Context()); err != nil || got.Response != wireproto.Approve {
+		t.Errorf("Approval = %v, %v", got, err)
+	}
+	if _, err := c.Approval(ctx); !errors.Is(err, errOver) {
+		t.Errorf("Approval after the end of ctx = %v, want %v", err, errOver)
+	}
+}
+
+// While a question is asked, what is typed is for it, not for the prompt that waits meanwhile.
+func TestQuestionFirst(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	in := NewInput(r, true)
+	c := &Console{In: in, Out: io.Discard}
+	prompt := make(chan string, 2)
+	go func() {
+		for range 2 {
+			line, _ := in.Line(t.Context())
+			prompt <- line
+		}
+	}()
+	io.WriteString(w, "early\n")
+	if got := <-prompt; got != "early" {
+		t.Fatalf("the prompt got %q", got)
+	}
+	decided := make(chan Decision)
+	asked := make(signal, 9)
+	c.Out = asked
+	go func() {
+		d, _ := c.Approval(t.Context())
+		decided <- d
+	}()
+	<-asked
+	io.WriteString(w, "what?\nn\nstop\nnext\n")
+	if got := <-decided; got != (Decision{wireproto.Reject, "stop"}) {
+		t.Errorf("decided %+v", got)
+	}
+	if got := <-prompt; got != "next" {
+		t.Errorf("the prompt got %q, want next", got)
+	}
+}
+
+// signal is a writer that tells of each write.
+type signal chan struct{}
+
+func (s signal) Write(p []byte) (int, error) {
+	s <- struct{}{}
+	return len(p), nil
+}
+
+// A line typed at a terminal before the question was there does not answer it.
+func TestTypedTooEarly(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	in := NewInput(r, true)
+	in.Watch()
+	io.WriteString(w, "y\n")
+	io.WriteString(w, "y") // is read only when the line before has been put aside
+	asked := make(signal, 9)
+	c := &Console{In: in, Out: asked}
+	go func() {
+		<-asked
+		io.WriteString(w, "\x08\nn\nno\n")
+	}()
+	if got, err := c.Approval(t.Context()); err != nil || got != (Decision{wireproto.Reject, "no"}) {
+		t.Errorf("Approval = %+v, %v", got, err)
+	}
+}
+
+// A terminal goes on after Ctrl-D; other inputs have ended for good.
+func TestEnd(t *testing.T) {
+	for _, terminal := range []bool{false, true} {
+		in := NewInput(&ends{lines: []string{"a\n", "", "b\n"}}, terminal)
+		want := []string{"a", "EOF", "EOF", "EOF"}
+		if terminal {
+			want = []string{"a", "EOF", "b", "EOF"}
+		}
+		var got []string
+		for range want {
+			line, err := in.Line(t.Context())
+			if err != nil {
+				line = err.Error()
+			}
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("terminal %v (-want +got):\n%s", terminal, diff)
+		}
+	}
+}
+
+// ends is a reader that ends at each empty line and goes on afterwards.
+type ends struct{ lines []string }
+
+func (e *ends) Read(p []byte) (int, error) {
+	if len(e.lines) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, e.lines[0])
+	e.lines = e.lines[1:]
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}

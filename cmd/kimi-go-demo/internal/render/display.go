@@ -1,0 +1,143 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// display shows a block, at most limit lines of it; 0 for all.
+func (r *Renderer) display(s *stream, b wireproto.DisplayBlock, limit int) {
+	switch b := b.(type) {
+	case *wireproto.DiffDisplayBlock:
+		r.diff(s, b, limit)
+	case *wireproto.TodoDisplayBlock:
+		for _, item := range b.Items {
+			box, st := "[ ]", plain
+			switch item.Status {
+			case "done":
+				box, st = "[x]", dim
+			case "in_progress":
+				box, st = "[>]", bold
+			}
+			r.line(s, st, "    "+box+" "+oneLine(item.Title, 200))
+		}
+	case *wireproto.ShellDisplayBlock:
+		r.line(s, bold, "    $ "+strings.ReplaceAll(strings.TrimRight(b.Command, "\n"), "\n", "\n      "))
+	case *wireproto.BackgroundTaskDisplayBlock:
+		r.line(s, dim, fmt.Sprintf("    background task %s (%s): %s", b.TaskID, b.Status, b.Description))
+	case *wireproto.UnknownDisplayBlock:
+		r.line(s, dim, "    ["+b.Type+"]")
+	}
+}
+
+func (r *Renderer) diff(s *stream, b *wireproto.DiffDisplayBlock, limit int) {
+	if b.IsSummary {
+		r.line(s, bold, fmt.Sprintf("    %s: %s → %s", b.Path, b.OldText, b.NewText))
+		return
+	}
+	changes := compare(split(b.OldText), split(b.NewText))
+	added, removed := 0, 0
+	for _, c := range changes {
+		switch c.op {
+		case '+':
+			added++
+		case '-':
+			removed++
+		}
+	}
+	r.line(s, bold, fmt.Sprintf("    %s:%d  +%d -%d", b.Path, b.NewStart, added, removed))
+	for i, c := range changes {
+		if limit > 0 && i == limit-1 && len(changes) > limit {
+			r.line(s, dim, "    … "+count(len(changes)-i, "more line"))
+			break
+		}
+		st := plain
+		switch c.op {
+		case '+':
+			st = green
+		case '-':
+			st = red
+		}
+		r.line(s, st, "    "+string(c.op)+" "+c.text)
+	}
+}
+
+func split(t string) []string {
+	if t == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(t, "\n"), "\n")
+}
+
+// change is a line of a diff: ' ', '-' or '+'.
+type change struct {
+	op   byte
+	text string
+}
+
+// around is how many equal lines are kept around a change.
+const around = 3
+
+// compare returns the shortest way from old to new, by the longest common subsequence of
+// what differs. Where that would take too long, the old lines come before the new ones.
+func compare(old, new []string) []change {
+	head := 0
+	for head < len(old) && head < len(new) && old[head] == new[head] {
+		head++
+	}
+	tail := 0
+	for tail < len(old)-head && tail < len(new)-head && old[len(old)-1-tail] == new[len(new)-1-tail] {
+		tail++
+	}
+	var list []change
+	add := func(op byte, lines []string) {
+		for _, l := range lines {
+			list = append(list, change{op, l})
+		}
+	}
+	add(' ', old[max(0, head-around):head])
+	a, b := old[head:len(old)-tail], new[head:len(new)-tail]
+	if len(a)*len(b) > 1<<20 {
+		add('-', a)
+		add('+', b)
+	} else {
+		list = append(list, align(a, b)...)
+	}
+	end := old[len(old)-tail:]
+	add(' ', end[:min(len(end), around)])
+	return list
+}
+
+func align(a, b []string) []change {
+	common := make([][]int, len(a)+1) // length of the common subsequence of a[i:] and b[j:]
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var list []change
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			list = append(list, change{' ', a[i]})
+			i, j = i+1, j+1
+		case i < len(a) && (j == len(b) || common[i+1][j] >= common[i][j+1]):
+			list = append(list, change{'-', a[i]})
+			i++
+		default:
+			list = append(list, change{'+', b[j]})
+			j++
+		}
+	}
+	return list
+}

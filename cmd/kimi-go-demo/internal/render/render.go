@@ -1,0 +1,261 @@
+// Package render shows Wire messages to people, line by line: what comes in is written at
+// once and never changed afterwards, so that it works in a terminal, a pipe and a log alike.
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Options says how to show messages.
+type Options struct {
+	Colour bool // ANSI styles
+	Inputs bool // show what the user said too: for a history
+	Quiet  bool // show the text of the agent alone
+}
+
+// Renderer writes messages to a writer. It is not for use by several goroutines at once.
+type Renderer struct {
+	w    io.Writer
+	opts Options
+	buf  bytes.Buffer // of one message
+	err  error        // the first of w
+
+	open  bool    // the cursor stands behind something in its line
+	last  *stream // who wrote the line
+	main  *stream
+	subs  map[string]*stream // of subagents, by their id
+	calls map[string]*call   // tool calls without a result, by their id
+	shown map[string]bool    // tool calls whose changes an approval has shown
+
+	planMode bool
+	servers  map[string]string // state of the MCP servers that are told about, by name
+}
+
+// stream is what one agent says: the main one or a subagent, several at a time.
+type stream struct {
+	indent string
+	label  string // of a subagent
+	kind   kind   // of what it wrote last
+	call   *call  // whose arguments still come in
+	above  *call  // whose line is the stream's last
+}
+
+// kind tells whether what comes next continues what was written.
+type kind int
+
+const (
+	block kind = iota // a whole line
+	text
+	thinking
+	callHead // the name of a tool call, its arguments still to come
+)
+
+type call struct {
+	name string
+	args strings.Builder
+}
+
+// New returns a renderer that writes to w.
+func New(w io.Writer, opts Options) *Renderer {
+	return &Renderer{
+		w: w, opts: opts, main: new(stream),
+		subs: make(map[string]*stream), calls: make(map[string]*call), shown: make(map[string]bool), servers: make(map[string]string),
+	}
+}
+
+// Message shows a message, and returns the first error of the writer.
+func (r *Renderer) Message(m wireproto.Message) error {
+	r.message(r.main, m)
+	return r.flush()
+}
+
+// Line shows a line of the program's own, about what was shown last.
+func (r *Renderer) Line(format string, args ...any) error {
+	above := r.main.above
+	r.line(r.main, dim, fmt.Sprintf(format, args...))
+	r.main.above = above
+	return r.flush()
+}
+
+// Fresh ends an open line, so that others can write.
+func (r *Renderer) Fresh() error {
+	r.settle(r.main)
+	r.fresh(r.main)
+	return r.flush()
+}
+
+func (r *Renderer) flush() error {
+	if r.err == nil && r.buf.Len() > 0 {
+		_, r.err = r.w.Write(r.buf.Bytes())
+	}
+	r.buf.Reset()
+	return r.err
+}
+
+func (r *Renderer) message(s *stream, m wireproto.Message) {
+	if r.opts.Quiet {
+		r.quiet(s, m)
+		return
+	}
+	if interrupts(m) {
+		r.settle(s)
+	}
+	switch m := m.(type) {
+	case *wireproto.TurnBegin:
+		if r.opts.Inputs && s == r.main {
+			r.line(s, bold, "> "+summary(m.UserInput))
+		}
+	case *wireproto.SteerInput:
+		r.line(s, bold, "» "+summary(m.UserInput))
+	case *wireproto.StepInterrupted:
+		r.line(s, dim, "(the step was interrupted)")
+	case *wireproto.StepRetry:
+		r.line(s, yellow, retry(m))
+	case *wireproto.TextPart:
+		r.stream(s, text, plain, m.Text)
+	case *wireproto.ThinkPart:
+		r.stream(s, thinking, dim, m.Think)
+	case wireproto.ContentPart:
+		r.line(s, dim, part(m))
+	case *wireproto.ToolCall:
+		r.toolCall(s, m)
+	case *wireproto.ToolCallPart:
+		if s.call != nil && m.ArgumentsPart != nil {
+			s.call.args.WriteString(*m.ArgumentsPart)
+		}
+	case *wireproto.ToolResult:
+		r.toolResult(s, m)
+	case *wireproto.SubagentEvent:
+		r.message(r.sub(s, m), m.Event)
+	case *wireproto.ApprovalRequest:
+		r.approval(s, m)
+	case *wireproto.QuestionRequest:
+		if len(m.Questions) > 0 {
+			r.line(s, yellow, "? "+m.Questions[0].Question)
+		}
+	default:
+		r.notice(s, m)
+	}
+}
+
+// notice shows what is no part of the conversation itself.
+func (r *Renderer) notice(s *stream, m wireproto.Message) {
+	switch m := m.(type) {
+	case *wireproto.StatusUpdate:
+		r.status(s, m)
+	case *wireproto.Notification:
+		style := dim
+		if m.Severity == "error" || m.Severity == "warning" {
+			style = yellow
+		}
+		body, _, _ := strings.Cut(strings.TrimSpace(m.Body), "\n")
+		if body != "" {
+			body = ": " + body
+		}
+		r.line(s, style, "◆ "+m.Title+body)
+	case *wireproto.PlanDisplay:
+		r.line(s, bold, "plan "+m.FilePath)
+		for l := range strings.Lines(strings.TrimRight(m.Content, "\n")) {
+			r.line(s, plain, strings.TrimRight("  "+l, " \n"))
+		}
+	case *wireproto.CompactionBegin:
+		r.line(s, dim, "compacting the context …")
+	case *wireproto.CompactionEnd:
+		r.line(s, dim, "the context is compacted")
+	case *wireproto.MCPLoadingBegin:
+		r.line(s, dim, "starting the MCP servers …")
+	case *wireproto.HookResolved:
+		if m.Action == wireproto.HookBlock {
+			r.line(s, yellow, strings.TrimSpace("hook "+m.Event+" "+m.Target)+" blocked: "+m.Reason)
+		}
+	case *wireproto.BtwBegin:
+		r.line(s, dim, "btw: "+m.Question)
+	case *wireproto.BtwEnd:
+		if m.Response != nil {
+			r.line(s, dim, *m.Response)
+		} else if m.Error != nil {
+			r.line(s, red, *m.Error)
+		}
+	case *wireproto.UnknownMessage:
+		r.line(s, dim, "("+m.Type+")")
+	}
+}
+
+// quiet shows text alone, a line break between two messages.
+func (r *Renderer) quiet(s *stream, m wireproto.Message) {
+	switch m := m.(type) {
+	case *wireproto.TextPart:
+		r.stream(s, text, plain, m.Text)
+	case *wireproto.StepBegin, *wireproto.TurnEnd:
+		r.fresh(s)
+		s.kind = block
+	}
+}
+
+// interrupts reports whether m ends the arguments of a call before it. What other parts of
+// the agent tell may come in between.
+func interrupts(m wireproto.Message) bool {
+	switch m := m.(type) {
+	case *wireproto.ToolCallPart, *wireproto.Notification, *wireproto.HookTriggered, *wireproto.HookResolved,
+		*wireproto.MCPLoadingBegin, *wireproto.MCPLoadingEnd, *wireproto.SubagentEvent:
+		return false
+	case *wireproto.StatusUpdate:
+		return m.MCPStatus == nil
+	}
+	return true
+}
+
+func retry(m *wireproto.StepRetry) string {
+	why := m.ErrorType
+	if m.StatusCode != nil {
+		why = fmt.Sprint(*m.StatusCode)
+	}
+	return fmt.Sprintf("retry %d/%d in %.1f s (%s)", m.NextAttempt, m.MaxAttempts, m.WaitS, why)
+}
+
+// status tells of a change of the plan mode and of MCP servers that fail.
+func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
+	if m.PlanMode != nil && *m.PlanMode != r.planMode && s == r.main {
+		r.planMode = *m.PlanMode
+		r.line(s, dim, map[bool]string{true: "plan mode is on", false: "plan mode is off"}[r.planMode])
+	}
+	if m.MCPStatus == nil {
+		return
+	}
+	for _, server := range m.MCPStatus.Servers {
+		if old := r.servers[server.Name]; old == server.Status {
+			continue
+		}
+		r.servers[server.Name] = server.Status
+		switch server.Status {
+		case "connected":
+			r.line(s, dim, fmt.Sprintf("MCP server %s: %s", server.Name, count(len(server.Tools), "tool")))
+		case "failed", "unauthorized":
+			r.line(s, yellow, fmt.Sprintf("MCP server %s: %s", server.Name, server.Status))
+		}
+	}
+}
+
+// sub returns the stream of a subagent, which stands one step further in than its parent's.
+func (r *Renderer) sub(parent *stream, m *wireproto.SubagentEvent) *stream {
+	id, label := "", "subagent"
+	if m.AgentID != nil {
+		id = *m.AgentID
+	} else if m.ParentToolCallID != nil {
+		id = *m.ParentToolCallID
+	}
+	if m.SubagentType != nil {
+		label = *m.SubagentType
+	}
+	s := r.subs[id]
+	if s == nil {
+		s = &stream{indent: parent.indent + "  │ ", label: strings.TrimSpace(label + " " + id)}
+		r.subs[id] = s
+	}
+	return s
+}

@@ -1,0 +1,183 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// The lengths of what is shown, beside an approval, where nothing may be left out.
+const (
+	maxSummary = 100 // runes of a call's arguments
+	maxOutput  = 6   // lines of a result
+	maxDiff    = 60  // lines of a change
+)
+
+// toolCall shows the name at once; the arguments may take their time.
+func (r *Renderer) toolCall(s *stream, m *wireproto.ToolCall) {
+	c := &call{name: oneLine(m.Function.Name, maxSummary)}
+	if m.Function.Arguments != nil {
+		c.args.WriteString(*m.Function.Arguments)
+	}
+	r.calls[m.ID] = c
+	r.fresh(s)
+	r.put(s, cyan, "• "+clean(c.name))
+	s.kind, s.call = callHead, c
+}
+
+// settle completes the line of a call whose arguments are all there.
+func (r *Renderer) settle(s *stream) {
+	c := s.call
+	if c == nil {
+		return
+	}
+	s.call = nil
+	if r.last != s || s.kind != callHead || !r.open {
+		r.fresh(s)
+		r.put(s, cyan, "• "+clean(c.name))
+	}
+	r.put(s, plain, strings.TrimRight(" "+clean(arguments(c.args.String())), " "))
+	r.newline()
+	s.kind, s.above = block, c
+}
+
+// mainKeys are the arguments that tell by themselves what a call does, the first that is there.
+var mainKeys = []string{"command", "path", "file_path", "pattern", "query", "url", "description", "question", "task_id", "name"}
+
+// arguments sums up the JSON of a call's arguments in a line.
+func arguments(raw string) string {
+	var args map[string]any
+	if json.Unmarshal([]byte(raw), &args) != nil {
+		return oneLine(raw, maxSummary)
+	}
+	var list []string
+	for _, key := range mainKeys {
+		if v, ok := args[key].(string); ok {
+			list = append(list, oneLine(v, maxSummary))
+			delete(args, key)
+			break
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(args)) {
+		list = append(list, key+"="+value(args[key]))
+	}
+	return oneLine(strings.Join(list, "  "), maxSummary)
+}
+
+func value(v any) string {
+	switch v := v.(type) {
+	case string:
+		return `"` + oneLine(v, 30) + `"`
+	case []any:
+		return "[" + count(len(v), "item") + "]"
+	case map[string]any:
+		return "{" + strings.Join(slices.Sorted(maps.Keys(v)), ", ") + "}"
+	case nil:
+		return "null"
+	case float64:
+		return fmt.Sprintf("%.10g", v)
+	}
+	return fmt.Sprint(v)
+}
+
+func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
+	c := r.calls[m.ToolCallID]
+	delete(r.calls, m.ToolCallID)
+	name := ""
+	if c != nil {
+		name = c.name
+	}
+	head := "  └ "
+	if name != "" && (c != s.above || r.last != s) {
+		head += name + ": "
+	}
+	v := m.ReturnValue
+	st := dim
+	if v.IsError {
+		st = red
+	}
+	for i, l := range resultLines(name, &v) {
+		if i > 0 {
+			head = "    "
+		}
+		r.line(s, st, head+l)
+	}
+	for _, b := range v.Display {
+		if _, ok := b.(*wireproto.DiffDisplayBlock); ok && r.shown[m.ToolCallID] {
+			continue
+		}
+		r.display(s, b, maxDiff)
+	}
+	delete(r.shown, m.ToolCallID)
+}
+
+// resultLines picks what is worth a look: briefly what happened, of a command also what it printed.
+func resultLines(name string, v *wireproto.ToolReturnValue) []string {
+	var brief strings.Builder
+	for _, b := range v.Display {
+		switch b := b.(type) {
+		case *wireproto.BriefDisplayBlock:
+			brief.WriteString(b.Text + "\n")
+		case *wireproto.TodoDisplayBlock:
+			return nil // the list tells it
+		}
+	}
+	output := summary(v.Output)
+	if name == "Agent" {
+		if _, rest, ok := strings.Cut(output, "[summary]\n"); ok {
+			output = rest
+		}
+	}
+	t := v.Message
+	switch {
+	case strings.TrimSpace(brief.String()) != "":
+		t = brief.String()
+	case strings.TrimSpace(output) != "" && (name == "Shell" && !v.IsError || t == ""):
+		t = output
+	}
+	if t = strings.Trim(t, "\n"); strings.TrimSpace(t) == "" {
+		return []string{map[bool]string{true: "failed", false: "done"}[v.IsError]}
+	}
+	return cut(strings.Split(t, "\n"), maxOutput)
+}
+
+// cut leaves out what is more than n lines.
+func cut(lines []string, n int) []string {
+	if len(lines) <= n {
+		return lines
+	}
+	return append(lines[:n-1:n-1], "… "+count(len(lines)-n+1, "more line"))
+}
+
+// approval shows all that is to be approved.
+func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest) {
+	who := m.Sender
+	if m.SubagentType != nil {
+		who += " of the subagent " + *m.SubagentType
+	}
+	if m.SourceKind != nil && *m.SourceKind == "background_agent" {
+		who += ", in the background,"
+	}
+	r.line(s, yellow, "? "+oneLine(who+" wants to "+m.Action, 2*maxSummary))
+	known := false
+	for _, b := range m.Display {
+		switch b.(type) {
+		case *wireproto.DiffDisplayBlock:
+			r.shown[m.ToolCallID] = true
+			known = true
+		case *wireproto.ShellDisplayBlock:
+			known = true
+		}
+		r.display(s, b, 0)
+	}
+	if !known {
+		r.line(s, plain, indent(m.Description))
+	}
+	s.above = r.calls[m.ToolCallID]
+}
+
+func indent(t string) string { return "    " + strings.ReplaceAll(t, "\n", "\n    ") }

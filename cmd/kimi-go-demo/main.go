@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+const program = "kimi-go-demo"
+
+const description = `Drives Kimi Code through its Wire protocol.
+
+The first Ctrl-C cancels the turn, a second one closes the session at once.
+
+Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the turn reached the limit of steps, ` +
+	`130 cancelled by Ctrl-C (143 by a termination signal).`
+
+// cli are the commands. A new one is a field with a Run method.
+type cli struct {
+	Version  kong.VersionFlag `help:"Print the version and the Wire protocol's, and exit."`
+	Prompt   promptCmd        `cmd:"" help:"Run one turn."`
+	Chat     chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
+	Sessions sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
+	Resume   resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
+	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
+}
+
+// env is what the commands know of the world around them.
+type env struct {
+	stdin          *os.File
+	stdout, stderr io.Writer
+	input          *ask.Input
+	signals        *signals
+
+	inTerminal, outTerminal, errTerminal bool
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	e := &env{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, signals: catchSignals(),
+		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
+	}
+	e.input = ask.NewInput(os.Stdin, e.inTerminal)
+
+	exit := -1 // set by --help and --version
+	parser, err := kong.New(new(cli), kong.Name(program), kong.Description(description), kong.Bind(e),
+		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(code int) {
+			if exit < 0 {
+				exit = code
+			}
+		}))
+	if err != nil {
+		return report(e, err) // a bad struct tag: every test of this command sees it
+	}
+	ctx, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
+	if err != nil {
+		return report(e, usage("%s", err))
+	}
+	return report(e, ctx.Run())
+}
+
+// interactive reports whether there is somebody to ask.
+func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
+
+// asking returns where questions go: beside the output if that can be seen.
+func (e *env) asking() io.Writer {
+	if e.outTerminal {
+		return e.stdout
+	}
+	return e.stderr
+}
+
+// colour reports whether standard output takes ANSI styles.
+func (e *env) colour() bool {
+	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
+		return false
+	}
+	return e.outTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// usageError is an error of the command line.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// toldError has been reported already; it only decides about the exit status.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
+
+// hinted is an error whose hint does not follow from its kind.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// report prints an error and its hint and returns the exit status.
+func report(e *env, err error) int {
+	var bad usageError
+	code := 1
+	switch {
+	case e.signals.stopped() != 0 && err != nil:
+		code = e.signals.stopped() // whoever sent the signal knows why it ends
+		if errors.Is(err, errInterrupted) || errors.Is(err, client.ErrCancelled) || errors.Is(err, client.ErrClosed) {
+			return code
+		}
+	case err == nil:
+		return 0
+	case errors.Is(err, errNotUsable):
+		return 1
+	case errors.As(err, &bad):
+		code = 2
+	case errors.Is(err, client.ErrMaxSteps):
+		code = 3
+	}
+	if errors.As(err, new(toldError)) {
+		return code
+	}
+	line, hint := explain(err)
+	fmt.Fprintf(e.stderr, "%s: %s\n", program, line)
+	if hint != "" {
+		fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+	}
+	return code
+}
+
+// oneLine joins the lines of an error.
+func oneLine(s string) string {
+	var lines []string
+	for l := range strings.Lines(s) {
+		if l = strings.TrimSpace(l); l != "" {
+			lines = append(lines, l)
+		}
+	}
+	return strings.Join(lines, "; ")
+}

@@ -1,0 +1,225 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// programKey makes the test binary the command itself, or a kimi that misbehaves.
+const programKey = "KIMI_GO_DEMO_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(programKey) {
+	case "":
+		os.Exit(m.Run())
+	case "demo":
+		main()
+	case "stubborn":
+		stubborn()
+	}
+}
+
+// stubborn is a kimi that begins a turn and never ends it. It tells in the file of its work
+// dir that its input was closed, so that it was not killed.
+func stubborn() {
+	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
+	for {
+		f, err := dec.Decode()
+		switch {
+		case errors.Is(err, io.EOF):
+			os.WriteFile("closed", nil, 0o600)
+			return
+		case err != nil:
+			panic(err)
+		case f.Method == wireproto.MethodInitialize:
+			enc.Encode(&wireproto.Frame{ID: f.ID, Result: json.RawMessage(`{"protocol_version":"1.10","server":{"name":"stubborn","version":"0"},"slash_commands":[]}`)})
+		case f.Method == wireproto.MethodPrompt:
+			enc.Encode(&wireproto.Frame{Method: wireproto.MethodEvent, Message: &wireproto.TextPart{Text: "I will never end"}})
+		}
+	}
+}
+
+// limit is how long a command may take that takes a second.
+const limit = 30 * time.Second
+
+// demo is the command and a kimi of its own.
+type demo struct {
+	work, share, config string
+	env                 []string
+}
+
+// newDemo sets up the real kimi with scripts; see [clienttest.Kimi].
+func newDemo(t *testing.T, scripts ...string) *demo {
+	t.Helper()
+	opts := clienttest.Kimi(t, scripts...)
+	m := opts.Config.Models["scripted"]
+	m.Capabilities = append(m.Capabilities, "image_in", "thinking")
+	opts.Config.Models["scripted"] = m
+	d := &demo{work: opts.WorkDir, share: opts.ShareDir, config: filepath.Join(filepath.Dir(opts.WorkDir), "config.toml")}
+	if err := opts.Config.Save(d.config); err != nil {
+		t.Fatal(err)
+	}
+	d.setenv(opts.Env)
+	d.setenv(map[string]string{"KIMI_PATH": opts.Executable, "KIMI_SHARE_DIR": opts.ShareDir})
+	return d
+}
+
+// bareDemo sets up the command with no kimi at all.
+func bareDemo(t *testing.T) *demo {
+	t.Helper()
+	dir := t.TempDir()
+	d := &demo{work: dir, share: filepath.Join(dir, "share"), config: filepath.Join(dir, "config.toml")}
+	d.setenv(map[string]string{"HOME": dir, "USERPROFILE": dir, "PATH": dir, "KIMI_SHARE_DIR": d.share, "KIMI_DISABLE_TELEMETRY": "1"})
+	return d
+}
+
+// setenv lays variables over the environment, in which this machine's own KIMI_ and
+// OPENAI_ variables do not act.
+func (d *demo) setenv(over map[string]string) {
+	if d.env == nil {
+		for _, entry := range os.Environ() {
+			if !strings.HasPrefix(entry, "KIMI_") && !strings.HasPrefix(entry, "OPENAI_") && !strings.HasPrefix(entry, "NO_COLOR=") {
+				d.env = append(d.env, entry)
+			}
+		}
+		d.env = append(d.env, programKey+"=demo", "TERM=xterm")
+	}
+	for key, value := range over {
+		if value != "" {
+			d.env = append(d.env, key+"="+value)
+		}
+	}
+}
+
+// fake makes a shell script the kimi.
+func (d *demo) fake(t *testing.T, script string) {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	path := filepath.Join(d.work, "kimi")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.setenv(map[string]string{"KIMI_PATH": path})
+}
+
+func (d *demo) command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Env, cmd.Dir = d.env, d.work
+	return cmd
+}
+
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+// run runs the command to its end, without a terminal.
+func (d *demo) run(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	cmd := d.command(t, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &stdout, &stderr
+	return finish(t, cmd, cmd.Run(), &stdout, &stderr)
+}
+
+func finish(t *testing.T, cmd *exec.Cmd, err error, stdout, stderr fmt.Stringer) result {
+	t.Helper()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || cmd.ProcessState.ExitCode() < 0 {
+		t.Fatalf("%v: %v\nstdout:\n%s\nstderr:\n%s", cmd.Args[1:], err, stdout, stderr)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// check compares the exit status and looks for what must be in the outputs.
+func (r result) check(t *testing.T, code int, stdout, stderr []string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit status %d, want %d", r.code, code)
+	}
+	contains := func(what, s string, want []string) {
+		for _, w := range want {
+			head, tail, found := strings.Cut(s, w)
+			_ = head
+			if !found {
+				t.Errorf("%s lacks %q, or has it in another order", what, w)
+			}
+			s = tail
+		}
+	}
+	contains("stdout", r.stdout, stdout)
+	contains("stderr", r.stderr, stderr)
+	if t.Failed() {
+		t.Logf("stdout:\n%s\nstderr:\n%s", r.stdout, r.stderr)
+	}
+}
+
+// errorLine checks that an error is a line and a hint.
+func (r result) errorLine(t *testing.T) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+	n := len(lines)
+	if n < 2 || !strings.HasPrefix(lines[n-2], program+": ") || !strings.HasPrefix(lines[n-1], "hint: ") {
+		t.Errorf("stderr does not end with an error in a line and a hint:\n%s", r.stderr)
+	}
+	if strings.Contains(r.stderr, "client:") || strings.Contains(r.stderr, "Options.") {
+		t.Errorf("stderr speaks to Go programs:\n%s", r.stderr)
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	r := d.run(t, "", "--version")
+	r.check(t, 0, []string{program + " " + client.Version + " (Wire protocol " + wireproto.ProtocolVersion + ")\n"}, nil)
+	r = d.run(t, "", "--help")
+	r.check(t, 0, []string{"Usage: " + program, "Exit status", "prompt", "chat", "sessions", "resume", "doctor"}, nil)
+	for _, cmd := range []string{"prompt", "chat", "sessions", "resume", "doctor"} {
+		r := d.run(t, "", cmd, "--help")
+		r.check(t, 0, []string{"Usage: " + program + " " + cmd, "--work-dir"}, nil)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	for _, args := range [][]string{
+		{}, {"bogus"}, {"prompt"}, {"prompt", ""}, {"prompt", "-"}, {"prompt", "--bogus", "x"}, {"prompt", "--answer", "maybe", "x"},
+		{"prompt", "--max-steps", "-1", "x"}, {"prompt", "--max-steps", "many", "x"}, {"prompt", "--idle-timeout", "-1s", "x"},
+		{"prompt", "--session", "../evil", "x"}, {"prompt", "--model=-x", "x"}, {"prompt", "--json", "--quiet", "x"},
+		{"resume"}, {"resume", "--image", "a.png", "id"}, {"chat", "words"},
+	} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			r := d.run(t, "", args...)
+			r.check(t, 2, nil, nil)
+			r.errorLine(t)
+			if r.stdout != "" {
+				t.Errorf("stdout: %s", r.stdout)
+			}
+		})
+	}
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+
+	"github.com/kimi-go/kimi-go/client"
+)
+
+type promptCmd struct {
+	runFlags
+	Session string   `placeholder:"ID" help:"Id of the session; one that exists is continued (default: a new one)."`
+	Image   []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
+	Text    []string `arg:"" help:"The prompt; - reads standard input."`
+}
+
+func (p *promptCmd) Run(e *env) error {
+	text, err := e.words(p.Text)
+	if err != nil {
+		return err
+	}
+	parts, err := images(p.Image)
+	if err != nil {
+		return err
+	}
+	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
+		o.SessionID = p.Session
+		if err := o.Validate(); err != nil {
+			return nil, usage("%w", err)
+		}
+		return client.NewSession(ctx, o)
+	}
+	return e.converse(&p.runFlags, start, func(c *conversation) error {
+		if c.prompter != nil {
+			e.input.Watch() // so that nothing typed too early answers an approval
+		}
+		result, err := c.turn(text, parts, nil)
+		c.summary(result, err, true)
+		return err
+	})
+}
+
+type resumeCmd struct {
+	runFlags
+	Last  bool     `help:"The newest session of the work dir; then no ID is given."`
+	Image []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
+	ID    string   `arg:"" optional:"" help:"Id of the session; - is the newest."`
+	Text  []string `arg:"" optional:"" help:"A prompt. Without one the history is shown and, at a terminal, the chat goes on."`
+}
+
+func (r *resumeCmd) Run(e *env) error {
+	id, words := r.ID, r.Text
+	switch {
+	case r.Last && id != "":
+		id, words = "", append([]string{id}, words...)
+	case id == "-":
+		id = ""
+	case id == "" && !r.Last:
+		return usage("which session? give its ID, or - for the newest")
+	}
+	if len(words) == 0 && len(r.Image) > 0 {
+		return usage("--image needs a prompt")
+	}
+	var text string
+	var err error
+	if len(words) > 0 {
+		if text, err = e.words(words); err != nil {
+			return err
+		}
+	}
+	parts, err := images(r.Image)
+	if err != nil {
+		return err
+	}
+	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
+		return client.ResumeSession(ctx, id, o)
+	}
+	return e.converse(&r.runFlags, start, func(c *conversation) error {
+		if text != "" {
+			if c.prompter != nil {
+				e.input.Watch()
+			}
+			result, err := c.turn(text, parts, nil)
+			c.summary(result, err, true)
+			return err
+		}
+		if err := c.replay(); err != nil || c.prompter == nil {
+			return err
+		}
+		return c.chat()
+	})
+}
+
+// replay shows the history.
+func (c *conversation) replay() error {
+	ctx, release := c.e.signals.during(context.Background())
+	defer release()
+	if c.show != nil {
+		live := c.show
+		c.show = c.renderer(true)
+		defer func() { c.fresh(); c.show = live }()
+	}
+	for m, err := range c.session.Replay(ctx) {
+		if err != nil {
+			return err
+		}
+		if c.lines != nil {
+			err = c.lines.Encode(m)
+		} else {
+			err = c.show.Message(m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+)
+
+type sessionsCmd struct {
+	where
+	JSON bool `name:"json" help:"Write a JSON list."`
+}
+
+func (s *sessionsCmd) Run(e *env) error {
+	list, err := client.ListSessions(s.options())
+	if err != nil {
+		return err
+	}
+	if s.JSON {
+		return writeSessions(e, list)
+	}
+	if len(list) == 0 {
+		fmt.Fprintf(e.stderr, "%s: this work dir has no sessions; --work-dir and --share-dir look elsewhere\n", program)
+		return nil
+	}
+	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tAGE\tTITLE")
+	for _, info := range list {
+		title := render.Clean(oneLine(info.Title))
+		if info.Archived {
+			title += " (archived)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", info.ID, age(time.Since(info.UpdatedAt)), title)
+	}
+	return w.Flush()
+}
+
+func writeSessions(e *env, list []client.SessionInfo) error {
+	type session struct {
+		ID        string    `json:"id"`
+		WorkDir   string    `json:"work_dir"`
+		Title     string    `json:"title"`
+		UpdatedAt time.Time `json:"updated_at"`
+		Archived  bool      `json:"archived"`
+	}
+	out := make([]session, len(list))
+	for i, s := range list {
+		out[i] = session(s)
+	}
+	enc := json.NewEncoder(e.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(out)
+}
+
+// age writes a duration in its largest unit.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(d.Hours()/24))
+}

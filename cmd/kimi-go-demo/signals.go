@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+)
+
+// errInterrupted is the cause of what a signal ended.
+var errInterrupted = errors.New("interrupted")
+
+// slowCancel is how long a cancellation may take before a word about it.
+const slowCancel = time.Second
+
+// signals turns Ctrl-C into the gentle end of what runs, a second one, and any termination
+// signal, into the end of the session, and a third into that of the program.
+type signals struct {
+	mu      sync.Mutex
+	cancel  context.CancelCauseFunc // of what runs; nil when there is nothing to end gently
+	session *client.Session
+	closing bool
+	slow    *time.Timer // tells that the gentle end takes its time
+	code    int         // exit status of the last signal, 0 for none
+}
+
+func catchSignals() *signals {
+	s := new(signals)
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for sig := range c {
+			s.receive(sig)
+		}
+	}()
+	return s
+}
+
+func (s *signals) receive(sig os.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.code = 130
+	if n, ok := sig.(syscall.Signal); ok && sig != os.Interrupt {
+		s.code = 128 + int(n)
+	}
+	cancel := s.cancel
+	s.cancel = nil
+	if cancel != nil {
+		cancel(errInterrupted)
+		if sig == os.Interrupt {
+			s.slow = time.AfterFunc(slowCancel, func() {
+				fmt.Fprintf(os.Stderr, "\n%s: cancelling; Ctrl-C again closes the session at once\n", program)
+			})
+			return
+		}
+	}
+	if s.session == nil || s.closing {
+		if cancel == nil {
+			os.Exit(s.code)
+		}
+		return
+	}
+	s.closing = true
+	go s.session.Close()
+}
+
+// during returns a ctx that the next Ctrl-C ends. release must be called when what it was for is over.
+func (s *signals) during(parent context.Context) (ctx context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	s.mu.Lock()
+	s.cancel = cancel
+	s.mu.Unlock()
+	return ctx, func() {
+		s.mu.Lock()
+		s.cancel = nil
+		if s.slow != nil {
+			s.slow.Stop()
+		}
+		s.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// closes names the session that a second signal closes.
+func (s *signals) closes(session *client.Session) {
+	s.mu.Lock()
+	s.session = session
+	s.mu.Unlock()
+}
+
+// forget is for what a Ctrl-C has ended without ending the program.
+func (s *signals) forget() {
+	s.mu.Lock()
+	if !s.closing {
+		s.code = 0
+	}
+	s.mu.Unlock()
+}
+
+// stopped returns the exit status of the last signal, 0 for none.
+func (s *signals) stopped() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.code
+}
+
+// closed reports whether a signal has closed the session.
+func (s *signals) closed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}

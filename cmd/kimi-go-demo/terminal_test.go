@@ -1,0 +1,226 @@
+//go:build !windows
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
+)
+
+// terminal is the command at a terminal of its own.
+type terminal struct {
+	t    *testing.T
+	tty  *os.File
+	done chan error
+
+	mu   sync.Mutex
+	news sync.Cond
+	out  strings.Builder // all that was shown
+	seen int             // how much of it has been expected
+	over bool
+	code func() int
+}
+
+func (d *demo) terminal(t *testing.T, args ...string) *terminal {
+	t.Helper()
+	cmd := d.command(t, args...)
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &terminal{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }}
+	x.news.L = &x.mu
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := tty.Read(buf)
+			x.mu.Lock()
+			x.out.Write(buf[:n])
+			x.over = err != nil
+			x.news.Broadcast()
+			x.mu.Unlock()
+			if err != nil {
+				x.done <- cmd.Wait()
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		tty.Close()
+	})
+	return x
+}
+
+// expect waits until all of want have been shown, in order, since the last time.
+func (x *terminal) expect(want ...string) {
+	x.t.Helper()
+	stop := time.AfterFunc(limit, func() {
+		x.mu.Lock()
+		x.over = true
+		x.news.Broadcast()
+		x.mu.Unlock()
+	})
+	defer stop.Stop()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, w := range want {
+		for {
+			if i := strings.Index(x.out.String()[x.seen:], w); i >= 0 {
+				x.seen += i + len(w)
+				break
+			}
+			if x.over {
+				x.t.Fatalf("the terminal does not show %q; it shows\n%s", w, x.out.String())
+			}
+			x.news.Wait()
+		}
+	}
+}
+
+func (x *terminal) typed(s string) {
+	x.t.Helper()
+	if _, err := x.tty.WriteString(s); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// end waits for the end of the command.
+func (x *terminal) end(code int) {
+	x.t.Helper()
+	select {
+	case <-x.done:
+	case <-time.After(limit):
+		x.t.Fatalf("the command does not end; it shows\n%s", x.out.String())
+	}
+	if got := x.code(); got != code {
+		x.t.Errorf("exit status %d, want %d; the terminal shows\n%s", got, code, x.out.String())
+	}
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlD = "\x04"
+)
+
+func echo(id string, word any) string {
+	return clienttest.ToolCall(id, "Shell", map[string]any{"command": fmt.Sprint("echo ", word)})
+}
+
+// All answers to an approval, in one turn.
+func TestTerminalApproval(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "think: hm\n"+echo("1", "on$((1))ce"), echo("2", "never"), echo("3", "a$((1))")+"\n"+echo("4", "b$((1))"), echo("5", "c$((1))"), "text: all done")
+	x := d.terminal(t, "prompt", "--config", d.config, "x")
+	x.expect("\x1b[2mhm\x1b[0m", "wants to run command", "$ echo on", "allow?")
+	x.typed("maybe\r")
+	x.expect("y, a or n, please", "allow?")
+	x.typed("y\r")
+	x.expect("└ on1ce", "$ echo never", "allow?")
+	x.typed("n\r")
+	x.expect("what instead?")
+	x.typed("say a and b\r")
+	x.expect("Rejected: say a and b", "echo a", "allow?")
+	x.typed("a\r") // resolves the one beside it as well, and what comes later
+	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with: "+program+" resume")
+	x.end(0)
+}
+
+// The first Ctrl-C, here during a question, cancels the turn.
+func TestTerminalCtrlC(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, echo("1", 1), "text: not reached")
+	x := d.terminal(t, "prompt", "--config", d.config, "--session", "kept", "x")
+	x.expect("allow?")
+	x.typed(ctrlC)
+	x.expect("cancelled: 1 step", "session kept")
+	x.end(130)
+	d.run(t, "", "sessions").check(t, 0, []string{"kept"}, nil)
+}
+
+// The second Ctrl-C does not wait for an agent that does not obey, and closes it all the same.
+func TestTerminalCtrlCTwice(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.fake(t, fmt.Sprintf("%s=stubborn exec '%s'", programKey, self))
+	x := d.terminal(t, "prompt", "x")
+	x.expect("I will never end")
+	x.typed(ctrlC)
+	x.expect("Ctrl-C again closes")
+	x.typed(ctrlC)
+	x.expect("cancelled")
+	x.end(130)
+	if _, err := os.Stat(filepath.Join(d.work, "closed")); err != nil {
+		t.Errorf("the agent was killed, not closed: %v", err)
+	}
+}
+
+func TestTerminalChat(t *testing.T) {
+	t.Parallel()
+	question := clienttest.ToolCall("q", "AskUserQuestion", map[string]any{"questions": []any{map[string]any{
+		"question": "Which?", "header": "Colour", "multi_select": true,
+		"options": []any{map[string]string{"label": "Red", "description": "warm"}, map[string]string{"label": "Blue", "description": "cold"}, map[string]string{"label": "Green", "description": "grass"}},
+	}}})
+	slow := clienttest.ToolCall("s", "Shell", map[string]any{"command": "echo $$ > started; sleep 60"})
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	d := newDemo(t, "text: hello", wait, "text: steered", question, "text: thanks", slow, "text: still here", echo("1", 1), "text: bye")
+	x := d.terminal(t, "chat", "--config", d.config, "--session", "talk")
+	x.expect("session talk, model scripted", "\n> ")
+	x.typed("/help\r")
+	x.expect("/plan on", "/compact", "> ")
+	x.typed("two\\\r")
+	x.expect("… ")
+	x.typed("lines\r")
+	x.expect("hello", "finished: 1 step", "> ")
+	x.typed("wait\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("hurry up\r")
+	x.expect("(queued)")
+	if err := os.WriteFile(filepath.Join(d.work, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x.expect("» hurry up", "steered", "finished: 2 steps", "> ")
+	x.typed("ask\r")
+	x.expect("? Colour: Which?", "1  Red - warm", "3  Green - grass", "numbers such as 1,3")
+	x.typed("3,1\r")
+	x.expect("thanks", "finished: 2 steps", "> ")
+	x.typed("/plan on\r")
+	x.expect("plan mode is on", "> ")
+	x.typed("/plan off\r")
+	x.expect("plan mode is off", "> ")
+	x.typed("work\r")
+	x.expect("sleep 60", "allow?")
+	x.typed("y\r")
+	x.typed(ctrlC) // of a command that runs, or is about to
+	x.expect("cancelled: 1 step", "> ")
+	x.typed("and now\r")
+	x.expect("still here", "finished: 1 step", "> ")
+	x.typed(ctrlC)
+	x.expect("Ctrl-C again", "> ")
+	x.typed("more\r")
+	x.expect("allow?")
+	x.typed(ctrlD) // rejects
+	x.expect("Rejected", "finished: 1 step", "> ")
+	x.typed(ctrlD)
+	x.expect("session talk; go on with: " + program + " resume")
+	x.end(0)
+
+	x = d.terminal(t, "resume", "-", "--config", d.config)
+	x.expect("> two", "lines", "hello", "• AskUserQuestion", "thanks", "still here", "session talk", "\n> ")
+	x.typed("/exit\r")
+	x.end(0)
+}

@@ -1,0 +1,240 @@
+// Package scenarios has the conversations that the fixtures of this module are recordings of.
+// The same code drives the real kimi when it is recorded (scripts/record-fixtures) and the
+// recording when it is replayed (the tests of this package), so that what it checks holds
+// for both.
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Scenario is one conversation, over one connection.
+type Scenario struct {
+	Name  string // of the fixture, without .jsonl
+	Shows string // one line for the table in the README
+
+	// For the recorder alone: what the scripted model says, one script per call; the same for the
+	// model "sub", which subagents use; and what else the real kimi needs, or nil.
+	Scripts []string
+	Sub     []string
+	Prepare func(ctx context.Context, r *Rig) error
+
+	// Options declares, in Play.Options, tools, hooks and handlers; nil for none.
+	Options func(*Play)
+	// Resume is the id of the session to continue, "" to begin one.
+	Resume string
+	// Refused checks the error of a session that does not start; nil for one that does.
+	Refused func(error) error
+	// Run drives the session and checks what it sees.
+	Run func(p *Play)
+	// Raw, instead of Options and Run, writes lines that no client of this module would write.
+	Raw func(w *Wire)
+}
+
+// All returns every scenario.
+func All() []Scenario {
+	return slices.Concat(textScenarios(), toolScenarios(), goToolScenarios(), approvalScenarios(), questionScenarios(), planScenarios(),
+		hookScenarios(), turnScenarios(), errorScenarios(), sessionScenarios(), agentScenarios(), mcpScenarios(), rawScenarios())
+}
+
+// Play runs the scenario with options that say where the agent is: the real one, or a recording.
+func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("scenario %s: %w", s.Name, err)
+		}
+	}()
+	o := *opts
+	if s.Raw != nil {
+		return runRaw(ctx, &o, s.Raw)
+	}
+	p := &Play{Ctx: ctx, Options: &o, gate: make(chan struct{})}
+	defer p.release()
+	if s.Options != nil {
+		s.Options(p)
+	}
+	if s.Resume != "" {
+		p.Session, err = client.ResumeSession(ctx, s.Resume, &o)
+	} else {
+		p.Session, err = client.NewSession(ctx, &o)
+	}
+	switch {
+	case s.Refused != nil && err == nil:
+		p.Session.Close()
+		return errors.New("the session has started")
+	case s.Refused != nil:
+		return s.Refused(err)
+	case err != nil:
+		return err
+	}
+	s.Run(p)
+	p.NoError(p.Session.Close())
+	return errors.Join(p.errs...)
+}
+
+// Play is a scenario that runs. Its checks note what is wrong and go on.
+type Play struct {
+	Ctx     context.Context
+	Session *client.Session
+	Options *client.Options // those of the session
+	errs    []error
+	gate    chan struct{}
+	open    sync.Once
+	outside <-chan *client.ApprovalRequest // asked while no turn ran
+}
+
+// waiting is a tool of the program that waits for release and for nothing else.
+func (p *Play) waiting() client.Tool {
+	return tool("wait", func(context.Context, word) (string, error) {
+		<-p.gate
+		return "waited", nil
+	})
+}
+
+func (p *Play) release() { p.open.Do(func() { close(p.gate) }) }
+
+// Fail notes what is wrong.
+func (p *Play) Fail(format string, args ...any) { p.errs = append(p.errs, fmt.Errorf(format, args...)) }
+
+// NoError notes an error.
+func (p *Play) NoError(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+}
+
+// Check notes that something does not hold.
+func (p *Play) Check(ok bool, what string, got ...any) {
+	if !ok {
+		p.Fail("not so: %s: %v", what, got)
+	}
+}
+
+// Turn runs a turn that must finish, and returns what came. on, if it is not nil, sees each
+// message as it comes.
+func (p *Play) Turn(prompt string, on func(wireproto.Message), parts ...wireproto.ContentPart) Messages {
+	return p.Ends(nil, prompt, func(_ *client.Turn, m wireproto.Message) {
+		if on != nil {
+			on(m)
+		}
+	}, parts...)
+}
+
+// Ends runs a turn that must end with the error want.
+func (p *Play) Ends(want error, prompt string, on func(*client.Turn, wireproto.Message), parts ...wireproto.ContentPart) (list Messages) {
+	turn, err := p.Session.Prompt(p.Ctx, prompt, parts...)
+	if err != nil {
+		p.NoError(err)
+		return nil
+	}
+	for m, err := range turn.Messages() {
+		if err != nil {
+			break
+		}
+		list = append(list, m)
+		if on != nil {
+			on(turn, m)
+		}
+	}
+	if _, err := turn.Result(); !errors.Is(err, want) {
+		p.Fail("the turn %.40q ended with %v, not %v", prompt, err, want)
+	}
+	return list
+}
+
+// Order checks that messages of these types came in this order, whatever came between.
+func (p *Play) Order(list Messages, types string) {
+	got := list.types()
+	rest := got
+	for want := range strings.FieldsSeq(types) {
+		i := slices.Index(rest, want)
+		if i < 0 {
+			p.Fail("no %s in its place of %q: %q", want, types, got)
+			return
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// Without checks that no message of these types came.
+func (p *Play) Without(list Messages, types string) {
+	for bad := range strings.FieldsSeq(types) {
+		if slices.Contains(list.types(), bad) {
+			p.Fail("unexpected %s: %q", bad, list.types())
+		}
+	}
+}
+
+// Says checks the joined text of the messages.
+func (p *Play) Says(list Messages, want string) {
+	if got := list.text(); got != want {
+		p.Fail("text %.200q, not %.200q", got, want)
+	}
+}
+
+// Result checks the result of the tool call with this id: whether it is an error, and a piece of
+// its output or message.
+func (p *Play) Result(list Messages, id string, isError bool, piece string) *wireproto.ToolReturnValue {
+	for _, r := range only[*wireproto.ToolResult](list) {
+		if r.ToolCallID != id {
+			continue
+		}
+		v := &r.ReturnValue
+		if v.IsError != isError || !strings.Contains(v.Output.String()+v.Message, piece) {
+			p.Fail("result of %s: error %v, %.300q, message %.300q", id, v.IsError, v.Output.String(), v.Message)
+		}
+		return v
+	}
+	p.Fail("no result of %s: %q", id, list.types())
+	return new(wireproto.ToolReturnValue)
+}
+
+// Messages is what came in a turn.
+type Messages []wireproto.Message
+
+func (l Messages) types() (types []string) {
+	for _, m := range l {
+		types = append(types, m.MessageType())
+	}
+	return types
+}
+
+func (l Messages) text() string {
+	var b strings.Builder
+	for _, t := range only[*wireproto.TextPart](l) {
+		b.WriteString(t.Text)
+	}
+	return b.String()
+}
+
+// only returns the messages of one type.
+func only[M wireproto.Message](list Messages) (of []M) {
+	for _, m := range list {
+		if m, ok := m.(M); ok {
+			of = append(of, m)
+		}
+	}
+	return of
+}
+
+// one returns the only message of a type, or notes how many there are and returns none.
+func one[T any, M interface {
+	*T
+	wireproto.Message
+}](p *Play, list Messages) M {
+	of := only[M](list)
+	if len(of) != 1 {
+		m := M(new(T))
+		p.Fail("%d of %s: %q", len(of), m.MessageType(), list.types())
+		return m
+	}
+	return of[0]
+}
