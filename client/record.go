@@ -1,15 +1,9 @@
 package client
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 
-	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
@@ -23,7 +17,12 @@ type recording struct {
 }
 
 func (l *launch) record(peer Conn, command string) Conn {
-	w := fixture.NewWriter(l.opts.Record, l.redactor(command))
+	machine := &fixture.Machine{
+		Command: command, Config: l.opts.Config, ConfigFile: l.configPath(),
+		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
+		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
+	}
+	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
 	return &recording{Conn: peer, w: w, log: func(err error) { l.opts.Logger.Error("client: recording stopped", "error", err) }}
 }
 
@@ -63,90 +62,4 @@ func (r *recording) finish(exit error) {
 	if err := r.w.End(end); err != nil {
 		r.log(err)
 	}
-}
-
-// redactor knows what must not get into a recording: the keys of the configuration and of
-// the environment, and the folders of this machine.
-func (l *launch) redactor(command string) *fixture.Redactor {
-	r := new(fixture.Redactor)
-	cfg := l.opts.Config
-	if path := l.configPath(); path != "" && isFile(path) {
-		cfg, _ = config.Load(path)
-	}
-	secrets := func(m map[string]config.Secret) {
-		for _, s := range m {
-			r.Secret(s.Reveal())
-		}
-	}
-	if cfg != nil {
-		for _, p := range cfg.Providers {
-			r.Secret(p.APIKey.Reveal())
-			secrets(p.Env)
-			secrets(p.CustomHeaders)
-		}
-		for _, s := range []*config.Service{cfg.Services.MoonshotSearch, cfg.Services.MoonshotFetch} {
-			if s != nil {
-				r.Secret(s.APIKey.Reveal())
-				secrets(s.CustomHeaders)
-			}
-		}
-	}
-	for _, servers := range l.mcpServers() {
-		for _, s := range servers {
-			secrets(s.Env)
-			secrets(s.Headers)
-			r.Secret(s.Auth.Reveal())
-		}
-	}
-	for _, token := range l.storedTokens() {
-		r.Secret(token)
-	}
-	for _, entry := range l.env {
-		key, value, _ := strings.Cut(entry, "=")
-		key = strings.ToUpper(key)
-		for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD"} {
-			if strings.Contains(key, part) {
-				r.Secret(value)
-			}
-		}
-	}
-	for _, path := range []string{l.workDir, l.opts.WorkDir} {
-		if filepath.IsAbs(path) {
-			r.Path(path, "/work")
-		}
-	}
-	r.Path(l.shareDir, "/share")
-	r.Path(cmp.Or(l.getenv("HOME"), l.getenv("USERPROFILE")), "/home/user")
-	if temp := cmp.Or(l.getenv("TMPDIR"), l.getenv("TEMP")); filepath.IsAbs(temp) {
-		r.Path(filepath.Clean(temp), "/tmp")
-	}
-	r.Program(command)
-	return r
-}
-
-// mcpServers returns the MCP servers that kimi will know; files that cannot be read are its to
-// complain about.
-func (l *launch) mcpServers() []map[string]config.MCPServer {
-	list := []map[string]config.MCPServer{l.opts.MCPServers}
-	for _, path := range append([]string{filepath.Join(l.shareDir, "mcp.json")}, l.opts.MCPConfigFiles...) {
-		if servers, err := config.LoadMCP(path); err == nil {
-			list = append(list, servers)
-		}
-	}
-	return list
-}
-
-// storedTokens returns the tokens of kimi's logins.
-func (l *launch) storedTokens() (tokens []string) {
-	files, _ := filepath.Glob(filepath.Join(l.shareDir, "credentials", "*.json")) // a share dir like "[" has none
-	for _, path := range files {
-		var login struct {
-			Access  string `json:"access_token"`
-			Refresh string `json:"refresh_token"`
-		}
-		if data, err := os.ReadFile(path); err == nil && json.Unmarshal(data, &login) == nil {
-			tokens = append(tokens, login.Access, login.Refresh)
-		}
-	}
-	return tokens
 }

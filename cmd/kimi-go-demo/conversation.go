@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,6 +58,14 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 		return err
 	}
 	opts.OnMessage = c.outside
+	if f.Record != "" {
+		file, err := os.OpenFile(f.Record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return hinted{err, "--record needs a file that can be written"}
+		}
+		defer file.Close()
+		opts.Record = file
+	}
 	if err := opts.Validate(); err != nil {
 		return usage("%w", err)
 	}

@@ -54,6 +54,7 @@ type runFlags struct {
 	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
 	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
 	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
+	Record        string        `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
 	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 }

@@ -32,6 +32,8 @@ type cli struct {
 	Chat     chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
 	Sessions sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
 	Resume   resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
+	Replay   replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
+	Proxy    proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
 	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
 }
 
@@ -118,6 +120,7 @@ func (e hinted) Unwrap() error { return e.error }
 // report prints an error and its hint and returns the exit status.
 func report(e *env, err error) int {
 	var bad usageError
+	var kimi statusError
 	code := 1
 	switch {
 	case e.signals.stopped() != 0 && err != nil:
@@ -127,6 +130,8 @@ func report(e *env, err error) int {
 		}
 	case err == nil:
 		return 0
+	case errors.As(err, &kimi):
+		return int(kimi)
 	case errors.Is(err, errNotUsable):
 		return 1
 	case errors.As(err, &bad):

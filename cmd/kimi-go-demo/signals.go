@@ -28,11 +28,16 @@ type signals struct {
 	closing bool
 	slow    *time.Timer // tells that the gentle end takes its time
 	code    int         // exit status of the last signal, 0 for none
+	caught  chan os.Signal
 }
+
+// release leaves signals alone from now on.
+func (s *signals) release() { signal.Stop(s.caught) }
 
 func catchSignals() *signals {
 	s := new(signals)
 	c := make(chan os.Signal, 4)
+	s.caught = c
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		for sig := range c {

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/fixture"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+type proxyCmd struct {
+	Typed  bool     `help:"Send every line through this module's types; what comes out is equal JSON."`
+	Record string   `placeholder:"FILE" help:"Write a recording of the wire."`
+	Args   []string `arg:"" passthrough:"" help:"kimi and its arguments, behind --."`
+}
+
+// Run stands between a Wire client and kimi: input, output, signals and exit status pass through.
+func (p *proxyCmd) Run(e *env) error {
+	args := p.Args
+	if args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return usage("name the kimi to run: %s proxy -- kimi --wire …", program)
+	}
+	path, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	args = args[1:]
+	e.signals.release() // they are kimi's
+	if !slices.Contains(args, "--wire") || !p.Typed && p.Record == "" {
+		return become(path, args) // nothing to look at: out of the way
+	}
+	x := &proxy{cmd: exec.Command(path, args...)}
+	if p.Typed {
+		x.typed = newTyped()
+	}
+	if p.Record != "" {
+		f, err := os.OpenFile(p.Record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		x.record = fixture.NewWriter(f, machine(path, args).Redactor())
+	}
+	return x.run(e)
+}
+
+// machine reads from kimi's arguments where secrets and paths may be.
+func machine(path string, args []string) *fixture.Machine {
+	share := config.ShareDir()
+	m := &fixture.Machine{Command: path, Env: os.Environ(), ShareDir: share, ConfigFile: filepath.Join(share, "config.toml")}
+	if cwd, err := os.Getwd(); err == nil {
+		m.WorkDirs = append(m.WorkDirs, cwd)
+	}
+	for i, arg := range args {
+		flag, value, joined := strings.Cut(arg, "=")
+		if !joined && i+1 < len(args) {
+			value = args[i+1]
+		}
+		switch flag {
+		case "--config-file":
+			m.ConfigFile = value
+		case "--config":
+			m.Config, _ = config.Parse([]byte(value))
+		case "--mcp-config-file":
+			m.MCPConfigFiles = append(m.MCPConfigFiles, value)
+		case "--work-dir", "-w":
+			if abs, err := filepath.Abs(value); err == nil {
+				m.WorkDirs = append(m.WorkDirs, abs)
+			}
+		}
+	}
+	return m
+}
+
+// proxy is a running one.
+type proxy struct {
+	cmd    *exec.Cmd
+	typed  *typed          // nil without --typed
+	record *fixture.Writer // nil without --record
+}
+
+func (x *proxy) run(e *env) error {
+	toAgent, err := x.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	fromAgent, err := x.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	x.cmd.Stderr = os.Stderr
+	caught := make(chan os.Signal, 8)
+	signal.Notify(caught, forwarded...)
+	defer signal.Stop(caught)
+	if err := x.cmd.Start(); err != nil {
+		return err
+	}
+	over := make(chan struct{})
+	var forwarding sync.WaitGroup
+	forwarding.Go(func() {
+		for {
+			select {
+			case s := <-caught:
+				x.cmd.Process.Signal(s)
+			case <-over:
+				return
+			}
+		}
+	})
+	go func() { // ends with standard input, or with this program
+		x.pass(fixture.Client, toAgent, e.stdin)
+		toAgent.Close()
+	}()
+	outErr := x.pass(fixture.Agent, e.stdout, fromAgent)
+	if outErr != nil {
+		toAgent.Close() // nobody reads: let kimi end
+		io.Copy(io.Discard, fromAgent)
+	}
+	err = x.cmd.Wait()
+	close(over)
+	forwarding.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	if x.record != nil {
+		end := fixture.End{ExitCode: x.cmd.ProcessState.ExitCode(), Signal: signalName(x.cmd.ProcessState)}
+		if err := x.record.End(end); err != nil {
+			return fmt.Errorf("recording: %w", err)
+		}
+	}
+	endLike(x.cmd.ProcessState)
+	return exitStatus(x.cmd.ProcessState.ExitCode())
+}
+
+// pass hands on what one side writes, in whole lines only if they are looked at.
+func (x *proxy) pass(from fixture.Side, to io.Writer, r io.Reader) error {
+	if x.typed == nil {
+		_, err := io.Copy(to, io.TeeReader(r, noted{x.record, from}))
+		return err
+	}
+	lines := wireproto.NewLineReader(r)
+	lines.Limit = math.MaxInt - 1
+	for {
+		line, err := lines.ReadLine()
+		if err != nil && err != io.ErrUnexpectedEOF {
+			if err == io.EOF {
+				err = nil
+			}
+			return err
+		}
+		if err == nil {
+			if x.record != nil {
+				x.record.Write(from, append(slices.Clip(line), '\n'))
+			}
+			line = append(slices.Clip(x.typed.line(from, line)), '\n')
+		}
+		if _, err := to.Write(line); err != nil {
+			return err
+		}
+	}
+}
+
+// noted writes to a recording.
+type noted struct {
+	w    *fixture.Writer
+	from fixture.Side
+}
+
+func (n noted) Write(p []byte) (int, error) {
+	n.w.Write(n.from, p)
+	return len(p), nil
+}
+
+// exitStatus makes the program end with kimi's exit status, and without a word.
+func exitStatus(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return statusError(code)
+}
+
+type statusError int
+
+func (s statusError) Error() string { return fmt.Sprintf("exit status %d", int(s)) }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+)
+
+// forwarded is what Windows has.
+var forwarded = []os.Signal{os.Interrupt}
+
+// become runs the program in this one's place, as far as Windows can.
+func become(path string, args []string) error {
+	cmd := exec.Command(path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	var exit *exec.ExitError
+	err := cmd.Run()
+	if errors.As(err, &exit) {
+		return exitStatus(exit.ExitCode())
+	}
+	return err
+}
+
+func signalName(*os.ProcessState) string { return "" }
+
+func endLike(*os.ProcessState) {}
