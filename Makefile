@@ -40,6 +40,9 @@ bench: kimi ## the benchmarks
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) go run ./scripts/record-fixtures $(NAMES)
 
+matrix: ## old releases of kimi-cli, one row each for the README's table
+	@./scripts/matrix.sh
+
 kimi: ## install the real kimi-cli into .kimi (returns at once when it is there)
 	@./scripts/install-kimi.sh
 

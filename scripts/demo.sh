@@ -9,7 +9,8 @@
 # in the scripted run alone, approved.
 #
 # kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else it is installed into .kimi. Where that needs a
-# Python that this machine lacks, a recording is shown, or the exit status is 3.
+# Python that this machine lacks, a recording is shown instead: testdata/tour.jsonl, which
+# DEMO_FLAGS='--record testdata/tour.jsonl' makes anew.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -125,5 +126,5 @@ fi
 
 env -u KIMI_API_KEY -u KIMI_BASE_URL -u KIMI_MODEL_NAME -u KIMI_MODEL_CAPABILITIES -u KIMI_MODEL_MAX_CONTEXT_SIZE \
 	HOME="$tmp/home" KIMI_SHARE_DIR="$tmp/share" \
-	"$tmp/kimi-go-demo" prompt --config "$tmp/config.json" --work-dir "$tmp/project" ${answer[@]+"${answer[@]}"} \
+	"$tmp/kimi-go-demo" prompt --config "$tmp/config.json" --work-dir "$tmp/project" ${answer[@]+"${answer[@]}"} ${DEMO_FLAGS:-} \
 	"Make greeting.txt greet Go programmers."
