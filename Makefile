@@ -10,7 +10,7 @@ TESTFLAGS ?= $(RACE) -shuffle=on
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-static lint vuln bench fixtures kimi clean
+.PHONY: help demo test check check-static lint vuln bench fixtures matrix kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
