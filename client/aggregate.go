@@ -78,7 +78,8 @@ func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.Con
 // joined as by [Merge], then one message for the result of each tool call. What belongs to
 // a step comes at its end, because results may arrive while the model still writes. Events
 // of subagents are left out; requests pass by unanswered and so are rejected, unless a
-// handler answers them. An error comes last, behind what the broken step had come to.
+// handler answers them. What an attempt that failed has sent is dropped. An error comes last,
+// behind what the broken step had come to.
 func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		assistant := &Message{Role: RoleAssistant}
@@ -110,10 +111,17 @@ func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, erro
 				if !flush() {
 					return
 				}
+			case *wireproto.StepRetry: // the model begins the message anew
+				assistant, results = &Message{Role: RoleAssistant}, nil
 			case wireproto.ContentPart:
 				assistant.Content = append(assistant.Content, m)
 			case *wireproto.ToolCall:
 				assistant.ToolCalls = append(assistant.ToolCalls, *m)
+			case *wireproto.ToolCallPart: // something came between the call and its arguments
+				if n := len(assistant.ToolCalls); n > 0 && m.ArgumentsPart != nil {
+					f := &assistant.ToolCalls[n-1].Function
+					f.Arguments = appended(f.Arguments, *m.ArgumentsPart)
+				}
 			case *wireproto.ToolResult:
 				results = append(results, &Message{Role: RoleTool, Content: resultContent(m), ToolCallID: m.ToolCallID})
 			}
@@ -151,7 +159,7 @@ func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message,
 			if err == nil && held.join(msg) {
 				continue
 			}
-			if !flush() || !held.hold(msg) && !yield(msg, err) {
+			if !flush() || (err != nil || !held.hold(msg)) && !yield(msg, err) {
 				return
 			}
 		}

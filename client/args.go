@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,22 +52,29 @@ func newLaunch(o *Options) (*launch, error) {
 
 func (l *launch) getenv(key string) string {
 	for _, entry := range slices.Backward(l.env) {
-		if k, v, _ := strings.Cut(entry, "="); k == key {
+		if k, v, _ := strings.Cut(entry, "="); sameKey(k, key) {
 			return v
 		}
 	}
 	return ""
 }
 
+// sameKey compares names of environment variables; PATH is Path on Windows.
+func sameKey(a, b string) bool {
+	return a == b || runtime.GOOS == "windows" && strings.EqualFold(a, b)
+}
+
 // overlay returns env with the entries of over in place of theirs; an empty value unsets.
 func overlay(env []string, over map[string]string) []string {
-	out := make([]string, 0, len(env)+len(over))
-	for _, entry := range env {
+	out := slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		key, _, _ := strings.Cut(entry, "=")
-		if _, replaced := over[key]; !replaced {
-			out = append(out, entry)
+		for k := range over {
+			if sameKey(key, k) {
+				return true
+			}
 		}
-	}
+		return false
+	})
 	for key, value := range over {
 		if value != "" {
 			out = append(out, key+"="+value)

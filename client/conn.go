@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -28,6 +29,7 @@ type conn struct {
 	calls  map[string]*call // by id; an entry is retired exactly once
 	out    [][]byte         // lines for the writer
 	noMore bool             // the agent's input is to be closed behind out
+	why    error            // why this side has given the agent up
 	err    error            // why the conn is closed; set once, with done
 	noise  string           // the first line that was no frame: what a program that is not kimi says
 
@@ -76,16 +78,17 @@ func (c *conn) start() {
 	go c.write()
 	go func() {
 		c.read()
-		// The output is closed. A child that lives on without it is of no more use.
-		select {
-		case <-c.exited:
-		default:
-			c.endInput()
-			waitOr(c.exited, outputClosedGrace)
-			c.peer.Close()
-		}
+		c.endInput()
+		c.giveUp("output")
 		err := <-exit
 		c.peer.Close()
+		c.mu.Lock()
+		if c.why != nil && err != nil {
+			err = fmt.Errorf("%w: %w", c.why, err)
+		} else if c.why != nil {
+			err = c.why
+		}
+		c.mu.Unlock()
 		c.shut(c.handler.ended(err))
 	}()
 }
@@ -104,6 +107,9 @@ func (c *conn) read() {
 			}
 			c.mu.Unlock()
 		case err != nil:
+			if err != io.EOF {
+				c.log.Warn("client: read from the agent", "error", err)
+			}
 			return
 		case f.Method == "":
 			c.answer(f)
@@ -143,8 +149,7 @@ func (c *conn) write() {
 			if _, err := c.peer.Write(line); err != nil {
 				// The agent has ended, or has closed its input and will answer nothing more.
 				c.log.Debug("client: write to the agent", "error", err)
-				waitOr(c.exited, outputClosedGrace)
-				c.peer.Close()
+				c.giveUp("input")
 				return
 			}
 		}
@@ -161,6 +166,20 @@ func (c *conn) write() {
 			return
 		}
 	}
+}
+
+// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: nobody can
+// talk with it any more.
+func (c *conn) giveUp(pipe string) {
+	if waitOr(c.exited, outputClosedGrace) {
+		return
+	}
+	c.mu.Lock()
+	if c.why == nil {
+		c.why = fmt.Errorf("client: the agent has closed its %s and did not end", pipe)
+	}
+	c.mu.Unlock()
+	c.peer.Close()
 }
 
 // endInput closes the agent's input once what is queued has been written.
@@ -200,13 +219,14 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 	if c.err != nil {
 		return c.err
 	}
-	if c.noMore {
-		return ErrClosed
-	}
-	c.out = append(c.out, line)
 	if waiting != nil {
 		c.calls[id] = waiting
 	}
+	if !c.noMore {
+		c.out = append(c.out, line)
+	} else if waiting == nil {
+		return ErrClosed
+	} // else shut retires the call, and knows why the conn is closed
 	signal(c.wake)
 	return nil
 }

@@ -195,7 +195,7 @@ func isNodeKimi(path string) bool {
 
 // diagnose explains a start that failed with err: noise is the first line the program
 // printed that is no protocol, end how it ended in the end.
-func (l *launch) diagnose(path, noise string, err, end error) error {
+func (l *launch) diagnose(ctx context.Context, path, noise string, err, end error) error {
 	if l.opts.Transport != nil {
 		return err
 	}
@@ -209,15 +209,13 @@ func (l *launch) diagnose(path, noise string, err, end error) error {
 		}
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
-	defer cancel()
 	if bad := l.classify(ctx, path, noise, exit.Stderr); bad != nil {
 		return fmt.Errorf("%w: %w", bad, err)
 	}
 	if bad := l.configError(); bad != nil {
 		return fmt.Errorf("%w: %w", bad, err)
 	}
-	if _, bad := l.probe(ctx, path); bad != nil {
+	if _, bad := l.probe(ctx, path); bad != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", bad, err)
 	}
 	return err

@@ -170,6 +170,9 @@ func (o *Options) Validate() error {
 	}
 	for _, arg := range o.ExtraArgs {
 		flag, _, _ := strings.Cut(arg, "=")
+		if len(arg) > 2 && arg[0] == '-' && arg[1] != '-' {
+			flag = arg[:2] // -Svalue
+		}
 		if instead, owned := ownedFlags[flag]; owned {
 			bad("ExtraArgs: %s is not for here; use %s", flag, instead)
 		}
@@ -198,10 +201,10 @@ func (o *Options) Validate() error {
 			bad("Hooks[%d]: kimi never sends %s over Wire; do it before NewSession or after Close", i, h.Event)
 		case h.Timeout < 0:
 			bad("Hooks[%d] has a negative Timeout", i)
-		case h.ID != "" && ids[h.ID]:
-			bad("Hooks: the ID %.40q is there twice", h.ID)
+		case ids[hookID(i, h)]:
+			bad("Hooks: the ID %.40q is there twice", hookID(i, h))
 		}
-		ids[h.ID] = true
+		ids[hookID(i, h)] = true
 	}
 	for name, n := range map[string]int64{
 		"MaxStepsPerTurn": int64(o.MaxStepsPerTurn), "MaxRetriesPerStep": int64(o.MaxRetriesPerStep),
@@ -229,6 +232,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	if o != nil {
 		*d = *o
 	}
+	d.Tools, d.Hooks = slices.Clone(d.Tools), slices.Clone(d.Hooks) // used as long as the session lives
 	if d.StartTimeout == 0 {
 		d.StartTimeout = 30 * time.Second
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -24,9 +25,10 @@ const (
 	// they are given up: a process that it started, and that was not found, holds them open.
 	drainGrace = time.Second
 	stderrTail = 64 << 10
-	// drainMax is the most that a pipe can hold for one user. More behind the child's end
-	// comes from a process that holds the pipe and was not found.
-	drainMax = 1 << 20
+	// drainMax is the most that a pipe can hold for one user, drainTime more than it takes to read
+	// that. More behind the child's end comes from a process that was not found.
+	drainMax  = 1 << 20
+	drainTime = 3 * time.Second
 	// markerKey names an environment variable that the child's descendants inherit, by
 	// which those are found that have left its process group.
 	markerKey = "KIMI_GO_CHILD"
@@ -52,6 +54,7 @@ type process struct {
 	quiet  chan struct{} // closed when stderr has been read to its end
 	exited atomic.Bool
 	drain  int           // bytes read behind the child's end; the reader's own
+	last   time.Time     // when reading must have ended; set before exited
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
 	state  *os.ProcessState
 }
@@ -71,7 +74,7 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 	if t.modify != nil {
 		t.modify(p.cmd)
 	}
-	p.cmd.Env = append(p.cmd.Env, markerKey+"="+p.marker)
+	p.cmd.Env = append(p.cmd.Environ(), markerKey+"="+p.marker)
 	ownGroup(p.cmd)
 	ends, err := p.pipes()
 	if err == nil {
@@ -106,7 +109,8 @@ func (p *process) pipes() (ends []*os.File, err error) {
 		return ends, err
 	}
 	ends, p.stderr, p.cmd.Stderr = append(ends, errOut), stderr, errOut
-	return ends, nil
+	held, err := keepReadEnd(p.cmd, stderr)
+	return append(ends, held), err // a nil file can be closed
 }
 
 func (p *process) closePipes() {
@@ -131,13 +135,14 @@ func startError(path string, err error) error {
 // the child wrote before its end is still to be read.
 func (p *process) reap() {
 	p.state, _ = p.cmd.Process.Wait()
+	p.last = time.Now().Add(drainTime)
 	p.exited.Store(true)
 	killGroup(p.cmd.Process.Pid)
 	killMarked(p.marker)
 	deadline := time.Now().Add(drainGrace)
 	p.stdout.SetReadDeadline(deadline) // wakes a Read that waits; later ones set their own
 	p.stderr.SetReadDeadline(deadline)
-	<-p.quiet
+	waitOr(p.quiet, 2*drainGrace) // longer, if Options.Stderr blocks
 	close(p.reaped)
 }
 
@@ -162,7 +167,11 @@ func (p *process) readStderr(tee io.Writer) {
 func (p *process) Read(b []byte) (int, error) {
 	ended := p.exited.Load()
 	if ended {
-		p.stdout.SetReadDeadline(time.Now().Add(drainGrace))
+		deadline := time.Now().Add(drainGrace)
+		if deadline.After(p.last) {
+			deadline = p.last
+		}
+		p.stdout.SetReadDeadline(deadline)
 	}
 	n, err := p.stdout.Read(b)
 	if ended {
@@ -189,7 +198,9 @@ func (p *process) Close() error {
 	select {
 	case <-p.reaped:
 	default:
-		killTree(p.cmd.Process)
+		if !p.exited.Load() { // else its id may be another's
+			killTree(p.cmd.Process)
+		}
 		<-p.reaped
 	}
 	p.stdin.Close()
@@ -199,7 +210,7 @@ func (p *process) Close() error {
 // Wait waits for the child and for its stderr.
 func (p *process) Wait() error {
 	<-p.reaped
-	e := &ProcessError{ExitCode: -1, Stderr: p.tail.String(), Args: p.args}
+	e := &ProcessError{ExitCode: -1, Stderr: inputValue.ReplaceAllString(p.tail.String(), "input_value=***, $1"), Args: p.args}
 	if p.state != nil {
 		e.ExitCode, e.Signal = p.state.ExitCode(), signalName(p.state)
 	}
@@ -227,6 +238,9 @@ func (t *tailBuffer) String() string {
 	defer t.mu.Unlock()
 	return string(t.buf[max(0, len(t.buf)-stderrTail):])
 }
+
+// inputValue matches what kimi repeats of a configuration that it does not take, keys included.
+var inputValue = regexp.MustCompile(`(?s)input_value=.*?(input_type=|$)`)
 
 // redactArgs hides the values of flags that may hold keys.
 func redactArgs(args []string) []string {
@@ -256,6 +270,11 @@ func waitOr(c <-chan struct{}, d time.Duration) bool {
 	case <-c:
 		return true
 	case <-t.C:
+	}
+	select {
+	case <-c: // both came
+		return true
+	default:
 		return false
 	}
 }

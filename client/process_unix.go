@@ -3,6 +3,7 @@
 package client
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"syscall"
@@ -18,6 +19,31 @@ func ownGroup(cmd *exec.Cmd) {
 		cmd.SysProcAttr.Setpgid = true
 		cmd.SysProcAttr.Pgid = 0
 	}
+}
+
+// keepReadEnd gives the child the read end of its own stderr, besides the one here. When this
+// program is killed, kimi tells there that it ends its background tasks; if that fails, since
+// nobody could read it, it leaves them running (kimi_cli/app.py, shutdown).
+func keepReadEnd(cmd *exec.Cmd, stderr *os.File) (*os.File, error) {
+	raw, err := stderr.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var held *os.File
+	syscall.ForkLock.RLock()
+	controlErr := raw.Control(func(fd uintptr) {
+		var dup int
+		if dup, err = syscall.Dup(int(fd)); err == nil {
+			syscall.CloseOnExec(dup)
+			held = os.NewFile(uintptr(dup), stderr.Name()) // does not block, as stderr, and must stay so
+		}
+	})
+	syscall.ForkLock.RUnlock()
+	if err = errors.Join(controlErr, err); err != nil {
+		return nil, err
+	}
+	cmd.ExtraFiles = append(cmd.ExtraFiles, held)
+	return held, nil
 }
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }

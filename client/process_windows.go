@@ -16,6 +16,9 @@ func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr.HideWindow = true
 }
 
+// keepReadEnd does nothing: files cannot be handed on here.
+func keepReadEnd(*exec.Cmd, *os.File) (*os.File, error) { return nil, nil }
+
 // interrupt does nothing: Windows cannot interrupt one process that has no console of its
 // own. Closing the input comes before it, ending the tree after it.
 func interrupt(*os.Process) error { return nil }

@@ -94,6 +94,7 @@ type request struct {
 	id         string // of the call, and of the request in it
 	turn       *Turn  // nil when none ran
 	background bool   // asked by a background agent: outlives the turn
+	decline    any    // the answer of one who does not want to
 	held       bool
 	err        error // why it takes no answer any more; set once, with done
 	done       chan struct{}
@@ -102,8 +103,18 @@ type request struct {
 }
 
 // open registers a request. s.mu is held.
-func (s *Session) open(id string, background bool) *request {
+func (s *Session) open(id string, m wireproto.Message, background bool) *request {
 	r := &request{s: s, id: id, turn: s.turn, background: background, done: make(chan struct{})}
+	switch m.(type) {
+	case *wireproto.ApprovalRequest:
+		r.decline = &wireproto.ApprovalAnswer{RequestID: id, Response: wireproto.Reject}
+	case *wireproto.QuestionRequest:
+		r.decline = &wireproto.QuestionAnswer{RequestID: id, Answers: map[string]string{}}
+	case *wireproto.ToolCallRequest:
+		r.decline = &wireproto.ToolAnswer{ToolCallID: id, ReturnValue: toolError(errors.New("the turn was cancelled"))}
+	case *wireproto.HookRequest:
+		r.decline = &wireproto.HookAnswer{RequestID: id, Action: wireproto.HookBlock, Reason: "the turn was cancelled"}
+	}
 	parent := s.ctx
 	if r.turn != nil && !background {
 		parent = r.turn.ctx
@@ -185,22 +196,41 @@ func (s *Session) closeRequests(err error, match func(*request) bool) {
 	}
 }
 
+// declineAll answers what a cancelled turn still waits for.
+func (t *Turn) declineAll() {
+	t.s.mu.Lock()
+	var open []*request
+	for r := range t.s.requests {
+		if r.turn == t && !r.background && r.decline != nil {
+			open = append(open, r)
+		}
+	}
+	t.s.mu.Unlock()
+	for _, r := range open {
+		if err := r.answer(r.decline); err != nil {
+			t.s.opts.Logger.Debug("client: decline", "id", r.id, "error", err)
+		}
+	}
+}
+
 // settle rejects or dismisses m if it is a live request that nobody has answered or held.
 func (s *Session) settle(m wireproto.Message) {
 	var r *request
-	var reject func() error
 	switch m := m.(type) {
 	case *ApprovalRequest:
-		r, reject = m.request, func() error { return m.Reject("") }
+		r = m.request
 	case *QuestionRequest:
-		r, reject = m.request, m.Dismiss
+		r = m.request
 	default:
 		return
+	}
+	if r.turn != nil && !r.background && r.turn.ctx.Err() != nil {
+		return // the turn is being cancelled: the agent rejects by itself
 	}
 	s.mu.Lock()
 	left := r.err == nil && !r.held
 	s.mu.Unlock()
-	if left && reject() == nil {
+	if left && r.answer(r.decline) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)
 	}
 }
@@ -211,6 +241,10 @@ func (s *Session) handle(f *wireproto.Frame, size int) {
 	case wireproto.MethodEvent:
 		s.event(f.Message, size)
 	case wireproto.MethodRequest:
+		if f.ID == "" { // cannot be answered
+			s.event(f.Message, size)
+			return
+		}
 		s.request(f.ID, f.Message, size)
 	default:
 		s.opts.Logger.Warn("client: the agent called an unknown method", "method", f.Method)
@@ -293,7 +327,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		s.turn.account(m)
 	}
 	t := s.turn
-	r := s.open(id, background)
+	r := s.open(id, m, background)
 	s.mu.Unlock()
 
 	switch req := m.(type) {
@@ -317,6 +351,10 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		go s.runHook(r, req)
 	default:
 		s.opts.Logger.Warn("client: a request of an unknown type", "type", m.MessageType())
+		if m.MessageType() == "HookRequest" { // kimi takes an error for an allowance
+			r.answer(wireproto.HookAnswer{RequestID: id, Action: wireproto.HookBlock, Reason: "the hook request could not be read"})
+			break
+		}
 		r.reply(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{
 			Code: wireproto.CodeMethodNotFound, Message: fmt.Sprintf("unknown request type %.40q", m.MessageType())}})
 	}
@@ -332,14 +370,21 @@ func (s *Session) run(name string, live wireproto.Message, call func() error) {
 	s.settle(live)
 }
 
-// guard turns a panic of the program's own code into an error.
-func guard(call func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
+// guard calls the program's own code and turns a panic, or the end of its goroutine as by
+// t.FailNow in a test, into an error.
+func guard(call func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		err := errors.New("runtime.Goexit was called")
+		defer func() {
+			if v := recover(); v != nil {
+				err = fmt.Errorf("panic: %v", v)
+			}
+			done <- err
+		}()
+		err = call()
 	}()
-	return call()
+	return <-done
 }
 
 // deliver puts a message where it is waited for.

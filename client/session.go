@@ -28,8 +28,11 @@ type Session struct {
 	model  string
 	server wireproto.InitializeResult
 	conn   *conn
-	ctx    context.Context // of handlers outside a turn; ends with the session
-	cancel context.CancelCauseFunc
+	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
+	// one of its requests is open, unless the answer comes right behind the cancellation.
+	waitsForAnswers bool
+	ctx             context.Context // of handlers outside a turn; ends with the session
+	cancel          context.CancelCauseFunc
 
 	mu       sync.Mutex
 	turn     *Turn                 // the turn that runs
@@ -52,7 +55,7 @@ type Status struct {
 	ContextTokens    int
 	MaxContextTokens int
 	PlanMode         bool
-	MCP              *wireproto.MCPStatus // nil when no MCP server was started
+	MCP              *wireproto.MCPStatus // nil when kimi has told nothing: it does while servers start in a turn
 	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
 }
 
@@ -73,6 +76,10 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	id := o.SessionID
 	if id == "" {
 		id = newUUID()
+	} else if o.Transport == nil {
+		if _, err := l.finds(id); err != nil {
+			return nil, err
+		}
 	}
 	return l.start(ctx, id)
 }
@@ -144,7 +151,7 @@ func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
 		return nil, err
 	}
 	if o.Record != nil {
-		peer = l.record(peer)
+		peer = l.record(peer, path)
 	}
 	s = &Session{
 		opts: o, launch: l, id: id, model: l.modelName(),
@@ -156,7 +163,7 @@ func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
-		return nil, l.diagnose(path, s.conn.firstNoise(), err, s.err)
+		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
 	return s, nil
 }
@@ -185,7 +192,13 @@ func (s *Session) handshake(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("client: handshake: %w", err)
 	}
-	return s.checkServer()
+	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
+	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25
+	if err := s.checkServer(); err != nil {
+		s.Close() // kimi deletes a session without turns if it may end by itself
+		return err
+	}
+	return nil
 }
 
 // checkServer reports what was declared and is not taken: a tool that the agent does not
@@ -297,7 +310,7 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 		t.stop(err)
 		return nil, err
 	}
-	t.watch(ctx)
+	t.watch()
 	return t, nil
 }
 
@@ -350,11 +363,14 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 		return false, errNilContext
 	}
 	s.mu.Lock()
-	t := s.turn
+	q := s.replay
+	if s.turn != nil {
+		q = s.turn.queue
+	}
 	s.mu.Unlock()
-	if t != nil {
-		t.queue.lift()
-		defer t.queue.lower()
+	if q != nil {
+		q.lift()
+		defer q.lower()
 	}
 	var result wireproto.SetPlanModeResult
 	err := s.conn.call(ctx, wireproto.MethodSetPlanMode, wireproto.SetPlanModeParams{Enabled: on}, &result)
@@ -387,6 +403,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 			return
 		}
 		var end error
+		ended := make(chan struct{}) // closed with the agent's answer, however slow the loop is
 		finish := func(raw json.RawMessage, err error) {
 			var result wireproto.ReplayResult
 			if err == nil {
@@ -398,6 +415,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 			s.mu.Lock()
 			s.replay = nil
 			s.mu.Unlock()
+			close(ended)
 			q.end()
 		}
 		if err := s.conn.begin(wireproto.MethodReplay, nil, finish); err != nil {
@@ -405,10 +423,14 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 			yield(nil, err)
 			return
 		}
-		ended := make(chan struct{})
+		defer q.cancel() // also where the loop's body panics: the reader must get past q
 		abort := func() {
 			q.cancel()
-			s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+			s.mu.Lock()
+			if s.replay == q { // else it has ended, and what follows must not be hit
+				s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+			}
+			s.mu.Unlock()
 			if !waitOr(ended, s.opts.StopGrace) {
 				s.kill(fmt.Errorf("client: the agent did not end the replay within %v of its cancellation", s.opts.StopGrace))
 			}
@@ -427,11 +449,9 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 				for ok {
 					_, ok = q.next()
 				}
-				close(ended)
 				return
 			}
 		}
-		close(ended)
 		if end != nil {
 			yield(nil, end)
 		}

@@ -192,17 +192,24 @@ func (l *launch) findSession(id string) (string, error) {
 	if err := validSessionID(id); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSessionNotFound, err)
 	}
+	found, err := l.finds(id)
+	if err == nil && !found {
+		err = fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, l.shareDir)
+	}
+	return id, err
+}
+
+// finds reports whether kimi will find the session. It is an error if the files are there
+// nevertheless.
+func (l *launch) finds(id string) (bool, error) {
 	files, err := os.Stat(filepath.Join(l.sessionsDir(), id, "context.jsonl"))
 	if err != nil || files.IsDir() {
-		return "", fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, l.shareDir)
+		return false, nil
 	}
 	known, err := l.knowsWorkDir()
-	if err != nil {
-		return "", err
-	}
-	if !known {
-		return "", fmt.Errorf("%w: the files of %q are there, but kimi.json in %s does not list the work dir %s, so that kimi would overwrite them; start any session in that work dir first",
+	if err == nil && !known {
+		err = fmt.Errorf("%w: the files of %q are there, but kimi.json in %s does not list the work dir %s, so that kimi would overwrite them; start any session in that work dir first",
 			ErrSessionNotFound, id, l.shareDir, l.workDir)
 	}
-	return id, nil
+	return known, err
 }

@@ -20,10 +20,11 @@ const maxResultText = 4 << 20
 // Turn is one prompt and all that the agent does about it. Read it with Messages, or
 // wait for its end with Result; a turn that nobody reads is held up once some 1 MiB waits.
 type Turn struct {
-	s     *Session
-	ctx   context.Context // of handlers; ends with the turn
-	stop  context.CancelCauseFunc
-	queue *stream
+	s      *Session
+	caller context.Context // of Prompt; its end cancels the turn
+	ctx    context.Context // of handlers; ends with the turn, or once its cancellation is on its way
+	stop   context.CancelCauseFunc
+	queue  *stream
 
 	reading sync.Mutex        // taken for each message
 	live    wireproto.Message // the last message taken
@@ -56,19 +57,19 @@ type TurnResult struct {
 }
 
 func newTurn(ctx context.Context, s *Session) *Turn {
-	t := &Turn{s: s, queue: newStream(), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
-	t.ctx, t.stop = context.WithCancelCause(ctx)
+	t := &Turn{s: s, caller: ctx, queue: newStream(), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
+	t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return t
 }
 
 // watch cancels the turn when its ctx ends or, with IdleTimeout, when the agent falls silent.
-func (t *Turn) watch(ctx context.Context) {
+func (t *Turn) watch() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.over {
 		return
 	}
-	t.unwatch = context.AfterFunc(ctx, func() { t.abort(context.Cause(ctx)) })
+	t.unwatch = context.AfterFunc(t.caller, func() { t.abort(context.Cause(t.caller)) })
 	if limit := t.s.opts.IdleTimeout; limit > 0 {
 		t.idle = time.AfterFunc(limit, t.checkIdle)
 	}
@@ -105,6 +106,9 @@ func (t *Turn) next() (wireproto.Message, bool) {
 	t.reading.Lock()
 	defer t.reading.Unlock()
 	if t.live != nil {
+		if t.caller.Err() != nil {
+			t.abort(context.Cause(t.caller)) // now: rejected first, the turn would end as finished
+		}
 		t.s.settle(t.live)
 	}
 	m, ok := t.queue.next()
@@ -136,9 +140,13 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	t.mu.Lock()
+	if !t.over {
+		t.requestCancel()
+	}
+	t.mu.Unlock()
 	t.stop(ErrCancelled)
 	t.queue.cancel()
-	t.requestCancel()
 	select {
 	case <-t.done:
 		return nil
@@ -147,9 +155,15 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	}
 }
 
+// requestCancel asks the agent to cancel the turn that runs. mu is held and the turn is not
+// over, so that the request stands before the prompt of a later turn, which it must not
+// hit. Handlers are stopped behind it, lest the agent go on with what they then answer.
 func (t *Turn) requestCancel() {
 	// Whatever the answer says, the turn ends with the answer to its prompt.
 	t.s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+	if t.s.waitsForAnswers {
+		t.declineAll()
+	}
 }
 
 // abort cancels the turn for a cause of this side, and ends the agent if it does not obey.
@@ -162,23 +176,25 @@ func (t *Turn) abort(cause error) {
 	t.cause = cause
 	grace := t.s.opts.StopGrace
 	t.grace = time.AfterFunc(grace, func() {
+		t.mu.Lock()
+		over := t.over
+		t.mu.Unlock()
+		if over {
+			return
+		}
 		t.s.kill(fmt.Errorf("client: the agent did not end the turn within Options.StopGrace (%v) of its cancellation", grace))
 	})
+	t.requestCancel()
 	t.mu.Unlock()
 	t.stop(cause)
 	t.queue.cancel()
-	t.requestCancel()
 }
 
 // finish ends the turn with the answer to its prompt. It runs on the reader's goroutine, so
 // that all that came before the answer is in the queue already.
 func (t *Turn) finish(raw json.RawMessage, err error) {
-	t.s.mu.Lock()
-	t.s.turn = nil
-	t.s.mu.Unlock()
-
 	t.mu.Lock()
-	t.over = true
+	t.over = true // before another turn can begin
 	cause, unwatch := t.cause, t.unwatch
 	for _, timer := range []*time.Timer{t.idle, t.grace} {
 		if timer != nil {
@@ -186,6 +202,9 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 		}
 	}
 	t.mu.Unlock()
+	t.s.mu.Lock()
+	t.s.turn = nil
+	t.s.mu.Unlock()
 	if unwatch != nil {
 		unwatch()
 	}
@@ -243,13 +262,16 @@ func (t *Turn) account(m wireproto.Message) {
 	}
 	switch m := m.(type) {
 	case *wireproto.TextPart:
-		if t.size += len(m.Text); t.size <= maxResultText {
+		if room := maxResultText - t.size; len(m.Text) <= room {
 			t.text = append(t.text, m.Text)
+		} else if room > 0 {
+			t.text = append(t.text, strings.ToValidUTF8(m.Text[:room], ""))
 		}
+		t.size += len(m.Text)
 	case *wireproto.StepBegin:
 		t.result.Steps++
 		t.text, t.size = t.text[:0], 0
-	case *wireproto.TurnBegin:
+	case *wireproto.TurnBegin, *wireproto.StepRetry: // a retry begins the message anew
 		t.text, t.size = t.text[:0], 0
 	case *wireproto.StatusUpdate:
 		if m.TokenUsage != nil {

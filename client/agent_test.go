@@ -1,0 +1,368 @@
+package client_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// agent is an agent that follows a script, in a child process or, by memory, in this one.
+// The script reads what the client sends and writes lines of the protocol, or worse.
+type agent struct {
+	arg    string // what the test passed to the script
+	in     *wireproto.Decoder
+	exit   func(code int)  // ends the agent, does not return
+	killed <-chan struct{} // closed when the agent in memory is ended; nil in a process
+
+	mu  sync.Mutex
+	out io.Writer
+
+	turn   string             // the id of the prompt that runs
+	passed []*wireproto.Frame // lines that were left for later
+}
+
+// scripts are the agents that the test binary can be, by name.
+var scripts = map[string]func(*agent){}
+
+const (
+	agentKey = "KIMI_GO_TEST_AGENT" // names the script
+	argKey   = "KIMI_GO_TEST_ARG"
+	tokenKey = "KIMI_GO_TEST_TOKEN" // marks all processes of one test
+)
+
+func init() { programs["agent"] = agentProgram }
+
+// script registers an agent.
+func script(name string, run func(*agent)) string {
+	if scripts[name] != nil {
+		panic("two scripts " + name)
+	}
+	scripts[name] = run
+	return name
+}
+
+func agentProgram() {
+	if len(os.Args) > 1 && os.Args[1] == "info" {
+		fmt.Println(`{"kimi_cli_version":"1.51.0","wire_protocol_version":"1.10","python_version":"3.13.0"}`)
+		return
+	}
+	a := &agent{arg: os.Getenv(argKey), in: wireproto.NewDecoder(os.Stdin), out: os.Stdout, exit: os.Exit}
+	scripts[os.Getenv(agentKey)](a)
+}
+
+// spawn returns options that run a script as a child process, and checks at the end of the test
+// that no goroutine, descriptor or process of it is left.
+func spawn(t *testing.T, name, arg string) *client.Options {
+	t.Helper()
+	noLeaks(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := rand.Text()
+	before := openFiles()
+	t.Cleanup(func() {
+		eventually(t, 5*time.Second, func() bool { return len(openFiles()) <= len(before) }, func() string {
+			return fmt.Sprintf("descriptors left: before %q, now %q", before, openFiles())
+		})
+		eventually(t, 5*time.Second, func() bool { return len(marked(token)) == 0 }, func() string {
+			return fmt.Sprintf("processes left: %v", marked(token))
+		})
+	})
+	return &client.Options{
+		Executable: exe, WorkDir: t.TempDir(), ShareDir: t.TempDir(),
+		Env: map[string]string{programKey: "agent", agentKey: name, argKey: arg, tokenKey: token, "GORACE": "atexit_sleep_ms=0"},
+	}
+}
+
+// warm opens, once, what the runtime opens for good when the first pipe is used.
+var warm = sync.OnceFunc(func() {
+	if r, w, err := os.Pipe(); err == nil {
+		r.SetReadDeadline(time.Now().Add(time.Hour))
+		r.Close()
+		w.Close()
+	}
+})
+
+// openFiles lists the descriptors of this process, none where there is no /proc.
+func openFiles() []string {
+	warm()
+	links, _ := filepath.Glob("/proc/self/fd/*")
+	var open []string
+	for _, l := range links {
+		if target, err := os.Readlink(l); err == nil { // the directory that Glob read is closed
+			open = append(open, target)
+		}
+	}
+	return open
+}
+
+// marked lists the live processes that carry the token, none where there is no /proc.
+func marked(token string) []string {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	var pids []string
+	for _, f := range files {
+		if env, err := os.ReadFile(f); err == nil && strings.Contains(string(env), tokenKey+"="+token) {
+			pids = append(pids, filepath.Base(filepath.Dir(f)))
+		}
+	}
+	return pids
+}
+
+// limit is for what must end soon, on a machine that is busy with something else.
+const limit = 20 * time.Second
+
+// limited returns a context that ends with the test, or by limit.
+func limited(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test's own limit"))
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// within runs f and fails the test, with all goroutines, if it takes longer than d.
+func within(t testing.TB, d time.Duration, what string, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	select {
+	case <-done:
+	case <-time.After(d):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("%s takes longer than %v\n%s", what, d, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// start starts a session, which is closed with the test.
+func start(t testing.TB, opts *client.Options) *client.Session {
+	t.Helper()
+	s, err := client.NewSession(limited(t), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { shut(t, s) })
+	return s
+}
+
+// shut closes a session within the limit. Its error is looked at where it matters.
+func shut(t testing.TB, s *client.Session) (err error) {
+	t.Helper()
+	within(t, limit, "Close", func() { err = s.Close() })
+	return err
+}
+
+// prompt starts a turn.
+func prompt(t testing.TB, ctx context.Context, s *client.Session) *client.Turn {
+	t.Helper()
+	turn, err := s.Prompt(ctx, "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return turn
+}
+
+// brief names a message: a text by itself, anything else by its type.
+func brief(m wireproto.Message) string {
+	switch m := m.(type) {
+	case *wireproto.TextPart:
+		return m.Text
+	case *client.ApprovalRequest, *client.QuestionRequest:
+		return "live " + m.MessageType()
+	}
+	return m.MessageType()
+}
+
+// loop reads a stream to its end.
+func loop(messages iter.Seq2[wireproto.Message, error]) (got []string, err error) {
+	for m, e := range messages {
+		if e != nil {
+			err = e
+			continue
+		}
+		got = append(got, brief(m))
+	}
+	return got, err
+}
+
+// read reads a turn to its end, within the limit.
+func read(t testing.TB, turn *client.Turn) (got []string, err error) {
+	t.Helper()
+	within(t, limit, "the loop over Messages", func() { got, err = loop(turn.Messages()) })
+	return got, err
+}
+
+// works checks that a session can still do a turn.
+func works(t testing.TB, s *client.Session) {
+	t.Helper()
+	turn, err := s.Prompt(t.Context(), "hello")
+	if err != nil {
+		t.Errorf("the session is of no more use: %v", err)
+		return
+	}
+	if got, err := read(t, turn); err != nil || strings.Join(got, " ") != "TurnBegin StepBegin ok TurnEnd" {
+		t.Errorf("the session is of no more use: the next turn gave %q, %v", got, err)
+	}
+}
+
+// next returns the next line of the client; at the end of the input the agent ends.
+func (a *agent) next() *wireproto.Frame {
+	return a.wait(func(*wireproto.Frame) bool { return true })
+}
+
+// wait returns the next line that fits. What comes before it, next returns later.
+func (a *agent) wait(fits func(*wireproto.Frame) bool) *wireproto.Frame {
+	if i := slices.IndexFunc(a.passed, fits); i >= 0 {
+		f := a.passed[i]
+		a.passed = slices.Delete(a.passed, i, i+1)
+		return f
+	}
+	for {
+		f, err := a.in.Decode()
+		if err == io.EOF {
+			a.exit(0)
+		}
+		if err != nil {
+			a.exit(99) // the client wrote what kimi does not read
+		}
+		if fits(f) {
+			return f
+		}
+		a.passed = append(a.passed, f)
+	}
+}
+
+// call waits for a call.
+func (a *agent) call(method string) *wireproto.Frame {
+	return a.wait(func(f *wireproto.Frame) bool { return f.Method == method })
+}
+
+// answer waits for the answer to a request and returns its result, or the code of its error.
+func (a *agent) answer(id string) string {
+	return outcome(a.wait(func(f *wireproto.Frame) bool { return f.Method == "" && f.ID == id }))
+}
+
+func outcome(f *wireproto.Frame) string {
+	if f.Error != nil {
+		return fmt.Sprint("error ", f.Error.Code)
+	}
+	return string(f.Result)
+}
+
+// raw writes s as it is.
+func (a *agent) raw(s string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, err := io.WriteString(a.out, s); err != nil {
+		a.exit(98)
+	}
+}
+
+func (a *agent) line(format string, args ...any) { a.raw(fmt.Sprintf(format, args...) + "\n") }
+
+func (a *agent) send(f *wireproto.Frame) {
+	var b strings.Builder
+	if err := wireproto.NewEncoder(&b).Encode(f); err != nil {
+		panic(err)
+	}
+	a.raw(b.String())
+}
+
+func (a *agent) result(id, result string) {
+	a.send(&wireproto.Frame{ID: id, Result: json.RawMessage(result)})
+}
+
+func (a *agent) fail(id string, code int, msg string) {
+	a.send(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: code, Message: msg}})
+}
+
+func (a *agent) event(m wireproto.Message) {
+	a.send(&wireproto.Frame{Method: wireproto.MethodEvent, Message: m})
+}
+
+func (a *agent) text(texts ...string) {
+	for _, s := range texts {
+		a.event(&wireproto.TextPart{Text: s})
+	}
+}
+
+func (a *agent) request(id string, m wireproto.Message) {
+	a.send(&wireproto.Frame{Method: wireproto.MethodRequest, ID: id, Message: m})
+}
+
+func (a *agent) ask(id string) {
+	a.request(id, &wireproto.ApprovalRequest{ID: id, Sender: "Shell", Action: "run command"})
+}
+
+const initialized = `{"protocol_version":"1.10","server":{"name":"test","version":"0"},"slash_commands":[]}`
+
+// handshake answers initialize.
+func (a *agent) handshake() { a.result(a.call(wireproto.MethodInitialize).ID, initialized) }
+
+// begin waits for a prompt and begins its turn.
+func (a *agent) begin() {
+	a.turn = a.call(wireproto.MethodPrompt).ID
+	a.event(&wireproto.TurnBegin{})
+	a.event(&wireproto.StepBegin{N: 1})
+}
+
+// finish ends the turn.
+func (a *agent) finish(status string) {
+	a.event(&wireproto.TurnEnd{})
+	id := a.turn
+	a.turn = ""
+	a.result(id, `{"status":"`+status+`"}`)
+}
+
+// serve does what a good agent does, to the end of its input.
+func (a *agent) serve() {
+	for {
+		a.obey(a.next())
+	}
+}
+
+func (a *agent) obey(f *wireproto.Frame) {
+	switch f.Method {
+	case wireproto.MethodPrompt:
+		a.turn = f.ID
+		a.event(&wireproto.TurnBegin{})
+		a.event(&wireproto.StepBegin{N: 1})
+		a.text("ok")
+		a.finish("finished")
+	case wireproto.MethodCancel:
+		if a.turn == "" {
+			a.fail(f.ID, wireproto.CodeInvalidState, "No agent turn is in progress")
+			return
+		}
+		a.result(f.ID, "{}")
+		a.finish("cancelled")
+	case wireproto.MethodSteer:
+		a.result(f.ID, `{"status":"steered"}`)
+	case wireproto.MethodSetPlanMode:
+		a.result(f.ID, `{"status":"ok","plan_mode":`+strings.TrimSuffix(strings.TrimPrefix(string(f.Params), `{"enabled":`), "}")+`}`)
+	case wireproto.MethodReplay:
+		a.result(f.ID, `{"status":"finished","events":0,"requests":0}`)
+	}
+}
+
+// hang does nothing any more, until it is killed or the test has long been over.
+func (a *agent) hang() {
+	select {
+	case <-a.killed:
+	case <-time.After(2 * time.Minute):
+	}
+	a.exit(97)
+}

@@ -1,0 +1,220 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// story replays n events of 1000 bytes, or without end, and a question; then it serves.
+func story(n int) memory {
+	return func(a *agent) {
+		a.handshake()
+		id := a.call(wireproto.MethodReplay).ID
+		var writer sync.WaitGroup
+		stop := make(chan struct{})
+		writer.Go(func() {
+			defer func() { recover() }()
+			for i := 0; n < 0 || i < n; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					a.text(strings.Repeat("x", 1000))
+				}
+			}
+			a.request("q1", &wireproto.QuestionRequest{ID: "q1"})
+			a.result(id, `{"status":"finished","events":0,"requests":0}`)
+		})
+		for {
+			switch f := a.next(); f.Method {
+			case wireproto.MethodCancel:
+				close(stop)
+				writer.Wait()
+				a.result(f.ID, "{}")
+				a.result(id, `{"status":"cancelled","events":0,"requests":0}`)
+				a.serve()
+			default:
+				a.obey(f)
+			}
+		}
+	}
+}
+
+func TestReplay(t *testing.T) {
+	never := func(context.Context, *client.QuestionRequest) error {
+		t.Error("a handler runs in a replay")
+		return nil
+	}
+	bubble(t, story(3), client.Options{Answer: never}, func(t *testing.T, s *client.Session) {
+		n := 0
+		for m, err := range s.Replay(t.Context()) {
+			if n++; err != nil {
+				t.Error(err)
+			}
+			if _, live := m.(*client.QuestionRequest); live {
+				t.Error("a live request in a replay")
+			}
+		}
+		if n != 4 {
+			t.Errorf("%d messages", n)
+		}
+		works(t, s)
+	})
+}
+
+func TestReplayLeft(t *testing.T) {
+	for name, leave := range map[string]func(cancel func()) bool{
+		"break":  func(func()) bool { return true },
+		"cancel": func(cancel func()) bool { cancel(); return false },
+		"both":   func(cancel func()) bool { cancel(); return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, story(-1), client.Options{}, func(t *testing.T, s *client.Session) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var last error
+				for _, err := range s.Replay(ctx) {
+					if last = err; err == nil && leave(cancel) {
+						break
+					}
+				}
+				if name == "cancel" && (!errors.Is(last, client.ErrCancelled) || !errors.Is(last, context.Canceled)) {
+					t.Errorf("error: %v", last)
+				}
+				works(t, s)
+			})
+		})
+		t.Run(name+" ignored", func(t *testing.T) {
+			ignores := func(a *agent) {
+				a.handshake()
+				a.call(wireproto.MethodReplay)
+				a.text("a")
+				for {
+					a.next()
+				}
+			}
+			bubble(t, ignores, client.Options{}, func(t *testing.T, s *client.Session) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				began := time.Now()
+				for _, err := range s.Replay(ctx) {
+					if err == nil && leave(cancel) {
+						break
+					}
+				}
+				if d := time.Since(began); d != 5*time.Second {
+					t.Errorf("it took %v", d)
+				}
+				<-s.Done()
+				if err := s.Err(); err == nil || !strings.Contains(err.Error(), "replay") {
+					t.Errorf("Err: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// An agent that has ended the replay in time is not killed for a slow loop.
+func TestReplaySlowLoop(t *testing.T) {
+	bubble(t, story(-1), client.Options{}, func(t *testing.T, s *client.Session) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		first := true
+		for range s.Replay(ctx) {
+			if first {
+				first = false
+				synctest.Wait()
+				cancel()
+				<-time.After(time.Minute)
+			}
+		}
+		works(t, s)
+	})
+}
+
+// What the loop has not taken yet keeps no call from its answer.
+func TestReplayHeldUp(t *testing.T) {
+	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
+		n := 0
+		for _, err := range s.Replay(t.Context()) {
+			if n++; err != nil {
+				t.Error(err)
+			}
+			if n == 1 {
+				synctest.Wait() // the agent is held up
+				if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
+					t.Errorf("SetPlanMode: %v, %v", on, err)
+				}
+			}
+		}
+		if n != 3001 {
+			t.Errorf("%d messages", n)
+		}
+	})
+	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
+		for range s.Replay(t.Context()) {
+			synctest.Wait()
+			if err := s.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+	})
+}
+
+// A loop's body that panics leaves nothing behind that blocks the session.
+func TestReplayPanics(t *testing.T) {
+	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			for range s.Replay(t.Context()) {
+				panic("oops")
+			}
+		}()
+		synctest.Wait()
+		works(t, s)
+	})
+}
+
+// What a background agent asks during a replay is no history.
+func TestReplayBackground(t *testing.T) {
+	asks := func(a *agent) {
+		a.handshake()
+		id := a.call(wireproto.MethodReplay).ID
+		kind := "background_agent"
+		a.request("r0", &wireproto.ApprovalRequest{ID: "r0"})
+		a.request("r1", &wireproto.ApprovalRequest{ID: "r1", SourceKind: &kind})
+		a.text(a.answer("r1"))
+		a.result(id, `{"status":"finished","events":1,"requests":1}`)
+		a.serve()
+	}
+	approve := func(m wireproto.Message) {
+		if r, ok := m.(*client.ApprovalRequest); ok {
+			r.Approve()
+		}
+	}
+	for name, opts := range map[string]client.Options{"OnMessage": {OnMessage: approve}, "Approve": {Approve: client.ApproveAll}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, asks, opts, func(t *testing.T, s *client.Session) {
+				got, err := loop(s.Replay(t.Context()))
+				if diff := cmp.Diff([]string{"ApprovalRequest", `{"request_id":"r1","response":"approve"}`}, got); diff != "" || err != nil {
+					t.Error(diff, err)
+				}
+				works(t, s)
+			})
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package kimigo_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/kimi-go/kimi-go"
+
+// allowed are the modules that users of the packages get with them.
+var allowed = []string{
+	"github.com/BurntSushi/toml",
+	"github.com/creack/pty",
+	"github.com/google/jsonschema-go",
+	"golang.org/x/sync",
+}
+
+// floors are the packages of this module with what each may import of it: nothing above itself.
+var floors = map[string][]string{
+	"wireproto":         {},
+	"config":            {},
+	"internal/fixture": {"wireproto", "config"},
+	"client":            {"config", "internal/fixture", "wireproto"},
+	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
+}
+
+// list runs go list for the system that the test runs on, test files left out.
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	return strings.Fields(string(out))
+}
+
+func within(path string, modules []string) bool {
+	return slices.ContainsFunc(modules, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") })
+}
+
+func TestDependencies(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		t.Setenv("GOOS", system)
+		t.Setenv("CGO_ENABLED", "0")
+		for _, pkg := range []string{"client", "wireproto", "config"} {
+			deps := list(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./"+pkg)
+			if !slices.Contains(deps, module+"/"+pkg) {
+				t.Fatalf("%s: go list says %q", pkg, deps)
+			}
+			for _, dep := range deps {
+				if !within(dep, append([]string{module}, allowed...)) {
+					t.Errorf("%s on %s needs %s", pkg, system, dep)
+				}
+			}
+		}
+	}
+}
+
+// The codec is pure: no files, no network, no goroutines.
+func TestWireprotoIsPure(t *testing.T) {
+	imports := list(t, "-f", `{{join .Imports "\n"}}`, "./wireproto")
+	if !slices.Contains(imports, "encoding/json") {
+		t.Fatalf("go list says %q", imports)
+	}
+	for _, path := range imports {
+		if within(path, []string{"context", "net", "os", "sync", "syscall", "unsafe"}) || strings.Contains(path, ".") {
+			t.Errorf("wireproto imports %s", path)
+		}
+	}
+}
+
+// Nothing imports upwards.
+func TestLayers(t *testing.T) {
+	for pkg, below := range floors {
+		found := false
+		for _, path := range list(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./"+pkg) {
+			own, ours := strings.CutPrefix(path, module+"/")
+			if found = found || own == pkg; ours && own != pkg && !slices.Contains(below, own) {
+				t.Errorf("%s imports %s", pkg, own)
+			}
+		}
+		if !found {
+			t.Errorf("%s is not there", pkg)
+		}
+	}
+	for _, pkg := range list(t, "./...") {
+		own := strings.TrimPrefix(pkg, module+"/")
+		if _, known := floors[own]; !known && own != module && !within(own, []string{"cmd", "internal", "scripts", "tools"}) {
+			t.Errorf("%s has no floor: add it to floors", own)
+		}
+	}
+}
