@@ -50,7 +50,7 @@ func TestIdleTimeoutWaits(t *testing.T) {
 	}
 	slow := func(ctx context.Context, r *client.ApprovalRequest) error {
 		select {
-		case <-time.After(time.Hour):
+		case <-time.After(90 * time.Second):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -59,7 +59,7 @@ func TestIdleTimeoutWaits(t *testing.T) {
 	bubble(t, asks, client.Options{IdleTimeout: time.Minute, Approve: slow}, func(t *testing.T, s *client.Session) {
 		began := time.Now()
 		_, err := loop(prompt(t, t.Context(), s).Messages())
-		if d := time.Since(began); d != time.Hour+time.Minute || !errors.Is(err, client.ErrIdle) {
+		if d := time.Since(began); d != 150*time.Second || !errors.Is(err, client.ErrIdle) {
 			t.Errorf("after %v: %v", d, err)
 		}
 	})
@@ -67,7 +67,7 @@ func TestIdleTimeoutWaits(t *testing.T) {
 		began := time.Now()
 		for m, err := range prompt(t, t.Context(), s).Messages() {
 			if r, ok := m.(*client.ApprovalRequest); ok {
-				<-time.After(time.Hour) // the user thinks
+				<-time.After(90 * time.Second) // the user thinks
 				if err := r.Approve(); err != nil {
 					t.Error(err)
 				}
@@ -75,7 +75,7 @@ func TestIdleTimeoutWaits(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if d := time.Since(began); d != time.Hour+time.Minute {
+		if d := time.Since(began); d != 150*time.Second {
 			t.Errorf("it took %v", d)
 		}
 	})
