@@ -7,10 +7,12 @@ DEMO := ./scripts/demo.sh
 RACE      = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?= $(RACE) -shuffle=on
 
+FUZZTIME ?= 1m
+
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-static lint vuln bench fixtures matrix kimi clean
+.PHONY: help demo test check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +38,13 @@ vuln: ## known vulnerabilities in what this module calls (asks the Go vulnerabil
 
 bench: kimi ## the benchmarks
 	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
+	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig; do \
+		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$${t%:*} || exit 1; done
+
+soak: ## 5,000 turns over 50 sessions at once, with agents that misbehave at random
+	go test -race -tags soak -run '^TestSoak$$' -v -timeout 60m ./client -args $(SOAKFLAGS)
 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) go run ./scripts/record-fixtures $(NAMES)
