@@ -21,7 +21,7 @@ var allowed = []string{
 var floors = map[string][]string{
 	"wireproto":         {},
 	"config":            {},
-	"internal/fixture": {"wireproto", "config"},
+	"internal/fixture":  {"wireproto", "config"},
 	"client":            {"config", "internal/fixture", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
 }
