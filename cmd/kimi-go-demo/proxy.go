@@ -21,13 +21,13 @@ import (
 type proxyCmd struct {
 	Typed  bool     `help:"Send every line through this module's types; what comes out is equal JSON."`
 	Record string   `placeholder:"FILE" help:"Write a recording of the wire."`
-	Args   []string `arg:"" passthrough:"" help:"kimi and its arguments, behind --."`
+	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, behind --."`
 }
 
 // Run stands between a Wire client and kimi: input, output, signals and exit status pass through.
 func (p *proxyCmd) Run(e *env) error {
 	args := p.Args
-	if args[0] == "--" {
+	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {

@@ -147,10 +147,12 @@ func plain(v any) any {
 			v[i] = plain(e)
 		}
 	case json.Number:
-		if _, err := strconv.ParseInt(v.String(), 10, 64); err != nil {
-			if f, err := v.Float64(); err == nil {
-				return f
-			}
+		const exact = 1 << 53 // beyond it floats are too coarse to compare integers
+		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil && (n > exact || n < -exact) {
+			return n
+		}
+		if f, err := v.Float64(); err == nil {
+			return f
 		}
 	}
 	return v
