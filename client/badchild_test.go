@@ -352,6 +352,22 @@ func TestFlood(t *testing.T) {
 	works(t, s)
 }
 
+// An agent that dies while nobody reads is not waited for.
+func TestFloodKilled(t *testing.T) {
+	s := start(t, spawn(t, floods, ""))
+	turn := prompt(t, limited(t), s)
+	heldUp(t, s.PID())
+	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	within(t, limit, "Done", func() { <-s.Done() })
+	got, err := read(t, turn)
+	var process *client.ProcessError
+	if !errors.As(err, &process) || process.Signal != "killed" || len(got) < 1000 {
+		t.Errorf("the turn: %d messages, %v", len(got), err)
+	}
+}
+
 func TestFloodClosed(t *testing.T) {
 	s := start(t, spawn(t, floods, ""))
 	var last error

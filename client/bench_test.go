@@ -1,3 +1,5 @@
+//go:build unix
+
 package client_test
 
 import (
@@ -179,6 +181,7 @@ func BenchmarkEvents(b *testing.B) {
 			s := benchSession(b, emits)
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
+			cpu := cpuTime()
 			b.ResetTimer()
 			turn, err := s.Prompt(b.Context(), fmt.Sprint(b.N, size))
 			if err != nil {
@@ -197,6 +200,7 @@ func BenchmarkEvents(b *testing.B) {
 			if n != b.N {
 				b.Fatalf("%d of %d", n, b.N)
 			}
+			b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 		b.Run(strconv.Itoa(size)+"/json", func(b *testing.B) {
@@ -204,6 +208,7 @@ func BenchmarkEvents(b *testing.B) {
 			defer c.close(b)
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
+			cpu := cpuTime()
 			b.ResetTimer()
 			c.write(b, fmt.Sprintf(`{"jsonrpc":"2.0","method":"prompt","id":"2","params":{"user_input":"%d %d"}}`, b.N, size))
 			var line struct {
@@ -222,6 +227,7 @@ func BenchmarkEvents(b *testing.B) {
 				}
 			}
 			c.read(b)
+			b.ReportMetric(float64(cpuTime()-cpu)/float64(b.N), "cpu-ns/op")
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 		})
 	}

@@ -25,13 +25,14 @@ type conn struct {
 	handler handler
 	lastID  atomic.Int64
 
-	mu     sync.Mutex
-	calls  map[string]*call // by id; an entry is retired exactly once
-	out    [][]byte         // lines for the writer
-	noMore bool             // the agent's input is to be closed behind out
-	why    error            // why this side has given the agent up
-	err    error            // why the conn is closed; set once, with done
-	noise  string           // the first line that was no frame: what a program that is not kimi says
+	mu      sync.Mutex
+	calls   map[string]*call // by id; an entry is retired exactly once
+	out     [][]byte         // lines for the writer
+	writing bool             // the writer is at lines that it has taken from out
+	noMore  bool             // the agent's input is to be closed behind out
+	why     error            // why this side has given the agent up
+	err     error            // why the conn is closed; set once, with done
+	noise   string           // the first line that was no frame: what a program that is not kimi says
 
 	wake   chan struct{} // to the writer
 	exited chan struct{} // closed when the agent has ended
@@ -97,20 +98,11 @@ func (c *conn) start() {
 func (c *conn) read() {
 	for {
 		f, err := c.dec.Decode()
-		var bad *wireproto.LineError
 		switch {
-		case errors.As(err, &bad):
-			c.log.Warn("client: skipped a line of the agent's output", "error", err)
-			c.mu.Lock()
-			if c.noise == "" {
-				c.noise = bad.Preview
-			}
-			c.mu.Unlock()
 		case err != nil:
-			if err != io.EOF {
-				c.log.Warn("client: read from the agent", "error", err)
+			if !c.skip(err) {
+				return
 			}
-			return
 		case f.Method == "":
 			c.answer(f)
 		default:
@@ -120,6 +112,24 @@ func (c *conn) read() {
 			c.handler.idle()
 		}
 	}
+}
+
+// skip notes a line that is no frame. It reports whether others may follow.
+func (c *conn) skip(err error) bool {
+	var bad *wireproto.LineError
+	if !errors.As(err, &bad) {
+		if err != io.EOF {
+			c.log.Warn("client: read from the agent", "error", err)
+		}
+		return false
+	}
+	c.log.Warn("client: skipped a line of the agent's output", "error", err)
+	c.mu.Lock()
+	if c.noise == "" {
+		c.noise = bad.Preview
+	}
+	c.mu.Unlock()
+	return true
 }
 
 func (c *conn) answer(f *wireproto.Frame) {
@@ -143,7 +153,7 @@ func (c *conn) write() {
 	for {
 		c.mu.Lock()
 		lines, last := c.out, c.noMore
-		c.out = nil
+		c.out, c.writing = nil, len(c.out) > 0
 		c.mu.Unlock()
 		for _, line := range lines {
 			if _, err := c.peer.Write(line); err != nil {
@@ -223,12 +233,26 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 		c.calls[id] = waiting
 	}
 	if !c.noMore {
+		if len(c.out) == 0 && !c.writing {
+			if line = c.tryWrite(line); len(line) == 0 {
+				return nil
+			}
+		}
 		c.out = append(c.out, line)
 	} else if waiting == nil {
 		return ErrClosed
 	} // else shut retires the call, and knows why the conn is closed
 	signal(c.wake)
 	return nil
+}
+
+// tryWrite writes what can be written without waiting, if the peer can tell, and returns
+// the rest: as a rule nothing, and the writer need not be woken.
+func (c *conn) tryWrite(line []byte) []byte {
+	if p, ok := c.peer.(interface{ TryWrite([]byte) int }); ok {
+		return line[p.TryWrite(line):]
+	}
+	return line
 }
 
 // begin starts a call. finish is called exactly once unless begin fails.

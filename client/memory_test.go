@@ -205,6 +205,29 @@ func TestCloseTakesStopGrace(t *testing.T) {
 	})
 }
 
+// A session whose agent has closed its output, and has not ended yet, is not one that was closed.
+func TestOutputClosed(t *testing.T) {
+	closes := func(a *agent) {
+		a.handshake()
+		a.out.(io.Closer).Close()
+		a.hang()
+	}
+	bubble(t, closes, client.Options{}, func(t *testing.T, s *client.Session) {
+		synctest.Wait()
+		began := time.Now()
+		turn := prompt(t, t.Context(), s)
+		if _, err := s.SetPlanMode(t.Context(), true); err == nil || !strings.Contains(err.Error(), "closed its output") {
+			t.Errorf("SetPlanMode: %v", err)
+		}
+		if _, err := turn.Result(); err == nil || !strings.Contains(err.Error(), "closed its output") {
+			t.Errorf("Result: %v", err)
+		}
+		if d := time.Since(began); d != 2*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
 // A Close that finds the agent ended has nothing to complain of, however short its time.
 func TestCloseAfterTheEnd(t *testing.T) {
 	leaves := func(a *agent) {

@@ -63,3 +63,16 @@ func signalName(s *os.ProcessState) string {
 	}
 	return ""
 }
+
+// TryWrite writes as much of b as the pipe takes at once. Errors are left to the next Write.
+func (p *process) TryWrite(b []byte) (n int) {
+	raw, err := p.stdin.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), b)
+		return true
+	})
+	return max(n, 0)
+}

@@ -164,6 +164,50 @@ func TestPromptContextOfAnotherSession(t *testing.T) {
 	}
 }
 
+// counted is a context that counts what hangs on it.
+type counted struct {
+	context.Context
+	done chan struct{}
+	live atomic.Int32
+}
+
+func (c *counted) Done() <-chan struct{} { return c.done }
+
+// AfterFunc is how package context attaches to a context that is not its own.
+func (c *counted) AfterFunc(func()) (stop func() bool) {
+	c.live.Add(1)
+	return sync.OnceValue(func() bool { c.live.Add(-1); return true })
+}
+
+// A ctx that lives long keeps nothing of what was done with it.
+func TestContextsReleased(t *testing.T) {
+	bubble(t, silent, client.Options{IdleTimeout: time.Hour}, func(t *testing.T, s *client.Session) {
+		ctx := &counted{Context: context.Background(), done: make(chan struct{})}
+		turn := prompt(t, ctx, s)
+		if ctx.live.Load() == 0 {
+			t.Error("the turn does not watch its ctx")
+		}
+		if err := turn.Cancel(ctx); err != nil {
+			t.Error(err)
+		}
+		if _, err := s.SetPlanMode(ctx, true); err != nil {
+			t.Error(err)
+		}
+		if _, err := loop(s.Replay(ctx)); err != nil {
+			t.Error(err)
+		}
+		s.Steer(ctx, "left")
+		s.Close()
+		if _, err := s.Prompt(ctx, "hello"); err != client.ErrClosed {
+			t.Errorf("Prompt: %v", err)
+		}
+		synctest.Wait()
+		if n := ctx.live.Load(); n != 0 {
+			t.Errorf("%d things are left on the ctx", n)
+		}
+	})
+}
+
 func TestCancelHasItsOwnContext(t *testing.T) {
 	finishLate := func(a *agent) {
 		a.handshake()
