@@ -59,17 +59,17 @@ func TestReadmePrograms(t *testing.T) {
 
 // fragment makes a program of a few statements.
 func fragment(code string) string {
-	imports := ""
+	var imports strings.Builder
 	for name, path := range map[string]string{
 		"fmt": "fmt", "strings": "strings", "log": "log", "testing": "testing", "errors": "errors",
 		"client": "github.com/kimi-go/kimi-go/client", "config": "github.com/kimi-go/kimi-go/config",
 		"wireproto": "github.com/kimi-go/kimi-go/wireproto", "clienttest": "github.com/kimi-go/kimi-go/client/clienttest",
 	} {
 		if strings.Contains(code, name+".") {
-			imports += fmt.Sprintf("%q\n", path)
+			imports.WriteString(fmt.Sprintf("%q\n", path))
 		}
 	}
-	return "package main\nimport (\n\"context\"\n" + imports + ")\n" +
+	return "package main\nimport (\n\"context\"\n" + imports.String() + ")\n" +
 		"func main() { _ = run(context.Background(), \"\") }\n" +
 		"func use(...any) {}\n" +
 		"func run(ctx context.Context, key string) error {\n" + code + "\n" + uses(code) + "return nil }\n"
@@ -77,11 +77,11 @@ func fragment(code string) string {
 
 // uses makes the compiler accept what a fragment declares and leaves for the reader to use.
 func uses(code string) string {
-	out := ""
+	var out strings.Builder
 	for _, name := range []string{"answer", "err", "s", "turn"} {
 		if strings.Contains(code, "\n"+name+", ") || strings.HasPrefix(code, name+", ") || strings.Contains(code, ", "+name+" := ") {
-			out += "use(" + name + ")\n"
+			out.WriteString("use(" + name + ")\n")
 		}
 	}
-	return out
+	return out.String()
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -37,9 +38,7 @@ func mcpProgram(t testing.TB, env map[string]config.Secret) config.MCPServer {
 		t.Fatal(err)
 	}
 	server := config.MCPServer{Command: exe, Env: map[string]config.Secret{programKey: "mcp-server", "MCP_TOOL": "reveal"}}
-	for key, value := range env {
-		server.Env[key] = value
-	}
+	maps.Copy(server.Env, env)
 	return server
 }
 

@@ -115,7 +115,7 @@ func TestSoak(t *testing.T) {
 	t.Setenv("TMPDIR", temp)
 	noLeaks(t)
 	warm()
-	files := len(openFiles())
+	files, token := len(openFiles()), fmt.Sprint("soak-", *soakSeed)
 	var memory []uint64
 	var done, started atomic.Int64
 	measure := func() {
@@ -131,7 +131,7 @@ func TestSoak(t *testing.T) {
 		for i := range *soakSessions {
 			all.Go(func() {
 				rng := rand.New(rand.NewPCG(*soakSeed, uint64(round*1000+i)))
-				o := soakOptions(t)
+				o := soakOptions(t, token)
 				soak(t, o, rng, *soakTurns/rounds/(*soakSessions), &done, &started)
 			})
 		}
@@ -150,19 +150,19 @@ func TestSoak(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(temp, "kimi-go-*")); len(left) > 0 {
 		t.Errorf("temporary files left: %v", left)
 	}
-	if left := marked(agentKey + "=" + soaks); len(left) > 0 {
+	if left := marked(token); len(left) > 0 {
 		t.Errorf("processes left: %v", left)
 	}
 }
 
-func soakOptions(t *testing.T) *client.Options {
+func soakOptions(t *testing.T, token string) *client.Options {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &client.Options{
 		Executable: exe, WorkDir: os.TempDir(), StartTimeout: 2 * time.Minute, StopGrace: 500 * time.Millisecond,
-		Env: map[string]string{programKey: "agent", agentKey: soaks, "GORACE": "atexit_sleep_ms=0"},
+		Env: map[string]string{programKey: "agent", agentKey: soaks, tokenKey: token, "GORACE": "atexit_sleep_ms=0"},
 	}
 }
 
