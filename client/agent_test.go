@@ -45,15 +45,6 @@ const (
 
 func init() { programs["agent"] = agentProgram }
 
-// script registers an agent.
-func script(name string, run func(*agent)) string {
-	if scripts[name] != nil {
-		panic("two scripts " + name)
-	}
-	scripts[name] = run
-	return name
-}
-
 func agentProgram() {
 	if len(os.Args) > 1 && os.Args[1] == "info" {
 		fmt.Println(`{"kimi_cli_version":"1.51.0","wire_protocol_version":"1.10","python_version":"3.13.0"}`)

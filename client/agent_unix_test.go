@@ -86,3 +86,12 @@ func start(t testing.TB, opts *client.Options) *client.Session {
 }
 
 func (a *agent) line(format string, args ...any) { a.raw(fmt.Sprintf(format, args...) + "\n") }
+
+// script registers an agent.
+func script(name string, run func(*agent)) string {
+	if scripts[name] != nil {
+		panic("two scripts " + name)
+	}
+	scripts[name] = run
+	return name
+}
