@@ -69,6 +69,9 @@ func fragment(code string) string {
 			imports.WriteString(fmt.Sprintf("%q\n", path))
 		}
 	}
+	if strings.HasPrefix(code, "func ") {
+		return "package main\nimport (\n" + imports.String() + ")\nfunc main() {}\n" + code
+	}
 	return "package main\nimport (\n\"context\"\n" + imports.String() + ")\n" +
 		"func main() { _ = run(context.Background(), \"\") }\n" +
 		"func use(...any) {}\n" +

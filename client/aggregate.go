@@ -147,7 +147,8 @@ func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
 // Merge joins what the model streams in pieces: consecutive text parts, consecutive think
 // parts, and a tool call with the argument parts behind it. Anything else passes at once,
 // behind what was joined before it; so text comes when something else follows, not as it is
-// written. The values of seq are not changed.
+// written. A handler may therefore ask before the text that explains why is out; answer in the
+// loop to have it in order. The values of seq are not changed.
 func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		var held joiner

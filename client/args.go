@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/config"
 )
@@ -220,7 +221,8 @@ func isFile(path string) bool {
 // secretFile writes a file that only this user can read.
 func (l *launch) secretFile(name string, data []byte) (string, error) {
 	if l.tempDir == "" {
-		dir, err := os.MkdirTemp("", "kimi-go-")
+		sweep(os.TempDir())
+		dir, err := os.MkdirTemp("", tempPrefix)
 		if err != nil {
 			return "", fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
 		}
@@ -231,6 +233,22 @@ func (l *launch) secretFile(name string, data []byte) (string, error) {
 		return "", fmt.Errorf("client: temporary files: %w", err)
 	}
 	return path, nil
+}
+
+const (
+	tempPrefix = "kimi-go-"
+	// staleAfter is longer than any start takes.
+	staleAfter = time.Hour
+)
+
+// sweep removes what a program has left behind that was killed while its kimi was starting.
+func sweep(dir string) {
+	old, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
+	for _, path := range old {
+		if info, err := os.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > staleAfter {
+			os.RemoveAll(path) // another user's stays
+		}
+	}
 }
 
 // cleanup removes the files with secrets. kimi reads them while it starts and never

@@ -146,7 +146,7 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
 	if json.Unmarshal([]byte(stdout), &info) == nil && info.Kimi != "" {
 		if _, err := wireproto.ParseVersion(info.Wire); err != nil {
-			return nil, &IncompatibleError{path, "kimi-cli " + info.Kimi + " without Wire mode", wantKimi, "install it with " + installCommand}
+			return nil, &IncompatibleError{Path: path, Found: "kimi-cli " + info.Kimi + " without Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
 		}
 		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python}, nil
 	}
@@ -162,14 +162,15 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 	} else if tail := lastLines(stderr, 2, 150); tail != "" {
 		found += " (" + tail + ")"
 	}
-	return nil, &IncompatibleError{path, found, wantKimi, "install it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+	return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi,
+		Remedy: "install it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
 }
 
 // classify recognises the two programs named kimi that have no Wire mode by what they say.
 func (l *launch) classify(ctx context.Context, path, stdout, stderr string) error {
 	if strings.Contains(stdout, "no longer maintained") {
-		return &IncompatibleError{path, "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", wantKimi,
-			"install the last one that works with " + installCommand}
+		return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
+			Remedy: "install the last one that works with " + installCommand}
 	}
 	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || isNodeKimi(path) {
 		found := "Kimi Code 2, which has no Wire mode"
@@ -178,8 +179,8 @@ func (l *launch) classify(ctx context.Context, path, stdout, stderr string) erro
 				found = "Kimi Code " + v + ", which has no Wire mode"
 			}
 		}
-		return &IncompatibleError{path, found, wantKimi,
-			"install kimi-cli beside it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+		return &IncompatibleError{Path: path, Found: found, Want: wantKimi,
+			Remedy: "install kimi-cli beside it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
 	}
 	return nil
 }
@@ -209,14 +210,22 @@ func (l *launch) diagnose(ctx context.Context, path, noise string, err, end erro
 		}
 		return err
 	}
-	if bad := l.classify(ctx, path, noise, exit.Stderr); bad != nil {
+	because := func(bad error) error {
+		var incompatible *IncompatibleError
+		if errors.As(bad, &incompatible) {
+			incompatible.Err = err
+			return incompatible
+		}
 		return fmt.Errorf("%w: %w", bad, err)
+	}
+	if bad := l.classify(ctx, path, noise, exit.Stderr); bad != nil {
+		return because(bad)
 	}
 	if bad := l.configError(); bad != nil {
 		return fmt.Errorf("%w: %w", bad, err)
 	}
 	if _, bad := l.probe(ctx, path); bad != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", bad, err)
+		return because(bad)
 	}
 	return err
 }
@@ -255,6 +264,11 @@ func (l *launch) modelName() string {
 		cfg, _ = config.Load(path)
 	}
 	effective := cfg.Effective("", l.getenv)
+	for _, o := range effective.Overrides {
+		if l.opts.Config != nil && o.Key != "" {
+			l.opts.Logger.Warn("client: the environment beats Options.Config", "variable", o.Variable, "key", o.Key)
+		}
+	}
 	for _, o := range effective.Overrides {
 		if o.Variable == "KIMI_MODEL_NAME" {
 			return effective.ModelName

@@ -29,14 +29,6 @@
 //		}
 //	}
 //
-// # How a line becomes a message
-//
-// process.go connects the child by pipes. conn.go reads its lines on one goroutine, which
-// never runs the program's code: an answer ends its call, anything else goes to handle in
-// requests.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
-// takes the queue for the loop over [Turn.Messages]. The answer to the prompt goes the same way,
-// so that it comes behind everything that was sent before it.
-//
 // # Lifecycle
 //
 // A session is one process. Its id is known at once, and [ResumeSession] continues it in a
@@ -54,8 +46,9 @@
 // [Session.Prompt] bounds the turn, as [Turn.Cancel] and leaving the loop do: kimi is asked to
 // cancel, the session stays usable. A kimi that does not obey within Options.StopGrace is
 // killed, except after Cancel, which has a ctx of its own. Handlers, hooks and tools get a ctx
-// that ends with the turn; [context.Cause] tells why. There is no deadline that nobody
-// asked for. Options.IdleTimeout guards against an agent that lives and says nothing.
+// that ends with the turn; [context.Cause] tells why. There is no deadline but
+// those of Options.StartTimeout, Options.StopGrace and Hook.Timeout. Options.IdleTimeout guards
+// against an agent that lives and says nothing.
 //
 // # Requests
 //
@@ -69,4 +62,12 @@
 // says which. Test for the Err… values with [errors.Is]; with [errors.As] for
 // [*ProcessError] (exit code, signal, stderr), [*NotFoundError], [*IncompatibleError] and
 // [*wireproto.RPCError]. Each message says what to do next; none holds a secret.
+//
+// # How a line becomes a message
+//
+// process.go connects the child by pipes. conn.go reads its lines on one goroutine, which
+// never runs the program's code: an answer ends its call, anything else goes to handle in
+// requests.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
+// takes the queue for the loop over [Turn.Messages]. The answer to the prompt goes the same way,
+// so that it comes behind everything that was sent before it.
 package client

@@ -94,7 +94,11 @@ type IncompatibleError struct {
 	Found  string // what the program is
 	Want   string // what is needed
 	Remedy string // what to do
+	Err    error  // how its start failed, a [*ProcessError]; nil where it was only asked what it is
 }
+
+// Unwrap returns Err. The text does not repeat it.
+func (e *IncompatibleError) Unwrap() error { return e.Err }
 
 func (e *IncompatibleError) Error() string {
 	return fmt.Sprintf("client: %s is %s, but this needs %s; %s", e.Path, e.Found, e.Want, e.Remedy)

@@ -44,7 +44,9 @@ type Options struct {
 	// SessionID is the id of the session to start; one that exists is continued. Default: a new UUID.
 	SessionID string
 
-	// Config is the configuration as an object; kimi reads it from a temporary file. Default: nil.
+	// Config is the configuration as an object; kimi reads it from a temporary file. As in a file, for a
+	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME beat it, which
+	// is logged; set them to "" in Env to prevent that. Default: nil.
 	Config *config.Config
 	// ConfigFile is the configuration file, TOML, or JSON by its suffix. Default: config.toml in ShareDir.
 	ConfigFile string
@@ -80,7 +82,8 @@ type Options struct {
 	MaxRalphIterations *int
 
 	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
-	// returning without an answer rejects. ctx ends with the turn. Default: nil, the loop answers.
+	// returning without an answer rejects. ctx ends with the turn. It runs beside the loop, which then sees
+	// the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop answers.
 	Approve func(context.Context, *ApprovalRequest) error
 	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
 	// the loop answers if SupportsQuestion is set.
@@ -98,8 +101,9 @@ type Options struct {
 	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
-	// Record receives a fixture of everything that goes both ways, without secrets; see the README.
-	// Default: nil.
+	// Record receives a recording of everything that goes both ways, for clienttest.Replay. Secrets
+	// that are known are left out; prompts, files and outputs are in it. Close returns its write
+	// error. Default: nil.
 	Record io.Writer
 	// Logger receives what is worth a look but no error. Default: nil, silent.
 	Logger *slog.Logger

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/kimi-go/kimi-go/internal/fixture"
@@ -11,7 +12,6 @@ import (
 type recording struct {
 	Conn
 	w       *fixture.Writer
-	log     func(error)
 	asked   atomic.Bool // the agent was asked to end
 	unasked atomic.Bool // its output has ended before that
 }
@@ -23,7 +23,7 @@ func (l *launch) record(peer Conn, command string) Conn {
 		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
 	}
 	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
-	return &recording{Conn: peer, w: w, log: func(err error) { l.opts.Logger.Error("client: recording stopped", "error", err) }}
+	return &recording{Conn: peer, w: w}
 }
 
 func (r *recording) Read(p []byte) (int, error) {
@@ -52,14 +52,16 @@ func (r *recording) PID() int {
 	return 0
 }
 
-// finish notes how the agent ended, behind its last line.
-func (r *recording) finish(exit error) {
+// finish notes how the agent ended, behind its last line. It returns the first error of the
+// writer.
+func (r *recording) finish(exit error) error {
 	end := fixture.End{Unasked: r.unasked.Load()}
 	var p *ProcessError
 	if errors.As(exit, &p) {
 		end.ExitCode, end.Signal = p.ExitCode, p.Signal
 	}
 	if err := r.w.End(end); err != nil {
-		r.log(err)
+		return fmt.Errorf("client: recording: %w", err)
 	}
+	return nil
 }

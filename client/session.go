@@ -47,6 +47,8 @@ type Session struct {
 
 	closed   chan struct{} // closed when Close is through
 	closeErr error         // what it returned
+
+	recordErr error // of Options.Record; set before conn.done is closed
 }
 
 // Status is what the agent has last told about itself.
@@ -461,7 +463,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 // Close ends the session: it closes the agent's input, waits, interrupts, waits, and kills
 // it with all that it has started. It takes no longer than Options.StopGrace by much, and
 // may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed]. An
-// error says that the agent had to be killed.
+// error says that the agent had to be killed, or that Options.Record could not be written.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	first := !s.closing
@@ -490,6 +492,7 @@ func (s *Session) Close() error {
 			<-s.Done()
 		}
 	}
+	s.closeErr = errors.Join(s.closeErr, s.recordErr)
 	return s.closeErr
 }
 
@@ -519,7 +522,7 @@ func (s *Session) exited() {
 // ended gives the reason why the session is over and ends its requests.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
-		r.finish(exit)
+		s.recordErr = r.finish(exit)
 	}
 	s.mu.Lock()
 	switch {

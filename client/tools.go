@@ -30,6 +30,9 @@ var toolName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`)
 // of them as they are, a [wireproto.ToolReturnValue] as the whole result, anything else as
 // JSON. An error, or a panic, is an error result that the model reads. Calls run in
 // parallel; ctx ends with the turn, with Close and with the agent.
+//
+// kimi asks for no approval before it calls a Go tool, whatever Yolo and Approve say. What must
+// not run unasked, ask about in fn, or guard with a PreToolUse hook.
 func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) (Tool, error) {
 	if !toolName.MatchString(name) {
 		return Tool{}, fmt.Errorf("client: tool: the name %.80q is not made of 1 to 64 letters, digits, dashes and underscores, with a letter first", name)

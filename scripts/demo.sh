@@ -69,7 +69,8 @@ if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MOD
 	exit
 fi
 
-say "playing kimi's scripted model (set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME to ask a real one)"
+say "playing kimi's scripted model, which says the same whatever you answer"
+say "(set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME to ask a real one)"
 mkdir -p "$tmp/home" "$tmp/share" "$tmp/project"
 printf 'Hello, world!\nThis line stays.\n' >"$tmp/project/greeting.txt"
 
@@ -128,3 +129,5 @@ env -u KIMI_API_KEY -u KIMI_BASE_URL -u KIMI_MODEL_NAME -u KIMI_MODEL_CAPABILITI
 	HOME="$tmp/home" KIMI_SHARE_DIR="$tmp/share" \
 	"$tmp/kimi-go-demo" prompt --config "$tmp/config.json" --work-dir "$tmp/project" ${answer[@]+"${answer[@]}"} ${DEMO_FLAGS:-} \
 	"Make greeting.txt greet Go programmers."
+
+say "that was in a temporary folder, which is gone now; next: go run ./cmd/kimi-go-demo doctor"

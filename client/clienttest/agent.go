@@ -27,26 +27,34 @@ type Agent struct {
 	next  int
 }
 
-// reporter is what an Agent needs of a test.
+// reporter is what an Agent or a Replayer needs of a test.
 type reporter interface {
 	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
 	Cleanup(func())
+	Helper()
 }
 
 // panicker stands in where there is no test, as in an Example.
 type panicker struct{}
 
 func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+func (panicker) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
 func (panicker) Cleanup(func())                    {}
+func (panicker) Helper()                           {}
+
+func report(t testing.TB) reporter {
+	if t == nil {
+		return panicker{}
+	}
+	return t
+}
 
 // NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt too many,
 // or a turn that never ran, fails the test. A nil t is for Examples: what would fail the
 // test panics.
 func NewAgent(t testing.TB, turns ...func(*Turn)) *Agent {
-	a := &Agent{t: panicker{}, turns: turns}
-	if t != nil {
-		a.t = t
-	}
+	a := &Agent{t: report(t), turns: turns}
 	a.t.Cleanup(func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()

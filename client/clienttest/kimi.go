@@ -23,8 +23,22 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // [ToolCall] writes the longest of them. Work dir, share dir and home are temporary; the
 // configuration is an object, and may be changed before use.
 //
-// Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, PATH),
-// the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
+// The lines of a script, of which at least one must be text, thinking or a tool call:
+//
+//	text: some text
+//	think: some thinking
+//	tool_call: {"id": "c1", "name": "Shell", "arguments": "{\"command\": \"ls\"}"}
+//	tool_call_part: {"arguments_part": "more of the arguments"}
+//	usage: {"input_other": 10, "output": 2}
+//	error: 429 slow down
+//
+// An error: alone is a failed call, by status or as "connection" or "timeout"; 429 and 5xx are tried
+// again, each time with the next script. Each process begins with the first script: a session that
+// is resumed hears them anew. Scripts that are left over fail no test; one too few is
+// an error of the provider.
+//
+// Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, then as
+// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
 func Kimi(t testing.TB, scripts ...string) *client.Options {
 	t.Helper()
 	path, err := findKimi()

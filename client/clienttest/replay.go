@@ -26,7 +26,7 @@ type Replayer struct {
 	// Timed plays the agent's lines in recorded time. Default: false, at once.
 	Timed bool
 
-	t    testing.TB
+	t    reporter
 	file string
 	rec  *fixture.Fixture
 }
@@ -36,8 +36,10 @@ type Replayer struct {
 // request that they answer; the order among independent messages may differ, and the client's
 // own version is left out. The work dir, the share dir and the home directory count as what
 // they were when it was recorded. A difference fails the test and names the line. Tools, hooks
-// and handlers of the program run, and must do what they did.
-func Replay(t testing.TB, file string) *Replayer {
+// and handlers of the program run, and must do what they did. A prompt that held a
+// known key was recorded as *** and cannot be replayed. A nil tb is for Examples, as that of [NewAgent].
+func Replay(tb testing.TB, file string) *Replayer {
+	t := report(tb)
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

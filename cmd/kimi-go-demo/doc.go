@@ -6,6 +6,8 @@
 //	kimi-go-demo sessions [--json]        the sessions of the work dir
 //	kimi-go-demo resume ID [TEXT]         goes on with a session; ID "-" or --last is the newest.
 //	                                      Without TEXT it shows the history and, at a terminal, chats on
+//	kimi-go-demo replay FILE              a recording, shown as prompt would have
+//	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
 //
 // At a terminal, what the agent wants to do is asked about: y allows it once, a for the

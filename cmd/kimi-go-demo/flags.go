@@ -65,6 +65,9 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {
 		return nil, usage("--answer %q is none of y, a and n", f.Answer)
 	}
+	if f.Answer != "" && (f.Yolo || f.AFK) {
+		return nil, usage("--answer beside --yolo or --afk: nothing would be asked; leave one out")
+	}
 	if f.MaxSteps < 0 {
 		return nil, usage("--max-steps %d is negative", f.MaxSteps)
 	}
