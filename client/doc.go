@@ -67,7 +67,7 @@
 //
 // process.go connects the child by pipes. conn.go reads its lines on one goroutine, which
 // never runs the program's code: an answer ends its call, anything else goes to handle in
-// requests.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
+// dispatch.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
 // takes the queue for the loop over [Turn.Messages]. The answer to the prompt goes the same way,
 // so that it comes behind everything that was sent before it.
 package client

@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// newUUID returns a random UUID, version 4, as kimi makes them.
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// start runs the program and makes the handshake.
+func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
+			s.Close()
+			s, err = nil, cleanErr
+		}
+	}()
+	o := l.opts
+	transport, path := o.Transport, o.Executable
+	if transport == nil {
+		if path, err = l.find(); err != nil {
+			return nil, err
+		}
+		transport = &processTransport{modify: o.ModifyCmd, stderr: o.Stderr}
+	}
+	args, err := l.args(id)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, o.StartTimeout,
+		fmt.Errorf("no answer to initialize within Options.StartTimeout (%v): %w", o.StartTimeout, context.DeadlineExceeded))
+	defer stop()
+	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
+	if err != nil {
+		return nil, err
+	}
+	if o.Record != nil {
+		peer = l.record(peer, path)
+	}
+	s = &Session{
+		opts: o, launch: l, id: id, model: l.modelName(),
+		requests: make(map[*request]struct{}), closed: make(chan struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
+	s.conn.start()
+	if err := s.handshake(ctx); err != nil {
+		s.kill(err)
+		<-s.Done()
+		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+	}
+	return s, nil
+}
+
+// handshake declares what this side can do and checks that the agent takes it.
+func (s *Session) handshake(ctx context.Context) error {
+	o := s.opts
+	params := &wireproto.InitializeParams{
+		ProtocolVersion: wireproto.ProtocolVersion,
+		Client:          &wireproto.ClientInfo{Name: "kimi-go", Version: Version},
+		Capabilities: &wireproto.ClientCapabilities{
+			SupportsQuestion: o.Answer != nil || o.SupportsQuestion,
+			SupportsPlanMode: o.SupportsPlanMode,
+		},
+	}
+	for _, t := range o.Tools {
+		params.ExternalTools = append(params.ExternalTools, t.declaration())
+	}
+	params.Hooks = subscriptions(o.Hooks)
+	err := s.conn.call(ctx, wireproto.MethodInitialize, params, &s.server)
+	var rpc *wireproto.RPCError
+	switch {
+	case errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound:
+		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
+		s.opts.Logger.Info("client: the agent has no initialize")
+	case err != nil:
+		return fmt.Errorf("client: handshake: %w", err)
+	}
+	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
+	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25
+	if err := s.checkServer(); err != nil {
+		s.Close() // kimi deletes a session without turns if it may end by itself
+		return err
+	}
+	return nil
+}
+
+// checkServer reports what was declared and is not taken: a tool that the agent does not
+// know, or a hook that never runs, must not go unnoticed.
+func (s *Session) checkServer() error {
+	var errs []error
+	taken := make(map[string]bool)
+	if tools := s.server.ExternalTools; tools != nil {
+		for _, t := range tools.Rejected {
+			errs = append(errs, fmt.Errorf("client: the agent rejects the tool %q: %.150s; rename it or mend its schema", t.Name, t.Reason))
+			taken[t.Name] = true
+		}
+		for _, name := range tools.Accepted {
+			taken[name] = true
+		}
+	}
+	for _, t := range s.opts.Tools {
+		if !taken[t.name] {
+			errs = append(errs, fmt.Errorf("%w: it takes no Go tools, such as %q; use kimi-cli 1.0 or later", ErrUnsupported, t.name))
+		}
+	}
+	hooks := s.server.Hooks
+	for _, h := range s.opts.Hooks {
+		switch {
+		case hooks == nil:
+			errs = append(errs, fmt.Errorf("%w: it has no hooks, such as %s; use kimi-cli 1.28 or later", ErrUnsupported, h.Event))
+		case !slices.Contains(hooks.SupportedEvents, h.Event):
+			errs = append(errs, fmt.Errorf("%w: it has no hook event %.40q; it has %s", ErrUnsupported, h.Event, strings.Join(hooks.SupportedEvents, ", ")))
+		}
+	}
+	return errors.Join(errs...)
+}
