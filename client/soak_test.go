@@ -161,7 +161,7 @@ func soakOptions(t *testing.T, token string) *client.Options {
 		t.Fatal(err)
 	}
 	return &client.Options{
-		Executable: exe, WorkDir: os.TempDir(), StartTimeout: 2 * time.Minute, StopGrace: 500 * time.Millisecond,
+		Executable: exe, WorkDir: os.TempDir(), StartTimeout: 2 * time.Minute, StopGrace: 5 * time.Second,
 		Env: map[string]string{programKey: "agent", agentKey: soaks, tokenKey: token, "GORACE": "atexit_sleep_ms=0"},
 	}
 }
