@@ -154,12 +154,13 @@ func TestReadsNothing(t *testing.T) {
 func (a *agent) leave() (pid int) {
 	kind, how, _ := strings.Cut(a.arg, ", ")
 	cmd := exec.Command("sleep", "100")
-	const noise = "trap '' PIPE; while :; do echo noise; echo noise >&2; "
+	// It ends by itself, should the test that ends it not live to do so.
+	const noise = "trap '' PIPE; i=0; while [ $i -lt %d ]; do i=$((i+1)); echo noise; echo noise >&2; %s; done"
 	switch {
 	case strings.Contains(how, "noisy"):
-		cmd = exec.Command("sh", "-c", noise+"done")
+		cmd = exec.Command("sh", "-c", fmt.Sprintf(noise, 20_000_000, ":"))
 	case strings.Contains(how, "drips"):
-		cmd = exec.Command("sh", "-c", noise+"sleep 0.2; done")
+		cmd = exec.Command("sh", "-c", fmt.Sprintf(noise, 500, "sleep 0.2"))
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	switch kind {
