@@ -24,10 +24,14 @@ type launch struct {
 	tempDir  string // of files with secrets, "" for none
 }
 
-// newLaunch looks at the machine and starts nothing. Like kimi it takes a relative work
+// newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
 // dir from the physical current directory, and leaves symbolic links in an absolute one
 // alone: sessions are found by the spelling of the path.
-func newLaunch(o *Options) (*launch, error) {
+func newLaunch(opts *Options) (*launch, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
 	l := &launch{opts: o, workDir: o.WorkDir}
 	if !filepath.IsAbs(l.workDir) {
 		cwd, err := os.Getwd()

@@ -33,11 +33,7 @@ func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
 		return nil, errNilContext
 	}
-	o, err := opts.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLaunch(o)
+	l, err := newLaunch(opts)
 	if err != nil {
 		return nil, err
 	}

@@ -83,6 +83,7 @@ type NotFoundError struct {
 	Tried []string
 }
 
+// Error names the places and tells how to install kimi.
 func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("client: kimi not found (tried %s); install it with %q, add it to PATH, or set Options.Executable or KIMI_PATH",
 		strings.Join(e.Tried, ", "), installCommand)
@@ -100,6 +101,7 @@ type IncompatibleError struct {
 // Unwrap returns Err. The text does not repeat it.
 func (e *IncompatibleError) Unwrap() error { return e.Err }
 
+// Error tells what was found, what is needed and what to do.
 func (e *IncompatibleError) Error() string {
 	return fmt.Sprintf("client: %s is %s, but this needs %s; %s", e.Path, e.Found, e.Want, e.Remedy)
 }

@@ -63,18 +63,14 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
 	}
-	o, err := opts.withDefaults()
+	l, err := newLaunch(opts)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLaunch(o)
-	if err != nil {
-		return nil, err
-	}
-	id := o.SessionID
+	id := l.opts.SessionID
 	if id == "" {
 		id = newUUID()
-	} else if o.Transport == nil {
+	} else if l.opts.Transport == nil {
 		if _, err := l.finds(id); err != nil {
 			return nil, err
 		}
@@ -89,18 +85,14 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	if ctx == nil {
 		return nil, errNilContext
 	}
-	o, err := opts.withDefaults()
+	l, err := newLaunch(opts)
 	if err != nil {
 		return nil, err
 	}
-	if o.SessionID != "" && o.SessionID != id {
-		return nil, fmt.Errorf("client: resume: Options.SessionID %.40q is not the id %.40q; leave it empty", o.SessionID, id)
+	if own := l.opts.SessionID; own != "" && own != id {
+		return nil, fmt.Errorf("client: resume: Options.SessionID %.40q is not the id %.40q; leave it empty", own, id)
 	}
-	l, err := newLaunch(o)
-	if err != nil {
-		return nil, err
-	}
-	if o.Transport == nil || id == "" {
+	if l.opts.Transport == nil || id == "" {
 		if id, err = l.findSession(id); err != nil {
 			return nil, err
 		}

@@ -31,11 +31,7 @@ type SessionInfo struct {
 // (kimi_cli/session.py, 1.51.0). It starts nothing. A work dir without any gives an empty list.
 // As in kimi, a session belongs to its work dir by the spelling of the path.
 func ListSessions(opts *Options) ([]SessionInfo, error) {
-	o, err := opts.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	l, err := newLaunch(o)
+	l, err := newLaunch(opts)
 	if err != nil {
 		return nil, err
 	}

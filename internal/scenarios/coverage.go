@@ -15,6 +15,7 @@ type Feature struct {
 	Name string // such as "TurnBegin"
 }
 
+// String returns the kind and the name.
 func (f Feature) String() string { return f.Kind + " " + f.Name }
 
 // known lists, for each kind, all that kimi-cli 1.51.0 has (kimi_cli/wire/types.py, jsonrpc.py and
