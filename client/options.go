@@ -103,9 +103,9 @@ type Options struct {
 
 	// Record receives a recording of everything that goes both ways, for clienttest.Replay. Secrets
 	// that are known are left out; prompts, files and outputs are in it. Close returns its write
-	// error. Default: nil.
+	// error. A Write that blocks holds up the session. Default: nil.
 	Record io.Writer
-	// Logger receives what is worth a look but no error. Default: nil, silent.
+	// Logger receives what is worth a look but no error; it must not block. Default: nil, silent.
 	Logger *slog.Logger
 	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
 	Stderr io.Writer
