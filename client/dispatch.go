@@ -100,7 +100,13 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	}
 	t := s.turn
 	r := s.open(id, m, background)
+	decline := t != nil && t.declined && !background && r.decline != nil
 	s.mu.Unlock()
+	if decline {
+		r.answer(r.decline)
+		s.deliver(m, size, t, nil)
+		return
+	}
 
 	switch req := m.(type) {
 	case *wireproto.ApprovalRequest:
@@ -136,7 +142,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 // run calls a handler and rejects what it leaves unanswered.
 func (s *Session) run(name string, live wireproto.Message, call func() error) {
 	err := guard(call)
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrAnswered) { // resolved by the agent meanwhile
 		s.opts.Logger.Error("client: handler failed", "handler", name, "error", err)
 	}
 	s.settle(live)

@@ -504,8 +504,11 @@ func TestKimiBadInput(t *testing.T) {
 		{"AgentFile missing", func(o *client.Options) { o.AgentFile = "/gone.yaml" }, []string{"AgentFile", "/gone.yaml"}},
 		{"MCPConfigFiles missing", func(o *client.Options) { o.MCPConfigFiles = []string{"/gone.json"} }, []string{"MCPConfigFiles", "/gone.json"}},
 		{"ConfigFile unreadable", func(o *client.Options) {
-			o.Config, o.ConfigFile = nil, write(t, filepath.Join(root(o), "secret.toml"), "", 0)
-		}, []string{"ConfigFile", "permission denied"}},
+			o.Config, o.ConfigFile = nil, filepath.Join(root(o), "loop.toml")
+			if err := os.Symlink("loop.toml", o.ConfigFile); err != nil { // not even root reads it
+				t.Fatal(err)
+			}
+		}, []string{"ConfigFile", "symbolic links"}},
 		{"ConfigFile invalid", func(o *client.Options) {
 			o.Config, o.ConfigFile = nil, write(t, filepath.Join(root(o), "c.toml"), "[providers.p]\ntype = \"kimi\"\napi_key = \"sk-1Wq6-of-the-file\"\n", 0o600)
 		}, []string{"c.toml", "providers.p.base_url"}},
@@ -518,9 +521,6 @@ func TestKimiBadInput(t *testing.T) {
 		}, []string{"System prompt path is required", "kimi.log"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if strings.HasSuffix(tt.name, "unreadable") && os.Getuid() == 0 {
-				t.Skip("root reads everything")
-			}
 			opts := clienttest.Kimi(t, "text: done")
 			tt.set(opts)
 			s, err := client.NewSession(ctx, opts)

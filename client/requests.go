@@ -196,9 +196,10 @@ func (s *Session) closeRequests(err error, match func(*request) bool) {
 	}
 }
 
-// declineAll answers what a cancelled turn still waits for.
+// declineAll answers what a cancelled turn still waits for. What it asks later, request declines.
 func (t *Turn) declineAll() {
 	t.s.mu.Lock()
+	t.declined = true
 	var open []*request
 	for r := range t.s.requests {
 		if r.turn == t && !r.background && r.decline != nil {

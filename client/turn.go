@@ -37,12 +37,13 @@ type Turn struct {
 	grace   *time.Timer // kills the agent; nil unless aborted
 
 	// Written by the reader under s.mu, and no more when done is closed.
-	result TurnResult
-	text   []string // of the last assistant message
-	size   int
-	tools  map[string]string // names of the calls that have no result yet, by id
-	last   string            // type of the last message
-	lastAt time.Time         // when it came; kept only for IdleTimeout
+	result   TurnResult
+	text     []string // of the last assistant message
+	size     int
+	tools    map[string]string // names of the calls that have no result yet, by id
+	last     string            // type of the last message
+	declined bool              // the cancelled turn is not to wait for answers
+	lastAt   time.Time         // when it came; kept only for IdleTimeout
 
 	err  error
 	done chan struct{}
