@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Installs the real kimi-cli, in the version that this module is tested with, into the checkout.
+# With --code, Kimi Code instead, its successor.
 #
-#   scripts/install-kimi.sh [--dir DIR]
+#   scripts/install-kimi.sh [--code] [--dir DIR]
 #
-# The program is then DIR/bin/kimi; DIR is .kimi in the checkout unless named. Every package comes
-# hash-checked from kimi-requirements.txt, through pip with whatever index pip is set up to use.
+# The program is then DIR/bin/kimi, or DIR/code/bin/kimi; DIR is .kimi in the checkout unless named.
+# Every package comes hash-checked from kimi-requirements.txt, through pip with whatever index pip is set
+# up to use, or from kimi-code/package-lock.json, through npm (7 or later) with whatever registry npm is
+# set up to use; a Node.js that can run Kimi Code comes along.
 # A second call returns at once; two calls at once are safe; a half-done install is replaced.
 # Linux and macOS. PYTHON=/path/to/python is tried before all others.
 #
-# Exit status: 0 installed, 1 failed, 2 wrong arguments, 3 no usable Python (3.12 to 3.14).
+# Exit status: 0 installed, 1 failed, 2 wrong arguments, 3 no usable Python (3.12 to 3.14),
+# 4 no usable Node.js or npm.
 set -euo pipefail
 
 say() { printf 'install-kimi: %s\n' "$*" >&2; }
@@ -16,9 +20,11 @@ die() { say "$*"; exit 1; }
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 dir=$here/../.kimi
+what=cli
 
 while [ $# -gt 0 ]; do
 	case $1 in
+	--code) what=code; shift ;;
 	--dir) [ -n "${2:-}" ] || { say "--dir needs a folder"; exit 2; }; dir=$2; shift 2 ;;
 	--dir=?*) dir=${1#--dir=}; shift ;;
 	-h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p;}' "${BASH_SOURCE[0]}"; exit 0 ;;
@@ -195,6 +201,118 @@ except OSError:
 	say "installed kimi-cli $version: $dir/bin/kimi"
 }
 
+# ---- Kimi Code ---------------------------------------------------------------------------------
+
+# code_stamp says what an install was made of. The packages differ by system.
+code_stamp() {
+	uname -sm
+	cat -- "$here/kimi-code/package.json" "$here/kimi-code/package-lock.json"
+}
+
+code_installed() {
+	[ -x "$dir/bin/kimi" ] && [ -f "$dir/$main" ] && [ -f "$dir/stamp" ] && code_stamp | cmp -s - "$dir/stamp"
+}
+
+# lock holds descriptor 9 until this shell ends, however it ends. macOS has no flock, but Perl.
+lock() {
+	local how='exit !flock STDIN, shift'
+	if command -v flock >/dev/null; then
+		flock -n 9 || {
+			say "another install is running here: waiting for it"
+			flock 9
+		}
+	elif command -v perl >/dev/null; then
+		perl -e "$how" 6 <&9 || {
+			say "another install is running here: waiting for it"
+			perl -e "$how" 2 <&9
+		}
+	else
+		die "neither flock nor perl is here to lock $dir/lock with: install one (flock is in util-linux) and try again"
+	fi || die "cannot lock $dir/lock"
+}
+
+# find_node sets node, as the wrapper calls it, to the one that came along or else to the machine's.
+find_node() {
+	local candidate
+	for candidate in "$dir"/node_modules/node-*/bin/node "$(type -P node)"; do
+		[ -x "$candidate" ] || continue
+		if "$candidate" -e 'const [major, minor] = process.versions.node.split(".").map(Number)
+			process.exit(major > 22 || (major == 22 && minor >= 19) ? 0 : 1)' </dev/null >/dev/null 2>&1; then
+			node=$candidate
+			return
+		fi
+	done
+	say "no usable Node.js: Kimi Code needs 22.19 or later, and the package with one does not run here ($(uname -sm))"
+	say "install Node.js 22.19 or later, have it on PATH as node, and try again"
+	exit 4
+}
+
+install_code() {
+	local node npm_version info
+	main=node_modules/@moonshot-ai/kimi-code/dist/main.mjs
+	version=$(sed -n 's/.*"@moonshot-ai\/kimi-code": "\(.*\)".*/\1/p' "$here/kimi-code/package.json")
+	[ -n "$version" ] || die "scripts/kimi-code/package.json names no Kimi Code"
+
+	if code_installed; then
+		return
+	fi
+	npm_version=$(npm --version </dev/null 2>/dev/null) || npm_version=''
+	case $npm_version in
+	'' | [0-6].*)
+		say "no usable npm: Kimi Code is installed with npm 7 or later, and the one on PATH is ${npm_version:-missing or broken}"
+		say "install Node.js with npm, and try again"
+		exit 4
+		;;
+	esac
+
+	exec 9>>"$dir/lock"
+	lock
+	if code_installed; then
+		say "the other install has done it"
+		return
+	fi
+
+	rm -rf -- "$dir/stamp" "$dir/bin" "$dir/node_modules" "$dir/npm" "$dir/check"
+	cp -- "$here/kimi-code/package.json" "$here/kimi-code/package-lock.json" "$dir/"
+	# Nothing that Kimi Code needs has an install script that matters here; --include, for the caller's
+	# npm may be set to leave optional packages out, and Node.js is one of them.
+	cd -- "$dir"
+	run "installing Kimi Code $version and what it needs" npm ci --cache "$dir/npm" --global=false --dry-run=false \
+		--include=optional --ignore-scripts --engine-strict=false --no-audit --no-fund --no-update-notifier --loglevel=error ||
+		die "the packages could not be installed (above). npm must reach a package registry: check the network, or name your mirror in npm's configuration; then try again"
+	rm -rf -- "$dir/npm"
+
+	find_node
+	case $node in "$dir"/*) node=\$root${node#"$dir"} ;; esac
+	mkdir -- "$dir/bin" "$dir/check"
+	cat >"$dir/bin/kimi.new" <<-EOF
+		#!/bin/sh
+		# Made by install-kimi.sh. Finds its folder through symbolic links, with nothing of PATH.
+		case \$0 in */*) self=\$0 ;; *) self=./\$0 ;; esac
+		while [ -L "\$self" ]; do
+			link=\$(PATH=/usr/bin:/bin readlink "\$self")
+			case \$link in /*) self=\$link ;; *) self=\${self%/*}/\$link ;; esac
+		done
+		root=\${self%/*}/..
+		exec "$node" "\$root/$main" "\$@"
+	EOF
+	chmod 0755 "$dir/bin/kimi.new"
+	info=$(HOME="$dir/check" KIMI_CODE_HOME="$dir/check" KIMI_DISABLE_TELEMETRY=1 KIMI_CODE_NO_AUTO_UPDATE=1 \
+		"$dir/bin/kimi.new" --version </dev/null 2>"$dir/install.log") || true
+	rm -rf -- "$dir/check"
+	if [ "$info" != "$version" ]; then
+		tail -n 20 "$dir/install.log" >&2
+		die "the installed kimi does not answer as Kimi Code $version; it said: ${info:0:200}"
+	fi
+
+	mv -f -- "$dir/bin/kimi.new" "$dir/bin/kimi"
+	code_stamp >"$dir/stamp.new"
+	mv -f -- "$dir/stamp.new" "$dir/stamp"
+	rm -f -- "$dir/install.log"
+	say "installed Kimi Code $version: $dir/bin/kimi"
+}
+
+[ "$what" = cli ] || dir=$dir/code
 mkdir -p -- "$dir" || die "cannot make the folder $dir"
 dir=$(cd -- "$dir" && pwd -P)
-install_cli
+"install_$what"

@@ -3,8 +3,27 @@
 # of every file of every platform, from the .in files beside them. Needs uv (`pip install uv`) and
 # Python 3.12 or later. Pins that are in a .txt file stay unless a .in file excludes them;
 # `scripts/lock-kimi.sh --upgrade` takes the newest.
+#
+# `scripts/lock-kimi.sh --code` regenerates scripts/kimi-code/package-lock.json instead, from package.json beside
+# it. Needs npm and node.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+if [ "${1:-}" = --code ]; then
+	cd kimi-code
+	# No registry host may stand in the lock either, nor the addresses of those who ask for funding.
+	npm install --package-lock-only --ignore-scripts --engine-strict=false --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
+	node -e '
+		const lock = JSON.parse(fs.readFileSync("package-lock.json"))
+		for (const pkg of Object.values(lock.packages)) delete pkg.funding
+		fs.writeFileSync("package-lock.json", JSON.stringify(lock, null, 2) + "\n")'
+	if grep -n '://\|"resolved"' package-lock.json >&2; then
+		echo "lock-kimi: kimi-code/package-lock.json would name a host (above)" >&2
+		exit 1
+	fi
+	echo "lock-kimi: wrote scripts/kimi-code/package-lock.json" >&2
+	exit
+fi
 
 command -v uv >/dev/null || { echo "lock-kimi: uv is not on PATH; install it with: pip install uv" >&2; exit 1; }
 
