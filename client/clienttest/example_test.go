@@ -2,9 +2,12 @@ package clienttest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
+	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -42,6 +45,34 @@ func ExampleReplay() {
 	})
 	fmt.Println(answer, err)
 	// Output: Done: greeting.txt now says "Hello, Go!". <nil>
+}
+
+// Any client of an OpenAI-style API can be given a scripted model; KimiCode gives one to the real Kimi Code.
+func ExampleNewModel() {
+	model := clienttest.NewModel(nil, // t in a test
+		"text: Hello!\nusage: input_other=7 output=2",
+		"error: 429 slow down")
+	defer model.Close()
+	for range 2 {
+		resp, err := http.Post(model.URL()+"/chat/completions", "application/json", strings.NewReader(`{"model": "any"}`))
+		if err != nil {
+			log.Fatal(err)
+		}
+		var body struct {
+			Choices []struct{ Message struct{ Content string } }
+			Error   struct{ Message string }
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&body); err != nil {
+			log.Fatal(err)
+		}
+		resp.Body.Close()
+		fmt.Printf("%d %v %q\n", resp.StatusCode, body.Choices, body.Error.Message)
+	}
+	fmt.Println(len(model.Requests()), "requests")
+	// Output:
+	// 200 [{{Hello!}}] ""
+	// 429 [] "slow down"
+	// 2 requests
 }
 
 // With the real kimi, where there is one.

@@ -1,0 +1,282 @@
+package clienttest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// Model is a scripted model: a server on the loopback interface that answers OpenAI-style chat
+// completions, streamed or not, each request with the next script. [KimiCode] runs Kimi Code
+// with one; any other client of such an API will do.
+type Model struct {
+	t      reporter
+	server *httptest.Server
+	closed chan struct{}
+	close  func()
+	open   sync.WaitGroup // answers; the server forgets those whose connection is cut
+
+	mu       sync.Mutex
+	scripts  []*script // what is left of them
+	requests []json.RawMessage
+}
+
+// NewModel starts a model, which is closed when the test ends. A nil t is for Examples, which close it themselves:
+// what would fail the test panics. The scripts are those of [Kimi], so that one table serves kimi-cli and Kimi Code,
+// with a usage of 100 tokens in and 10 out where they name none, and with these lines more:
+//
+//	error: connection         the connection is cut before any answer (timeout is status 408)
+//	drop:                     the connection is cut here, in the middle of the stream
+//	hang:                     nothing more comes until the client goes away or the model is closed
+//	wait: 200ms               a pause, of any duration
+//	finish: length            the finish_reason; by itself it is stop, or tool_calls
+//
+// With error:, a script is a failed call wherever that stands. Each text: and think: is one piece of the
+// stream, thinking as reasoning_content; the arguments of a tool_call: come in two, and those of a
+// tool_call_part: in one more. A bad script fails the test at once. A request beyond the last script
+// is answered with status 400, which Kimi Code does not try again. Scripts that are left over fail no test.
+//
+// Kimi Code tries other failures again, an empty answer and one of thinking alone too: up to 10 calls for a step, after 0.5, 1, 2
+// seconds and so on, unless KIMI_LOOP_MAX_ATTEMPTS_PER_STEP in Options.Env says how many. A subagent's calls
+// and those of /compact take scripts like any other.
+//
+// To see what Kimi Code asks of a model, run it with one of the test's own:
+//
+//	model := clienttest.NewModel(t, "text: hello")
+//	opts := clienttest.KimiCode(t)
+//	maps.Copy(opts.Env, model.Env())
+func NewModel(t testing.TB, scripts ...string) *Model {
+	m := &Model{t: report(t), closed: make(chan struct{})}
+	m.t.Helper()
+	m.Add(scripts...)
+	m.server = httptest.NewServer(http.HandlerFunc(m.serve))
+	m.close = sync.OnceFunc(func() {
+		close(m.closed)                   // ends what hangs, so that the server need not wait for it
+		m.server.CloseClientConnections() // and what has not asked to its end
+		m.server.Close()
+		m.open.Wait()
+	})
+	m.t.Cleanup(m.Close)
+	return m
+}
+
+// URL returns the base URL, which ends in /v1.
+func (m *Model) URL() string { return m.server.URL + "/v1" }
+
+// Env returns the variables that make Kimi Code use this model, for Options.Env.
+func (m *Model) Env() map[string]string {
+	return map[string]string{
+		"KIMI_MODEL_NAME":          "scripted",
+		"KIMI_MODEL_API_KEY":       "scripted",
+		"KIMI_MODEL_BASE_URL":      m.URL(),
+		"KIMI_MODEL_PROVIDER_TYPE": "kimi",
+	}
+}
+
+// Requests returns the bodies of the requests so far, in the order in which they got their scripts.
+func (m *Model) Requests() []json.RawMessage {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.requests)
+}
+
+// Add appends scripts. A bad one fails the test.
+func (m *Model) Add(scripts ...string) {
+	m.t.Helper()
+	for i, text := range scripts {
+		s, err := parseScript(text)
+		if err != nil {
+			m.t.Fatalf("clienttest: script %d: %v", i+1, err)
+		}
+		m.mu.Lock()
+		m.scripts = append(m.scripts, s)
+		m.mu.Unlock()
+	}
+}
+
+// Close ends the server and every request that is open, and waits for them. It may be called again.
+func (m *Model) Close() { m.close() }
+
+// serve answers one request.
+func (m *Model) serve(w http.ResponseWriter, r *http.Request) {
+	m.open.Add(1)
+	defer m.open.Done()
+	if r.Method != http.MethodPost || r.URL.Path != "/v1/chat/completions" {
+		fail(w, http.StatusNotFound, fmt.Sprintf("clienttest: a scripted model answers POST /v1/chat/completions, not %s %s", r.Method, r.URL.Path))
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the client is gone
+	}
+	a := &answer{m: m, w: w, r: r}
+	if err := json.Unmarshal(body, &a.request); err != nil {
+		fail(w, http.StatusBadRequest, "clienttest: the request is no chat completion: "+err.Error())
+		return
+	}
+	s, err := m.next(body)
+	switch {
+	case err != nil:
+		fail(w, http.StatusBadRequest, err.Error())
+	case s.fail != nil && s.fail.status == 0:
+		a.cut()
+	case s.fail != nil:
+		fail(w, s.fail.status, s.fail.message)
+	default:
+		a.play(s)
+	}
+}
+
+// next records a request and returns its script.
+func (m *Model) next(body []byte) (*script, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.requests = append(m.requests, body)
+	if len(m.scripts) == 0 {
+		return nil, fmt.Errorf("clienttest: no script is left for call %d of the model: give it one more", len(m.requests))
+	}
+	s := m.scripts[0]
+	m.scripts = m.scripts[1:]
+	return s, nil
+}
+
+type object map[string]any
+
+func fail(w http.ResponseWriter, status int, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(object{"error": object{"message": message, "type": "scripted_error", "code": nil}})
+}
+
+// answer is the answer to one request.
+type answer struct {
+	m       *Model
+	w       http.ResponseWriter
+	r       *http.Request
+	id      string
+	request struct {
+		Model   string `json:"model"`
+		Stream  bool   `json:"stream"`
+		Options struct {
+			Usage bool `json:"include_usage"`
+		} `json:"stream_options"`
+	}
+}
+
+// play plays a script to its end, or to where it is cut short. What is not streamed comes at the end.
+func (a *answer) play(s *script) {
+	a.id = s.id
+	if a.request.Stream {
+		a.w.Header().Set("Content-Type", "text/event-stream")
+	}
+	a.delta(object{"role": "assistant", "content": ""})
+	for _, st := range s.steps {
+		switch {
+		case st.drop:
+			a.cut()
+			return
+		case st.hang:
+			a.pause(nil)
+			return
+		case st.wait > 0:
+			if !a.pause(time.After(st.wait)) {
+				return
+			}
+		case st.call != nil:
+			a.call(st.call)
+		case st.think != "":
+			a.delta(object{"reasoning_content": st.think})
+		case st.text != "":
+			a.delta(object{"content": st.text})
+		}
+	}
+	in := s.usage.Other + s.usage.Read + s.usage.Creation
+	used := object{
+		"prompt_tokens": in, "completion_tokens": s.usage.Output, "total_tokens": in + s.usage.Output,
+		"prompt_tokens_details": object{"cached_tokens": s.usage.Read},
+	}
+	if !a.request.Stream {
+		a.w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(a.w).Encode(a.body("chat.completion", object{"message": s.message(), "finish_reason": s.finish}, used))
+		return
+	}
+	a.chunk(a.body("chat.completion.chunk", object{"delta": object{}, "finish_reason": s.finish}, nil))
+	if a.request.Options.Usage {
+		a.chunk(a.body("chat.completion.chunk", nil, used))
+	}
+	io.WriteString(a.w, "data: [DONE]\n\n")
+}
+
+// call sends a tool call, its name first and its arguments in two pieces, or more arguments of one.
+func (a *answer) call(d *toolDelta) {
+	tool := func(d object) { a.delta(object{"tool_calls": []object{d}}) }
+	rest := d.arguments
+	if d.id != "" {
+		tool(object{"index": d.index, "id": d.id, "type": "function", "function": object{"name": d.name, "arguments": ""}})
+		half := len(rest) / 2
+		for half < len(rest) && !utf8.RuneStart(rest[half]) {
+			half++
+		}
+		if half > 0 {
+			tool(object{"index": d.index, "function": object{"arguments": rest[:half]}})
+		}
+		rest = rest[half:]
+	}
+	if rest != "" {
+		tool(object{"index": d.index, "function": object{"arguments": rest}})
+	}
+}
+
+// body returns a completion or a chunk of one. It has no choice if that is nil.
+func (a *answer) body(kind string, choice, used object) object {
+	b := object{"id": a.id, "object": kind, "created": time.Now().Unix(), "model": a.request.Model, "choices": []object{}}
+	if choice != nil {
+		choice["index"] = 0
+		b["choices"] = []object{choice}
+	}
+	if used != nil {
+		b["usage"] = used
+	}
+	return b
+}
+
+// delta sends a piece of the message, if it is streamed.
+func (a *answer) delta(d object) {
+	if a.request.Stream {
+		a.chunk(a.body("chat.completion.chunk", object{"delta": d, "finish_reason": nil}, nil))
+	}
+}
+
+// chunk sends a line of the stream. That the client may be gone shows where it matters, in pause.
+func (a *answer) chunk(b object) {
+	io.WriteString(a.w, "data: ")
+	json.NewEncoder(a.w).Encode(b)
+	io.WriteString(a.w, "\n")
+	http.NewResponseController(a.w).Flush()
+}
+
+// pause waits for c, and reports whether that came before the client or the model went away.
+func (a *answer) pause(c <-chan time.Time) bool {
+	select {
+	case <-c:
+		return true
+	case <-a.r.Context().Done():
+	case <-a.m.closed:
+		a.cut() // else the stream would end as if it were whole
+	}
+	return false
+}
+
+// cut closes the connection.
+func (a *answer) cut() {
+	if conn, _, err := http.NewResponseController(a.w).Hijack(); err == nil {
+		conn.Close()
+	}
+}
