@@ -52,8 +52,9 @@ fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES
 matrix: ## old releases of kimi-cli, one row each for the README's table
 	@./scripts/matrix.sh
 
-kimi: ## install the real kimi-cli into .kimi (returns at once when it is there)
+kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once when they are there)
 	@./scripts/install-kimi.sh
+	@./scripts/install-kimi.sh --code
 
 clean: ## remove what the targets above made
 	rm -rf .kimi bin

@@ -3,6 +3,8 @@ package clienttest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +43,45 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
 func Kimi(t testing.TB, scripts ...string) *client.Options {
 	t.Helper()
-	path, err := findKimi()
+	opts := isolated(t, findKimi)
+	script := filepath.Join(filepath.Dir(opts.WorkDir), "scripts.json")
+	data, err := json.Marshal(append([]string{}, scripts...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(script, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts.Config = &config.Config{
+		DefaultModel: "scripted",
+		Providers: map[string]config.Provider{"scripted": {
+			Type: "_scripted_echo",
+			Env:  map[string]config.Secret{"KIMI_SCRIPTED_ECHO_SCRIPTS": config.Secret(script)},
+		}},
+		Models: map[string]config.Model{"scripted": {Provider: "scripted", Model: "scripted_echo", MaxContextSize: 100000}},
+	}
+	return opts
+}
+
+// KimiCode returns options that run the real Kimi Code, kimi-cli's successor, with the scripts in a model of
+// [NewModel], with no key and no network. Work dir, share dir and home are temporary. Unlike with [Kimi], all
+// processes share the model: a session that is resumed goes on in the scripts.
+//
+// Where there is no .kimi/code/bin/kimi in the working directory or above it, the test is skipped;
+// with KIMI_GO_REQUIRE_KIMI set, it fails.
+func KimiCode(t testing.TB, scripts ...string) *client.Options {
+	t.Helper()
+	opts := isolated(t, findKimiCode)
+	opts.Env["KIMI_CODE_NO_AUTO_UPDATE"] = "1"
+	maps.Copy(opts.Env, NewModel(t, scripts...).Env())
+	return opts
+}
+
+// isolated returns options for the kimi that find finds, with nothing of this machine's user. The
+// directory above its WorkDir is the test's too.
+func isolated(t testing.TB, find func() (string, error)) *client.Options {
+	t.Helper()
+	path, err := find()
 	if err != nil {
 		if os.Getenv(RequireKimi) != "" {
 			t.Fatalf("clienttest: no kimi, and %s is set: %v", RequireKimi, err)
@@ -58,14 +98,6 @@ func Kimi(t testing.TB, scripts ...string) *client.Options {
 			t.Fatal(err)
 		}
 	}
-	script := filepath.Join(dir, "scripts.json")
-	data, err := json.Marshal(append([]string{}, scripts...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(script, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	env := map[string]string{"HOME": home, "KIMI_DISABLE_TELEMETRY": "1"}
 	for _, entry := range os.Environ() {
 		key, _, _ := strings.Cut(entry, "=")
@@ -73,20 +105,7 @@ func Kimi(t testing.TB, scripts ...string) *client.Options {
 			env[key] = "" // what this machine's user has set must not reach the test
 		}
 	}
-	return &client.Options{
-		Executable: path,
-		WorkDir:    work,
-		ShareDir:   share,
-		Env:        env,
-		Config: &config.Config{
-			DefaultModel: "scripted",
-			Providers: map[string]config.Provider{"scripted": {
-				Type: "_scripted_echo",
-				Env:  map[string]config.Secret{"KIMI_SCRIPTED_ECHO_SCRIPTS": config.Secret(script)},
-			}},
-			Models: map[string]config.Model{"scripted": {Provider: "scripted", Model: "scripted_echo", MaxContextSize: 100000}},
-		},
-	}
+	return &client.Options{Executable: path, WorkDir: work, ShareDir: share, Env: env}
 }
 
 // ToolCall returns the script line of a model's tool call; args is marshalled to JSON.
@@ -106,14 +125,7 @@ func ToolCall(id, name string, args any) string {
 var findKimi = sync.OnceValues(func() (string, error) {
 	opts := new(client.Options)
 	if os.Getenv("KIMI_PATH") == "" {
-		if dir, err := os.Getwd(); err == nil {
-			for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-				if path := filepath.Join(dir, ".kimi", "bin", "kimi"); isExecutable(path) {
-					opts.Executable = path
-					break
-				}
-			}
-		}
+		opts.Executable = findAbove(filepath.Join(".kimi", "bin", "kimi"))
 	}
 	info, err := client.Inspect(context.Background(), opts)
 	if err != nil {
@@ -121,6 +133,28 @@ var findKimi = sync.OnceValues(func() (string, error) {
 	}
 	return info.Path, nil
 })
+
+func findKimiCode() (string, error) {
+	name := filepath.Join(".kimi", "code", "bin", "kimi")
+	if path := findAbove(name); path != "" {
+		return path, nil
+	}
+	return "", fmt.Errorf("no %s here or above; scripts/install-kimi.sh --code of kimi-go installs it", name)
+}
+
+// findAbove returns the path of a program below the working directory or one above it, "" for none.
+func findAbove(name string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if path := filepath.Join(dir, name); isExecutable(path) {
+			return path
+		}
+	}
+	return ""
+}
 
 func isExecutable(path string) bool {
 	info, err := os.Stat(path)
