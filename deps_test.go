@@ -14,7 +14,15 @@ var allowed = []string{
 	"github.com/BurntSushi/toml",
 	"github.com/creack/pty",
 	"github.com/google/jsonschema-go",
+	"github.com/modelcontextprotocol/go-sdk",
+	// What the MCP SDK needs itself.
+	"github.com/segmentio/asm",
+	"github.com/segmentio/encoding",
+	"github.com/yosida95/uritemplate",
+	"golang.org/x/oauth2",
 	"golang.org/x/sync",
+	"golang.org/x/sys",
+	"golang.org/x/time",
 }
 
 // floors are the packages of this module with what each may import of it: nothing above itself.
@@ -22,7 +30,8 @@ var floors = map[string][]string{
 	"wireproto":         {},
 	"config":            {},
 	"internal/fixture":  {"wireproto", "config"},
-	"client":            {"config", "internal/fixture", "wireproto"},
+	"client/acpbridge":  {"config", "wireproto"},
+	"client":            {"client/acpbridge", "config", "internal/fixture", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
 }
 

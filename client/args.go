@@ -22,6 +22,8 @@ type launch struct {
 	workDir  string
 	shareDir string
 	tempDir  string // of files with secrets, "" for none
+	kimiCode bool   // it is Kimi Code 2.x, behind the bridge
+	codeID   bool   // the session to continue is one of Kimi Code's
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -140,12 +142,14 @@ func (l *launch) check() error {
 // What may hold a secret goes into files of mode 0600, which cleanup removes.
 func (l *launch) args(sessionID string) ([]string, error) {
 	o := l.opts
-	args := []string{"--wire", "--session", sessionID, "--work-dir", l.workDir}
+	args := []string{"--wire"}
 	flag := func(name, value string) {
 		if value != "" {
 			args = append(args, name, value)
 		}
 	}
+	flag("--session", sessionID)
+	flag("--work-dir", l.workDir)
 	set := func(name string, on bool) {
 		if on {
 			args = append(args, name)
@@ -186,7 +190,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	}
 	if len(o.MCPServers) > 0 {
 		// kimi leaves its own mcp.json out once a file is named, so name that too.
-		if own := filepath.Join(l.shareDir, "mcp.json"); len(files) == 0 && isFile(own) {
+		if own := filepath.Join(l.shareDir, "mcp.json"); len(files) == 0 && !l.kimiCode && isFile(own) {
 			files = append(files, own)
 		}
 		data, err := config.MarshalMCP(o.MCPServers)
@@ -264,5 +268,6 @@ func (l *launch) cleanup() error {
 	if err := os.RemoveAll(l.tempDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("client: temporary files: %w", err)
 	}
+	l.tempDir = ""
 	return nil
 }

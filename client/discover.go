@@ -6,23 +6,36 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // Info describes the kimi that would run.
 type Info struct {
-	Path          string // the program
-	Version       string // such as "1.51.0"
-	WireVersion   string // such as "1.10"
-	PythonVersion string // "n/a" for the Rust kimi-agent, "" where unknown
+	Path          string  // the program
+	Version       string  // such as "1.51.0"
+	WireVersion   string  // such as "1.10"
+	PythonVersion string  // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
+	Backend       Backend // how it is driven
 }
+
+// Backend says how a kimi is driven.
+type Backend string
+
+// The back ends.
+const (
+	BackendWire Backend = "wire" // kimi-cli and kimi-agent: kimi --wire
+	BackendACP  Backend = "acp"  // Kimi Code 2.x, which has no Wire mode: a bridge over kimi acp
+)
 
 // probeTimeout limits the second process that tells what a program is.
 const probeTimeout = 10 * time.Second
@@ -144,12 +157,15 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 		if _, err := wireproto.ParseVersion(info.Wire); err != nil {
 			return nil, &IncompatibleError{Path: path, Found: "kimi-cli " + info.Kimi + " without Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
 		}
-		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python}, nil
+		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python, Backend: BackendWire}, nil
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("client: %s info --json: %w", path, context.Cause(ctx))
 	}
-	if bad := l.classify(ctx, path, stdout, stderr); bad != nil {
+	switch bad := l.classify(path, stdout, stderr); {
+	case bad == errKimiCode:
+		return l.probeKimiCode(ctx, path)
+	case bad != nil:
 		return nil, bad
 	}
 	found := "not kimi: it does not answer \"info --json\""
@@ -162,32 +178,85 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 		Remedy: "install it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
 }
 
+// probeKimiCode asks Kimi Code for its version.
+func (l *launch) probeKimiCode(ctx context.Context, path string) (*Info, error) {
+	stdout, stderr, err := l.run(ctx, path, "--version")
+	version := strings.TrimSpace(stdout)
+	if v, parseErr := wireproto.ParseVersion(version); err != nil || parseErr != nil || v.Major < 2 {
+		found := "Kimi Code, and does not tell its version"
+		if parseErr == nil {
+			found = "Kimi Code " + version
+		} else if tail := lastLines(stderr, 2, 150); tail != "" {
+			found += " (" + tail + ")"
+		}
+		return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
+	}
+	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendACP}, nil
+}
+
+// errKimiCode is classify's answer for Kimi Code 2.x.
+var errKimiCode = errors.New("client: this is Kimi Code 2.x, which has no Wire mode")
+
 // classify recognises the two programs named kimi that have no Wire mode by what they say.
-func (l *launch) classify(ctx context.Context, path, stdout, stderr string) error {
+func (l *launch) classify(path, stdout, stderr string) error {
 	if strings.Contains(stdout, "no longer maintained") {
 		return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
-			Remedy: "install the last one that works with " + installCommand}
+			Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
 	}
-	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || isNodeKimi(path) {
-		found := "Kimi Code 2, which has no Wire mode"
-		if out, _, err := l.run(ctx, path, "--version"); err == nil {
-			if v := strings.TrimSpace(out); v != "" && len(v) < 40 {
-				found = "Kimi Code " + v + ", which has no Wire mode"
-			}
-		}
-		return &IncompatibleError{Path: path, Found: found, Want: wantKimi,
-			Remedy: "install kimi-cli beside it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || looksLike(path) == BackendACP {
+		return errKimiCode
 	}
 	return nil
 }
 
-// isNodeKimi reports whether the program is the entry point of the npm package.
-func isNodeKimi(path string) bool {
+// looksLike tells the back end of a program from its files, "" where they do not tell.
+func looksLike(path string) Backend {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return false
+		return ""
 	}
-	return strings.Contains(filepath.ToSlash(real), "@moonshot-ai/kimi-code/") || strings.Contains(filepath.ToSlash(real), "/.kimi-code/")
+	real = filepath.ToSlash(real)
+	if strings.Contains(real, "@moonshot-ai/kimi-code/") || strings.Contains(real, "/.kimi-code/") {
+		return BackendACP
+	}
+	f, err := os.Open(real)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 1024)
+	n, _ := io.ReadFull(f, head)
+	switch head = head[:n]; {
+	case !bytes.HasPrefix(head, []byte("#!")):
+	case bytes.Contains(head, []byte("@moonshot-ai/kimi-code")):
+		return BackendACP
+	case bytes.Contains(head, []byte("kimi_cli")):
+		return BackendWire
+	}
+	return ""
+}
+
+// KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
+// and drives "kimi acp". It is there for programs that offer Wire themselves.
+func KimiCode() Transport { return &bridgeTransport{&processTransport{}} }
+
+// bridgeTransport runs Kimi Code behind the bridge.
+type bridgeTransport struct{ process *processTransport }
+
+func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
+	conn, err := acpbridge.Start(ctx, (*acpbridge.Command)(c), func(ctx context.Context, c *acpbridge.Command) (acpbridge.Child, error) {
+		return t.process.Start(ctx, (*Command)(c))
+	})
+	var no *acpbridge.UnsupportedError
+	switch {
+	case errors.As(err, &no):
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case err != nil && !strings.HasPrefix(err.Error(), "client: "):
+		return nil, fmt.Errorf("client: %w", err)
+	case err != nil:
+		return nil, err
+	}
+	return conn, nil
 }
 
 // diagnose explains a start that failed with err: noise is the first line the program
@@ -214,14 +283,27 @@ func (l *launch) diagnose(ctx context.Context, path, noise string, err, end erro
 		}
 		return fmt.Errorf("%w: %w", bad, err)
 	}
-	if bad := l.classify(ctx, path, noise, exit.Stderr); bad != nil {
+	if l.kimiCode {
+		found := "Kimi Code"
+		if info, probeErr := l.probeKimiCode(ctx, path); probeErr == nil {
+			found += " " + info.Version
+		}
+		return because(&IncompatibleError{Path: path, Found: found + ", whose \"kimi acp\" ended before it answered", Want: wantKimi,
+			Remedy: "run \"kimi acp\" to see why, or install it anew with " + installKimiCode})
+	}
+	if bad := l.classify(path, noise, exit.Stderr); bad == errKimiCode {
+		return bad
+	} else if bad != nil {
 		return because(bad)
 	}
 	if bad := l.configError(); bad != nil {
 		return fmt.Errorf("%w: %w", bad, err)
 	}
-	if _, bad := l.probe(ctx, path); bad != nil && ctx.Err() == nil {
+	switch info, bad := l.probe(ctx, path); {
+	case bad != nil && ctx.Err() == nil:
 		return because(bad)
+	case bad == nil && info.Backend == BackendACP:
+		return errKimiCode
 	}
 	return err
 }
@@ -254,6 +336,9 @@ func (l *launch) configPath() string {
 func (l *launch) modelName() string {
 	if l.opts.Model != "" {
 		return l.opts.Model
+	}
+	if l.kimiCode && l.opts.Config == nil && l.opts.ConfigFile == "" {
+		return l.getenv("KIMI_MODEL_NAME")
 	}
 	cfg := l.opts.Config
 	if path := l.configPath(); path != "" && isFile(path) {

@@ -24,6 +24,7 @@ var (
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
+	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )
 
 // ProcessError says how the agent's process ended. Unless Close was called, any end
@@ -85,8 +86,8 @@ type NotFoundError struct {
 
 // Error names the places and tells how to install kimi.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("client: kimi not found (tried %s); install it with %q, add it to PATH, or set Options.Executable or KIMI_PATH",
-		strings.Join(e.Tried, ", "), installCommand)
+	return fmt.Sprintf("client: kimi not found (tried %s); install it with %q or %q, add it to PATH, or set Options.Executable or KIMI_PATH",
+		strings.Join(e.Tried, ", "), installKimiCode, installCommand)
 }
 
 // IncompatibleError says that a program was found that this package cannot drive.
@@ -107,8 +108,9 @@ func (e *IncompatibleError) Error() string {
 }
 
 const (
-	installCommand = "uv tool install kimi-cli==1.51.0"
-	wantKimi       = "kimi-cli 1.0 to 1.51 with Wire mode"
+	installCommand  = "uv tool install kimi-cli==1.51.0"
+	installKimiCode = "npm install -g @moonshot-ai/kimi-code"
+	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )
 
 // rpcError puts the sentinel of an answer's code before it. Code -32000 means three
@@ -135,6 +137,8 @@ func rpcError(e *wireproto.RPCError) error {
 		kind = ErrAuthExpired
 	case wireproto.CodeMethodNotFound:
 		kind = ErrUnsupported
+	case wireproto.CodeOutcomeUnknown:
+		kind = ErrOutcomeUnknown
 	default:
 		return fmt.Errorf("client: %w", e)
 	}

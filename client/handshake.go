@@ -19,11 +19,35 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// start runs the program and makes the handshake.
-func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
+// start runs the program and makes the handshake. The id is that of the session, or
+// one made up for a new one.
+func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, error) {
 	if err := l.check(); err != nil {
 		return nil, err
 	}
+	if l.opts.Transport != nil {
+		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id)
+	}
+	path, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
+	if looksLike(path) != BackendACP {
+		s, err := l.connect(ctx, process, path, id)
+		if !errors.Is(err, errKimiCode) {
+			return s, err
+		}
+	}
+	l.kimiCode = true
+	if madeUp {
+		id = "" // Kimi Code makes its own
+	}
+	return l.connect(ctx, &bridgeTransport{process}, path, id)
+}
+
+// connect starts the agent and makes the handshake.
+func (l *launch) connect(ctx context.Context, transport Transport, path, id string) (s *Session, err error) {
 	defer func() {
 		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
 			s.Close()
@@ -31,13 +55,6 @@ func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
 		}
 	}()
 	o := l.opts
-	transport, path := o.Transport, o.Executable
-	if transport == nil {
-		if path, err = l.find(); err != nil {
-			return nil, err
-		}
-		transport = &processTransport{modify: o.ModifyCmd, stderr: o.Stderr}
-	}
 	args, err := l.args(id)
 	if err != nil {
 		return nil, err
@@ -63,6 +80,12 @@ func (l *launch) start(ctx context.Context, id string) (s *Session, err error) {
 		s.kill(err)
 		<-s.Done()
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+	}
+	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
+		s.id = bridge.SessionID
+	}
+	if bridge := s.server.Bridge; bridge != nil && bridge.Model != "" && s.model == "" {
+		s.model = bridge.Model
 	}
 	return s, nil
 }
@@ -121,7 +144,9 @@ func (s *Session) checkServer() error {
 	}
 	hooks := s.server.Hooks
 	for _, h := range s.opts.Hooks {
-		switch {
+		switch bridge := s.server.Bridge; {
+		case bridge != nil:
+			errs = append(errs, fmt.Errorf("%w: %s has no hooks of the client, such as %s; name a command as [[hooks]] in Kimi Code's config.toml", ErrUnsupported, bridge.Backend, h.Event))
 		case hooks == nil:
 			errs = append(errs, fmt.Errorf("%w: it has no hooks, such as %s; use kimi-cli 1.28 or later", ErrUnsupported, h.Event))
 		case !slices.Contains(hooks.SupportedEvents, h.Event):

@@ -557,7 +557,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 		{"true", "/bin/true", []string{"not kimi"}, []string{"kimi-cli==1.51.0", "KIMI_PATH"}},
 		{"cat", "/bin/cat", []string{"not kimi"}, []string{"kimi-cli==1.51.0", "KIMI_PATH"}},
 		{"tombstone", write(t, filepath.Join(dir, "tombstone"), tombstone, 0o700), []string{"1.52"}, []string{"kimi-cli==1.51.0"}},
-		{"Kimi Code 2", write(t, filepath.Join(dir, "two"), kimiCode2, 0o700), []string{"Kimi Code 2.3.4"}, []string{"beside it", "kimi-cli==1.51.0", "KIMI_PATH"}},
+		{"Kimi Code 2", write(t, filepath.Join(dir, "two"), kimiCode2, 0o700), []string{"Kimi Code 2.3.4", "kimi acp"}, []string{"kimi acp", "@moonshot-ai/kimi-code"}},
 		{"no format", write(t, filepath.Join(dir, "noformat"), "\x7fELF, but no program", 0o700), nil, nil},
 		{"text", write(t, filepath.Join(dir, "text"), "some text", 0o600), nil, nil},
 		{"directory", dir, nil, nil},
@@ -566,8 +566,17 @@ func TestKimiWrongPrograms(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			opts := clienttest.Kimi(t)
 			opts.Executable = tt.path
+			if tt.name == "Kimi Code 2" {
+				opts.Config = nil // its model is one that Kimi Code does not have
+			}
 			info, inspectErr := client.Inspect(ctx, opts)
 			s, startErr := client.NewSession(ctx, opts)
+			if tt.name == "Kimi Code 2" { // what it is tells nobody that it does not work
+				if inspectErr != nil || info.Version != "2.3.4" || info.Backend != client.BackendACP {
+					t.Fatalf("got %+v and %v", info, inspectErr)
+				}
+				info, inspectErr = nil, startErr
+			}
 			if info != nil || s != nil {
 				t.Fatalf("got %+v and %v", info, s)
 			}

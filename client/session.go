@@ -68,14 +68,15 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 		return nil, err
 	}
 	id := l.opts.SessionID
-	if id == "" {
+	madeUp := id == ""
+	if madeUp {
 		id = newUUID()
 	} else if l.opts.Transport == nil {
 		if _, err := l.finds(id); err != nil {
 			return nil, err
 		}
 	}
-	return l.start(ctx, id)
+	return l.start(ctx, id, madeUp)
 }
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
@@ -99,7 +100,16 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	} else if err := validSessionID(id); err != nil {
 		return nil, fmt.Errorf("client: resume: %w", err)
 	}
-	return l.start(ctx, id)
+	s, err := l.start(ctx, id, false)
+	if err != nil {
+		return nil, err
+	}
+	// The program may be another than its files said.
+	if bridged := s.server.Bridge != nil; l.opts.Transport == nil && bridged != l.codeID {
+		s.Close()
+		return nil, fmt.Errorf("%w: %q is a session of another program than %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
+	}
+	return s, nil
 }
 
 // ID returns the id by which ResumeSession continues the session. A session without any

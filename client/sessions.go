@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -27,8 +28,9 @@ type SessionInfo struct {
 	Archived  bool
 }
 
-// ListSessions lists the sessions of the work dir, newest first, from kimi's files
-// (kimi_cli/session.py, 1.51.0). It starts nothing. A work dir without any gives an empty list.
+// ListSessions lists the sessions of the work dir, newest first, from the files of the kimi that
+// would run: kimi-cli's (kimi_cli/session.py, 1.51.0) or Kimi Code's (sessions/ in its home), or both
+// where its own files do not tell which it is. It starts nothing. A work dir without any gives an empty list.
 // As in kimi, a session belongs to its work dir by the spelling of the path.
 func ListSessions(opts *Options) ([]SessionInfo, error) {
 	l, err := newLaunch(opts)
@@ -39,6 +41,43 @@ func ListSessions(opts *Options) ([]SessionInfo, error) {
 }
 
 func (l *launch) listSessions() ([]SessionInfo, error) {
+	backend := l.backend()
+	var list []SessionInfo
+	var err error
+	if backend != BackendACP {
+		if list, err = l.listWire(); err != nil {
+			return nil, err
+		}
+	}
+	if backend != BackendWire {
+		code, err := acpbridge.Sessions(acpbridge.Home(l.env), l.workDir)
+		if err != nil {
+			return nil, fmt.Errorf("client: sessions: %w", err)
+		}
+		for _, s := range code {
+			list = append(list, SessionInfo(s))
+		}
+	}
+	slices.SortFunc(list, func(a, b SessionInfo) int {
+		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), strings.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// backend tells which kimi would run, "" where its files do not tell.
+func (l *launch) backend() Backend {
+	if l.opts.Transport != nil {
+		return BackendWire
+	}
+	path, err := l.find()
+	if err != nil {
+		return ""
+	}
+	return looksLike(path)
+}
+
+// listWire lists kimi-cli's sessions.
+func (l *launch) listWire() ([]SessionInfo, error) {
 	known, err := l.knowsWorkDir()
 	if err != nil || !known {
 		return nil, err
@@ -62,9 +101,6 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 			list = append(list, info)
 		}
 	}
-	slices.SortFunc(list, func(a, b SessionInfo) int {
-		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), strings.Compare(a.ID, b.ID))
-	})
 	return list, nil
 }
 
@@ -183,7 +219,7 @@ func (l *launch) findSession(id string) (string, error) {
 		if len(list) == 0 {
 			return "", fmt.Errorf("%w: %s has none", ErrSessionNotFound, l.workDir)
 		}
-		return list[0].ID, nil
+		id = list[0].ID
 	}
 	if err := validSessionID(id); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrSessionNotFound, err)
@@ -198,6 +234,10 @@ func (l *launch) findSession(id string) (string, error) {
 // finds reports whether kimi will find the session. It is an error if the files are there
 // nevertheless.
 func (l *launch) finds(id string) (bool, error) {
+	if l.backend() != BackendWire && acpbridge.FindSession(acpbridge.Home(l.env), id) != "" {
+		l.codeID = true
+		return true, nil
+	}
 	files, err := os.Stat(filepath.Join(l.sessionsDir(), id, "context.jsonl"))
 	if err != nil || files.IsDir() {
 		return false, nil

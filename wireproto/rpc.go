@@ -104,6 +104,7 @@ type InitializeResult struct {
 	ExternalTools   *ExternalTools      `json:"external_tools,omitempty"` // nil when none were offered
 	Hooks           *HooksInfo          `json:"hooks,omitempty"`          // nil before kimi-cli 1.28
 	Capabilities    *ServerCapabilities `json:"capabilities,omitempty"`   // nil before kimi-cli 1.14
+	Bridge          *BridgeInfo         `json:"bridge,omitempty"`         // nil for kimi-cli
 }
 
 // ServerInfo names the agent.
@@ -240,4 +241,16 @@ func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 		ToolCallID  string `json:"tool_call_id"`
 		ReturnValue value  `json:"return_value"`
 	}{a.ToolCallID, value(a.ReturnValue)})
+}
+
+// CodeOutcomeUnknown answers a prompt of which nobody knows whether it succeeded. kimi-cli never
+// sends it; the bridge to Kimi Code 2.x does, whose own reply tells no failure.
+const CodeOutcomeUnknown = -32050
+
+// BridgeInfo tells about the agent behind a Wire agent that only translates. kimi-cli never
+// sends it; this module's bridge to Kimi Code 2.x does.
+type BridgeInfo struct {
+	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0 over ACP"
+	SessionID string `json:"session_id"` // the session's own id, "" before there is one
+	Model     string `json:"model"`      // "" where only the back end knows
 }

@@ -1,0 +1,420 @@
+package acpbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Command is a command line of "kimi --wire".
+type Command struct {
+	Path string   // Kimi Code
+	Args []string // arguments of kimi --wire
+	Env  []string // the whole environment, "KEY=value"
+	Dir  string   // working directory, absolute
+}
+
+// Child is the running "kimi acp", as client.Conn is described.
+type Child interface {
+	io.Reader
+	io.Writer
+	CloseWrite() error
+	Interrupt() error
+	Close() error
+	Wait() error
+}
+
+// Spawn starts "kimi acp".
+type Spawn func(ctx context.Context, cmd *Command) (Child, error)
+
+// Conn is a running bridge: what a Wire client reads from and writes to.
+type Conn struct {
+	child     Child
+	acp       *peer
+	set       *settings
+	out       *io.PipeReader // the client's ends
+	in        *io.PipeWriter
+	frames    chan *wireproto.Frame
+	eof       chan struct{} // the client has closed its end
+	toolCalls chan *toolCall
+	stop      chan struct{} // closed by Close
+	done      chan struct{} // closed when run has returned
+	stopOnce  sync.Once
+
+	// All below belongs to run.
+	output    *io.PipeWriter
+	enc       *wireproto.Encoder
+	init      json.RawMessage // the answer to initialize, once it was given
+	caps      wireproto.ClientCapabilities
+	name      string // as Kimi Code calls itself
+	version   string
+	session   string // its id, "" before it is open
+	unused    bool   // the session is new and has had no turn
+	commands  []wireproto.SlashCommand
+	options   []configOption
+	tools     *toolServer
+	journal   *journal
+	turn      *turn
+	replaying bool
+	requests  map[string]*request // sent to the client, by id
+	unplaced  []*permission       // not sent yet: whose they are is not known
+	plan      bool                // plan mode is on
+	used      int                 // tokens in the context
+	window    int                 // the model's context, in tokens; 0 where unknown
+	told      [2]int              // used and window, as the client was told
+	compact   bool                // a compaction runs, by the journal
+	lastID    int
+}
+
+// Start parses the command line and starts "kimi acp" through spawn. ctx bounds the start alone.
+func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
+	set, err := parse(cmd)
+	if err != nil {
+		return nil, err
+	}
+	child, err := spawn(ctx, &Command{Path: cmd.Path, Args: []string{"acp"}, Env: set.env, Dir: cmd.Dir})
+	if err != nil {
+		return nil, err
+	}
+	b := &Conn{
+		child: child, set: set, acp: newPeer(child),
+		frames: make(chan *wireproto.Frame), eof: make(chan struct{}), toolCalls: make(chan *toolCall),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		requests: make(map[string]*request),
+	}
+	b.out, b.output = io.Pipe()
+	b.enc = wireproto.NewEncoder(b.output)
+	var input *io.PipeReader
+	input, b.in = io.Pipe()
+	go b.read(input)
+	go b.run()
+	return b, nil
+}
+
+// Read reads the lines of the protocol.
+func (b *Conn) Read(p []byte) (int, error) { return b.out.Read(p) }
+
+// Write takes lines of the protocol.
+func (b *Conn) Write(p []byte) (int, error) { return b.in.Write(p) }
+
+// CloseWrite ends the bridge and kimi behind what was written.
+func (b *Conn) CloseWrite() error { return b.in.Close() }
+
+// Interrupt interrupts kimi.
+func (b *Conn) Interrupt() error { return b.child.Interrupt() }
+
+// Close ends all at once and returns when nothing of it is left.
+func (b *Conn) Close() error {
+	b.stopOnce.Do(func() { close(b.stop) })
+	b.out.Close()
+	b.in.Close()
+	err := b.child.Close()
+	b.acp.stop()
+	<-b.done
+	return err
+}
+
+// Wait waits for kimi's end.
+func (b *Conn) Wait() error { return b.child.Wait() }
+
+// PID returns kimi's process id, 0 where it is no process.
+func (b *Conn) PID() int {
+	if p, ok := b.child.(interface{ PID() int }); ok {
+		return p.PID()
+	}
+	return 0
+}
+
+// read hands the client's lines to run. The end of the input asks kimi to end.
+func (b *Conn) read(input *io.PipeReader) {
+	defer input.Close()
+	dec := wireproto.NewDecoder(input)
+	for {
+		f, err := dec.Decode()
+		var bad *wireproto.LineError
+		switch {
+		case errors.As(err, &bad):
+			f = &wireproto.Frame{Error: &wireproto.RPCError{Code: wireproto.CodeParseError, Message: "this line is no message of the protocol"}}
+		case err != nil:
+			select {
+			case b.eof <- struct{}{}:
+			case <-time.After(eofWait): // run is held up by a client that does not read
+				b.acp.closeWrite()
+			case <-b.done:
+			}
+			return
+		}
+		select {
+		case b.frames <- f:
+		case <-b.done:
+			return
+		}
+	}
+}
+
+// run is the bridge: see the package's description.
+func (b *Conn) run() {
+	defer close(b.done)
+	defer b.output.Close()
+	defer func() {
+		if b.tools != nil {
+			b.tools.close()
+		}
+		if b.journal != nil {
+			b.journal.close()
+		}
+	}()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		var ticks <-chan time.Time
+		if b.turn != nil || len(b.unplaced) > 0 {
+			ticks = tick.C
+		}
+		select {
+		case f := <-b.frames:
+			b.frame(f)
+		case <-b.eof:
+			b.leave()
+		case m, ok := <-b.acp.messages:
+			if !ok {
+				b.childEnded()
+				return
+			}
+			b.message(m)
+		case c := <-b.toolCalls:
+			b.startTool(c)
+		case <-ticks:
+			b.poll()
+			b.settle()
+		case <-b.stop:
+			return
+		}
+	}
+}
+
+// eofWait is how long the end of the client's input waits for run.
+const eofWait = 500 * time.Millisecond
+
+// leave asks kimi to end. A session without a turn is deleted, as kimi-cli does.
+func (b *Conn) leave() {
+	if b.session != "" && b.unused {
+		b.call("session/delete", map[string]any{"sessionId": b.session}, nil)
+	}
+	b.acp.closeWrite()
+}
+
+// childEnded hands on what the journal still holds.
+func (b *Conn) childEnded() {
+	if b.turn != nil {
+		b.poll()
+	}
+}
+
+// emit sends an event.
+func (b *Conn) emit(m wireproto.Message) {
+	b.send(&wireproto.Frame{Method: wireproto.MethodEvent, Message: m})
+}
+
+// send sends a frame. It fails only once the client has closed.
+func (b *Conn) send(f *wireproto.Frame) {
+	if err := b.enc.Encode(f); errors.Is(err, wireproto.ErrLineTooLong) && f.Method == "" && f.ID != "" {
+		b.refuse(f.ID, wireproto.CodeInternalError, "the answer is longer than a line may be")
+	}
+}
+
+// reply answers a call of the client.
+func (b *Conn) reply(id string, result any) {
+	raw, err := json.Marshal(result)
+	if err != nil {
+		b.refuse(id, wireproto.CodeInternalError, "%v", err)
+		return
+	}
+	b.send(&wireproto.Frame{ID: id, Result: raw})
+}
+
+func (b *Conn) refuse(id string, code int, format string, args ...any) {
+	b.fail(id, &wireproto.RPCError{Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+func (b *Conn) fail(id string, err *wireproto.RPCError) {
+	b.send(&wireproto.Frame{ID: id, Error: err})
+}
+
+// frame handles a frame of the client.
+func (b *Conn) frame(f *wireproto.Frame) {
+	switch f.Method {
+	case "":
+		if f.ID == "" { // a line that could not be read
+			b.send(f)
+			return
+		}
+		b.answered(f)
+	case wireproto.MethodInitialize:
+		b.initialize(f)
+	case wireproto.MethodPrompt:
+		b.prompt(f)
+	case wireproto.MethodCancel:
+		b.cancel(f)
+	case wireproto.MethodReplay:
+		b.replay(f)
+	case wireproto.MethodSetPlanMode:
+		b.setPlanMode(f)
+	case wireproto.MethodSteer:
+		b.unsupported(f.ID, "steer: what is said while a turn runs cannot reach it")
+	default:
+		b.refuse(f.ID, wireproto.CodeMethodNotFound, "unknown method %.40q", f.Method)
+	}
+}
+
+// unsupported says that Kimi Code cannot do something. A client takes the code for an
+// agent that does not know the method.
+func (b *Conn) unsupported(id, feature string) {
+	b.refuse(id, wireproto.CodeMethodNotFound, "%s has no %s", b.backend(), feature)
+}
+
+// backend names what runs behind the bridge.
+func (b *Conn) backend() string { return strings.TrimSpace("Kimi Code "+b.version) + " over ACP" }
+
+// initialize opens the session. Without a login there is none yet, and each prompt tries again.
+func (b *Conn) initialize(f *wireproto.Frame) {
+	switch {
+	case b.turn != nil || b.replaying:
+		b.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	case b.init != nil:
+		b.send(&wireproto.Frame{ID: f.ID, Result: b.init})
+		return
+	}
+	var params wireproto.InitializeParams
+	if err := json.Unmarshal(f.Params, &params); err != nil {
+		b.refuse(f.ID, wireproto.CodeInvalidParams, "initialize: %v", err)
+		return
+	}
+	if params.Capabilities != nil {
+		b.caps = *params.Capabilities
+	}
+	result := wireproto.InitializeResult{
+		ProtocolVersion: wireproto.ProtocolVersion,
+		SlashCommands:   []wireproto.SlashCommand{},
+		Hooks:           &wireproto.HooksInfo{SupportedEvents: []string{}, Configured: map[string]int{}},
+		Capabilities:    &wireproto.ServerCapabilities{SupportsQuestion: true},
+	}
+	err := b.hello()
+	if err == nil && len(params.ExternalTools) > 0 {
+		result.ExternalTools, err = b.serveTools(params.ExternalTools)
+	}
+	if err == nil {
+		err = b.open()
+	}
+	if e := new(acpError); err != nil && !(errors.As(err, &e) && e.Code == codeAuthRequired) {
+		b.failStart(f.ID, err)
+		return
+	}
+	result.Server = wireproto.ServerInfo{Name: b.name, Version: b.version}
+	if b.commands != nil {
+		result.SlashCommands = b.commands
+	}
+	result.Bridge = &wireproto.BridgeInfo{Backend: b.backend(), SessionID: b.session, Model: b.model()}
+	b.init, err = json.Marshal(result)
+	if err != nil {
+		b.refuse(f.ID, wireproto.CodeInternalError, "%v", err)
+		return
+	}
+	b.send(&wireproto.Frame{ID: f.ID, Result: b.init})
+}
+
+// failStart answers a call for which there is no session. That kimi has ended, its end tells.
+func (b *Conn) failStart(id string, err error) {
+	code := wireproto.CodeInternalError
+	var e *acpError
+	switch {
+	case errors.Is(err, errEnded):
+		return
+	case errors.As(err, &e) && e.Code == codeAuthRequired:
+		code = wireproto.CodeLLMNotSet
+	}
+	b.refuse(id, code, "%v", err)
+}
+
+// setPlanMode switches plan mode, also while a turn runs.
+func (b *Conn) setPlanMode(f *wireproto.Frame) {
+	var params wireproto.SetPlanModeParams
+	if err := json.Unmarshal(f.Params, &params); err != nil {
+		b.refuse(f.ID, wireproto.CodeInvalidParams, "set_plan_mode: %v", err)
+		return
+	}
+	err := b.ensureSession()
+	if err == nil {
+		err = b.setMode(params.Enabled)
+	}
+	if err != nil {
+		b.failStart(f.ID, err)
+		return
+	}
+	b.reply(f.ID, wireproto.SetPlanModeResult{Status: "ok", PlanMode: b.plan})
+}
+
+// cancel asks kimi to end the turn. The prompt's reply tells when it has.
+func (b *Conn) cancel(f *wireproto.Frame) {
+	if b.replaying { // is over before the next frame is read
+		b.reply(f.ID, struct{}{})
+		return
+	}
+	if b.turn == nil {
+		b.refuse(f.ID, wireproto.CodeInvalidState, "no turn is running")
+		return
+	}
+	b.reply(f.ID, struct{}{})
+	b.acp.notify("session/cancel", map[string]any{"sessionId": b.session})
+	b.turn.cancelled = true
+	for _, r := range b.openRequests() {
+		if !r.background {
+			r.drop()
+		}
+	}
+	b.settle()
+}
+
+func (b *Conn) newID(kind string) string {
+	b.lastID++
+	return fmt.Sprintf("%s-%d", kind, b.lastID)
+}
+
+// openRequests returns the requests that wait for the client, in the order of their ids.
+func (b *Conn) openRequests() []*request {
+	var list []*request
+	for _, r := range b.requests {
+		list = append(list, r)
+	}
+	slices.SortFunc(list, func(x, y *request) int { return x.n - y.n })
+	return list
+}
+
+// waitJournal calls done every few milliseconds until it reports true, for journalWait at
+// most. Meanwhile nothing else is handled.
+func (b *Conn) waitJournal(done func() bool) {
+	if done() {
+		return
+	}
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for end := time.Now().Add(journalWait); time.Now().Before(end); {
+		select {
+		case <-tick.C:
+			if done() {
+				return
+			}
+		case <-b.stop:
+			return
+		}
+	}
+}

@@ -1,0 +1,503 @@
+package acpbridge
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// journal follows the files in which kimi records a session: agents/main/wire.jsonl, and
+// one for each subagent.
+type journal struct {
+	home      string
+	session   string
+	main      *tail
+	agents    []*agent
+	asked     map[string]*asked // what subagents have asked and the client has not been told, by ACP's id of the tool call
+	running   json.Number       // the turn that runs, perhaps one that kimi has started itself; "" for none
+	compacted bool              // a compaction has been told of in this turn
+}
+
+// agent is a subagent.
+type agent struct {
+	id, kind, description string
+	parent                string // ACP's id of the tool call that started it
+	background            bool
+	done                  bool
+	file                  *tail
+	steps                 int
+	turn                  string            // the number in its tool calls' ids
+	calls                 map[string]string // ids of tool calls by the uuid of their record
+}
+
+// asked is a request for approval as the journal tells it.
+type asked struct {
+	agent   *agent
+	display *display
+}
+
+// display is what Kimi Code shows of an action.
+type display struct {
+	Kind      string `json:"kind"` // command, file_io, todo_list, …
+	Command   string `json:"command"`
+	Language  string `json:"language"`
+	Operation string `json:"operation"`
+	Path      string `json:"path"`
+	Content   string `json:"content"`
+	Before    string `json:"before"`
+	After     string `json:"after"`
+}
+
+// blocks returns the display blocks of Wire.
+func (d *display) blocks() wireproto.DisplayBlocks {
+	switch {
+	case d == nil:
+	case d.Kind == "command":
+		return wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Language: d.Language, Command: d.Command}}
+	case d.Kind == "file_io" && d.Operation == "edit":
+		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: d.Before, NewText: d.After, OldStart: 1, NewStart: 1}}
+	case d.Kind == "file_io" && d.Operation == "write":
+		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: contents(d.Path), NewText: d.Content, OldStart: 1, NewStart: 1}}
+	}
+	return nil
+}
+
+// record is one line of a journal; only what is used is declared.
+type record struct {
+	Type   string      `json:"type"`
+	Time   int64       `json:"time"` // milliseconds since 1970
+	Turn   json.Number `json:"turnId"`
+	Step   int         `json:"step"`
+	Origin struct {
+		Kind string `json:"kind"`
+	} `json:"origin"`
+	Event  *loopEvent `json:"event"`
+	Usage  *usage     `json:"usage"`
+	Scope  string     `json:"usageScope"`
+	Tokens *int       `json:"tokens"`
+
+	// turn.step.retrying
+	NextAttempt int     `json:"nextAttempt"`
+	MaxAttempts int     `json:"maxAttempts"`
+	DelayMS     float64 `json:"delayMs"`
+	ErrorName   string  `json:"errorName"`
+	StatusCode  *int    `json:"statusCode"`
+
+	// interaction.request
+	Kind       string `json:"kind"`
+	ToolCallID string `json:"toolCallId"`
+	Request    struct {
+		Turn    json.Number `json:"turnId"`
+		Display *display    `json:"display"`
+	} `json:"request"`
+
+	// subagent.spawned
+	SubagentID   string `json:"subagentId"`
+	SubagentName string `json:"subagentName"`
+	ParentCall   string `json:"parentToolCallId"`
+	ParentAgent  string `json:"parentAgentId"`
+	Description  string `json:"description"`
+	Background   bool   `json:"runInBackground"`
+
+	// task.terminated
+	Info *struct {
+		TaskID      string `json:"taskId"`
+		Kind        string `json:"kind"`
+		Description string `json:"description"`
+		Status      string `json:"status"`
+		EndedAt     int64  `json:"endedAt"`
+	} `json:"info"`
+	OutputTail string `json:"outputTail"`
+
+	// turn.ended
+	ending
+}
+
+// readRecord reads a line, nil if it is none. A member of another type than is known is left out.
+func readRecord(line []byte) *record {
+	r := new(record)
+	var other *json.UnmarshalTypeError
+	if err := json.Unmarshal(line, r); err != nil && !errors.As(err, &other) {
+		return nil
+	}
+	return r
+}
+
+// loopEvent is an event inside of a step.
+type loopEvent struct {
+	Type string      `json:"type"`
+	UUID string      `json:"uuid"`
+	Turn json.Number `json:"turnId"`
+	Part *struct {
+		Type  string `json:"type"`
+		Text  string `json:"text"`
+		Think string `json:"think"`
+	} `json:"part"`
+	ToolCallID string          `json:"toolCallId"`
+	ParentUUID string          `json:"parentUuid"`
+	Name       string          `json:"name"`
+	Args       json.RawMessage `json:"args"`
+	Result     *struct {
+		Output  json.RawMessage `json:"output"`
+		IsError bool            `json:"isError"`
+	} `json:"result"`
+	Finish string `json:"providerFinishReason"` // of step.end; "" when the stream broke off
+}
+
+type usage struct {
+	InputOther         int `json:"inputOther"`
+	Output             int `json:"output"`
+	InputCacheRead     int `json:"inputCacheRead"`
+	InputCacheCreation int `json:"inputCacheCreation"`
+}
+
+func (u usage) wire() *wireproto.TokenUsage {
+	return &wireproto.TokenUsage{InputOther: u.InputOther, Output: u.Output, InputCacheRead: u.InputCacheRead, InputCacheCreation: u.InputCacheCreation}
+}
+
+// newJournal follows the journal of a session from where it ends now.
+func newJournal(home, session string) *journal {
+	j := &journal{home: home, session: session, asked: make(map[string]*asked)}
+	if dir := j.sessionDir(); dir != "" {
+		j.main = &tail{path: filepath.Join(dir, "agents", "main", "wire.jsonl")}
+		j.main.skip()
+	}
+	return j
+}
+
+func (j *journal) sessionDir() string { return sessionDir(j.home, j.session) }
+
+func (j *journal) close() {
+	if j.main != nil {
+		j.main.close()
+	}
+	for _, a := range j.agents {
+		a.file.close()
+	}
+}
+
+// injected returns the texts in the session's history that kimi has put there in the user's name.
+func (j *journal) injected() map[string]bool {
+	texts := make(map[string]bool)
+	if j.main == nil {
+		return texts
+	}
+	f, err := os.Open(j.main.path)
+	if err != nil {
+		return texts
+	}
+	defer f.Close()
+	lines := wireproto.NewLineReader(f)
+	for {
+		line, err := lines.ReadLine()
+		var rec struct {
+			Type    string `json:"type"`
+			Message struct {
+				Role    string            `json:"role"`
+				Content wireproto.Content `json:"content"`
+				Origin  struct {
+					Kind string `json:"kind"`
+				} `json:"origin"`
+			} `json:"message"`
+		}
+		if bytes.Contains(line, []byte(`"context.append_message"`)) && json.Unmarshal(line, &rec) == nil &&
+			rec.Message.Role == "user" && rec.Message.Origin.Kind != "user" {
+			for _, p := range rec.Message.Content.Parts {
+				if t, ok := p.(*wireproto.TextPart); ok {
+					texts[t.Text] = true
+				}
+			}
+		}
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return texts
+		}
+	}
+}
+
+// poll hands on what has been written to the journal since.
+func (b *Conn) poll() {
+	j := b.journal
+	if j == nil {
+		return
+	}
+	if j.main == nil {
+		if *j = *newJournal(j.home, j.session); j.main == nil {
+			return
+		}
+		j.main.rewind()
+	}
+	for _, line := range j.main.read() {
+		if r := readRecord(line); r != nil {
+			b.record(r)
+		}
+	}
+	for _, a := range j.agents {
+		b.pollAgent(a)
+	}
+	j.agents = slices.DeleteFunc(j.agents, func(a *agent) bool {
+		if a.done {
+			a.file.close()
+		}
+		return a.done
+	})
+}
+
+// record handles a line of the main agent's journal.
+func (b *Conn) record(r *record) {
+	t := b.turn
+	if t != nil && t.history != nil {
+		t = nil
+	}
+	ours := t != nil && t.number >= 0 && r.Turn == json.Number(fmt.Sprint(t.number))
+	switch r.Type {
+	case "turn.prompt":
+		if n, err := r.Turn.Int64(); t != nil && t.sent && t.number < 0 && err == nil && r.Origin.Kind != "task" {
+			t.number = int(n)
+		}
+	case "agent.turn.started":
+		b.journal.running = r.Turn
+	case "agent.turn.ended":
+		if b.journal.running == r.Turn {
+			b.journal.running = ""
+		}
+	case "turn.ended":
+		if ours {
+			e := r.ending
+			t.end = &e
+		}
+	case "context.append_loop_event":
+		if e := r.Event; e != nil && t != nil && t.number >= 0 && e.Turn == json.Number(fmt.Sprint(t.number)) {
+			b.loopEvent(t, r)
+		}
+	case "turn.step.retrying":
+		if ours {
+			t.retrying = true
+			t.begin(b)
+			b.emit(&wireproto.StepRetry{
+				N: t.steps, NextAttempt: r.NextAttempt, MaxAttempts: r.MaxAttempts, WaitS: r.DelayMS / 1000,
+				ErrorType: r.ErrorName, StatusCode: r.StatusCode,
+			})
+		}
+	case "turn.step.interrupted":
+		if ours && !t.cancelled {
+			if t.journal > t.steps {
+				t.begin(b)
+			}
+			b.emit(&wireproto.StepInterrupted{})
+		}
+	case "usage.record":
+		if r.Usage != nil && *r.Usage != (usage{}) && r.Scope == "turn" && t != nil {
+			t.usage = r.Usage.wire()
+		}
+	case "token_counting.measured":
+		if r.Tokens != nil && t != nil {
+			b.used = *r.Tokens
+			b.status()
+		}
+	case "plan_mode.enter":
+		b.setPlan(true)
+	case "plan_mode.exit", "plan_mode.cancel":
+		b.planEnded()
+	case "full_compaction.begin":
+		b.compact, b.journal.compacted = true, true
+		b.emit(&wireproto.CompactionBegin{})
+	case "full_compaction.complete":
+		b.compact = false
+		b.emit(&wireproto.CompactionEnd{})
+	case "full_compaction.cancel", "full_compaction.cancelled", "full_compaction.failed":
+		b.compact = false
+	case "subagent.spawned":
+		b.spawned(r)
+	case "subagent.completed", "subagent.failed", "subagent.cancelled", "subagent.killed":
+		for _, a := range b.journal.agents {
+			if a.id == r.SubagentID {
+				b.pollAgent(a)
+				a.done = true
+			}
+		}
+	case "task.terminated":
+		b.taskEnded(r)
+	}
+}
+
+// planEnded notes that plan mode is over. It had suspended yolo or afk, which are put in force again.
+func (b *Conn) planEnded() {
+	if !b.plan {
+		return
+	}
+	b.setPlan(false)
+	if b.set.mode != "default" {
+		b.acp.begin("session/set_mode", map[string]any{"sessionId": b.session, "modeId": b.set.mode})
+	}
+}
+
+// loopEvent handles an event of the turn's own steps. What is said in them comes over ACP.
+func (b *Conn) loopEvent(t *turn, r *record) {
+	switch r.Event.Type {
+	case "step.begin":
+		if t.finish = ""; t.retrying {
+			t.retrying = false
+			return
+		}
+		t.journal++
+		if len(t.calls) == 0 && t.journal > t.steps {
+			t.fresh = true
+			if time.UnixMilli(r.Time).After(t.output) { // else what has been said may be this step's
+				t.begin(b)
+			}
+		}
+	case "step.end":
+		t.finish = r.Event.Finish
+		b.status()
+	}
+}
+
+// taskEnded tells of a background task that has ended.
+func (b *Conn) taskEnded(r *record) {
+	if r.Info == nil {
+		return
+	}
+	severity := "error"
+	if r.Info.Status == "completed" {
+		severity = "success"
+	}
+	b.emit(&wireproto.Notification{
+		ID: "task:" + r.Info.TaskID + ":" + r.Info.Status, Category: "task", Type: "task." + r.Info.Status,
+		SourceKind: "background_task", SourceID: r.Info.TaskID, Title: "Background task " + r.Info.Status + ": " + r.Info.Description,
+		Body: r.OutputTail, Severity: severity, CreatedAt: float64(r.Info.EndedAt) / 1000, Payload: map[string]json.RawMessage{},
+	})
+}
+
+// spawned begins to follow a subagent.
+func (b *Conn) spawned(r *record) {
+	turn := "0"
+	if b.turn != nil && b.turn.number >= 0 {
+		turn = fmt.Sprint(b.turn.number)
+	}
+	b.journal.agents = append(b.journal.agents, &agent{
+		id: r.SubagentID, kind: r.SubagentName, description: r.Description, background: r.Background,
+		parent: turn + ":" + r.ParentCall, calls: make(map[string]string),
+		file: &tail{path: filepath.Join(filepath.Dir(filepath.Dir(b.journal.main.path)), r.SubagentID, "wire.jsonl")},
+	})
+}
+
+// subagentEnd hands on the rest of the subagents that a tool call has started, since its result
+// comes a little before the journal's last lines.
+func (b *Conn) subagentEnd(call string) {
+	b.waitJournal(func() bool {
+		b.poll()
+		return !slices.ContainsFunc(b.journal.agents, func(a *agent) bool { return a.parent == call && !a.background })
+	})
+}
+
+// pollAgent hands on what a subagent has done.
+func (b *Conn) pollAgent(a *agent) {
+	for _, line := range a.file.read() {
+		r := readRecord(line)
+		switch {
+		case r == nil:
+		case r.Type == "interaction.request" && r.Kind == "approval":
+			b.journal.asked[r.Request.Turn.String()+":"+r.ToolCallID] = &asked{a, r.Request.Display}
+		case r.Type == "usage.record" && r.Usage != nil:
+			b.subagent(a, &wireproto.StatusUpdate{TokenUsage: r.Usage.wire()})
+		case r.Type == "context.append_loop_event" && r.Event != nil:
+			b.subagentEvent(a, r.Event)
+		}
+	}
+}
+
+func (b *Conn) subagent(a *agent, m wireproto.Message) {
+	b.emit(&wireproto.SubagentEvent{ParentToolCallID: &a.parent, AgentID: &a.id, SubagentType: &a.kind, Event: m})
+}
+
+func (b *Conn) subagentEvent(a *agent, e *loopEvent) {
+	switch e.Type {
+	case "step.begin":
+		a.steps++
+		b.subagent(a, &wireproto.StepBegin{N: a.steps})
+	case "content.part":
+		switch {
+		case e.Part == nil:
+		case e.Part.Type == "think":
+			b.subagent(a, &wireproto.ThinkPart{Think: e.Part.Think})
+		case e.Part.Type == "text":
+			b.subagent(a, &wireproto.TextPart{Text: e.Part.Text})
+		}
+	case "tool.call":
+		id, args := e.Turn.String()+":"+e.ToolCallID, jsonText(e.Args)
+		a.calls[e.UUID] = id
+		b.subagent(a, &wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: b.toolName(e.Name), Arguments: &args}})
+	case "tool.result":
+		id := a.calls[e.ParentUUID]
+		delete(a.calls, e.ParentUUID)
+		if id == "" || e.Result == nil {
+			return
+		}
+		u := update{RawOutput: e.Result.Output, Status: "completed"}
+		if e.Result.IsError {
+			u.Status = "failed"
+		}
+		b.subagent(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: u.result()})
+	}
+}
+
+// tail reads what is appended to a file.
+type tail struct {
+	path string
+	f    *os.File
+	rest []byte // of a line that is not complete
+}
+
+func (t *tail) open() bool {
+	if t.f == nil {
+		t.f, _ = os.Open(t.path)
+	}
+	return t.f != nil
+}
+
+// skip goes to the file's end.
+func (t *tail) skip() {
+	if t.open() {
+		t.f.Seek(0, io.SeekEnd)
+	}
+}
+
+func (t *tail) rewind() {
+	if t.open() {
+		t.f.Seek(0, io.SeekStart)
+	}
+}
+
+// read returns the lines that have been completed since.
+func (t *tail) read() [][]byte {
+	if !t.open() {
+		return nil
+	}
+	var lines [][]byte
+	r := bufio.NewReader(t.f)
+	for {
+		chunk, err := r.ReadBytes('\n')
+		t.rest = append(t.rest, chunk...)
+		if err != nil {
+			return lines
+		}
+		lines = append(lines, t.rest)
+		t.rest = nil
+	}
+}
+
+func (t *tail) close() {
+	if t.f != nil {
+		t.f.Close()
+		t.f = nil
+	}
+}

@@ -1,0 +1,386 @@
+package acpbridge
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// request is a request to the client that waits for its answer.
+type request struct {
+	n          int // in the order of sending
+	background bool
+	answer     func(f *wireproto.Frame) // takes the client's answer
+	drop       func()                   // gives the answer of nobody
+}
+
+// ask sends a request to the client.
+func (b *Conn) ask(id string, m wireproto.Message, background bool, answer func(*wireproto.Frame), drop func()) {
+	r := &request{n: b.lastID, background: background}
+	take := func() {
+		if b.requests[id] == r {
+			delete(b.requests, id)
+		}
+	}
+	r.answer = func(f *wireproto.Frame) { take(); answer(f) }
+	r.drop = func() { take(); drop() }
+	b.requests[id] = r
+	b.send(&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m})
+}
+
+// answered handles an answer of the client. A late or a second one counts for nothing.
+func (b *Conn) answered(f *wireproto.Frame) {
+	if r := b.requests[f.ID]; r != nil {
+		r.answer(f)
+	}
+}
+
+// option is what a request of kimi may be answered with.
+type option struct {
+	ID   string `json:"optionId"`
+	Name string `json:"name"`
+	Kind string `json:"kind"` // allow_once, allow_always, reject_once
+}
+
+// permission is session/request_permission.
+type permission struct {
+	id      json.RawMessage
+	since   time.Time
+	Options []option `json:"options"`
+	Call    struct {
+		ID      string          `json:"toolCallId"`
+		Title   string          `json:"title"`
+		Content json.RawMessage `json:"content"`
+	} `json:"toolCall"`
+}
+
+// selected answers with an option.
+func (b *Conn) selected(p *permission, optionID string) {
+	b.acp.answer(p.id, map[string]any{"outcome": map[string]string{"outcome": "selected", "optionId": optionID}})
+}
+
+// nobody answers that nobody has decided, which counts as a rejection.
+func (b *Conn) nobody(p *permission) {
+	b.acp.answer(p.id, map[string]any{"outcome": map[string]string{"outcome": "cancelled"}})
+}
+
+// pick returns the id of the first option of a kind.
+func (p *permission) pick(kinds ...string) (string, bool) {
+	for _, kind := range kinds {
+		for _, o := range p.Options {
+			if o.Kind == kind {
+				return o.ID, true
+			}
+		}
+	}
+	return "", false
+}
+
+// permission handles a request for approval.
+func (b *Conn) permission(m *message) {
+	p := &permission{id: m.ID, since: time.Now()}
+	if json.Unmarshal(m.Params, p) != nil {
+		b.nobody(p)
+		return
+	}
+	allow, ok := p.pick("allow_once")
+	switch {
+	case !ok:
+		b.nobody(p)
+	case slices.ContainsFunc(p.Options, func(o option) bool { return strings.HasPrefix(o.ID, "plan_") }):
+		b.reviewPlan(p)
+	case slices.ContainsFunc(p.Options, func(o option) bool { return o.ID != "approve_once" && o.Kind == "allow_once" }):
+		b.nobody(p) // not a question of yes or no
+	case b.isOwnTool(p.Call.Title):
+		b.selected(p, allow) // the program itself has offered it
+	case b.plan && b.set.mode != "default":
+		b.selected(p, allow) // plan mode has suspended yolo or afk
+	case b.turn != nil && b.turn.calls[p.Call.ID] != nil:
+		b.askApproval(p, nil)
+	default: // of a subagent: the journal tells whose
+		b.unplaced = append(b.unplaced, p)
+		b.poll()
+		b.placeLate()
+	}
+}
+
+// placeLate asks the client what subagents have asked.
+func (b *Conn) placeLate() {
+	var left []*permission
+	list := b.unplaced
+	b.unplaced = nil
+	for _, p := range list {
+		if a := b.journal.asked[p.Call.ID]; a != nil || time.Since(p.since) > askedWait {
+			delete(b.journal.asked, p.Call.ID)
+			b.askApproval(p, a)
+		} else {
+			left = append(left, p)
+		}
+	}
+	b.unplaced = append(left, b.unplaced...)
+}
+
+// askApproval sends an ApprovalRequest; a tells what the journal knows of it, nil for nothing.
+func (b *Conn) askApproval(p *permission, a *asked) {
+	blocks := blocksOf(p.Call.Content)
+	action := strings.TrimPrefix(textOf(blocks), "Requesting approval to ")
+	req := &wireproto.ApprovalRequest{
+		ID: b.newID("approval"), ToolCallID: p.Call.ID,
+		Sender: b.toolName(p.Call.Title), Action: action, Description: action, Display: diffsOf(blocks),
+	}
+	kind := "foreground_turn"
+	background := b.turn == nil
+	if a != nil {
+		req.AgentID, req.SubagentType, req.SourceID = &a.agent.id, &a.agent.kind, &a.agent.id
+		req.SourceDescription = &a.agent.description
+		background = a.agent.background
+		if req.Display == nil {
+			req.Display = a.display.blocks()
+		}
+	}
+	if background {
+		kind = "background_agent"
+	}
+	req.SourceKind = &kind
+	if req.Display == nil && b.turn != nil {
+		req.Display = b.turn.calls[p.Call.ID].preview()
+	}
+	respond := func(decision wireproto.ApprovalDecision, feedback string) {
+		b.emit(&wireproto.ApprovalResponse{RequestID: req.ID, Response: decision, Feedback: feedback})
+	}
+	b.ask(req.ID, req, background, func(f *wireproto.Frame) {
+		var a wireproto.ApprovalAnswer
+		if f.Error != nil || json.Unmarshal(f.Result, &a) != nil {
+			a = wireproto.ApprovalAnswer{Response: wireproto.Reject}
+		}
+		var id string
+		ok := false
+		switch a.Response {
+		case wireproto.Approve:
+			id, ok = p.pick("allow_once")
+		case wireproto.ApproveForSession:
+			id, ok = p.pick("allow_always", "allow_once")
+		default:
+			a.Response = wireproto.Reject
+			id, ok = p.pick("reject_once")
+		}
+		if !ok {
+			b.nobody(p)
+		} else {
+			b.selected(p, id)
+		}
+		respond(a.Response, a.Feedback)
+		if a.Response == wireproto.Reject && a.Feedback != "" {
+			b.lost("feedback", "The action is rejected, but the model does not read why: "+b.backend()+" takes no feedback.")
+		}
+	}, func() {
+		b.nobody(p)
+		respond(wireproto.Reject, "")
+	})
+}
+
+// lost tells the client that a part of its answer could not be handed on.
+func (b *Conn) lost(what, text string) {
+	b.emit(&wireproto.Notification{
+		ID: b.newID("note"), Category: "bridge", Type: "bridge." + what + "_lost", SourceKind: "bridge", SourceID: b.session,
+		Title: "Not handed on: " + what, Body: text, Severity: "warning", CreatedAt: float64(time.Now().UnixMilli()) / 1000,
+		Payload: map[string]json.RawMessage{},
+	})
+}
+
+// reviewPlan shows a plan and asks what to do with it: by a question, as kimi-cli does for a client
+// that supports plan mode, else by an approval.
+func (b *Conn) reviewPlan(p *permission) {
+	text := textOf(blocksOf(p.Call.Content))
+	show := &wireproto.PlanDisplay{Content: text}
+	if rest, ok := strings.CutPrefix(text, "Plan saved to: "); ok {
+		show.FilePath, show.Content, _ = strings.Cut(rest, "\n\n")
+		if i := strings.LastIndex(show.Content, "Requesting approval to "); i >= 0 {
+			show.Content = show.Content[:i]
+		}
+	}
+	b.emit(show)
+	if b.caps.SupportsQuestion && b.caps.SupportsPlanMode {
+		q := wireproto.QuestionItem{Question: "Approve this plan", Header: "Plan"}
+		for _, o := range p.Options {
+			q.Options = append(q.Options, wireproto.QuestionOption{Label: o.Name})
+		}
+		req := &wireproto.QuestionRequest{ID: b.newID("question"), ToolCallID: p.Call.ID, Questions: []wireproto.QuestionItem{q}}
+		b.ask(req.ID, req, false, func(f *wireproto.Frame) {
+			answer := answersOf(f)[q.Question]
+			for _, o := range p.Options {
+				if o.Name == answer {
+					b.selected(p, o.ID)
+					return
+				}
+			}
+			if answer == "" {
+				b.nobody(p)
+				return
+			}
+			b.selected(p, "plan_revise")
+			b.lost("feedback", "The plan goes back, but the model does not read why: "+b.backend()+" takes no feedback.")
+		}, func() { b.nobody(p) })
+		return
+	}
+	kind := "foreground_turn"
+	req := &wireproto.ApprovalRequest{
+		ID: b.newID("approval"), ToolCallID: p.Call.ID, Sender: p.Call.Title, SourceKind: &kind,
+		Action: "exit plan mode", Description: "Leave plan mode and carry out the plan",
+		Display: wireproto.DisplayBlocks{&wireproto.BriefDisplayBlock{Text: show.Content}},
+	}
+	respond := func(d wireproto.ApprovalDecision) {
+		b.emit(&wireproto.ApprovalResponse{RequestID: req.ID, Response: d})
+	}
+	b.ask(req.ID, req, false, func(f *wireproto.Frame) {
+		var a wireproto.ApprovalAnswer
+		if f.Error == nil && json.Unmarshal(f.Result, &a) == nil && (a.Response == wireproto.Approve || a.Response == wireproto.ApproveForSession) {
+			id, _ := p.pick("allow_once")
+			b.selected(p, id)
+			respond(a.Response)
+			return
+		}
+		b.selected(p, "plan_revise")
+		respond(wireproto.Reject)
+	}, func() { b.nobody(p); respond(wireproto.Reject) })
+}
+
+// answersOf reads the answers to a question, nil for none.
+func answersOf(f *wireproto.Frame) map[string]string {
+	var a wireproto.QuestionAnswer
+	if f.Error != nil || json.Unmarshal(f.Result, &a) != nil {
+		return nil
+	}
+	return a.Answers
+}
+
+// form is the schema of elicitation/create, and what the tool was called with.
+type form struct {
+	CallID  string `json:"toolCallId"`
+	Message string `json:"message"`
+	Schema  struct {
+		Properties map[string]struct {
+			Type        string       `json:"type"`
+			Title       string       `json:"title"`
+			Description string       `json:"description"`
+			OneOf       []formOption `json:"oneOf"`
+			Items       struct {
+				AnyOf []formOption `json:"anyOf"`
+			} `json:"items"`
+		} `json:"properties"`
+	} `json:"requestedSchema"`
+}
+
+type formOption struct {
+	Const       string `json:"const"`
+	Description string `json:"description"`
+}
+
+// questions returns what the form asks. Its message holds the texts, a line each; the call's
+// arguments, where they are known, hold them one by one.
+func (f *form) questions(call *toolCallState) []wireproto.QuestionItem {
+	var args struct {
+		Questions []struct {
+			Question string `json:"question"`
+		} `json:"questions"`
+	}
+	if call != nil {
+		json.Unmarshal([]byte(call.args), &args)
+	}
+	texts := strings.Split(f.Message, "\n")
+	if n := len(f.Schema.Properties); len(args.Questions) == n {
+		texts = nil
+		for _, q := range args.Questions {
+			texts = append(texts, q.Question)
+		}
+	} else if n == 1 {
+		texts = []string{f.Message}
+	}
+	var list []wireproto.QuestionItem
+	for i := range len(f.Schema.Properties) {
+		p := f.Schema.Properties[fmt.Sprintf("q%d", i)]
+		q := wireproto.QuestionItem{Header: p.Title, Body: p.Description, MultiSelect: p.Type == "array", Question: p.Title}
+		if i < len(texts) {
+			q.Question = texts[i]
+		}
+		if q.Header == q.Question {
+			q.Header = ""
+		}
+		for _, o := range append(p.OneOf, p.Items.AnyOf...) {
+			q.Options = append(q.Options, wireproto.QuestionOption{Label: o.Const, Description: o.Description})
+		}
+		list = append(list, q)
+	}
+	return list
+}
+
+// elicitation handles the questions of a tool.
+func (b *Conn) elicitation(m *message) {
+	var f form
+	dismiss := func() { b.acp.answer(m.ID, map[string]string{"action": "decline"}) }
+	if json.Unmarshal(m.Params, &f) != nil || !b.caps.SupportsQuestion || len(f.Schema.Properties) == 0 {
+		dismiss()
+		return
+	}
+	var call *toolCallState
+	if b.turn != nil {
+		call = b.turn.calls[f.CallID]
+	}
+	req := &wireproto.QuestionRequest{ID: b.newID("question"), ToolCallID: f.CallID, Questions: f.questions(call)}
+	b.ask(req.ID, req, b.turn == nil, func(frame *wireproto.Frame) {
+		answers := answersOf(frame)
+		content := make(map[string]any)
+		var free []string
+		for i, q := range req.Questions {
+			answer, ok := answers[q.Question]
+			if !ok || answer == "" {
+				continue
+			}
+			labels, ok := labelsIn(answer, q.Options)
+			switch {
+			case !ok || !q.MultiSelect && len(labels) != 1:
+				free = append(free, q.Question)
+			case q.MultiSelect:
+				content[fmt.Sprintf("q%d", i)] = labels
+			default:
+				content[fmt.Sprintf("q%d", i)] = labels[0]
+			}
+		}
+		if len(content) == 0 {
+			dismiss()
+		} else {
+			b.acp.answer(m.ID, map[string]any{"action": "accept", "content": content})
+		}
+		if free != nil {
+			b.lost("answer", b.backend()+" takes the labels of options alone as answers; not answered: "+strings.Join(free, " "))
+		}
+	}, dismiss)
+}
+
+// labelsIn splits an answer into labels of options, which ", " joins. It reports false if there is
+// anything else in it.
+func labelsIn(answer string, options []wireproto.QuestionOption) ([]string, bool) {
+	if answer == "" {
+		return nil, true
+	}
+	for _, o := range options {
+		rest, ok := strings.CutPrefix(answer, o.Label)
+		if !ok || o.Label == "" {
+			continue
+		}
+		if rest == "" {
+			return []string{o.Label}, true
+		}
+		if rest, ok = strings.CutPrefix(rest, ", "); !ok {
+			continue
+		}
+		if more, ok := labelsIn(rest, options); ok && len(more) > 0 {
+			return append([]string{o.Label}, more...), true
+		}
+	}
+	return nil, false
+}

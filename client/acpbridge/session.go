@@ -1,0 +1,311 @@
+package acpbridge
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// configOption is one of the settings of a session, such as its model.
+type configOption struct {
+	ID      string `json:"id"`
+	Current string `json:"currentValue"`
+	Options []struct {
+		Value string `json:"value"`
+		Name  string `json:"name"`
+	} `json:"options"`
+}
+
+// model returns the name of the session's model, "" where none is set.
+func (b *Conn) model() string {
+	for _, o := range b.options {
+		if o.ID == "model" {
+			for _, v := range o.Options {
+				if v.Value == o.Current {
+					return v.Name
+				}
+			}
+			return o.Current
+		}
+	}
+	return ""
+}
+
+// opened is the answer to session/new, session/load and session/resume.
+type opened struct {
+	SessionID string         `json:"sessionId"`
+	Options   []configOption `json:"configOptions"`
+}
+
+// commandsWait limits the wait for the slash commands, which follow the answer at once.
+const commandsWait = time.Second
+
+// hello makes ACP's handshake.
+func (b *Conn) hello() error {
+	if b.version != "" {
+		return nil
+	}
+	var result struct {
+		AgentInfo wireproto.ServerInfo `json:"agentInfo"`
+	}
+	err := b.call("initialize", map[string]any{
+		"protocolVersion":    1,
+		"clientInfo":         map[string]string{"name": "kimi-go", "version": "1"},
+		"clientCapabilities": map[string]any{"elicitation": map[string]any{"form": struct{}{}}},
+	}, &result)
+	b.name, b.version = result.AgentInfo.Name, result.AgentInfo.Version
+	return err
+}
+
+// ensureSession opens the session if it is not open yet.
+func (b *Conn) ensureSession() error {
+	if b.session != "" {
+		return nil
+	}
+	if err := b.hello(); err != nil {
+		return err
+	}
+	return b.open()
+}
+
+// open opens the session that the command line names, or a new one.
+func (b *Conn) open() error {
+	if b.set.noModel {
+		return &acpError{Code: codeAuthRequired, method: "session/new", Message: "the configuration names no model, or none with a key"}
+	}
+	known, err := b.find()
+	if err != nil {
+		return err
+	}
+	servers := slices.Clone(b.set.servers)
+	if b.tools != nil {
+		servers = append(servers, b.tools.server())
+	}
+	if servers == nil {
+		servers = []mcpServer{}
+	}
+	var o opened
+	if known != "" {
+		err = b.call("session/resume", map[string]any{"sessionId": known, "cwd": b.set.workDir, "mcpServers": servers}, &o)
+		o.SessionID = known
+	} else {
+		params := map[string]any{"cwd": b.set.workDir, "mcpServers": servers}
+		if len(b.set.addDirs) > 0 {
+			params["additionalDirectories"] = b.set.addDirs
+		}
+		err = b.call("session/new", params, &o)
+	}
+	if err != nil {
+		return err
+	}
+	b.session, b.options, b.unused = o.SessionID, o.Options, known == ""
+	b.journal = newJournal(b.set.home, b.session)
+	if dir := b.journal.sessionDir(); known == "" && dir != "" && b.set.id != "" {
+		os.WriteFile(filepath.Join(dir, aliasFile), []byte(b.set.id), 0o600) // without it the client's id finds nothing later
+	}
+	if err := b.configureSession(known != ""); err != nil {
+		return err
+	}
+	deadline := time.After(commandsWait)
+	for b.commands == nil {
+		select {
+		case m, ok := <-b.acp.messages:
+			if !ok {
+				return errEnded
+			}
+			b.message(m)
+		case <-deadline:
+			return nil
+		case <-b.stop:
+			return errEnded
+		}
+	}
+	return nil
+}
+
+// find returns Kimi Code's id of the session to continue, "" for none. As in kimi-cli, an
+// id that is not known begins a session.
+func (b *Conn) find() (string, error) {
+	if b.set.newest {
+		var list struct {
+			Sessions []struct {
+				ID        string `json:"sessionId"`
+				CWD       string `json:"cwd"`
+				UpdatedAt string `json:"updatedAt"`
+			} `json:"sessions"`
+		}
+		if err := b.call("session/list", map[string]any{"cwd": b.set.workDir}, &list); err != nil {
+			return "", err
+		}
+		id, at := "", ""
+		for _, s := range list.Sessions {
+			if s.CWD == b.set.workDir && s.UpdatedAt > at {
+				id, at = s.ID, s.UpdatedAt
+			}
+		}
+		if id == "" {
+			return "", errors.New("no session to continue in " + b.set.workDir)
+		}
+		return id, nil
+	}
+	return FindSession(b.set.home, b.set.id), nil
+}
+
+// configureSession sets model, thinking and mode. The mode is set always but in a new session, since
+// kimi tells "default" of a session in which yolo is still in force.
+func (b *Conn) configureSession(resumed bool) error {
+	option := func(id, value string) error {
+		var now opened
+		err := b.call("session/set_config_option", map[string]any{"sessionId": b.session, "configId": id, "value": value}, &now)
+		if err == nil {
+			b.options = now.Options
+		}
+		return err
+	}
+	if b.set.model != "" {
+		if err := option("model", b.set.model); err != nil {
+			return err
+		}
+	}
+	if b.set.thinking != nil {
+		value := "off"
+		if *b.set.thinking {
+			value = "on"
+		}
+		for _, o := range b.options {
+			if o.ID == "thinking" && o.Current != value {
+				if err := option("thinking", value); err != nil && *b.set.thinking {
+					return err // a model that always thinks cannot be stopped from it
+				}
+			}
+		}
+	}
+	if resumed || b.set.plan || b.set.mode != "default" {
+		return b.setMode(b.set.plan)
+	}
+	return nil
+}
+
+// setMode switches plan mode on or off and puts the mode of the command line in force.
+func (b *Conn) setMode(plan bool) error {
+	mode := b.set.mode
+	if plan {
+		mode = "plan"
+	}
+	if err := b.call("session/set_mode", map[string]any{"sessionId": b.session, "modeId": mode}, nil); err != nil {
+		return err
+	}
+	b.setPlan(plan)
+	return nil
+}
+
+// setPlan notes that plan mode is on or off, and tells the client if it changed.
+func (b *Conn) setPlan(on bool) {
+	if b.plan != on {
+		b.plan = on
+		b.emit(&wireproto.StatusUpdate{PlanMode: &on})
+	}
+}
+
+// replay loads the session again, by which kimi tells its history.
+func (b *Conn) replay(f *wireproto.Frame) {
+	if b.turn != nil {
+		b.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	}
+	if err := b.ensureSession(); err != nil {
+		b.failStart(f.ID, err)
+		return
+	}
+	b.replaying = true
+	h := &history{b: b, injected: b.journal.injected()}
+	b.turn = &turn{history: h}
+	servers := []mcpServer{}
+	err := b.call("session/load", map[string]any{"sessionId": b.session, "cwd": b.set.workDir, "mcpServers": servers}, nil)
+	h.end()
+	b.turn, b.replaying = nil, false
+	if err == nil {
+		err = b.setMode(b.plan)
+	}
+	if err != nil {
+		b.failStart(f.ID, err)
+		return
+	}
+	b.reply(f.ID, wireproto.ReplayResult{Status: wireproto.StatusFinished, Events: h.events})
+}
+
+// history turns what session/load tells into the events of Wire.
+type history struct {
+	b        *Conn
+	injected map[string]bool // texts that no user has written
+	events   int
+	turns    int
+	steps    int
+	step     string // the number before the ":" of a tool call's id, or "" for a step of text
+	fresh    bool   // the next output of the model begins a step
+}
+
+func (h *history) emit(m wireproto.Message) {
+	h.events++
+	h.b.emit(m)
+}
+
+func (h *history) end() {
+	if h.turns > 0 {
+		h.emit(&wireproto.TurnEnd{})
+	}
+}
+
+func (h *history) update(u *update) {
+	switch u.Kind {
+	case "user_message_chunk":
+		if text := u.text(); text != "" && !h.injected[text] {
+			h.end()
+			h.turns++
+			h.steps, h.fresh = 0, true
+			h.emit(&wireproto.TurnBegin{UserInput: wireproto.Content{Text: text}})
+		}
+	case "agent_message_chunk", "agent_thought_chunk", "tool_call":
+		if h.fresh {
+			h.fresh = false
+			h.steps++
+			h.emit(&wireproto.StepBegin{N: h.steps})
+		}
+		switch u.Kind {
+		case "agent_message_chunk":
+			h.emit(&wireproto.TextPart{Text: u.text()})
+		case "agent_thought_chunk":
+			h.emit(&wireproto.ThinkPart{Think: u.text()})
+		default:
+			args := string(u.RawInput)
+			h.emit(&wireproto.ToolCall{ID: u.ID, Function: wireproto.ToolCallFunction{Name: h.b.toolName(u.Title), Arguments: &args}})
+		}
+	case "tool_call_update":
+		h.fresh = true
+		h.emit(&wireproto.ToolResult{ToolCallID: u.ID, ReturnValue: u.result()})
+	}
+}
+
+// slashName returns the name of the slash command that a prompt consists of, "" for none.
+func slashName(text string) string {
+	rest, ok := strings.CutPrefix(text, "/")
+	fields := strings.Fields(rest)
+	if !ok || len(fields) == 0 || strings.Contains(fields[0], "/") {
+		return ""
+	}
+	return fields[0]
+}
+
+// jsonText returns JSON as it was sent, "" for none.
+func jsonText(raw json.RawMessage) string {
+	if string(raw) == "null" {
+		return ""
+	}
+	return string(raw)
+}

@@ -1,0 +1,119 @@
+package acpbridge
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// aliasFile, in a session's directory, holds the id by which a client knows the session that
+// makes ids of its own.
+const aliasFile = "wire-session-id"
+
+// Session is a session in Kimi Code's files.
+type Session struct {
+	ID        string
+	WorkDir   string
+	Title     string
+	UpdatedAt time.Time
+	Archived  bool
+}
+
+// Home returns the folder in which Kimi Code keeps its data, given the environment of
+// "kimi --wire": KIMI_SHARE_DIR, KIMI_CODE_HOME or ~/.kimi-code; "" if there is no home.
+func Home(env []string) string {
+	for _, key := range []string{"KIMI_SHARE_DIR", "KIMI_CODE_HOME"} {
+		if dir := getenv(env, key); dir != "" {
+			return dir
+		}
+	}
+	home := getenv(env, "HOME")
+	if runtime.GOOS == "windows" {
+		home = getenv(env, "USERPROFILE")
+	}
+	if home == "" {
+		return ""
+	}
+	return filepath.Join(home, ".kimi-code")
+}
+
+// Sessions returns the sessions of a work dir that have had a turn, in no order. It reads
+// files and starts nothing.
+func Sessions(home, workDir string) ([]Session, error) {
+	dirs, err := sessionDirs(home)
+	var list []Session
+	for _, dir := range dirs {
+		data, err := os.ReadFile(filepath.Join(dir, "state.json"))
+		var state struct {
+			ID         string `json:"id"`
+			CWD        string `json:"cwd"`
+			UpdatedAt  int64  `json:"updatedAt"` // milliseconds
+			Archived   bool   `json:"archived"`
+			Title      string `json:"title"`
+			LastPrompt string `json:"lastPrompt"`
+		}
+		if err != nil || json.Unmarshal(data, &state) != nil || state.CWD != workDir || state.ID == "" || state.LastPrompt == "" {
+			continue
+		}
+		list = append(list, Session{state.ID, state.CWD, state.Title, time.UnixMilli(state.UpdatedAt), state.Archived})
+	}
+	return list, err
+}
+
+// FindSession returns Kimi Code's id of a session: id itself, or that of the session which a Wire
+// client knows as id; "" if there is none.
+func FindSession(home, id string) string {
+	if id == "" || strings.ContainsAny(id, `/\`) {
+		return ""
+	}
+	dirs, _ := sessionDirs(home)
+	for _, dir := range dirs {
+		if filepath.Base(dir) == id {
+			return id
+		}
+	}
+	for _, dir := range dirs {
+		if alias, err := os.ReadFile(filepath.Join(dir, aliasFile)); err == nil && string(alias) == id {
+			return filepath.Base(dir)
+		}
+	}
+	return ""
+}
+
+// sessionDir returns the directory of a session, "" if there is none.
+func sessionDir(home, id string) string {
+	dirs, _ := sessionDirs(home)
+	for _, dir := range dirs {
+		if filepath.Base(dir) == id {
+			return dir
+		}
+	}
+	return ""
+}
+
+// sessionDirs returns the directories of all sessions: sessions/WORKSPACE/ID.
+func sessionDirs(home string) ([]string, error) {
+	root := filepath.Join(home, "sessions")
+	workspaces, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var dirs []string
+	for _, w := range workspaces {
+		if !strings.HasPrefix(w.Name(), "wd_") {
+			continue
+		}
+		sessions, _ := os.ReadDir(filepath.Join(root, w.Name()))
+		for _, s := range sessions {
+			if s.IsDir() {
+				dirs = append(dirs, filepath.Join(root, w.Name(), s.Name()))
+			}
+		}
+	}
+	return dirs, err
+}
