@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -154,6 +155,7 @@ var errGoexit = errors.New("runtime.Goexit was called")
 // guard calls the program's own code and then end, also behind a panic or runtime.Goexit, as by
 // t.FailNow in a test; the goroutine may end with it.
 func guard(call func() error, end func(error)) {
+	growStack()
 	err := errGoexit
 	defer func() {
 		if v := recover(); v != nil {
@@ -162,6 +164,16 @@ func guard(call func() error, end func(error)) {
 		end(err)
 	}()
 	err = call()
+}
+
+// growStack makes room at once, while there is little to copy, for what reading and checking
+// arguments and writing an answer take: a stack that doubles three times under them costs more
+// than they do.
+//
+//go:noinline
+func growStack() {
+	var room [8 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // deliver puts a message where it is waited for.
