@@ -101,10 +101,10 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	}
 	t := s.turn
 	r := s.open(id, m, background)
-	decline := t != nil && t.declined && !background && r.decline != nil
+	decline := t != nil && t.declined && !background && r.decline() != nil
 	s.mu.Unlock()
 	if decline {
-		r.answer(r.decline)
+		r.answer(r.decline())
 		s.deliver(m, size, t, nil)
 		return
 	}
