@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -100,10 +101,10 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	}
 	t := s.turn
 	r := s.open(id, m, background)
-	decline := t != nil && t.declined && !background && r.decline != nil
+	decline := t != nil && t.declined && !background && r.decline() != nil
 	s.mu.Unlock()
 	if decline {
-		r.answer(r.decline)
+		r.answer(r.decline())
 		s.deliver(m, size, t, nil)
 		return
 	}
@@ -141,28 +142,38 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 
 // run calls a handler and rejects what it leaves unanswered.
 func (s *Session) run(name string, live wireproto.Message, call func() error) {
-	err := guard(call)
-	if err != nil && !errors.Is(err, ErrAnswered) { // resolved by the agent meanwhile
-		s.opts.Logger.Error("client: handler failed", "handler", name, "error", err)
-	}
-	s.settle(live)
+	guard(call, func(err error) {
+		if err != nil && !errors.Is(err, ErrAnswered) { // resolved by the agent meanwhile
+			s.opts.Logger.Error("client: handler failed", "handler", name, "error", err)
+		}
+		s.settle(live)
+	})
 }
 
-// guard calls the program's own code and turns a panic, or the end of its goroutine as by
-// t.FailNow in a test, into an error.
-func guard(call func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		err := errors.New("runtime.Goexit was called")
-		defer func() {
-			if v := recover(); v != nil {
-				err = fmt.Errorf("panic: %v", v)
-			}
-			done <- err
-		}()
-		err = call()
+var errGoexit = errors.New("runtime.Goexit was called")
+
+// guard calls the program's own code and then end, also behind a panic or runtime.Goexit, as by
+// t.FailNow in a test; the goroutine may end with it.
+func guard(call func() error, end func(error)) {
+	growStack()
+	err := errGoexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+		end(err)
 	}()
-	return <-done
+	err = call()
+}
+
+// growStack makes room at once, while there is little to copy, for what reading and checking
+// arguments and writing an answer take: a stack that doubles three times under them costs more
+// than they do.
+//
+//go:noinline
+func growStack() {
+	var room [8 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // deliver puts a message where it is waited for.
@@ -199,7 +210,7 @@ func (s *Session) idle() {
 	}
 }
 
-// deliverOutside queues a message for OnMessage, served by a goroutine that lives only
+// deliverOutside queues a message for OnMessage, served by goroutines that live only
 // while there is something to serve: the reader never runs the program's code.
 func (s *Session) deliverOutside(m wireproto.Message) {
 	if s.opts.OnMessage == nil {
@@ -215,20 +226,22 @@ func (s *Session) deliverOutside(m wireproto.Message) {
 	}
 }
 
+// serveOutside serves one message and leaves the rest to the next goroutine.
 func (s *Session) serveOutside() {
-	for {
-		s.mu.Lock()
-		if len(s.outside) == 0 {
-			s.serving = false
-			s.mu.Unlock()
-			return
-		}
-		m := s.outside[0]
-		s.outside = s.outside[1:]
+	s.mu.Lock()
+	if len(s.outside) == 0 {
+		s.serving = false
 		s.mu.Unlock()
-		if err := guard(func() error { s.opts.OnMessage(m); return nil }); err != nil {
+		return
+	}
+	m := s.outside[0]
+	s.outside = s.outside[1:]
+	s.mu.Unlock()
+	guard(func() error { s.opts.OnMessage(m); return nil }, func(err error) {
+		if err != nil {
 			s.opts.Logger.Error("client: handler failed", "handler", "OnMessage", "error", err)
 		}
 		s.settle(m)
-	}
+		go s.serveOutside()
+	})
 }

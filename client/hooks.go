@@ -54,48 +54,50 @@ func subscriptions(hooks []Hook) []wireproto.HookSubscription {
 	return subs
 }
 
-// runHook calls the hook and answers, at the latest when its time is up: kimi takes anything
-// but a clear "block" for an allowance.
+// runHook lets the hook decide, or blocks.
 func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
-	decision := Block(fmt.Sprintf("no hook has the id %q", req.SubscriptionID))
 	for i, h := range s.opts.Hooks {
 		if hookID(i, h) == req.SubscriptionID {
-			decision = s.decide(r.ctx, h, req)
+			s.decide(r, h, req)
+			return
 		}
 	}
+	s.answerHook(r, req, Block(fmt.Sprintf("no hook has the id %q", req.SubscriptionID)))
+}
+
+// decide calls the hook and answers, at the latest when its time is up.
+func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
+	timeout := h.Timeout
+	if timeout == 0 {
+		timeout = defaultHookTimeout
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, timeout)
+	inTime := context.AfterFunc(ctx, func() {
+		s.answerHook(r, req, Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx))))
+	})
+	var d HookDecision
+	guard(func() (err error) { d, err = h.Handle(ctx, req); return err }, func(err error) {
+		if err != nil {
+			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
+			d = Block("the hook failed: " + err.Error())
+		}
+		if inTime() {
+			s.answerHook(r, req, d)
+		}
+		cancel()
+	})
+}
+
+// answerHook answers clearly: kimi takes anything but a clear "block" for an allowance.
+func (s *Session) answerHook(r *request, req *wireproto.HookRequest, d HookDecision) {
 	answer := wireproto.HookAnswer{RequestID: req.ID, Action: wireproto.HookAllow}
-	if !decision.allow {
-		answer.Action, answer.Reason = wireproto.HookBlock, decision.reason
+	if !d.allow {
+		answer.Action, answer.Reason = wireproto.HookBlock, d.reason
 		if answer.Reason == "" {
 			answer.Reason = "blocked by a hook of the program"
 		}
 	}
 	if err := r.answer(&answer); err != nil {
 		s.opts.Logger.Info("client: the decision of a hook came too late", "event", req.Event, "error", err)
-	}
-}
-
-func (s *Session) decide(ctx context.Context, h Hook, req *wireproto.HookRequest) HookDecision {
-	timeout := h.Timeout
-	if timeout == 0 {
-		timeout = defaultHookTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	decided := make(chan HookDecision, 1)
-	go func() {
-		var d HookDecision
-		err := guard(func() (err error) { d, err = h.Handle(ctx, req); return err })
-		if err != nil {
-			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
-			d = Block("the hook failed: " + err.Error())
-		}
-		decided <- d
-	}()
-	select {
-	case d := <-decided:
-		return d
-	case <-ctx.Done():
-		return Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
 	}
 }

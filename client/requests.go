@@ -92,9 +92,9 @@ func RejectAll(_ context.Context, r *ApprovalRequest) error {
 type request struct {
 	s          *Session
 	id         string // of the call, and of the request in it
-	turn       *Turn  // nil when none ran
-	background bool   // asked by a background agent: outlives the turn
-	decline    any    // the answer of one who does not want to
+	asked      wireproto.Message
+	turn       *Turn // nil when none ran
+	background bool  // asked by a background agent: outlives the turn
 	held       bool
 	err        error // why it takes no answer any more; set once, with done
 	done       chan struct{}
@@ -104,17 +104,7 @@ type request struct {
 
 // open registers a request. s.mu is held.
 func (s *Session) open(id string, m wireproto.Message, background bool) *request {
-	r := &request{s: s, id: id, turn: s.turn, background: background, done: make(chan struct{})}
-	switch m.(type) {
-	case *wireproto.ApprovalRequest:
-		r.decline = &wireproto.ApprovalAnswer{RequestID: id, Response: wireproto.Reject}
-	case *wireproto.QuestionRequest:
-		r.decline = &wireproto.QuestionAnswer{RequestID: id, Answers: map[string]string{}}
-	case *wireproto.ToolCallRequest:
-		r.decline = &wireproto.ToolAnswer{ToolCallID: id, ReturnValue: toolError(errors.New("the turn was cancelled"))}
-	case *wireproto.HookRequest:
-		r.decline = &wireproto.HookAnswer{RequestID: id, Action: wireproto.HookBlock, Reason: "the turn was cancelled"}
-	}
+	r := &request{s: s, id: id, asked: m, turn: s.turn, background: background, done: make(chan struct{})}
 	parent := s.ctx
 	if r.turn != nil && !background {
 		parent = r.turn.ctx
@@ -137,6 +127,21 @@ func (r *request) close(err error) bool {
 		r.turn.touch()
 	}
 	return true
+}
+
+// decline returns the answer of one who does not want to, nil for what has none.
+func (r *request) decline() any {
+	switch r.asked.(type) {
+	case *wireproto.ApprovalRequest:
+		return &wireproto.ApprovalAnswer{RequestID: r.id, Response: wireproto.Reject}
+	case *wireproto.QuestionRequest:
+		return &wireproto.QuestionAnswer{RequestID: r.id}
+	case *wireproto.ToolCallRequest:
+		return &wireproto.ToolAnswer{ToolCallID: r.id, ReturnValue: toolError(errors.New("the turn was cancelled"))}
+	case *wireproto.HookRequest:
+		return &wireproto.HookAnswer{RequestID: r.id, Action: wireproto.HookBlock, Reason: "the turn was cancelled"}
+	}
+	return nil
 }
 
 // answer sends the one answer.
@@ -202,13 +207,13 @@ func (t *Turn) declineAll() {
 	t.declined = true
 	var open []*request
 	for r := range t.s.requests {
-		if r.turn == t && !r.background && r.decline != nil {
+		if r.turn == t && !r.background && r.decline() != nil {
 			open = append(open, r)
 		}
 	}
 	t.s.mu.Unlock()
 	for _, r := range open {
-		if err := r.answer(r.decline); err != nil {
+		if err := r.answer(r.decline()); err != nil {
 			t.s.opts.Logger.Debug("client: decline", "id", r.id, "error", err)
 		}
 	}
@@ -231,7 +236,7 @@ func (s *Session) settle(m wireproto.Message) {
 	s.mu.Lock()
 	left := r.err == nil && !r.held
 	s.mu.Unlock()
-	if left && r.answer(r.decline) == nil {
+	if left && r.answer(r.decline()) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)
 	}
 }

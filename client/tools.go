@@ -108,7 +108,7 @@ func (t Tool) declaration() wireproto.ExternalTool {
 // runTool calls a tool and answers with what it returns, unless its turn has ended.
 func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 	var value wireproto.ToolReturnValue
-	err := guard(func() (err error) {
+	guard(func() (err error) {
 		for _, t := range s.opts.Tools {
 			if t.name == call.Name {
 				args := json.RawMessage("{}")
@@ -120,18 +120,19 @@ func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 			}
 		}
 		return fmt.Errorf("there is no tool %.80q", call.Name)
-	})
-	if err != nil {
-		value = toolError(err)
-	}
-	err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
-	if errors.Is(err, wireproto.ErrLineTooLong) {
-		value = toolError(fmt.Errorf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20))
+	}, func(err error) {
+		if err != nil {
+			value = toolError(err)
+		}
 		err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
-	}
-	if err != nil {
-		s.opts.Logger.Info("client: the result of a tool came too late", "tool", call.Name, "id", call.ID, "error", err)
-	}
+		if errors.Is(err, wireproto.ErrLineTooLong) {
+			value = toolError(fmt.Errorf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20))
+			err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
+		}
+		if err != nil {
+			s.opts.Logger.Info("client: the result of a tool came too late", "tool", call.Name, "id", call.ID, "error", err)
+		}
+	})
 }
 
 func toolError(err error) wireproto.ToolReturnValue {

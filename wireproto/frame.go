@@ -256,6 +256,7 @@ func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w, limit: MaxLine} }
 // which can only come in raw JSON, become U+FFFD.
 func (e *Encoder) Encode(f *Frame) error {
 	e.buf.Reset()
+	e.buf.Grow(len(f.Params) + len(f.Result) + 64)
 	defer func() {
 		if e.buf.Cap() > 1<<20 {
 			e.buf = bytes.Buffer{} // one huge line does not keep its memory

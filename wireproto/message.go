@@ -180,6 +180,12 @@ func marshalEnvelope(name string, payload any) ([]byte, error) {
 
 // encodeJSON appends v as the agent writes it: compact, <, > and & as they are.
 func encodeJSON(b *bytes.Buffer, v any) error {
+	if raw, ok := v.(json.RawMessage); ok && raw != nil { // as below, in one pass
+		if err := json.Compact(b, raw); err != nil {
+			return fmt.Errorf("%w: %w", errSyntax, err)
+		}
+		return nil
+	}
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
