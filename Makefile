@@ -1,6 +1,7 @@
 # `make` or `make help` lists the targets.
 
 KIMI := $(abspath .kimi/bin/kimi)
+KIMI_CODE := $(abspath .kimi/code/bin/kimi)
 DEMO := ./scripts/demo.sh
 
 # Tests run under the race detector where it can be built: it needs cgo and a C compiler.
@@ -47,7 +48,7 @@ soak: ## 5,000 turns over 50 sessions at once, with agents that misbehave at ran
 	go test -race -tags soak -run '^TestSoak$$' -v -timeout 60m ./client -args $(SOAKFLAGS)
 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
-	$(WITH_KIMI) go run ./scripts/record-fixtures $(NAMES)
+	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
 
 matrix: ## old releases of kimi-cli, one row each for the README's table
 	@./scripts/matrix.sh

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ type agent struct {
 	id, kind, description string
 	parent                string // ACP's id of the tool call that started it
 	background            bool
-	done                  bool
+	done                  bool // its journal has told the end
 	file                  *tail
 	steps                 int
 	turn                  string            // the number in its tool calls' ids
@@ -168,8 +169,16 @@ func (u usage) wire() *wireproto.TokenUsage {
 func newJournal(home, session string) *journal {
 	j := &journal{home: home, session: session, asked: make(map[string]*asked)}
 	if dir := j.sessionDir(); dir != "" {
-		j.main = &tail{path: filepath.Join(dir, "agents", "main", "wire.jsonl")}
-		j.main.skip()
+		files, _ := os.ReadDir(filepath.Join(dir, "agents"))
+		for _, f := range files {
+			t := &tail{path: filepath.Join(dir, "agents", f.Name(), "wire.jsonl")}
+			t.skip()
+			if f.Name() == "main" {
+				j.main = t
+			} else {
+				j.agents = append(j.agents, &agent{id: f.Name(), file: t, done: true, calls: make(map[string]string)})
+			}
+		}
 	}
 	return j
 }
@@ -233,7 +242,7 @@ func (b *Conn) poll() {
 		if *j = *newJournal(j.home, j.session); j.main == nil {
 			return
 		}
-		j.main.rewind()
+		j.main.offset = 0 // it is younger than the session
 	}
 	for _, line := range j.main.read() {
 		if r := readRecord(line); r != nil {
@@ -243,12 +252,6 @@ func (b *Conn) poll() {
 	for _, a := range j.agents {
 		b.pollAgent(a)
 	}
-	j.agents = slices.DeleteFunc(j.agents, func(a *agent) bool {
-		if a.done {
-			a.file.close()
-		}
-		return a.done
-	})
 }
 
 // record handles a line of the main agent's journal.
@@ -317,13 +320,6 @@ func (b *Conn) record(r *record) {
 		b.compact = false
 	case "subagent.spawned":
 		b.spawned(r)
-	case "subagent.completed", "subagent.failed", "subagent.cancelled", "subagent.killed":
-		for _, a := range b.journal.agents {
-			if a.id == r.SubagentID {
-				b.pollAgent(a)
-				a.done = true
-			}
-		}
 	case "task.terminated":
 		b.taskEnded(r)
 	}
@@ -383,11 +379,17 @@ func (b *Conn) spawned(r *record) {
 	if b.turn != nil && b.turn.number >= 0 {
 		turn = fmt.Sprint(b.turn.number)
 	}
-	b.journal.agents = append(b.journal.agents, &agent{
-		id: r.SubagentID, kind: r.SubagentName, description: r.Description, background: r.Background,
-		parent: turn + ":" + r.ParentCall, calls: make(map[string]string),
-		file: &tail{path: filepath.Join(filepath.Dir(filepath.Dir(b.journal.main.path)), r.SubagentID, "wire.jsonl")},
-	})
+	i := slices.IndexFunc(b.journal.agents, func(a *agent) bool { return a.id == r.SubagentID })
+	if i < 0 {
+		i = len(b.journal.agents)
+		b.journal.agents = append(b.journal.agents, &agent{
+			id: r.SubagentID, calls: make(map[string]string),
+			file: &tail{path: filepath.Join(filepath.Dir(filepath.Dir(b.journal.main.path)), r.SubagentID, "wire.jsonl")},
+		})
+	} // else it goes on with what it knows
+	a := b.journal.agents[i]
+	a.kind, a.description, a.background, a.done, a.steps = r.SubagentName, r.Description, r.Background, false, 0
+	a.parent = turn + ":" + r.ParentCall
 }
 
 // subagentEnd hands on the rest of the subagents that a tool call has started, since its result
@@ -395,18 +397,24 @@ func (b *Conn) spawned(r *record) {
 func (b *Conn) subagentEnd(call string) {
 	b.waitJournal(func() bool {
 		b.poll()
-		return !slices.ContainsFunc(b.journal.agents, func(a *agent) bool { return a.parent == call && !a.background })
+		return !slices.ContainsFunc(b.journal.agents, func(a *agent) bool { return a.parent == call && !a.background && !a.done })
 	})
 }
 
 // pollAgent hands on what a subagent has done.
 func (b *Conn) pollAgent(a *agent) {
+	if a.done {
+		return
+	}
 	for _, line := range a.file.read() {
 		r := readRecord(line)
 		switch {
 		case r == nil:
 		case r.Type == "interaction.request" && r.Kind == "approval":
 			b.journal.asked[r.Request.Turn.String()+":"+r.ToolCallID] = &asked{a, r.Request.Display}
+		case r.Type == "turn.ended":
+			a.done = true
+			a.file.close()
 		case r.Type == "usage.record" && r.Usage != nil:
 			b.subagent(a, &wireproto.StatusUpdate{TokenUsage: r.Usage.wire()})
 		case r.Type == "context.append_loop_event" && r.Event != nil:
@@ -452,40 +460,33 @@ func (b *Conn) subagentEvent(a *agent, e *loopEvent) {
 
 // tail reads what is appended to a file.
 type tail struct {
-	path string
-	f    *os.File
-	rest []byte // of a line that is not complete
-}
-
-func (t *tail) open() bool {
-	if t.f == nil {
-		t.f, _ = os.Open(t.path)
-	}
-	return t.f != nil
+	path   string
+	offset int64 // of what has not been read
+	f      *os.File
+	rest   []byte // of a line that is not complete
 }
 
 // skip goes to the file's end.
 func (t *tail) skip() {
-	if t.open() {
-		t.f.Seek(0, io.SeekEnd)
-	}
-}
-
-func (t *tail) rewind() {
-	if t.open() {
-		t.f.Seek(0, io.SeekStart)
+	if info, err := os.Stat(t.path); err == nil {
+		t.offset = info.Size()
 	}
 }
 
 // read returns the lines that have been completed since.
 func (t *tail) read() [][]byte {
-	if !t.open() {
-		return nil
+	if t.f == nil {
+		var err error
+		if t.f, err = os.Open(t.path); err != nil {
+			t.f = nil
+			return nil
+		}
 	}
 	var lines [][]byte
-	r := bufio.NewReader(t.f)
+	r := bufio.NewReader(io.NewSectionReader(t.f, t.offset, math.MaxInt64-t.offset))
 	for {
 		chunk, err := r.ReadBytes('\n')
+		t.offset += int64(len(chunk))
 		t.rest = append(t.rest, chunk...)
 		if err != nil {
 			return lines

@@ -34,6 +34,7 @@ type Model struct {
 //
 //	error: connection         the connection is cut before any answer (timeout is status 408)
 //	drop:                     the connection is cut here, in the middle of the stream
+//	end:                      a stream ends here cleanly, with no finish_reason and no [DONE]
 //	hang:                     nothing more comes until the client goes away or the model is closed
 //	wait: 200ms               a pause, of any duration
 //	finish: length            the finish_reason; by itself it is stop, or tool_calls
@@ -181,6 +182,8 @@ func (a *answer) play(s *script) {
 		switch {
 		case st.drop:
 			a.cut()
+			return
+		case st.end && a.request.Stream:
 			return
 		case st.hang:
 			a.pause(nil)

@@ -118,6 +118,8 @@ func TestModel(t *testing.T) {
 		{name: "timeout", script: "error: timeout", status: 408, want: []string{"Simulated timeout error"}},
 		{name: "connection", script: "error: connection", cut: true},
 		{name: "drop", script: "text: some\ndrop:\ntext: never", want: []string{begin, `{"content":"some"}`}, cut: true},
+		{name: "end", script: "text: some\nend:", want: []string{begin, `{"content":"some"}`},
+			message: `{"choices":[{"finish_reason":"stop","index":0,"message":{"content":"some","role":"assistant"}}],"usage":` + used + `}`},
 		{name: "too many", status: 400, want: []string{"clienttest: no script is left for call 1 of the model: give it one more"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

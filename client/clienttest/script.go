@@ -23,12 +23,12 @@ type failure struct {
 	message string
 }
 
-// step is one thing of text, think, call, drop, hang and wait.
+// step is one thing of text, think, call, drop, end, hang and wait.
 type step struct {
-	text, think string
-	call        *toolDelta
-	drop, hang  bool
-	wait        time.Duration
+	text, think     string
+	call            *toolDelta
+	drop, end, hang bool
+	wait            time.Duration
 }
 
 // toolDelta begins a tool call or, with no id, goes on with one.
@@ -97,6 +97,8 @@ func parseScript(text string) (*script, error) {
 			s.steps = append(s.steps, step{wait: wait})
 		case "drop":
 			s.steps = append(s.steps, step{drop: true})
+		case "end":
+			s.steps = append(s.steps, step{end: true})
 		case "hang":
 			s.steps = append(s.steps, step{hang: true})
 		default:

@@ -28,8 +28,8 @@ func README() []byte {
 
 const readmeHead = `# Recordings of the real kimi
 
-Each file is one conversation with kimi-cli 1.51.0 (one of them with 1.52.0), made by ` + "`make fixtures`" + `, which
-also writes this page. The code that drives them, ` + "`internal/scenarios`" + `, is the same that replays them in the tests, where
+Each file is one conversation with kimi-cli 1.51.0 (one of them with 1.52.0) or, where the name begins with ` + "`code-`" + `, with Kimi Code 2.1.0
+behind this module's bridge, whose face of Wire it shows. ` + "`make fixtures`" + ` records them and writes this page. The code that drives them, ` + "`internal/scenarios`" + `, is the same that replays them in the tests, where
 no kimi is needed: ` + "`clienttest.Replay`" + ` plays the agent's lines and checks that the client says what it said. The model is kimi's own
 scripted one, or a server on loopback: nothing here describes the behaviour of a real model. To record kimi-cli 1.52.0 too, set
 ` + "`" + TombstoneKey + "`" + ` to its kimi.
@@ -59,7 +59,7 @@ temporary files ` + "`/tmp`" + `. Ids and times are as they were.
 `
 
 const readmeUnprovoked = `
-A test fails if something of the protocol is in none of them, unless it is in the following table.
+A test fails if something of the protocol is in none of those of kimi-cli, unless it is in the following table.
 
 ## What cannot be provoked
 

@@ -40,7 +40,9 @@ func Record(ctx context.Context, s *Scenario, path, root string, w io.Writer) er
 	} else {
 		rig.Options.Record = w
 	}
-	return s.Play(ctx, rig.Options)
+	recorded := *s
+	recorded.rig = rig
+	return recorded.Play(ctx, rig.Options)
 }
 
 // pipes runs kimi without a client and records what goes through its pipes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/config"
 )
 
@@ -21,6 +23,7 @@ type Rig struct {
 	Root    string          // the temporary folder
 	Done    context.Context // ends with the recording
 	servers []*http.Server
+	model   *clienttest.Model // Kimi Code's
 }
 
 // NewRig prepares the folder root, which must exist, for one recording with the kimi at path.
@@ -41,6 +44,17 @@ func NewRig(ctx context.Context, s *Scenario, path, root string) (*Rig, error) {
 		if _, set := env[key]; !set && (strings.HasPrefix(key, "KIMI_") || strings.HasPrefix(key, "OPENAI_")) {
 			env[key] = "" // what this machine's user has set must not reach the recording
 		}
+	}
+	if s.KimiCode {
+		env["KIMI_CODE_NO_AUTO_UPDATE"] = "1"
+		r.model = clienttest.NewModel(nil, s.Scripts...)
+		maps.Copy(env, r.model.Env())
+		r.Options = &client.Options{Executable: os.Getenv(KimiCodeKey), WorkDir: r.path("work"), ShareDir: r.path("share"), Env: env}
+		if r.Options.Executable == "" {
+			r.Close()
+			return nil, ErrNoKimiCode
+		}
+		return r, nil
 	}
 	cfg := &config.Config{DefaultModel: "scripted", Providers: map[string]config.Provider{}, Models: map[string]config.Model{}}
 	r.Options = &client.Options{Executable: path, WorkDir: r.path("work"), ShareDir: r.path("share"), Env: env, Config: cfg}
@@ -106,6 +120,9 @@ func (r *Rig) Model(provider config.Provider, serve http.HandlerFunc) error {
 func (r *Rig) Close() {
 	for _, s := range r.servers {
 		s.Close()
+	}
+	if r.model != nil {
+		r.model.Close()
 	}
 }
 

@@ -21,6 +21,9 @@ type Scenario struct {
 	Name  string // of the fixture, without .jsonl
 	Shows string // one line for the table in the README
 
+	// KimiCode says that the agent is Kimi Code behind the bridge, not kimi-cli.
+	KimiCode bool
+
 	// For the recorder alone: what the scripted model says, one script per call; the same for the
 	// model "sub", which subagents use; and what else the real kimi needs, or nil.
 	Scripts []string
@@ -37,12 +40,14 @@ type Scenario struct {
 	Run func(p *Play)
 	// Raw, instead of Options and Run, writes lines that no client of this module would write.
 	Raw func(w *Wire)
+
+	rig *Rig // with which it is recorded, nil when a recording is played
 }
 
 // All returns every scenario.
 func All() []Scenario {
 	return slices.Concat(textScenarios(), toolScenarios(), goToolScenarios(), approvalScenarios(), questionScenarios(), planScenarios(),
-		hookScenarios(), turnScenarios(), errorScenarios(), sessionScenarios(), agentScenarios(), mcpScenarios(), rawScenarios())
+		hookScenarios(), turnScenarios(), errorScenarios(), sessionScenarios(), agentScenarios(), mcpScenarios(), rawScenarios(), kimiCodeScenarios())
 }
 
 // Play runs the scenario with options that say where the agent is: the real one, or a recording.
@@ -56,7 +61,7 @@ func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
 	if s.Raw != nil {
 		return runRaw(ctx, &o, s.Raw)
 	}
-	p := &Play{Ctx: ctx, Options: &o, gate: make(chan struct{})}
+	p := &Play{Ctx: ctx, Options: &o, Rig: s.rig, gate: make(chan struct{})}
 	defer p.release()
 	if s.Options != nil {
 		s.Options(p)
@@ -85,6 +90,7 @@ type Play struct {
 	Ctx     context.Context
 	Session *client.Session
 	Options *client.Options // those of the session
+	Rig     *Rig            // nil when a recording is played
 	errs    []error
 	gate    chan struct{}
 	open    sync.Once

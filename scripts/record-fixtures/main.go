@@ -60,7 +60,7 @@ func run(dir string, dry bool, names []string) error {
 		}
 		rec, err := record(&s, kimi)
 		switch {
-		case errors.Is(err, scenarios.ErrNoTombstone):
+		case errors.Is(err, scenarios.ErrNoTombstone), errors.Is(err, scenarios.ErrNoKimiCode):
 			fmt.Printf("%s: left out: %v\n", s.Name, err)
 			continue
 		case err != nil:

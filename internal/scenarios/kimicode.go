@@ -1,0 +1,274 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// KimiCodeKey names the environment variable with the path of Kimi Code; without it the scenarios
+// of the bridge cannot be recorded.
+const KimiCodeKey = "KIMI_CODE_PATH"
+
+// ErrNoKimiCode says that KimiCodeKey is not set.
+var ErrNoKimiCode = errors.New("set " + KimiCodeKey + " to the kimi of @moonshot-ai/kimi-code 2.1.0")
+
+// bash returns the script line of a call of Kimi Code's shell.
+func bash(id, command string) string { return call(id, "Bash", map[string]string{"command": command}) }
+
+// kimiCodeScenarios are those of the bridge: Kimi Code 2.1.0 over ACP, with a face of Wire.
+func kimiCodeScenarios() []Scenario {
+	list := []Scenario{
+		{
+			Name: "code-hello", Shows: "thinking, text, token usage and how full the context is",
+			Scripts: []string{lines("think: They greet me.", "text: Hello,", "text:  world!", "usage: input_other=7 output=3 input_cache_read=5")},
+			Run: func(p *Play) {
+				p.Check(strings.HasPrefix(p.Session.ID(), "session_"), "id", p.Session.ID())
+				p.Check(p.Session.Server().Bridge != nil, "bridge", p.Session.Server())
+				list := p.Turn("Say hello", nil)
+				p.Order(list, "TurnBegin StepBegin ContentPart ContentPart ContentPart StatusUpdate TurnEnd")
+				p.Says(list, "Hello, world!")
+				p.Check(p.Session.Status().Usage.Output == 3 && p.Session.Status().MaxContextTokens > 0, "status", p.Session.Status())
+			},
+		},
+		{
+			Name: "code-approve", Shows: "approvals: given once, given for the session, not asked again",
+			Scripts: []string{bash("s1", "echo 1"), bash("s2", "echo 2"), bash("s3", "echo 2"), "text: Done."},
+			Run: func(p *Play) {
+				n := 0
+				list := p.Turn("Run echoes", p.answering(func(a *client.ApprovalRequest) error {
+					if n++; n == 2 {
+						return a.ApproveForSession()
+					}
+					return a.Approve()
+				}))
+				p.Order(list, "ToolCall ApprovalRequest ApprovalResponse ToolResult StepBegin ToolCall ApprovalRequest ApprovalResponse ToolResult StepBegin ToolCall ToolResult")
+				p.Check(n == 2, "two requests", n)
+				for _, a := range only[*client.ApprovalRequest](list) {
+					_, ok := a.Display[0].(*wireproto.ShellDisplayBlock)
+					p.Check(ok, "a shell block", a.ApprovalRequest)
+				}
+				p.Result(list, "0:s3", false, "2")
+			},
+		},
+		{
+			Name: "code-reject", Shows: "rejections: with feedback, of which a Notification says that nobody reads it, and without an answer; the turn goes on",
+			Scripts: []string{bash("s1", "echo 1"), bash("s2", "echo 2"), "text: Sorry."},
+			Run: func(p *Play) {
+				n := 0
+				list := p.Turn("Run echoes", p.answering(func(a *client.ApprovalRequest) error {
+					if n++; n == 1 {
+						return a.Reject("not now")
+					}
+					return nil
+				}))
+				d := decisions(list)
+				p.Check(len(d) == 2 && d[0] == wireproto.Reject && d[1] == wireproto.Reject, "decisions", d)
+				note := one[wireproto.Notification](p, list)
+				p.Check(note.Type == "bridge.feedback_lost", "notification", note)
+				p.Result(list, "0:s1", true, "")
+				p.Says(list, "Sorry.")
+			},
+		},
+		{
+			Name: "code-files", Shows: "a file written and changed, with its diffs, and a todo list",
+			Scripts: []string{
+				call("w1", "Write", map[string]string{"path": "a.txt", "content": "hello\n"}),
+				call("e1", "Edit", map[string]string{"path": "a.txt", "old_string": "hello", "new_string": "bye"}),
+				call("t1", "TodoList", map[string]any{"todos": []any{map[string]string{"title": "one", "status": "done"}, map[string]string{"title": "two", "status": "in_progress"}}}),
+				"text: Done."},
+			Run: func(p *Play) {
+				list := p.Turn("Write", p.answering(approve))
+				for _, a := range only[*client.ApprovalRequest](list) {
+					diff, ok := a.Display[0].(*wireproto.DiffDisplayBlock)
+					p.Check(ok && strings.HasSuffix(diff.Path, "a.txt") && diff.NewText != "", "a diff", a.ApprovalRequest)
+				}
+				r := p.Result(list, "0:e1", false, "")
+				diff, ok := r.Display[0].(*wireproto.DiffDisplayBlock)
+				p.Check(ok && diff.OldText == "hello" && diff.NewText == "bye", "the result's diff", r)
+				r = p.Result(list, "0:t1", false, "")
+				todo, ok := r.Display[0].(*wireproto.TodoDisplayBlock)
+				p.Check(ok && len(todo.Items) == 2 && todo.Items[0].Status == "done", "todos", r)
+			},
+		},
+		{
+			Name: "code-question", Shows: "two questions answered, one with several choices; then dismissed",
+			Scripts: []string{ask("q1"), "text: Go it is.", ask("q2"), "text: Then I choose."},
+			Options: func(p *Play) { p.Options.SupportsQuestion = true },
+			Run: func(p *Play) {
+				list := p.Turn("Ask me", p.questions(func(q *client.QuestionRequest) error {
+					p.Check(len(q.Questions) == 2 && q.Questions[1].MultiSelect, "questions", q.Questions)
+					return q.Answer(map[string]string{"Which language?": "Go", "Which parts?": "tests, docs"})
+				}))
+				p.Order(list, "ToolCall QuestionRequest ToolResult StepBegin ContentPart TurnEnd")
+				p.Result(list, "0:q1", false, "tests, docs")
+				p.Result(p.Turn("Again", p.questions((*client.QuestionRequest).Dismiss)), "1:q2", false, "dismissed")
+			},
+		},
+		{
+			Name: "code-plan", Shows: "plan mode entered by the model, a plan shown and approved; plan mode switched by the client",
+			Scripts: []string{call("p1", "EnterPlanMode", map[string]string{}), "text: I plan."},
+			Options: func(p *Play) { p.Options.SupportsQuestion, p.Options.SupportsPlanMode = true, true },
+			Run: func(p *Play) {
+				list := p.Turn("Plan it", p.answering(approve))
+				p.Check(p.Session.Status().PlanMode, "plan mode", p.Session.Status())
+				plan := p.Result(list, "0:p1", false, "Plan file: ").Output.String()
+				_, plan, _ = strings.Cut(plan, "Plan file: ")
+				plan, _, _ = strings.Cut(plan, "\n")
+				if p.Rig != nil {
+					p.Rig.model.Add(call("w1", "Write", map[string]string{"path": plan, "content": "# Plan\n1. Do it.\n"}),
+						call("p2", "ExitPlanMode", map[string]any{"options": []any{map[string]string{"label": "Fast", "description": "a day"}, map[string]string{"label": "Slow", "description": "a week"}}}),
+						"text: Off I go.")
+				}
+				list = p.Turn("Show it", func(m wireproto.Message) {
+					p.answering(approve)(m)
+					p.questions(func(q *client.QuestionRequest) error {
+						return q.Answer(map[string]string{q.Questions[0].Question: "Slow"})
+					})(m)
+				})
+				p.Check(strings.Contains(one[wireproto.PlanDisplay](p, list).Content, "1. Do it."), "plan", list.types())
+				p.Result(list, "1:p2", false, "Slow")
+				p.Check(!p.Session.Status().PlanMode, "no plan mode", p.Session.Status())
+				for _, on := range []bool{true, false} {
+					got, err := p.Session.SetPlanMode(p.Ctx, on)
+					p.NoError(err)
+					p.Check(got == on && p.Session.Status().PlanMode == on, "plan mode switched", got)
+				}
+			},
+		},
+		{
+			Name: "code-cancel", Shows: "turns cancelled while the model streams and while an approval waits; the session goes on",
+			Scripts: []string{lines("text: once upon", "hang:"), bash("s1", "echo 1"), "text: Fine."},
+			Run: func(p *Play) {
+				cancel := func(turn *client.Turn, m wireproto.Message) {
+					if a, ok := m.(*client.ApprovalRequest); ok {
+						a.Hold()
+						p.NoError(turn.Cancel(p.Ctx))
+					}
+					if is[*wireproto.TextPart](m) {
+						p.NoError(turn.Cancel(p.Ctx))
+					}
+				}
+				p.Ends(client.ErrCancelled, "Tell a story", cancel)
+				p.Ends(client.ErrCancelled, "Run", cancel)
+				p.Says(p.Turn("And now?", nil), "Fine.")
+			},
+		},
+		{
+			Name: "code-errors", Shows: "failures that ACP reports as success: 429 tried again and then well, 500 tried again in vain, 400, 401, an answer that breaks off",
+			Scripts: []string{"error: 429 slow down", "text: Here.", "error: 500 down", "error: 500 down", "error: 400 bad request", "error: 401 bad key",
+				lines("text: so", "end:")},
+			Options: func(p *Play) { p.Options.MaxRetriesPerStep = 2 },
+			Run: func(p *Play) {
+				list := p.Turn("Hello?", nil)
+				p.Order(list, "StepBegin StepRetry ContentPart TurnEnd")
+				p.Says(list, "Here.")
+				list = p.Ends(client.ErrProvider, "Hello?", nil)
+				p.Order(list, "StepBegin StepRetry StepInterrupted TurnEnd")
+				p.Ends(client.ErrProvider, "Hello?", nil)
+				p.Ends(client.ErrProvider, "Hello?", nil)
+				p.Says(p.Ends(client.ErrOutcomeUnknown, "Hello?", nil), "so")
+			},
+		},
+		{
+			Name: "code-max-steps", Shows: "the limit of steps, which ACP reports as success",
+			Scripts: []string{call("t1", "TodoList", map[string]any{}), call("t2", "TodoList", map[string]any{})},
+			Options: func(p *Play) { p.Options.MaxStepsPerTurn = 1 },
+			Run: func(p *Play) {
+				list := p.Ends(client.ErrMaxSteps, "Work", nil)
+				p.Check(len(only[*wireproto.StepBegin](list)) == 1, "one step", list.types())
+			},
+		},
+		{
+			Name: "code-go-tools", Shows: "tools of the program, which the bridge serves over MCP: a string, an error, bad arguments; nobody is asked",
+			Scripts: []string{call("g1", "mcp__program__upper", word{"gopher"}), call("g2", "mcp__program__fail", word{"gopher"}), "text: Done."},
+			Options: func(p *Play) {
+				p.Options.Tools = []client.Tool{
+					tool("upper", func(_ context.Context, in word) (string, error) { return strings.ToUpper(in.Word), nil }),
+					tool("fail", func(context.Context, word) (string, error) { return "", errors.New("out of gophers") }),
+				}
+			},
+			Run: func(p *Play) {
+				p.Check(len(p.Session.Server().ExternalTools.Accepted) == 2, "tools accepted", p.Session.Server().ExternalTools)
+				list := p.Turn("Use my tools", nil)
+				p.Order(list, "ToolCall ToolCallRequest ToolResult StepBegin ToolCall ToolCallRequest ToolResult StepBegin ContentPart")
+				p.Without(list, "ApprovalRequest")
+				p.Result(list, "0:g1", false, "GOPHER")
+				p.Result(list, "0:g2", true, "out of gophers")
+			},
+		},
+		{
+			Name: "code-subagent", Shows: "a subagent: its events from the journal, its approval at the top level",
+			Scripts: []string{call("a1", "Agent", map[string]string{"description": "echo", "prompt": "Run echo", "subagent_type": "coder"}),
+				lines("think: easy", bash("s1", "echo sub")), "text: It printed sub.", "text: It is done."},
+			Run: func(p *Play) {
+				list := p.Turn("Delegate", p.answering(approve))
+				a := one[client.ApprovalRequest](p, list)
+				p.Check(a.AgentID != nil && a.SubagentType != nil && *a.SubagentType == "coder", "approval", a.ApprovalRequest)
+				inner := make(map[string]bool)
+				for _, e := range only[*wireproto.SubagentEvent](list) {
+					inner[e.Event.MessageType()] = true
+				}
+				for _, name := range []string{"StepBegin", "ContentPart", "ToolCall", "ToolResult", "StatusUpdate"} {
+					p.Check(inner[name], "within the subagent: "+name, inner)
+				}
+				p.Result(list, "0:a1", false, "It printed sub.")
+				p.Says(list, "It is done.")
+			},
+		},
+		{
+			Name: "code-compact", Shows: "/compact, whose turn ends when the compaction does, and a command that prints text",
+			Scripts: []string{"text: One.", "text: The summary.", "text: Two."},
+			Run: func(p *Play) {
+				p.Turn("Say one", nil)
+				list := p.Turn("/compact", nil)
+				p.Order(list, "TurnBegin CompactionBegin CompactionEnd TurnEnd")
+				p.Check(!strings.Contains(list.text(), "Compaction completed"), "no notice", list.text())
+				p.Says(p.Turn("Say two", nil), "Two.")
+				p.Check(strings.Contains(p.Turn("/help", nil).text(), "/compact"), "help")
+			},
+		},
+		{
+			Name: "code-replay", Shows: "the history of a session, told again",
+			Scripts: []string{lines("think: hm", "text: Hel", "text: lo", bash("s1", "echo 1")), "text: Bye."},
+			Run: func(p *Play) {
+				p.Turn("Old prompt", p.answering(approve))
+				var list Messages
+				for m, err := range p.Session.Replay(p.Ctx) {
+					p.NoError(err)
+					list = append(list, m)
+				}
+				p.Check(fmt.Sprint(list.types()) == "[TurnBegin StepBegin ContentPart ContentPart ToolCall ToolResult StepBegin ContentPart TurnEnd]", "history", list.types())
+				p.Says(list, "HelloBye.")
+			},
+		},
+		{
+			Name: "code-unsupported", Shows: "what Kimi Code cannot do: steer, sound in a prompt; the session goes on",
+			Scripts: []string{bash("s1", "echo 1"), "text: Fine."},
+			Run: func(p *Play) {
+				list := p.Turn("Run echo", p.answering(func(a *client.ApprovalRequest) error {
+					err := p.Session.Steer(p.Ctx, "wait")
+					p.Check(errors.Is(err, client.ErrUnsupported) && strings.Contains(err.Error(), "Kimi Code 2"), "steer", err)
+					return a.Approve()
+				}))
+				p.Result(list, "0:s1", false, "1")
+				p.Ends(client.ErrUnsupported, "Listen", nil, &wireproto.AudioURLPart{AudioURL: wireproto.MediaURL{URL: "data:audio/mp3;base64,AAAA"}})
+			},
+		},
+		{
+			Name: "code-image", Shows: "a prompt of text and an image",
+			Scripts: []string{"text: A dot."},
+			Run: func(p *Play) {
+				p.Says(p.Turn("What is it?", nil, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: pixel}}), "A dot.")
+			},
+		},
+	}
+	for i := range list {
+		list[i].KimiCode = true
+	}
+	return list
+}
