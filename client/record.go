@@ -3,8 +3,10 @@ package client
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync/atomic"
 
+	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
@@ -21,6 +23,12 @@ func (l *launch) record(peer Conn, command string) Conn {
 		Command: command, Config: l.opts.Config, ConfigFile: l.configPath(),
 		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
 		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
+	}
+	if l.kimiCode {
+		machine.ShareDir = acpbridge.Home(l.env)
+		if l.opts.Config == nil && l.opts.ConfigFile == "" {
+			machine.ConfigFile = filepath.Join(machine.ShareDir, "config.toml")
+		}
 	}
 	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
 	return &recording{Conn: peer, w: w}
