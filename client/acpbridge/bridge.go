@@ -399,15 +399,15 @@ func (b *Conn) openRequests() []*request {
 	return list
 }
 
-// waitJournal calls done every few milliseconds until it reports true, for journalWait at
-// most. Meanwhile nothing else is handled.
-func (b *Conn) waitJournal(done func() bool) {
+// waitJournal calls done every few milliseconds until it reports true, for so long at most.
+// Meanwhile nothing else is handled.
+func (b *Conn) waitJournal(most time.Duration, done func() bool) {
 	if done() {
 		return
 	}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	for end := time.Now().Add(journalWait); time.Now().Before(end); {
+	for end := time.Now().Add(most); time.Now().Before(end); {
 		select {
 		case <-tick.C:
 			if done() {

@@ -90,7 +90,7 @@ func (b *Conn) prompt(f *wireproto.Frame) {
 	if first, ok := blocks[0]["text"].(string); ok {
 		t.slash = slashName(first)
 	}
-	b.turn, b.unused = t, false
+	b.turn, b.unused, b.journal.compacted = t, false, b.compact
 	b.emit(&wireproto.TurnBegin{UserInput: params.UserInput})
 	b.poll() // what has happened since the last turn
 	b.submit()

@@ -153,8 +153,8 @@ func (b *Conn) text(text string) {
 	if text == "" {
 		return
 	}
-	if strings.HasPrefix(text, "Compaction completed.\n- Messages compacted: ") || strings.HasPrefix(text, "Compacting conversation context") {
-		b.poll()
+	if b.journal != nil && (strings.HasPrefix(text, "Compaction completed.\n- Messages compacted: ") || strings.HasPrefix(text, "Compacting conversation context")) {
+		b.waitJournal(askedWait, func() bool { b.poll(); return b.compact || b.journal.compacted })
 		if b.compact || b.journal.compacted {
 			return
 		}
