@@ -146,6 +146,9 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 
 // probe asks a program what it is.
 func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
+	if looksLike(path) == BackendACP {
+		return l.probeKimiCode(ctx, path)
+	}
 	stdout, stderr, err := l.run(ctx, path, "info", "--json")
 	var info struct {
 		Kimi   string `json:"kimi_cli_version"`
@@ -181,6 +184,9 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 // probeKimiCode asks Kimi Code for its version.
 func (l *launch) probeKimiCode(ctx context.Context, path string) (*Info, error) {
 	stdout, stderr, err := l.run(ctx, path, "--version")
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("client: %s --version: %w", path, context.Cause(ctx))
+	}
 	version := strings.TrimSpace(stdout)
 	if v, parseErr := wireproto.ParseVersion(version); err != nil || parseErr != nil || v.Major < 2 {
 		found := "Kimi Code, and does not tell its version"
@@ -237,8 +243,9 @@ func looksLike(path string) Backend {
 }
 
 // KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
-// and drives "kimi acp". It is there for programs that offer Wire themselves.
-func KimiCode() Transport { return &bridgeTransport{&processTransport{}} }
+// and drives "kimi acp". It is there for programs that offer Wire themselves. What kimi writes to its
+// standard error goes to stderr, nil for nowhere.
+func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
 
 // bridgeTransport runs Kimi Code behind the bridge.
 type bridgeTransport struct{ process *processTransport }

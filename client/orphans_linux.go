@@ -13,7 +13,7 @@ import (
 // was killed leaves them running. It looks again until a round finds none, since one may
 // have forked meanwhile.
 func killMarked(marker string) {
-	entry := []byte(markerKey + "=" + marker)
+	entry := []byte(marker)
 	for range 20 {
 		found := false
 		files, _ := filepath.Glob("/proc/[0-9]*/environ")

@@ -74,7 +74,14 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 	if t.modify != nil {
 		t.modify(p.cmd)
 	}
-	p.cmd.Env = append(p.cmd.Environ(), markerKey+"="+p.marker)
+	env := p.cmd.Environ()
+	markers := p.marker
+	for _, entry := range env {
+		if outer, ok := strings.CutPrefix(entry, markerKey+"="); ok { // this program is a child itself
+			markers = outer + "," + p.marker
+		}
+	}
+	p.cmd.Env = append(env, markerKey+"="+markers)
 	ownGroup(p.cmd)
 	ends, err := p.pipes()
 	if err == nil {

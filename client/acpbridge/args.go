@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -123,12 +124,18 @@ func parse(cmd *Command) (*settings, error) {
 		}
 	}, "max-ralph-iterations")
 	if err := fs.Parse(cmd.Args); err != nil {
-		return nil, &UnsupportedError{"the command line", strings.ReplaceAll(err.Error(), "flag provided but not defined", "unknown option")}
+		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+			return nil, &UnsupportedError{"--" + strings.TrimPrefix(name, "-"), "it is no option of kimi --wire"}
+		}
+		return nil, fmt.Errorf("the command line of kimi --wire: %w", err)
 	}
 	if fs.NArg() > 0 {
 		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "with Wire mode there are options only")
 	}
 	s.workDir = s.path(cmd.Dir, s.workDir)
+	if info, err := os.Stat(s.workDir); err != nil || !info.IsDir() {
+		errs = append(errs, fmt.Errorf("the work dir %s is no directory", s.workDir))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}

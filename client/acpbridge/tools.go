@@ -208,7 +208,11 @@ func toolResult(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
 			text(string(raw))
 		}
 	}
-	text(v.Message)
+	if v.Message != "" && len(r.Content) > 0 {
+		text("\n" + v.Message) // kimi puts texts together as they are
+	} else {
+		text(v.Message)
+	}
 	return r
 }
 

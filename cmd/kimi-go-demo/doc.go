@@ -8,6 +8,7 @@
 //	                                      Without TEXT it shows the history and, at a terminal, chats on
 //	kimi-go-demo replay FILE              a recording, shown as prompt would have
 //	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
+//	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
 //
 // At a terminal, what the agent wants to do is asked about: y allows it once, a for the
@@ -22,6 +23,17 @@
 // line about the end of the turn, with how to go on, and errors: a line each, and a hint.
 //
 // The first Ctrl-C cancels the turn; the session can be resumed. A second one closes it at once.
+//
+// # As the kimi of other programs
+//
+// Kimi Code 2.x has no Wire mode. "kimi-go-demo wire", and the program itself under the name kimi-wire, a
+// symbolic link or a copy, stands in for "kimi --wire" with its arguments and its environment, "kimi info --json" and
+// "kimi --version" included, so that any Wire client may name it as its executable:
+//
+//	ln -s "$(command -v kimi-go-demo)" ~/bin/kimi-wire
+//
+// What Kimi Code has no place for is refused by name, with exit status 2; else the exit status, or the signal,
+// is kimi's. Before kimi-cli, which has Wire mode, it steps aside.
 //
 // # Exit status
 //

@@ -36,9 +36,12 @@ func (f *doctorCmd) Run(e *env) error {
 	if abs, err := filepath.Abs(d.share); err == nil {
 		d.share = abs
 	}
-	d.kimi()
-	d.configuration()
-	d.files()
+	if info := d.kimi(); info != nil && info.Backend == client.BackendACP {
+		d.kimiCode(info)
+	} else {
+		d.configuration()
+		d.files()
+	}
 	if d.failed > 0 {
 		fmt.Fprintf(e.stdout, "\nnot usable: %s to mend\n", plural(d.failed, "thing"))
 		return errNotUsable
@@ -60,15 +63,18 @@ func (d *doctor) finding(mark, format string, args ...any) {
 	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// kimi tells which program would run.
-func (d *doctor) kimi() {
+// kimi tells which program would run, nil if none can.
+func (d *doctor) kimi() *client.Info {
 	ctx, release := d.e.signals.during(context.Background())
 	defer release()
 	info, err := client.Inspect(ctx, &client.Options{Executable: d.flags.Kimi, ShareDir: d.flags.ShareDir})
 	if err != nil {
 		line, hint := explain(err)
 		d.fail(hint, "%s", line)
-		return
+		return nil
+	}
+	if info.Backend == client.BackendACP {
+		return info
 	}
 	python := ""
 	if info.PythonVersion != "" && info.PythonVersion != "n/a" {
@@ -84,6 +90,7 @@ func (d *doctor) kimi() {
 	case 1:
 		d.note("it is newer than this client's protocol %s: what is new in it is shown by name only", wireproto.ProtocolVersion)
 	}
+	return info
 }
 
 // configuration checks the file, and what it comes to together with the environment.
@@ -101,10 +108,7 @@ func (d *doctor) configuration() {
 		d.fail("name a file that exists", "configuration %s: no such file", path)
 		return
 	case err != nil:
-		d.fail("mend these; kimi does not start before", "configuration %s is not valid", path)
-		for _, one := range split(err) {
-			d.todo(oneLine(strings.TrimPrefix(strings.TrimPrefix(one.Error(), "config: "), path+": ")))
-		}
+		d.invalid(path, err)
 		d.environment(nil)
 		return
 	case errors.Is(statErr, fs.ErrNotExist):
@@ -126,6 +130,14 @@ func (d *doctor) configuration() {
 	}
 	d.environment(&model)
 	d.telemetry(cfg)
+}
+
+// invalid names all that is wrong with a configuration.
+func (d *doctor) invalid(path string, err error) {
+	d.fail("mend these; kimi does not start before", "configuration %s is not valid", path)
+	for _, one := range split(err) {
+		d.todo(oneLine(strings.TrimPrefix(strings.TrimPrefix(one.Error(), "config: "), path+": ")))
+	}
 }
 
 // key tells where the API key or the login comes from.
@@ -205,14 +217,7 @@ func (d *doctor) telemetry(cfg *config.Config) {
 
 // files checks the share dir, the MCP servers and the work dir's sessions.
 func (d *doctor) files() {
-	switch made, err := writable(d.share); {
-	case err != nil:
-		d.fail("make it writable, or choose another with KIMI_SHARE_DIR or --share-dir", "share dir %s: %v", d.share, err)
-	case !made:
-		d.note("share dir %s: not there yet; kimi makes it", d.share)
-	default:
-		d.ok("share dir %s is writable", d.share)
-	}
+	d.home()
 	mcp := filepath.Join(d.share, "mcp.json")
 	servers, err := config.LoadMCP(mcp)
 	switch {
@@ -222,13 +227,32 @@ func (d *doctor) files() {
 	default:
 		d.ok("%s in %s", plural(len(servers), "MCP server"), mcp)
 	}
+	d.sessions()
+}
+
+// home checks the share dir.
+func (d *doctor) home() {
+	switch made, err := writable(d.share); {
+	case err != nil:
+		d.fail("make it writable, or choose another with KIMI_SHARE_DIR or --share-dir", "share dir %s: %v", d.share, err)
+	case !made:
+		d.note("share dir %s: not there yet; kimi makes it", d.share)
+	default:
+		d.ok("share dir %s is writable", d.share)
+	}
+}
+
+// sessions checks the work dir and lists its sessions.
+func (d *doctor) sessions() {
 	if dir := d.flags.WorkDir; dir != "" {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			d.fail("name a directory that exists", "work dir %s is not a directory", dir)
 			return
 		}
 	}
-	list, err := client.ListSessions(d.flags.where.options())
+	opts := d.flags.where.options()
+	opts.Executable = d.flags.Kimi
+	list, err := client.ListSessions(opts)
 	if err != nil {
 		line, _ := explain(err)
 		d.fail("mend or remove the file; kimi does not start before", "%s", line)

@@ -61,8 +61,7 @@ func TestDoctorGood(t *testing.T) {
 func TestDoctorBad(t *testing.T) {
 	t.Parallel()
 	tombstone := `echo 'kimi-cli is no longer maintained. Please use the new Kimi Code CLI.'`
-	node := `case "$*" in --version) echo 2.3.4;; *) echo "error: unknown option '--json'" >&2; exit 1;; esac`
-	const install = "-> install the last kimi that speaks Wire: uv tool install kimi-cli==1.51.0"
+	const install = "-> install Kimi Code: npm install -g @moonshot-ai/kimi-code"
 	for name, tt := range map[string]struct {
 		kimi, config string
 		prepare      func(t *testing.T, d *demo)
@@ -71,7 +70,6 @@ func TestDoctorBad(t *testing.T) {
 	}{
 		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "ok    configuration", "not usable: 1 thing to mend"}},
 		"tombstone": {kimi: tombstone, config: goodConfig, want: []string{"FAIL  ", "kimi-cli 1.52 or later", install}},
-		"Kimi Code": {kimi: node, config: goodConfig, want: []string{"FAIL  ", "Kimi Code 2.3.4, which has no Wire mode", install}},
 		"not kimi":  {kimi: "exit 3", config: goodConfig, want: []string{"FAIL  ", "not kimi", install}},
 		"named":     {args: []string{"--kimi", "/nope/kimi"}, want: []string{"FAIL  kimi was not found: tried --kimi /nope/kimi", install}},
 		"no model":  {want: []string{"note  configuration ", "none yet", "FAIL  model: no model is set", "kimi login", "note  share dir", "not there yet"}},
@@ -117,7 +115,7 @@ func TestNoKimi(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
 	r := d.run(t, "", "prompt", "x")
-	r.check(t, 1, nil, []string{"kimi was not found: tried kimi on PATH", "hint: install the last kimi that speaks Wire", "--kimi PATH"})
+	r.check(t, 1, nil, []string{"kimi was not found: tried kimi on PATH", "hint: install Kimi Code: npm install -g @moonshot-ai/kimi-code", "uv tool install kimi-cli==1.51.0", "--kimi PATH"})
 	r.errorLine(t)
 	d.fake(t, `echo 'kimi-cli is no longer maintained.'`)
 	r = d.run(t, "", "prompt", "x")

@@ -12,10 +12,11 @@ import (
 )
 
 const (
-	installHint = "install the last kimi that speaks Wire: uv tool install kimi-cli==1.51.0 (or pip install kimi-cli==1.51.0, Python 3.12 to 3.14)"
-	besideHint  = "; then name it by --kimi PATH or KIMI_PATH"
-	loginHint   = `run "kimi login", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
-	doctorHint  = program + " doctor tells more"
+	installHint = "install Kimi Code: npm install -g @moonshot-ai/kimi-code (Node.js 22.19 or later), " +
+		"or the last kimi-cli: uv tool install kimi-cli==1.51.0 (or pip, Python 3.12 to 3.14)"
+	besideHint = "; then name it by --kimi PATH or KIMI_PATH"
+	loginHint  = `run "kimi login", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
+	doctorHint = program + " doctor tells more"
 )
 
 // kinds are the errors of package client that say the same each time, in the words of this command.
@@ -32,6 +33,7 @@ var kinds = []struct {
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
 	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
 	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
+	{client.ErrOutcomeUnknown, "nobody knows how the turn ended", "look at what it has done before you go on with the session"},
 	{client.ErrBusy, "", "another turn of this session runs"},
 	{client.ErrCancelled, "the turn was cancelled", ""},
 	{errInterrupted, "interrupted", ""},

@@ -19,7 +19,7 @@ import (
 // where chooses the work dir and kimi's files.
 type where struct {
 	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
-	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR, else ~/.kimi)."`
+	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR, else ~/.kimi; for Kimi Code KIMI_CODE_HOME or ~/.kimi-code)."`
 }
 
 // which chooses the kimi, its configuration and its model.

@@ -34,6 +34,7 @@ type cli struct {
 	Resume   resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
 	Replay   replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
 	Proxy    proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
+	Wire     wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
 	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
 }
 
@@ -47,7 +48,13 @@ type env struct {
 	inTerminal, outTerminal, errTerminal bool
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() {
+	if name, args := wireArgs(os.Args); name != "" {
+		w := &wire{name: name, args: args, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+		os.Exit(w.run())
+	}
+	os.Exit(run(os.Args[1:]))
+}
 
 func run(args []string) int {
 	e := &env{

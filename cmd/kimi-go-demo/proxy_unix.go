@@ -26,8 +26,13 @@ func signalName(s *os.ProcessState) string {
 // endLike ends this program by the signal that has ended kimi, if one has.
 func endLike(s *os.ProcessState) {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		signal.Reset(ws.Signal())
-		syscall.Kill(os.Getpid(), ws.Signal())
-		select {} // until it arrives
+		dieBy(ws.Signal())
 	}
+}
+
+// dieBy ends this program by a signal.
+func dieBy(s syscall.Signal) {
+	signal.Reset(s)
+	syscall.Kill(os.Getpid(), s)
+	select {} // until it arrives
 }

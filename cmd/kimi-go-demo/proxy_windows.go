@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"syscall"
 )
 
 // forwarded is what Windows has.
@@ -24,3 +25,5 @@ func become(path string, args []string) error {
 func signalName(*os.ProcessState) string { return "" }
 
 func endLike(*os.ProcessState) {}
+
+func dieBy(syscall.Signal) {}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/acpbridge"
+	"github.com/kimi-go/kimi-go/config"
+)
+
+// lacking is what is not to be had of Kimi Code over its Agent Client Protocol.
+const lacking = "steering a turn, a reason that the model reads with a rejection, hooks in the client, side questions (/btw), " +
+	"audio, video and images by URL in a prompt, answers in free words, agent files, skills dirs, ralph iterations"
+
+// codeConfig is what doctor reads of Kimi Code's config.toml, which is not kimi-cli's.
+type codeConfig struct {
+	DefaultModel string `toml:"default_model"`
+	Telemetry    *bool  `toml:"telemetry"`
+	Models       map[string]struct {
+		Provider       string `toml:"provider"`
+		Model          string `toml:"model"`
+		MaxContextSize int    `toml:"max_context_size"`
+	} `toml:"models"`
+	Providers map[string]codeProvider `toml:"providers"`
+}
+
+type codeProvider struct {
+	Type    string            `toml:"type"`
+	BaseURL string            `toml:"base_url"`
+	APIKey  config.Secret     `toml:"api_key"`
+	Env     map[string]string `toml:"env"`
+	OAuth   *struct {
+		Storage string `toml:"storage"`
+		Key     string `toml:"key"`
+	} `toml:"oauth"`
+}
+
+// kimiCode checks Kimi Code: its own files and variables, and none of kimi-cli's.
+func (d *doctor) kimiCode(info *client.Info) {
+	d.ok("Kimi Code %s at %s, over its Agent Client Protocol (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
+	d.note("with it there is none of these: %s", lacking)
+	d.todo("whoever needs one of them names kimi-cli 1.51.0 by --kimi PATH or KIMI_PATH")
+
+	env := os.Environ()
+	if d.flags.ShareDir != "" {
+		env = append(env, "KIMI_SHARE_DIR="+d.share)
+	}
+	d.share = acpbridge.Home(env)
+	if d.share == "" {
+		d.fail("set HOME or KIMI_CODE_HOME", "Kimi Code has no home")
+		return
+	}
+	switch cfg := d.codeConfig(); {
+	case d.flags.Config != "":
+		d.namedConfig()
+	case os.Getenv("KIMI_MODEL_NAME") != "" && d.flags.Model == "":
+		d.codeVariables()
+		d.codeTelemetry(cfg)
+	case cfg != nil:
+		d.codeModel(cfg)
+		d.codeTelemetry(cfg)
+	}
+	d.codeEnvironment()
+	d.home()
+	d.sessions()
+}
+
+// codeConfig reads Kimi Code's own configuration, nil if it cannot be read.
+func (d *doctor) codeConfig() *codeConfig {
+	cfg := new(codeConfig)
+	path := filepath.Join(d.share, "config.toml")
+	_, err := toml.DecodeFile(path, cfg)
+	var syntax toml.ParseError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.note("configuration %s: none yet; kimi makes one when somebody logs in", path)
+	case errors.As(err, &syntax):
+		d.fail("mend the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
+		return nil
+	case err != nil && errors.As(err, new(*fs.PathError)):
+		d.fail("make it a file that can be read", "configuration %s cannot be read", path)
+		return nil
+	case err != nil:
+		d.note("configuration %s has members of other types than are known; kimi doctor checks it", path)
+		return nil
+	default:
+		d.ok("configuration %s can be read; kimi doctor checks it", path)
+	}
+	return cfg
+}
+
+// codeVariables checks the model that the environment names.
+func (d *doctor) codeVariables() {
+	key, url := "KIMI_MODEL_API_KEY", os.Getenv("KIMI_MODEL_BASE_URL")
+	if os.Getenv(key) == "" {
+		if key = "KIMI_API_KEY"; url == "" { // the bridge hands these on
+			url = os.Getenv("KIMI_BASE_URL")
+		}
+	}
+	if os.Getenv(key) == "" {
+		d.fail("set KIMI_API_KEY and KIMI_BASE_URL, or unset KIMI_MODEL_NAME", "model: KIMI_MODEL_NAME is set, and no key for it")
+		return
+	}
+	kind := os.Getenv("KIMI_MODEL_PROVIDER_TYPE")
+	if kind == "" {
+		kind = "kimi"
+	}
+	d.ok("model %s, provider type %s%s, from the environment", os.Getenv("KIMI_MODEL_NAME"), kind, at(shownURL(url)))
+	d.ok("API key from %s", key)
+}
+
+// codeModel checks the model that the configuration names.
+func (d *doctor) codeModel(cfg *codeConfig) {
+	name := d.flags.Model
+	if name == "" {
+		name = cfg.DefaultModel
+	}
+	if name == "" {
+		d.fail(loginHint, "model: no model is set")
+		return
+	}
+	m, ok := cfg.Models[name]
+	if !ok {
+		d.fail("name one of "+have(cfg.Models), "model: there is no %s in the configuration", name)
+		return
+	}
+	p, ok := cfg.Providers[m.Provider]
+	if !ok {
+		d.fail("name one of "+have(cfg.Providers), "model: %s names the provider %s, which the configuration has not", name, m.Provider)
+		return
+	}
+	size := ""
+	if m.MaxContextSize > 0 {
+		size = ", " + number(m.MaxContextSize) + " tokens of context"
+	}
+	d.ok("model %s (%s), provider type %s%s%s", name, m.Model, p.Type, at(shownURL(p.BaseURL)), size)
+	switch {
+	case p.OAuth != nil:
+		d.codeLogin(p)
+	case p.APIKey != "":
+		d.ok("API key from the configuration")
+	case len(p.Env) > 0:
+		d.note("API key: from a variable that the provider names, if it is set")
+	default:
+		d.note("no API key is set, which only servers without one accept")
+		d.todo(loginHint)
+	}
+}
+
+// codeLogin looks for the credentials that "kimi login" leaves.
+func (d *doctor) codeLogin(p codeProvider) {
+	if p.OAuth.Storage == string(config.OAuthKeyring) {
+		d.note("login: in the system's keyring, which is not looked into")
+		return
+	}
+	name := strings.TrimPrefix(p.OAuth.Key, "oauth/")
+	if name == "" {
+		name = "kimi-code"
+	}
+	path := filepath.Join(d.share, "credentials", filepath.Base(name)+".json")
+	if _, err := os.Stat(path); err != nil {
+		d.fail(`run "kimi login"`, "login: none; %s is not there", path)
+		return
+	}
+	d.ok("login: %s is there (not looked into)", path)
+}
+
+// namedConfig checks a configuration for kimi-cli, of which the bridge hands the model on.
+func (d *doctor) namedConfig() {
+	path := d.flags.Config
+	cfg, err := config.Load(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.fail("name a file that exists", "configuration %s: no such file", path)
+		return
+	case err != nil:
+		d.invalid(path, err)
+		return
+	}
+	d.ok("configuration %s is valid; Kimi Code gets its model, and what has no place there is refused", path)
+	model := cfg.Effective(d.flags.Model, os.Getenv)
+	if model.Problem != "" {
+		d.fail(loginHint, "model: %s", model.Problem)
+		return
+	}
+	d.ok("model %s, provider type %s%s", model.ModelName, model.Type, at(model.BaseURL))
+	if model.KeySource == "" {
+		d.fail(loginHint, "model: it has no API key; Kimi Code does not take one without")
+		return
+	}
+	d.ok("API key from %s", model.KeySource)
+}
+
+func (d *doctor) codeTelemetry(cfg *codeConfig) {
+	if cfg != nil {
+		d.telemetry(&config.Config{Telemetry: cfg.Telemetry})
+	}
+}
+
+// codeEnvironment tells which variables act beside those of the model. It shows no value.
+func (d *doctor) codeEnvironment() {
+	for _, v := range ownVariables {
+		if os.Getenv(v.name) != "" {
+			d.note("environment: %s %s", v.name, v.does)
+		}
+	}
+	if os.Getenv("KIMI_CODE_HOME") == "" {
+		return
+	}
+	if os.Getenv("KIMI_SHARE_DIR") != "" || d.flags.ShareDir != "" {
+		d.note("environment: KIMI_CODE_HOME is set and does nothing: KIMI_SHARE_DIR or --share-dir chooses the home")
+		return
+	}
+	d.note("environment: KIMI_CODE_HOME chooses the home")
+}
+
+// shownURL returns an address without the secrets that may be in it.
+func shownURL(url string) string {
+	cfg := &config.Config{
+		Models:    map[string]config.Model{"m": {Provider: "p", Model: "m"}},
+		Providers: map[string]config.Provider{"p": {Type: config.ProviderKimi, BaseURL: url}},
+	}
+	return cfg.Effective("m", func(string) string { return "" }).BaseURL
+}
+
+// have lists the names in a table of the configuration.
+func have[V any](table map[string]V) string {
+	names := slices.Sorted(maps.Keys(table))
+	if len(names) == 0 {
+		return "the configuration, which has none yet"
+	}
+	return strings.Join(names[:min(len(names), 10)], ", ")
+}
