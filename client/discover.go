@@ -26,6 +26,7 @@ type Info struct {
 	WireVersion   string  // such as "1.10"
 	PythonVersion string  // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
 	Backend       Backend // how it is driven
+	ShareDir      string  // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
 }
 
 // Backend says how a kimi is driven.
@@ -160,7 +161,7 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 		if _, err := wireproto.ParseVersion(info.Wire); err != nil {
 			return nil, &IncompatibleError{Path: path, Found: "kimi-cli " + info.Kimi + " without Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
 		}
-		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python, Backend: BackendWire}, nil
+		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python, Backend: BackendWire, ShareDir: l.shareDir}, nil
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("client: %s info --json: %w", path, context.Cause(ctx))
@@ -197,7 +198,7 @@ func (l *launch) probeKimiCode(ctx context.Context, path string) (*Info, error) 
 		}
 		return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
 	}
-	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendACP}, nil
+	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendACP, ShareDir: l.codeHome()}, nil
 }
 
 // errKimiCode is classify's answer for Kimi Code 2.x.

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
@@ -20,15 +19,13 @@ type recording struct {
 
 func (l *launch) record(peer Conn, command string) Conn {
 	machine := &fixture.Machine{
-		Command: command, Config: l.opts.Config, ConfigFile: l.configPath(),
+		Command: command, Config: l.opts.Config, ConfigFiles: []string{l.configPath()},
 		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
 		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
 	}
 	if l.kimiCode {
-		machine.ShareDir = acpbridge.Home(l.env)
-		if l.opts.Config == nil && l.opts.ConfigFile == "" {
-			machine.ConfigFile = filepath.Join(machine.ShareDir, "config.toml")
-		}
+		machine.ShareDir = l.codeHome()
+		machine.ConfigFiles = append(machine.ConfigFiles, filepath.Join(machine.ShareDir, "config.toml"))
 	}
 	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
 	return &recording{Conn: peer, w: w}

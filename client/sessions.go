@@ -50,7 +50,7 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 		}
 	}
 	if backend != BackendWire {
-		code, err := acpbridge.Sessions(acpbridge.Home(l.env), l.workDir)
+		code, err := acpbridge.Sessions(l.codeHome(), l.workDir)
 		if err != nil {
 			return nil, fmt.Errorf("client: sessions: %w", err)
 		}
@@ -75,6 +75,9 @@ func (l *launch) backend() Backend {
 	}
 	return looksLike(path)
 }
+
+// codeHome is where Kimi Code keeps its sessions.
+func (l *launch) codeHome() string { return acpbridge.Home(l.env, l.workDir) }
 
 // listWire lists kimi-cli's sessions.
 func (l *launch) listWire() ([]SessionInfo, error) {
@@ -234,7 +237,7 @@ func (l *launch) findSession(id string) (string, error) {
 // finds reports whether kimi will find the session. It is an error if the files are there
 // nevertheless.
 func (l *launch) finds(id string) (bool, error) {
-	if l.backend() != BackendWire && acpbridge.FindSession(acpbridge.Home(l.env), id) != "" {
+	if l.backend() != BackendWire && acpbridge.FindSession(l.codeHome(), l.workDir, id) != "" {
 		l.codeID = true
 		return true, nil
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -47,8 +49,10 @@ type acpError struct {
 const (
 	codeAuthRequired = -32000
 	codeBusy         = -32600
-	codeInvalid      = -32602
 )
+
+// deafWait is how long a kimi that has closed its input may take to end.
+const deafWait = 2 * time.Second
 
 func (e *acpError) Error() string {
 	text := e.Message
@@ -59,7 +63,7 @@ func (e *acpError) Error() string {
 		text += ": " + data.Details
 	}
 	if len(text) > 200 {
-		text = text[:200] + "…"
+		text = strings.ToValidUTF8(text[:200], "") + "…"
 	}
 	return fmt.Sprintf("kimi acp: %s: %s (%d)", e.method, text, e.Code)
 }
@@ -105,7 +109,8 @@ func (p *peer) write() {
 		p.queue = nil
 		p.mu.Unlock()
 		for _, line := range lines {
-			if _, err := p.child.Write(line); err != nil {
+			if _, err := p.child.Write(line); err != nil { // it has ended, or hears nothing more
+				time.AfterFunc(deafWait, func() { p.child.Close() })
 				return
 			}
 		}
@@ -222,6 +227,8 @@ func (b *Conn) message(m *message) {
 		b.elicitation(m)
 	case m.Method != "" && m.ID != nil:
 		b.acp.send(outgoing{Version: "2.0", ID: m.ID, Error: &acpError{Code: wireproto.CodeMethodNotFound, Message: "unknown method"}})
+	case m.Method == "" && b.restoring != "" && string(m.ID) == b.restoring:
+		b.restoring, b.modeSet = "", time.Now()
 	case m.Method == "" && b.turn != nil && string(m.ID) == b.turn.call:
 		b.turn.replied(m)
 		b.settle()

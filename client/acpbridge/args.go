@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -75,7 +74,13 @@ func parse(cmd *Command) (*settings, error) {
 	}
 	yes := func(do func(), names ...string) {
 		for _, name := range names {
-			fs.BoolFunc(name, "", func(string) error { do(); return nil })
+			fs.BoolFunc(name, "", func(v string) error {
+				if v != "true" { // so it is told of a flag alone
+					return errors.New("it takes no value")
+				}
+				do()
+				return nil
+			})
 		}
 	}
 	var cfg *config.Config
@@ -133,9 +138,6 @@ func parse(cmd *Command) (*settings, error) {
 		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "with Wire mode there are options only")
 	}
 	s.workDir = s.path(cmd.Dir, s.workDir)
-	if info, err := os.Stat(s.workDir); err != nil || !info.IsDir() {
-		errs = append(errs, fmt.Errorf("the work dir %s is no directory", s.workDir))
-	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func parse(cmd *Command) (*settings, error) {
 			return nil, err
 		}
 	}
-	return s, s.environment()
+	return s, s.environment(cmd.Dir)
 }
 
 // path makes a path absolute, from the directory in which kimi would run.
@@ -159,13 +161,13 @@ func (s *settings) path(dir, path string) string {
 }
 
 // environment sets what the whole process of Kimi Code takes from its environment.
-func (s *settings) environment() error {
-	s.home = Home(s.env)
+func (s *settings) environment(dir string) error {
+	s.home = Home(s.env, dir)
 	if s.home == "" {
 		return errors.New("Kimi Code has no home: set HOME, KIMI_CODE_HOME or KIMI_SHARE_DIR")
 	}
-	if dir := getenv(s.env, "KIMI_SHARE_DIR"); dir != "" {
-		s.env = setenv(s.env, "KIMI_CODE_HOME", dir)
+	if getenv(s.env, "KIMI_SHARE_DIR") != "" {
+		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
 	}
 	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for what kimi-cli has left, to take it over
 	// A call of a Go tool takes the time it takes, and its turn can be cancelled.

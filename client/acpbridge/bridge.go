@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +49,7 @@ type Conn struct {
 	stop      chan struct{} // closed by Close
 	done      chan struct{} // closed when run has returned
 	stopOnce  sync.Once
+	closeOnce sync.Once
 
 	// All below belongs to run.
 	output    *io.PipeWriter
@@ -57,16 +59,20 @@ type Conn struct {
 	name      string // as Kimi Code calls itself
 	version   string
 	session   string // its id, "" before it is open
+	ready     bool   // model, thinking and mode of the session are set
 	unused    bool   // the session is new and has had no turn
 	commands  []wireproto.SlashCommand
 	options   []configOption
 	tools     *toolServer
 	journal   *journal
 	turn      *turn
-	replaying bool
+	history   *history            // of the replay that runs
 	requests  map[string]*request // sent to the client, by id
 	unplaced  []*permission       // not sent yet: whose they are is not known
 	plan      bool                // plan mode is on
+	modeSet   time.Time           // when kimi had taken the last mode that was set: what its journal tells of modes before is old
+	suspended bool                // it has been put in place of yolo or afk
+	restoring string              // the call that puts the mode of the command line in force again
 	used      int                 // tokens in the context
 	window    int                 // the model's context, in tokens; 0 where unknown
 	told      [2]int              // used and window, as the client was told
@@ -79,6 +85,9 @@ func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
 	set, err := parse(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if info, err := os.Stat(set.workDir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("the work dir %s is no directory", set.workDir)
 	}
 	child, err := spawn(ctx, &Command{Path: cmd.Path, Args: []string{"acp"}, Env: set.env, Dir: cmd.Dir})
 	if err != nil {
@@ -100,13 +109,23 @@ func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
 }
 
 // Read reads the lines of the protocol.
-func (b *Conn) Read(p []byte) (int, error) { return b.out.Read(p) }
+func (b *Conn) Read(p []byte) (int, error) {
+	n, err := b.out.Read(p)
+	if err == io.ErrClosedPipe { // by Close
+		err = io.EOF
+	}
+	return n, err
+}
 
 // Write takes lines of the protocol.
 func (b *Conn) Write(p []byte) (int, error) { return b.in.Write(p) }
 
-// CloseWrite ends the bridge and kimi behind what was written.
-func (b *Conn) CloseWrite() error { return b.in.Close() }
+// CloseWrite ends the bridge and kimi behind what was written. A run that is held up, by a client
+// that does not read or by kimi, keeps it no longer than eofWait.
+func (b *Conn) CloseWrite() error {
+	b.closeOnce.Do(func() { time.AfterFunc(eofWait, b.acp.closeWrite) })
+	return b.in.Close()
+}
 
 // Interrupt interrupts kimi.
 func (b *Conn) Interrupt() error { return b.child.Interrupt() }
@@ -146,8 +165,6 @@ func (b *Conn) read(input *io.PipeReader) {
 		case err != nil:
 			select {
 			case b.eof <- struct{}{}:
-			case <-time.After(eofWait): // run is held up by a client that does not read
-				b.acp.closeWrite()
 			case <-b.done:
 			}
 			return
@@ -201,7 +218,7 @@ func (b *Conn) run() {
 	}
 }
 
-// eofWait is how long the end of the client's input waits for run.
+// eofWait is how long the end of the client's input waits for run, and run for kimi.
 const eofWait = 500 * time.Millisecond
 
 // leave asks kimi to end. A session without a turn is deleted, as kimi-cli does.
@@ -224,11 +241,13 @@ func (b *Conn) emit(m wireproto.Message) {
 	b.send(&wireproto.Frame{Method: wireproto.MethodEvent, Message: m})
 }
 
-// send sends a frame. It fails only once the client has closed.
-func (b *Conn) send(f *wireproto.Frame) {
-	if err := b.enc.Encode(f); errors.Is(err, wireproto.ErrLineTooLong) && f.Method == "" && f.ID != "" {
+// send sends a frame. It fails for one that is too long for a line, and once the client has closed.
+func (b *Conn) send(f *wireproto.Frame) error {
+	err := b.enc.Encode(f)
+	if errors.Is(err, wireproto.ErrLineTooLong) && f.Method == "" && f.ID != "" {
 		b.refuse(f.ID, wireproto.CodeInternalError, "the answer is longer than a line may be")
 	}
+	return err
 }
 
 // reply answers a call of the client.
@@ -287,7 +306,7 @@ func (b *Conn) backend() string { return strings.TrimSpace("Kimi Code "+b.versio
 // initialize opens the session. Without a login there is none yet, and each prompt tries again.
 func (b *Conn) initialize(f *wireproto.Frame) {
 	switch {
-	case b.turn != nil || b.replaying:
+	case b.turn != nil:
 		b.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
 		return
 	case b.init != nil:
@@ -313,7 +332,7 @@ func (b *Conn) initialize(f *wireproto.Frame) {
 		result.ExternalTools, err = b.serveTools(params.ExternalTools)
 	}
 	if err == nil {
-		err = b.open()
+		err = b.ensureSession()
 	}
 	if e := new(acpError); err != nil && !(errors.As(err, &e) && e.Code == codeAuthRequired) {
 		b.failStart(f.ID, err)
@@ -365,11 +384,7 @@ func (b *Conn) setPlanMode(f *wireproto.Frame) {
 
 // cancel asks kimi to end the turn. The prompt's reply tells when it has.
 func (b *Conn) cancel(f *wireproto.Frame) {
-	if b.replaying { // is over before the next frame is read
-		b.reply(f.ID, struct{}{})
-		return
-	}
-	if b.turn == nil {
+	if b.turn == nil { // a replay is over before the next frame is read
 		b.refuse(f.ID, wireproto.CodeInvalidState, "no turn is running")
 		return
 	}
@@ -381,6 +396,7 @@ func (b *Conn) cancel(f *wireproto.Frame) {
 			r.drop()
 		}
 	}
+	b.dropUnplaced()
 	b.settle()
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -20,8 +21,9 @@ type journal struct {
 	session   string
 	main      *tail
 	agents    []*agent
-	asked     map[string]*asked // what subagents have asked and the client has not been told, by ACP's id of the tool call
+	asked     map[string]*asked // what agents have asked and the client has not been told
 	running   json.Number       // the turn that runs, perhaps one that kimi has started itself; "" for none
+	tasks     bool              // there have been background tasks, whose ends begin turns
 	compacted bool              // a compaction has been told of in this turn
 }
 
@@ -77,6 +79,7 @@ type record struct {
 	ToolCallID string `json:"toolCallId"`
 	Request    struct {
 		Turn    json.Number `json:"turnId"`
+		Action  string      `json:"action"`
 		Display *display    `json:"display"`
 	} `json:"request"`
 
@@ -214,14 +217,8 @@ func (j *journal) injected() map[string]bool {
 // poll hands on what has been written to the journal since.
 func (b *Conn) poll() {
 	j := b.journal
-	if j == nil {
+	if j == nil || j.main == nil {
 		return
-	}
-	if j.main == nil {
-		if *j = *newJournal(j.home, j.session); j.main == nil {
-			return
-		}
-		j.main.offset = 0 // it is younger than the session
 	}
 	for _, line := range j.main.read() {
 		if r := readRecord(line); r != nil {
@@ -236,14 +233,16 @@ func (b *Conn) poll() {
 // record handles a line of the main agent's journal.
 func (b *Conn) record(r *record) {
 	t := b.turn
-	if t != nil && t.history != nil {
-		t = nil
-	}
 	ours := t != nil && t.number >= 0 && r.Turn == json.Number(fmt.Sprint(t.number))
+	if ours && r.Type != "turn.step.retrying" {
+		b.tellRetry(true)
+	}
 	switch r.Type {
 	case "turn.prompt":
-		if n, err := r.Turn.Int64(); t != nil && t.sent && t.number < 0 && err == nil && r.Origin.Kind != "task" {
+		user := slices.Contains([]string{"user", "skill_activation", "plugin_command"}, r.Origin.Kind)
+		if n, err := r.Turn.Int64(); user && err == nil && t != nil && t.sent && t.number < 0 && r.Time >= t.sentAt.UnixMilli() {
 			t.number = int(n)
+			t.unseen = t.reply != nil && r.Time > t.repliedAt.UnixMilli()
 		}
 	case "agent.turn.started":
 		b.journal.running = r.Turn
@@ -263,11 +262,14 @@ func (b *Conn) record(r *record) {
 	case "turn.step.retrying":
 		if ours {
 			t.retrying = true
+			b.abort(t)
+			b.tellRetry(true)
 			t.begin(b)
-			b.emit(&wireproto.StepRetry{
+			t.retry, t.retryAt = &wireproto.StepRetry{
 				N: t.steps, NextAttempt: r.NextAttempt, MaxAttempts: r.MaxAttempts, WaitS: r.DelayMS / 1000,
 				ErrorType: r.ErrorName, StatusCode: r.StatusCode,
-			})
+			}, time.Now().Add(min(retryWait, time.Duration(r.DelayMS/2*float64(time.Millisecond))))
+			b.tellRetry(false)
 		}
 	case "turn.step.interrupted":
 		if ours && !t.cancelled {
@@ -277,8 +279,11 @@ func (b *Conn) record(r *record) {
 			b.emit(&wireproto.StepInterrupted{})
 		}
 	case "usage.record":
-		if r.Usage != nil && *r.Usage != (usage{}) && r.Scope == "turn" && t != nil {
-			t.usage = r.Usage.wire()
+		if r.Usage != nil && *r.Usage != (usage{}) && r.Scope == "turn" && t != nil && t.sent {
+			if t.usage == nil {
+				t.usage = new(wireproto.TokenUsage)
+			}
+			t.usage.Add(*r.Usage.wire())
 		}
 	case "token_counting.measured":
 		if r.Tokens != nil && t != nil {
@@ -286,32 +291,71 @@ func (b *Conn) record(r *record) {
 			b.status()
 		}
 	case "plan_mode.enter":
-		b.setPlan(true)
+		if r.Time > b.modeSet.UnixMilli() { // else it tells of what this side has done
+			b.setPlan(true)
+		}
 	case "plan_mode.exit", "plan_mode.cancel":
-		b.planEnded()
+		if r.Time > b.modeSet.UnixMilli() {
+			b.planEnded()
+		}
 	case "full_compaction.begin":
 		b.compact, b.journal.compacted = true, true
 		b.emit(&wireproto.CompactionBegin{})
 	case "full_compaction.complete":
 		b.compact = false
 		b.emit(&wireproto.CompactionEnd{})
-	case "full_compaction.cancel", "full_compaction.cancelled", "full_compaction.failed":
+	case "full_compaction.cancel":
 		b.compact = false
+		b.emit(&wireproto.StepInterrupted{})
+		if t != nil {
+			t.failed = t.slash != "" && !t.cancelled
+		}
+	case "interaction.request":
+		if r.Kind == "approval" && b.journal.subagents() {
+			b.journal.noteAsked(nil, r)
+		}
 	case "subagent.spawned":
 		b.spawned(r)
+	case "subagent.failed", "subagent.cancelled":
+		for _, a := range b.journal.agents {
+			if a.id == r.SubagentID {
+				b.pollAgent(a)
+				a.done = true
+			}
+		}
+	case "task.started":
+		b.journal.tasks = true
 	case "task.terminated":
 		b.taskEnded(r)
 	}
 }
 
-// planEnded notes that plan mode is over. It had suspended yolo or afk, which are put in force again.
+// tellRetry tells of the retry that the journal has told of, behind what was said before it.
+func (b *Conn) tellRetry(now bool) {
+	if t := b.turn; t != nil && t.retry != nil && (now || !time.Now().Before(t.retryAt)) {
+		b.emit(t.retry)
+		t.retry = nil
+	}
+}
+
+// abort ends the tool calls of an attempt that has failed: they never run.
+func (b *Conn) abort(t *turn) {
+	for id, c := range t.calls {
+		delete(t.calls, id)
+		t.aborted[id] = c
+		b.emit(&wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{IsError: true, Message: "the model's message broke off before the call was complete"}})
+	}
+}
+
+// planEnded notes that plan mode is over. If it had suspended yolo or afk, they are put in force again.
 func (b *Conn) planEnded() {
 	if !b.plan {
 		return
 	}
 	b.setPlan(false)
-	if b.set.mode != "default" {
-		b.acp.begin("session/set_mode", map[string]any{"sessionId": b.session, "modeId": b.set.mode})
+	if b.suspended {
+		b.suspended = false
+		b.restoring = b.acp.begin("session/set_mode", map[string]any{"sessionId": b.session, "modeId": b.set.mode})
 	}
 }
 
@@ -319,7 +363,8 @@ func (b *Conn) planEnded() {
 func (b *Conn) loopEvent(t *turn, r *record) {
 	switch r.Event.Type {
 	case "step.begin":
-		if t.finish = ""; t.retrying {
+		t.finish = ""
+		if t.retrying {
 			t.retrying = false
 			return
 		}

@@ -29,7 +29,9 @@ func (b *Conn) ask(id string, m wireproto.Message, background bool, answer func(
 	r.answer = func(f *wireproto.Frame) { take(); answer(f) }
 	r.drop = func() { take(); drop() }
 	b.requests[id] = r
-	b.send(&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m})
+	if b.send(&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m}) != nil {
+		r.drop() // it is too long for a line, or nobody is there
+	}
 }
 
 // answered handles an answer of the client. A late or a second one counts for nothing.
@@ -89,7 +91,7 @@ func (b *Conn) permission(m *message) {
 	}
 	allow, ok := p.pick("allow_once")
 	switch {
-	case !ok:
+	case !ok || b.journal == nil:
 		b.nobody(p)
 	case slices.ContainsFunc(p.Options, func(o option) bool { return strings.HasPrefix(o.ID, "plan_") }):
 		b.reviewPlan(p)
@@ -97,15 +99,20 @@ func (b *Conn) permission(m *message) {
 		b.nobody(p) // not a question of yes or no
 	case b.isOwnTool(p.Call.Title):
 		b.selected(p, allow) // the program itself has offered it
-	case b.plan && b.set.mode != "default":
+	case b.suspended || b.restoring != "":
 		b.selected(p, allow) // plan mode has suspended yolo or afk
-	case b.turn != nil && b.turn.calls[p.Call.ID] != nil:
+	case b.turn != nil && b.turn.calls[p.Call.ID] != nil && !b.journal.subagents():
 		b.askApproval(p, nil)
-	default: // of a subagent: the journal tells whose
+	default: // of a subagent, whose calls may have the ids of others: the journal tells whose
 		b.unplaced = append(b.unplaced, p)
 		b.poll()
 		b.placeLate()
 	}
+}
+
+// action tells what is to be approved, in kimi's words.
+func (p *permission) action() string {
+	return strings.TrimPrefix(textOf(blocksOf(p.Call.Content)), "Requesting approval to ")
 }
 
 // placeLate asks the client what subagents have asked.
@@ -114,8 +121,9 @@ func (b *Conn) placeLate() {
 	list := b.unplaced
 	b.unplaced = nil
 	for _, p := range list {
-		if a := b.journal.asked[p.Call.ID]; a != nil || time.Since(p.since) > askedWait {
-			delete(b.journal.asked, p.Call.ID)
+		key := askedKey(p.Call.ID, p.action())
+		if a := b.journal.asked[key]; a != nil || time.Since(p.since) > askedWait {
+			delete(b.journal.asked, key)
 			b.askApproval(p, a)
 		} else {
 			left = append(left, p)
@@ -124,30 +132,46 @@ func (b *Conn) placeLate() {
 	b.unplaced = append(left, b.unplaced...)
 }
 
+// dropUnplaced rejects what has been asked in the turn and is not the client's to answer yet.
+func (b *Conn) dropUnplaced() {
+	if len(b.unplaced) == 0 {
+		return
+	}
+	b.poll()
+	b.unplaced = slices.DeleteFunc(b.unplaced, func(p *permission) bool {
+		a := b.journal.asked[askedKey(p.Call.ID, p.action())]
+		background := a != nil && a.agent != nil && a.agent.background
+		if !background {
+			b.nobody(p)
+		}
+		return !background
+	})
+}
+
 // askApproval sends an ApprovalRequest; a tells what the journal knows of it, nil for nothing.
 func (b *Conn) askApproval(p *permission, a *asked) {
-	blocks := blocksOf(p.Call.Content)
-	action := strings.TrimPrefix(textOf(blocks), "Requesting approval to ")
+	blocks, action := blocksOf(p.Call.Content), p.action()
 	req := &wireproto.ApprovalRequest{
 		ID: b.newID("approval"), ToolCallID: p.Call.ID,
 		Sender: b.toolName(p.Call.Title), Action: action, Description: action, Display: diffsOf(blocks),
 	}
 	kind := "foreground_turn"
 	background := b.turn == nil
-	if a != nil {
+	own := a == nil && !b.journal.subagents() || a != nil && a.agent == nil
+	if a != nil && a.agent != nil {
 		req.AgentID, req.SubagentType, req.SourceID = &a.agent.id, &a.agent.kind, &a.agent.id
 		req.SourceDescription = &a.agent.description
 		background = a.agent.background
-		if req.Display == nil {
-			req.Display = a.display.blocks()
-		}
+	}
+	if a != nil && req.Display == nil {
+		req.Display = a.display.blocks()
 	}
 	if background {
 		kind = "background_agent"
 	}
 	req.SourceKind = &kind
-	if req.Display == nil && b.turn != nil {
-		req.Display = b.turn.calls[p.Call.ID].preview()
+	if req.Display == nil && b.turn != nil && own {
+		req.Display = b.turn.calls[p.Call.ID].preview(b.set.workDir)
 	}
 	respond := func(decision wireproto.ApprovalDecision, feedback string) {
 		b.emit(&wireproto.ApprovalResponse{RequestID: req.ID, Response: decision, Feedback: feedback})
@@ -204,6 +228,11 @@ func (b *Conn) reviewPlan(p *permission) {
 		}
 	}
 	b.emit(show)
+	if b.set.mode == "auto" { // nobody is there
+		id, _ := p.pick("allow_once")
+		b.selected(p, id)
+		return
+	}
 	if b.caps.SupportsQuestion && b.caps.SupportsPlanMode {
 		q := wireproto.QuestionItem{Question: "Approve this plan", Header: "Plan"}
 		for _, o := range p.Options {

@@ -3,6 +3,7 @@ package acpbridge
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,7 +66,7 @@ func (b *Conn) hello() error {
 
 // ensureSession opens the session if it is not open yet.
 func (b *Conn) ensureSession() error {
-	if b.session != "" {
+	if b.ready {
 		return nil
 	}
 	if err := b.hello(); err != nil {
@@ -74,8 +75,12 @@ func (b *Conn) ensureSession() error {
 	return b.open()
 }
 
-// open opens the session that the command line names, or a new one.
+// open opens the session that the command line names, or a new one, and sets it up. What is
+// open and not set up must not be used: a mode of old may be in force.
 func (b *Conn) open() error {
+	if b.session != "" {
+		return b.setUp(true)
+	}
 	if b.set.noModel {
 		return &acpError{Code: codeAuthRequired, method: "session/new", Message: "the configuration names no model, or none with a key"}
 	}
@@ -107,9 +112,11 @@ func (b *Conn) open() error {
 	b.session, b.options, b.unused = o.SessionID, o.Options, known == ""
 	b.journal = newJournal(b.set.home, b.session)
 	if dir := b.journal.sessionDir(); known == "" && dir != "" && b.set.id != "" {
-		os.WriteFile(filepath.Join(dir, aliasFile), []byte(b.set.id), 0o600) // without it the client's id finds nothing later
+		if err := os.WriteFile(filepath.Join(dir, aliasFile), []byte(b.set.id), 0o600); err != nil {
+			return fmt.Errorf("keep the id %s for the session: %w", b.set.id, err)
+		}
 	}
-	if err := b.configureSession(known != ""); err != nil {
+	if err := b.setUp(known != ""); err != nil {
 		return err
 	}
 	deadline := time.After(commandsWait)
@@ -154,12 +161,12 @@ func (b *Conn) find() (string, error) {
 		}
 		return id, nil
 	}
-	return FindSession(b.set.home, b.set.id), nil
+	return FindSession(b.set.home, b.set.workDir, b.set.id), nil
 }
 
-// configureSession sets model, thinking and mode. The mode is set always but in a new session, since
+// setUp sets model, thinking and mode. The mode is set always but in a new session, since
 // kimi tells "default" of a session in which yolo is still in force.
-func (b *Conn) configureSession(resumed bool) error {
+func (b *Conn) setUp(resumed bool) error {
 	option := func(id, value string) error {
 		var now opened
 		err := b.call("session/set_config_option", map[string]any{"sessionId": b.session, "configId": id, "value": value}, &now)
@@ -187,20 +194,27 @@ func (b *Conn) configureSession(resumed bool) error {
 		}
 	}
 	if resumed || b.set.plan || b.set.mode != "default" {
-		return b.setMode(b.set.plan)
+		if err := b.setMode(b.set.plan); err != nil {
+			return err
+		}
 	}
+	b.ready = true
 	return nil
 }
 
 // setMode switches plan mode on or off and puts the mode of the command line in force.
 func (b *Conn) setMode(plan bool) error {
-	mode := b.set.mode
+	modes := []string{b.set.mode}
 	if plan {
-		mode = "plan"
+		modes = []string{"default", "plan"} // kimi refuses the plan mode that is on already
 	}
-	if err := b.call("session/set_mode", map[string]any{"sessionId": b.session, "modeId": mode}, nil); err != nil {
-		return err
+	for _, mode := range modes {
+		if err := b.call("session/set_mode", map[string]any{"sessionId": b.session, "modeId": mode}, nil); err != nil {
+			return err
+		}
 	}
+	b.modeSet = time.Now()
+	b.suspended = plan && b.set.mode != "default"
 	b.setPlan(plan)
 	return nil
 }
@@ -223,13 +237,12 @@ func (b *Conn) replay(f *wireproto.Frame) {
 		b.failStart(f.ID, err)
 		return
 	}
-	b.replaying = true
 	h := &history{b: b, injected: b.journal.injected()}
-	b.turn = &turn{history: h}
+	b.history = h
 	servers := []mcpServer{}
 	err := b.call("session/load", map[string]any{"sessionId": b.session, "cwd": b.set.workDir, "mcpServers": servers}, nil)
 	h.end()
-	b.turn, b.replaying = nil, false
+	b.history = nil
 	if err == nil {
 		err = b.setMode(b.plan)
 	}

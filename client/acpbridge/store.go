@@ -25,11 +25,15 @@ type Session struct {
 }
 
 // Home returns the folder in which Kimi Code keeps its data, given the environment of
-// "kimi --wire": KIMI_SHARE_DIR, KIMI_CODE_HOME or ~/.kimi-code; "" if there is no home.
-func Home(env []string) string {
+// "kimi --wire" and the directory in which it runs: KIMI_SHARE_DIR, KIMI_CODE_HOME or ~/.kimi-code; ""
+// if there is no home.
+func Home(env []string, dir string) string {
 	for _, key := range []string{"KIMI_SHARE_DIR", "KIMI_CODE_HOME"} {
-		if dir := getenv(env, key); dir != "" {
-			return dir
+		if home := getenv(env, key); home != "" {
+			if !filepath.IsAbs(home) {
+				home = filepath.Join(dir, home)
+			}
+			return home
 		}
 	}
 	home := getenv(env, "HOME")
@@ -48,38 +52,51 @@ func Sessions(home, workDir string) ([]Session, error) {
 	dirs, err := sessionDirs(home)
 	var list []Session
 	for _, dir := range dirs {
-		data, err := os.ReadFile(filepath.Join(dir, "state.json"))
-		var state struct {
-			ID         string `json:"id"`
-			CWD        string `json:"cwd"`
-			UpdatedAt  int64  `json:"updatedAt"` // milliseconds
-			Archived   bool   `json:"archived"`
-			Title      string `json:"title"`
-			LastPrompt string `json:"lastPrompt"`
+		if st := readState(dir); st != nil && st.CWD == workDir && st.LastPrompt != "" {
+			list = append(list, Session{st.ID, st.CWD, st.Title, time.UnixMilli(st.UpdatedAt), st.Archived})
 		}
-		if err != nil || json.Unmarshal(data, &state) != nil || state.CWD != workDir || state.ID == "" || state.LastPrompt == "" {
-			continue
-		}
-		list = append(list, Session{state.ID, state.CWD, state.Title, time.UnixMilli(state.UpdatedAt), state.Archived})
 	}
 	return list, err
 }
 
-// FindSession returns Kimi Code's id of a session: id itself, or that of the session which a Wire
-// client knows as id; "" if there is none.
-func FindSession(home, id string) string {
+// state is a session's state.json; only what is used is declared.
+type state struct {
+	ID         string `json:"id"`
+	CWD        string `json:"cwd"`
+	UpdatedAt  int64  `json:"updatedAt"` // milliseconds
+	Archived   bool   `json:"archived"`
+	Title      string `json:"title"`
+	LastPrompt string `json:"lastPrompt"`
+}
+
+// readState reads the state of the session in a directory, nil where it has none.
+func readState(dir string) *state {
+	data, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	st := new(state)
+	if err != nil || json.Unmarshal(data, st) != nil || st.ID == "" {
+		return nil
+	}
+	return st
+}
+
+// FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session which
+// a Wire client knows as id; "" if there is none. One of another work dir is not found: Kimi Code
+// would go on in that one.
+func FindSession(home, workDir, id string) string {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return ""
 	}
 	dirs, _ := sessionDirs(home)
-	for _, dir := range dirs {
-		if filepath.Base(dir) == id {
-			return id
-		}
+	own := func(dir string) bool { return filepath.Base(dir) == id }
+	alias := func(dir string) bool {
+		name, err := os.ReadFile(filepath.Join(dir, aliasFile))
+		return err == nil && string(name) == id
 	}
-	for _, dir := range dirs {
-		if alias, err := os.ReadFile(filepath.Join(dir, aliasFile)); err == nil && string(alias) == id {
-			return filepath.Base(dir)
+	for _, is := range []func(string) bool{own, alias} {
+		for _, dir := range dirs {
+			if st := readState(dir); is(dir) && st != nil && st.CWD == workDir {
+				return filepath.Base(dir)
+			}
 		}
 	}
 	return ""

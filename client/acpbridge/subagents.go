@@ -22,8 +22,22 @@ type agent struct {
 
 // asked is a request for approval as the journal tells it.
 type asked struct {
-	agent   *agent
+	agent   *agent // nil for the main agent
 	display *display
+}
+
+// askedKey tells requests apart: models number the calls of each message anew, so that those of
+// two agents have the same ids.
+func askedKey(call, action string) string { return call + "\x00" + action }
+
+// noteAsked keeps a request of which a journal tells.
+func (j *journal) noteAsked(a *agent, r *record) {
+	j.asked[askedKey(r.Request.Turn.String()+":"+r.ToolCallID, r.Request.Action)] = &asked{a, r.Request.Display}
+}
+
+// subagents reports whether there are any that have not ended.
+func (j *journal) subagents() bool {
+	return slices.ContainsFunc(j.agents, func(a *agent) bool { return !a.done })
 }
 
 // spawned begins to follow a subagent.
@@ -48,10 +62,17 @@ func (b *Conn) spawned(r *record) {
 // subagentEnd hands on the rest of the subagents that a tool call has started, since its result
 // comes a little before the journal's last lines.
 func (b *Conn) subagentEnd(call string) {
-	b.waitJournal(journalWait, func() bool {
+	open := func(a *agent) bool { return a.parent == call && !a.background && !a.done }
+	b.waitJournal(agentWait, func() bool {
 		b.poll()
-		return !slices.ContainsFunc(b.journal.agents, func(a *agent) bool { return a.parent == call && !a.background && !a.done })
+		return b.turn.cancelled || !slices.ContainsFunc(b.journal.agents, open)
 	})
+	for _, a := range b.journal.agents {
+		if open(a) { // its journal does not say so, but it has ended
+			a.done = true
+			a.file.close()
+		}
+	}
 }
 
 // pollAgent hands on what a subagent has done.
@@ -64,7 +85,7 @@ func (b *Conn) pollAgent(a *agent) {
 		switch {
 		case r == nil:
 		case r.Type == "interaction.request" && r.Kind == "approval":
-			b.journal.asked[r.Request.Turn.String()+":"+r.ToolCallID] = &asked{a, r.Request.Display}
+			b.journal.noteAsked(a, r)
 		case r.Type == "turn.ended":
 			a.done = true
 			a.file.close()

@@ -8,10 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"reflect"
-	"strings"
+	"regexp"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -23,10 +26,12 @@ const toolServerName = "program"
 
 const toolPrefix = "mcp__" + toolServerName + "__"
 
+var underscores = regexp.MustCompile(`_+`)
+
 // toolServer offers the client's tools to kimi: an MCP server on loopback, which only
 // knows who has its token.
 type toolServer struct {
-	names map[string]bool
+	names map[string]string // the client's, by kimi's
 	url   string
 	token string
 	http  *http.Server
@@ -43,21 +48,27 @@ type toolCall struct {
 
 // serveTools starts the server and tells which tools it takes.
 func (b *Conn) serveTools(tools []wireproto.ExternalTool) (*wireproto.ExternalTools, error) {
+	if b.tools != nil || b.session != "" {
+		return nil, errors.New("the program's tools must be told before the session is open")
+	}
 	taken := &wireproto.ExternalTools{Accepted: []string{}, Rejected: []wireproto.RejectedTool{}}
 	server := mcp.NewServer(&mcp.Implementation{Name: toolServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())
-	s := &toolServer{names: make(map[string]bool), token: rand.Text(), done: make(chan struct{}), stop: stop}
+	s := &toolServer{names: make(map[string]string), token: rand.Text(), done: make(chan struct{}), stop: stop}
 	for _, t := range tools {
 		var schema struct {
 			Type string `json:"type"`
 		}
+		name := toolPrefix + underscores.ReplaceAllString(t.Name, "_") // as kimi makes it
 		switch {
-		case s.names[t.Name]:
-			taken.Rejected = append(taken.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: "there are two of this name"})
+		case s.names[name] != "":
+			taken.Rejected = append(taken.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: "kimi does not tell it from " + s.names[name]})
+		case len(name) > 64:
+			taken.Rejected = append(taken.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: "its name has more than 50 letters, with which kimi would change it"})
 		case json.Unmarshal(t.Parameters, &schema) != nil || schema.Type != "object":
 			taken.Rejected = append(taken.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: "the schema of its parameters is not of the type object"})
 		default:
-			s.names[t.Name] = true
+			s.names[name] = t.Name
 			taken.Accepted = append(taken.Accepted, t.Name)
 			server.AddTool(&mcp.Tool{Name: t.Name, Description: t.Description, InputSchema: t.Parameters}, b.handler(ctx, t.Name))
 		}
@@ -71,7 +82,9 @@ func (b *Conn) serveTools(tools []wireproto.ExternalTool) (*wireproto.ExternalTo
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{MaxRequestBodyBytes: wireproto.MaxLine})
 	s.http = &http.Server{
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0), // nothing is printed
+		BaseContext:       func(net.Listener) context.Context { return ctx },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+s.token)) != 1 {
 				http.Error(w, "no token", http.StatusUnauthorized)
@@ -131,14 +144,13 @@ func (s *toolServer) close() {
 
 // isOwnTool reports whether the model's name of a tool is one of the client's.
 func (b *Conn) isOwnTool(name string) bool {
-	own, ok := strings.CutPrefix(name, toolPrefix)
-	return ok && b.tools != nil && b.tools.names[own]
+	return b.tools != nil && b.tools.names[name] != ""
 }
 
 // toolName returns the name by which the client knows a tool.
 func (b *Conn) toolName(name string) string {
 	if b.isOwnTool(name) {
-		return strings.TrimPrefix(name, toolPrefix)
+		return b.tools.names[name]
 	}
 	return name
 }
@@ -149,7 +161,7 @@ func (b *Conn) startTool(c *toolCall) {
 	id, state := "", (*toolCallState)(nil)
 	if b.turn != nil {
 		for callID, s := range b.turn.calls {
-			if s.name == toolPrefix+c.name && !s.asked && sameJSON(s.args, string(c.args)) && (id == "" || callID < id) {
+			if b.toolName(s.name) == c.name && !s.asked && sameJSON(s.args, string(c.args)) && (state == nil || s.n < state.n) {
 				id, state = callID, s
 			}
 		}
@@ -177,7 +189,9 @@ func (b *Conn) startTool(c *toolCall) {
 		}
 		c.result <- toolResult(&a.ReturnValue)
 	}, func() {
-		c.result <- toolResult(&wireproto.ToolReturnValue{IsError: true, Message: "the turn has ended"})
+		if b.turn == nil || !b.turn.cancelled { // else kimi gives the call up itself; with a result it might go on first
+			c.result <- toolResult(&wireproto.ToolReturnValue{IsError: true, Message: "the turn has ended"})
+		}
 	})
 }
 
@@ -199,13 +213,19 @@ func toolResult(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
 		text(v.Output.Text)
 	}
 	for _, p := range parts {
-		image, ok := p.(*wireproto.ImageURLPart)
-		if t, isText := p.(*wireproto.TextPart); isText {
-			text(t.Text)
-		} else if kind, data, isData := dataURL(image, ok); isData {
-			r.Content = append(r.Content, &mcp.ImageContent{MIMEType: kind, Data: data})
-		} else if raw, err := json.Marshal(wireproto.Content{Parts: []wireproto.ContentPart{p}}); err == nil {
-			text(string(raw))
+		switch p := p.(type) {
+		case *wireproto.TextPart:
+			text(p.Text)
+			continue
+		case *wireproto.ImageURLPart:
+			kind, encoded, ok := dataURL(p.ImageURL.URL)
+			if data, err := base64.StdEncoding.DecodeString(encoded); ok && err == nil {
+				r.Content = append(r.Content, &mcp.ImageContent{MIMEType: kind, Data: data})
+				continue
+			}
+		}
+		if raw, err := json.Marshal(wireproto.Content{Parts: []wireproto.ContentPart{p}}); err == nil {
+			text(string(raw)) // what MCP has no content for
 		}
 	}
 	if v.Message != "" && len(r.Content) > 0 {
@@ -214,14 +234,4 @@ func toolResult(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
 		text(v.Message)
 	}
 	return r
-}
-
-func dataURL(image *wireproto.ImageURLPart, ok bool) (kind string, data []byte, isData bool) {
-	if !ok {
-		return "", nil, false
-	}
-	head, encoded, found := strings.Cut(image.ImageURL.URL, ";base64,")
-	kind, isData = strings.CutPrefix(head, "data:")
-	data, err := base64.StdEncoding.DecodeString(encoded)
-	return kind, data, found && isData && err == nil
 }

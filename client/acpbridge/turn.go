@@ -19,31 +19,43 @@ const (
 	launchWait = 300 * time.Millisecond
 	// askedWait is how long a subagent's question waits for the journal, which tells whose it is.
 	askedWait = 250 * time.Millisecond
+	// flushWait is more than the journal is behind kimi: it is written every 50 ms.
+	flushWait = 100 * time.Millisecond
+	// agentWait is how long the result of a subagent waits for the rest of its journal.
+	agentWait = 300 * time.Millisecond
+	// retryWait is how long what was said before a retry may be behind the journal, which tells of it.
+	retryWait = 100 * time.Millisecond
 )
 
 // turn is the turn that runs.
 type turn struct {
-	history *history // not a turn, but the replay that runs
-
-	id    string           // of the client's prompt
-	call  string           // of session/prompt
-	slash string           // the slash command that the prompt is, "" for none
-	input []map[string]any // of session/prompt
-	sent  bool             // session/prompt has been sent
+	id     string           // of the client's prompt
+	call   string           // of session/prompt
+	slash  string           // the slash command that the prompt is, "" for none
+	input  []map[string]any // of session/prompt
+	sent   bool             // session/prompt has been sent
+	began  time.Time
+	sentAt time.Time
 
 	calls    map[string]*toolCallState // without a result, by id
+	aborted  map[string]*toolCallState // of attempts that failed
+	begun    int                       // tool calls
 	lastCall string
-	steps    int       // that have been told to the client
-	journal  int       // that the journal has begun
-	fresh    bool      // the next output of the model begins a step
-	output   time.Time // of the model's last output
-	retrying bool      // the journal's next step is the same step again
+	steps    int                  // that have been told to the client
+	journal  int                  // that the journal has begun
+	fresh    bool                 // the next output of the model begins a step
+	output   time.Time            // of the model's last output
+	retrying bool                 // the journal's next step is the same step again
+	retry    *wireproto.StepRetry // not told yet
+	retryAt  time.Time            // when it is
 
 	usage     *wireproto.TokenUsage // of the last model call, not told yet
 	cancelled bool
 	reply     *message // to session/prompt
 	repliedAt time.Time
 	number    int     // kimi's own for the turn, -1 until the journal tells
+	unseen    bool    // its turn began behind the reply
+	failed    bool    // the compaction that it asked for has failed
 	end       *ending // as the journal tells it
 	finish    string  // why the model's last message ended, "" if nobody says
 }
@@ -86,24 +98,31 @@ func (b *Conn) prompt(f *wireproto.Frame) {
 		b.failStart(f.ID, err)
 		return
 	}
-	t := &turn{id: f.ID, input: blocks, calls: make(map[string]*toolCallState), fresh: true, number: -1}
+	t := &turn{id: f.ID, input: blocks, began: time.Now(), calls: make(map[string]*toolCallState), aborted: make(map[string]*toolCallState), fresh: true, number: -1}
 	if first, ok := blocks[0]["text"].(string); ok {
 		t.slash = slashName(first)
 	}
 	b.turn, b.unused, b.journal.compacted = t, false, b.compact
 	b.emit(&wireproto.TurnBegin{UserInput: params.UserInput})
+	if b.journal.main == nil { // it has not been there when the session was opened
+		b.journal = newJournal(b.set.home, b.session)
+	}
 	b.poll() // what has happened since the last turn
 	b.submit()
 }
 
 // submit sends the prompt. While a turn runs that kimi has started itself, as when a background task
-// has ended, it waits: kimi would queue the prompt, answer as if it were done, and tell nothing of it.
+// has ended, or a compaction, which no cancellation reaches, it waits: kimi would queue the prompt,
+// answer as if it were done, and tell nothing of it.
 func (b *Conn) submit() {
 	t := b.turn
-	if t == nil || t.history != nil || t.sent || b.journal.running != "" {
+	if t == nil || t.sent || t.cancelled || b.journal.running != "" || b.compact {
 		return
 	}
-	t.sent = true
+	if b.journal.tasks && time.Since(t.began) < flushWait {
+		return // one may have ended, and begun a turn, of which the journal has not told yet
+	}
+	t.sent, t.sentAt = true, time.Now()
 	t.call = b.acp.begin("session/prompt", map[string]any{"sessionId": b.session, "prompt": t.input})
 	t.input = nil
 }
@@ -122,9 +141,8 @@ func promptBlocks(input wireproto.Content) ([]map[string]any, error) {
 		case *wireproto.TextPart:
 			blocks = append(blocks, map[string]any{"type": "text", "text": p.Text})
 		case *wireproto.ImageURLPart:
-			head, data, ok := strings.Cut(p.ImageURL.URL, ";base64,")
-			kind, isData := strings.CutPrefix(head, "data:")
-			if !ok || !isData {
+			kind, data, ok := dataURL(p.ImageURL.URL)
+			if !ok {
 				return nil, &UnsupportedError{"images by URL", "send them as data: URLs"}
 			}
 			blocks = append(blocks, map[string]any{"type": "image", "data": data, "mimeType": kind})
@@ -171,6 +189,7 @@ func (t *turn) replied(m *message) {
 func (b *Conn) settle() {
 	b.placeLate()
 	b.submit()
+	b.tellRetry(false)
 	t := b.turn
 	switch {
 	case t == nil:
@@ -192,8 +211,13 @@ func (b *Conn) settle() {
 			return
 		}
 	}
+	b.tellRetry(true)
 	b.status()
+	if t.end == nil {
+		b.journal.running = "" // what it has lost of this turn must not hold the next one up
+	}
 	b.turn = nil
+	b.dropUnplaced()
 	for _, r := range b.openRequests() {
 		if !r.background {
 			r.drop()
@@ -221,6 +245,10 @@ func (t *turn) outcome() (wireproto.TurnStatus, *wireproto.RPCError) {
 	switch {
 	case reply.StopReason == "cancelled", t.cancelled && t.end == nil:
 		return wireproto.StatusCancelled, nil
+	case t.unseen:
+		return "", unknown("kimi had a turn of its own, and has put the prompt behind it without a word")
+	case t.failed:
+		return "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the context could not be compacted"}
 	case t.end != nil:
 		return t.end.outcome(t.finish)
 	case t.reply.Error != nil:
@@ -286,7 +314,14 @@ func (e *acpError) outcome() *wireproto.RPCError {
 
 func preview(s string) string {
 	if len(s) > 80 {
-		s = s[:80] + "…"
+		s = strings.ToValidUTF8(s[:80], "") + "…"
 	}
 	return fmt.Sprintf("%q", s)
+}
+
+// dataURL takes a data: URL apart into its media type and its data in base64.
+func dataURL(url string) (kind, data string, ok bool) {
+	head, data, based := strings.Cut(url, ";base64,")
+	kind, isData := strings.CutPrefix(head, "data:")
+	return kind, data, based && isData
 }

@@ -3,6 +3,7 @@ package acpbridge
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -90,16 +91,38 @@ func (u *update) result() wireproto.ToolReturnValue {
 	switch {
 	case json.Unmarshal(u.RawOutput, &text) == nil && u.RawOutput != nil:
 		v.Output.Text = text
-	case u.RawOutput != nil && v.Output.UnmarshalJSON(u.RawOutput) == nil:
+	case u.RawOutput != nil && v.Output.UnmarshalJSON(wireParts(u.RawOutput)) == nil:
 	default:
 		v.Output = wireproto.Content{Text: u.text()}
 	}
 	return v
 }
 
+// wireParts returns content parts of Kimi Code with the names of Wire.
+func wireParts(raw json.RawMessage) json.RawMessage {
+	var parts []map[string]json.RawMessage
+	if json.Unmarshal(raw, &parts) != nil {
+		return raw
+	}
+	for _, p := range parts {
+		for name, wire := range map[string]string{"imageUrl": "image_url", "audioUrl": "audio_url", "videoUrl": "video_url"} {
+			if v, ok := p[name]; ok {
+				p[wire] = v
+				delete(p, name)
+			}
+		}
+	}
+	renamed, err := json.Marshal(parts)
+	if err != nil {
+		return raw
+	}
+	return renamed
+}
+
 // toolCallState is a tool call whose result has not come.
 type toolCallState struct {
 	name    string // as the model calls it
+	n       int    // in the order of their beginnings
 	args    string // as far as they have come
 	path    string // of the file that it is about
 	display wireproto.DisplayBlocks
@@ -109,8 +132,8 @@ type toolCallState struct {
 // update handles a session/update.
 func (b *Conn) update(u *update) {
 	t := b.turn
-	if t != nil && t.history != nil {
-		t.history.update(u)
+	if b.history != nil {
+		b.history.update(u)
 		return
 	}
 	switch u.Kind {
@@ -142,10 +165,20 @@ func (b *Conn) update(u *update) {
 // say emits what the model says, behind the beginning of its step.
 func (b *Conn) say(m wireproto.Message) {
 	if b.turn != nil {
+		if b.compact && b.turn.slash == "" { // has ended, else the model would not speak
+			b.waitJournal(askedWait, func() bool { b.poll(); return !b.compact })
+		}
+		b.tellRetry(false)
 		b.turn.begin(b)
 		b.turn.output = time.Now()
 	}
 	b.emit(m)
+}
+
+// isCompactionNotice reports whether a text is what Kimi Code says of a compaction.
+func isCompactionNotice(text string) bool {
+	return strings.HasPrefix(text, "Compaction completed.\n- Messages compacted: ") || strings.HasPrefix(text, "Compacting conversation context") ||
+		text == "Compaction cancelled." || text == "Compaction is blocked by the current turn; retry when the turn is idle."
 }
 
 // text emits text, unless it is a notice of a compaction, of which the journal tells.
@@ -153,7 +186,7 @@ func (b *Conn) text(text string) {
 	if text == "" {
 		return
 	}
-	if b.journal != nil && (strings.HasPrefix(text, "Compaction completed.\n- Messages compacted: ") || strings.HasPrefix(text, "Compacting conversation context")) {
+	if b.journal != nil && isCompactionNotice(text) {
 		b.waitJournal(askedWait, func() bool { b.poll(); return b.compact || b.journal.compacted })
 		if b.compact || b.journal.compacted {
 			return
@@ -187,7 +220,8 @@ func (b *Conn) toolCall(u *update) {
 	if t == nil {
 		return
 	}
-	c := &toolCallState{name: u.Title}
+	t.begun++
+	c := &toolCallState{name: u.Title, n: t.begun}
 	if len(u.RawInput) > 0 {
 		c.args = jsonText(u.RawInput)
 	} else {
@@ -217,16 +251,22 @@ func (b *Conn) toolUpdate(u *update) {
 		return
 	}
 	c := t.calls[u.ID]
+	if old := t.aborted[u.ID]; c == nil && old != nil && len(u.RawInput) > 0 { // kimi goes on with the call of the attempt before
+		delete(t.aborted, u.ID)
+		u.Title = old.name
+		b.toolCall(u)
+		return
+	}
 	switch {
 	case c == nil:
 	case u.Status == "completed" || u.Status == "failed":
-		delete(t.calls, u.ID)
 		v := u.result()
 		c.notice(u)
 		v.Display = c.display
 		if c.name == "Agent" {
 			b.subagentEnd(u.ID)
 		}
+		delete(t.calls, u.ID) // not before: the next step begins behind the result
 		b.emit(&wireproto.ToolResult{ToolCallID: u.ID, ReturnValue: v})
 		t.ended(b)
 	case len(u.RawInput) > 0: // complete, and about to run
@@ -270,8 +310,8 @@ func (b *Conn) todos(u *update) {
 	}
 }
 
-// display returns what there is to see of a call before it runs.
-func (c *toolCallState) preview() wireproto.DisplayBlocks {
+// preview returns what there is to see of a call before it runs.
+func (c *toolCallState) preview(workDir string) wireproto.DisplayBlocks {
 	if c == nil {
 		return nil
 	}
@@ -293,6 +333,9 @@ func (c *toolCallState) preview() wireproto.DisplayBlocks {
 		path := c.path
 		if path == "" {
 			path = args.Path
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(workDir, path)
 		}
 		c.display = wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: path, OldText: contents(path), NewText: *args.Content, OldStart: 1, NewStart: 1}}
 		return c.display

@@ -12,7 +12,6 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/kimi-go/kimi-go/client"
-	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/config"
 )
 
@@ -49,12 +48,7 @@ func (d *doctor) kimiCode(info *client.Info) {
 	d.note("with it there is none of these: %s", lacking)
 	d.todo("whoever needs one of them names kimi-cli 1.51.0 by --kimi PATH or KIMI_PATH")
 
-	env := os.Environ()
-	if d.flags.ShareDir != "" {
-		env = append(env, "KIMI_SHARE_DIR="+d.share)
-	}
-	d.share = acpbridge.Home(env)
-	if d.share == "" {
+	if d.share = info.ShareDir; d.share == "" {
 		d.fail("set HOME or KIMI_CODE_HOME", "Kimi Code has no home")
 		return
 	}

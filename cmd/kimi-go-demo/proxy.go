@@ -60,7 +60,7 @@ func (p *proxyCmd) Run(e *env) error {
 // machine reads from kimi's arguments where secrets and paths may be.
 func machine(path string, args []string) *fixture.Machine {
 	share := config.ShareDir()
-	m := &fixture.Machine{Command: path, Env: os.Environ(), ShareDir: share, ConfigFile: filepath.Join(share, "config.toml")}
+	m := &fixture.Machine{Command: path, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
 	if cwd, err := os.Getwd(); err == nil {
 		m.WorkDirs = append(m.WorkDirs, cwd)
 	}
@@ -71,7 +71,7 @@ func machine(path string, args []string) *fixture.Machine {
 		}
 		switch flag {
 		case "--config-file":
-			m.ConfigFile = value
+			m.ConfigFiles = append(m.ConfigFiles, value)
 		case "--config":
 			m.Config, _ = config.Parse([]byte(value))
 		case "--mcp-config-file":
