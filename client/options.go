@@ -55,7 +55,8 @@ type Options struct {
 	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
 	Thinking *bool
 
-	// Yolo approves whatever the agent wants to do. Default: false.
+	// Yolo approves whatever the agent wants to do. Kimi Code 2.x asks nevertheless before commands that it
+	// takes for dangerous, but in plan mode. Default: false.
 	Yolo bool
 	// AFK tells kimi that nobody is there: it approves everything and asks no questions. Default: false.
 	AFK bool

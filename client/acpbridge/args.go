@@ -164,7 +164,7 @@ func (s *settings) path(dir, path string) string {
 func (s *settings) environment(dir string) error {
 	s.home = Home(s.env, dir)
 	if s.home == "" {
-		return errors.New("Kimi Code has no home: set HOME, KIMI_CODE_HOME or KIMI_SHARE_DIR")
+		return errors.New("there is no home for Kimi Code: set HOME, KIMI_CODE_HOME or KIMI_SHARE_DIR")
 	}
 	if getenv(s.env, "KIMI_SHARE_DIR") != "" {
 		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
@@ -236,6 +236,14 @@ func (s *settings) configure(cfg *config.Config) error {
 		if set {
 			return &UnsupportedError{"providers." + m.Provider + "." + key, "name the provider in its own config.toml"}
 		}
+	}
+	for _, extra := range []config.Extra{m.Extra, p.Extra} {
+		for key := range extra {
+			return &UnsupportedError{"the configuration's " + key, "name the model in its own config.toml"}
+		}
+	}
+	if p.ReasoningKey != nil && *p.ReasoningKey == "" {
+		return &UnsupportedError{"providers." + m.Provider + ".reasoning_key = \"\"", "name the provider in its own config.toml"}
 	}
 	if p.ReasoningKey != nil {
 		s.env = setenv(s.env, "KIMI_MODEL_REASONING_KEY", *p.ReasoningKey)

@@ -260,8 +260,7 @@ type history struct {
 	events   int
 	turns    int
 	steps    int
-	step     string // the number before the ":" of a tool call's id, or "" for a step of text
-	fresh    bool   // the next output of the model begins a step
+	fresh    bool // the next output of the model begins a step
 }
 
 func (h *history) emit(m wireproto.Message) {

@@ -16,7 +16,6 @@ type agent struct {
 	done                  bool // its journal has told the end
 	file                  *tail
 	steps                 int
-	turn                  string            // the number in its tool calls' ids
 	calls                 map[string]string // ids of tool calls by the uuid of their record
 }
 

@@ -3,6 +3,7 @@ package acpbridge
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -118,9 +119,7 @@ type withHeader http.Header
 
 func (h withHeader) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	for k, v := range h {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, h)
 	return http.DefaultTransport.RoundTrip(r)
 }
 

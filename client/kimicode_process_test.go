@@ -1,0 +1,192 @@
+//go:build unix
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+)
+
+// codeConfigured returns options whose model is in a configuration object, as killProgram saves it.
+func codeConfigured(t testing.TB, scripts ...string) *client.Options {
+	opts := clienttest.KimiCode(t, scripts...)
+	opts.Config = kimiConfig(opts.Env["KIMI_MODEL_BASE_URL"])
+	for key := range opts.Env {
+		if strings.HasPrefix(key, "KIMI_MODEL_") {
+			opts.Env[key] = ""
+		}
+	}
+	return opts
+}
+
+// bridgeGone waits for the end of every goroutine of the bridge and of its server.
+func bridgeGone(t testing.TB) {
+	t.Helper()
+	var stacks string
+	eventually(t, 20*time.Second, func() bool {
+		buf := make([]byte, 4<<20)
+		stacks = string(buf[:runtime.Stack(buf, true)])
+		return !strings.Contains(stacks, "client/acpbridge.") && !strings.Contains(stacks, "go-sdk/mcp.")
+	}, func() string { return "goroutines of the bridge are left:\n" + stacks })
+}
+
+// The program is killed in the middle of a command, or of one of its own tools: neither kimi nor its
+// children outlive it.
+func TestKimiCodeProgramKilled(t *testing.T) {
+	needProc(t)
+	t.Run("shell", func(t *testing.T) {
+		bg, fg := uniqueSleep(301), uniqueSleep(300)
+		opts := codeConfigured(t, say(
+			clienttest.ToolCall("bg", "Bash", map[string]any{"command": "sleep " + bg, "run_in_background": true, "description": "a nap"}),
+			codeBash("fg", "sleep "+fg)), "text: not reached")
+		killProgram(t, opts, func() { asleep(t, bg, fg) })
+	})
+	t.Run("tool", func(t *testing.T) {
+		killProgram(t, codeConfigured(t, codeTool("a", "wait", noInput{}), "text: not reached"), nil)
+	})
+}
+
+// The end of the session in the middle of a Go tool.
+func TestKimiCodeToolAtTheEnd(t *testing.T) {
+	needProc(t)
+	noLeaks(t)
+	for name, end := range map[string]func(*client.Session) error{
+		"closed": (*client.Session).Close,
+		"killed": func(s *client.Session) error { return syscall.Kill(s.PID(), syscall.SIGKILL) },
+		"ended":  func(s *client.Session) error { return syscall.Kill(s.PID(), syscall.SIGTERM) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := withinCtx(t)
+			opts := clienttest.KimiCode(t, codeTool("a", "wait", noInput{}), "text: not reached")
+			running, ended := make(chan struct{}), make(chan struct{})
+			opts.Tools = []client.Tool{mustTool(client.NewTool("wait", "", func(ctx context.Context, _ noInput) (string, error) {
+				close(running)
+				<-ctx.Done()
+				close(ended)
+				return "", ctx.Err()
+			}))}
+			s := liveSession(t, ctx, opts)
+			turn, err := s.Prompt(ctx, "go")
+			if err != nil {
+				t.Fatal(err)
+			}
+			loop := make(chan error, 1)
+			go func() {
+				_, err := e2eRead(turn, nil)
+				loop <- err
+			}()
+			recv(t, ctx, "the tool", running)
+			if err := end(s); err != nil {
+				t.Error(err)
+			}
+			var exit *client.ProcessError
+			if err := recv(t, ctx, "the loop's end", loop); !errors.Is(err, client.ErrClosed) && !errors.As(err, &exit) {
+				t.Errorf("the turn: %v", err)
+			}
+			recv(t, ctx, "the tool's end", ended)
+			closed(t, s)
+			noneLeft(t, root(opts))
+			bridgeGone(t)
+		})
+	}
+}
+
+// A start that is given up leaves nothing, at whatever moment that is.
+func TestKimiCodeStartGivenUp(t *testing.T) {
+	needProc(t)
+	noLeaks(t)
+	errGone := errors.New("the user has gone")
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration
+		when    func(opts *client.Options) bool // cancels ctx
+		want    error
+	}{
+		{name: "StartTimeout", timeout: 150 * time.Millisecond, want: context.DeadlineExceeded},
+		{name: "process", when: func(opts *client.Options) bool { return len(processesOf(root(opts))) > 0 }, want: errGone},
+		{name: "session", when: func(opts *client.Options) bool {
+			dirs, _ := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "wd_*", "session_*"))
+			return len(dirs) > 0
+		}, want: errGone},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opts := clienttest.KimiCode(t)
+			opts.StartTimeout, opts.Plan = tt.timeout, true
+			opts.Tools = []client.Tool{mustTool(client.NewTool("a", "", func(context.Context, noInput) (string, error) { return "", nil }))}
+			ctx, cancel := context.WithCancelCause(withinCtx(t))
+			defer cancel(nil)
+			if tt.when != nil {
+				go func() {
+					eventually(t, time.Minute, func() bool { return tt.when(opts) || ctx.Err() != nil }, func() string { return "nothing was started" })
+					cancel(errGone)
+				}()
+			}
+			s, err := client.NewSession(ctx, opts)
+			if s != nil { // it was faster
+				closed(t, s)
+			} else {
+				e2eIs(t, "NewSession", err, tt.want)
+			}
+			noneLeft(t, root(opts))
+			bridgeGone(t)
+		})
+	}
+}
+
+// Many sessions, some with a turn, one closed at once by several: nothing adds up.
+func TestKimiCodeManySessions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("20 starts")
+	}
+	needProc(t)
+	noLeaks(t)
+	ctx := withinCtx(t)
+	opts := clienttest.KimiCode(t, "text: one", "text: two", "text: three", "text: four")
+	opts.Tools = []client.Tool{mustTool(client.NewTool("a", "", func(context.Context, noInput) (string, error) { return "", nil }))}
+	opts.StartTimeout, opts.StopGrace = time.Minute, 30*time.Second
+	files := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	before := 0
+	for i := range 20 {
+		s := liveSession(t, ctx, opts)
+		if i%5 == 0 {
+			_, res, err := playTurn(t, ctx, s, "hi")
+			if err != nil || res.Text == "" {
+				t.Errorf("%+v, %v", res, err)
+			}
+		}
+		var all sync.WaitGroup
+		for range 1 + i%3 {
+			all.Go(func() { closed(t, s) })
+		}
+		all.Wait()
+		if i == 4 {
+			before = files()
+		}
+	}
+	noneLeft(t, root(opts))
+	bridgeGone(t)
+	if after := files(); after > before+8 {
+		t.Errorf("%d open files, and %d behind the fifth session", after, before)
+	}
+	dirs, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "wd_*", "session_*"))
+	if err != nil || len(dirs) != 4 {
+		t.Errorf("%d sessions are left, want the 4 that had a turn: %v", len(dirs), err)
+	}
+}

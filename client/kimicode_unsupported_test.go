@@ -1,0 +1,120 @@
+//go:build unix
+
+package client_test
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Options that have no place in Kimi Code are refused by name, before anything starts.
+func TestKimiCodeUnsupportedOptions(t *testing.T) {
+	t.Parallel()
+	cfg := func(change func(*config.Config)) func(*testing.T, *client.Options) {
+		return func(_ *testing.T, o *client.Options) {
+			o.Config = kimiConfig("http://127.0.0.1:1/v1")
+			change(o.Config)
+		}
+	}
+	provider := func(kind config.ProviderType) func(*testing.T, *client.Options) {
+		return cfg(func(c *config.Config) {
+			p := c.Providers["kimi"]
+			p.Type = kind
+			c.Providers["kimi"] = p
+		})
+	}
+	server := func(s config.MCPServer) func(*testing.T, *client.Options) {
+		return func(_ *testing.T, o *client.Options) { o.MCPServers = map[string]config.MCPServer{"mine": s} }
+	}
+	for name, set := range map[string]func(*testing.T, *client.Options){
+		"--agent okabe": func(_ *testing.T, o *client.Options) { o.Agent = "okabe" },
+		"--agent-file": func(t *testing.T, o *client.Options) {
+			o.AgentFile = write(t, root(o)+"/agent.yaml", "version: 1", 0o600)
+		},
+		"--skills-dir":            func(_ *testing.T, o *client.Options) { o.SkillsDirs = []string{o.WorkDir} },
+		"--max-ralph-iterations":  func(_ *testing.T, o *client.Options) { o.MaxRalphIterations = ptr(1) },
+		"-odd":                    func(_ *testing.T, o *client.Options) { o.ExtraArgs = []string{"--odd"} },
+		"hooks":                   cfg(func(c *config.Config) { c.Hooks = []config.Hook{{Event: "Stop", Command: "true"}} }),
+		"services":                cfg(func(c *config.Config) { c.Services.MoonshotFetch = &config.Service{BaseURL: "u"} }),
+		"background":              cfg(func(c *config.Config) { c.Background.KeepAliveOnExit = true }),
+		"provider type gemini":    provider("gemini"),
+		"provider type vertexai":  provider(config.ProviderVertexAI),
+		"mcpServers.mine.cwd":     server(config.MCPServer{Command: "true", CWD: "/"}),
+		"mcpServers.mine.timeout": server(config.MCPServer{URL: "http://127.0.0.1:1", Timeout: ptr(1)}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts := clienttest.KimiCode(t)
+			set(t, opts)
+			opts.ModifyCmd = func(cmd *exec.Cmd) { t.Errorf("%q is started", cmd.Args) }
+			s, err := client.NewSession(ctx, opts)
+			if err == nil {
+				s.Close()
+			}
+			e2eIs(t, name, err, client.ErrUnsupported)
+			if err != nil && (!strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "Kimi Code")) {
+				t.Errorf("the error %q does not name %s", err, name)
+			}
+		})
+	}
+}
+
+// What a session over Kimi Code cannot do is an error at once, and the session stays usable.
+func TestKimiCodeUnsupported(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	const backend = "Kimi Code 2.1.0"
+	unsupported := func(what string, err error) {
+		t.Helper()
+		e2eIs(t, what, err, client.ErrUnsupported)
+		if err != nil && (!strings.Contains(err.Error(), backend) || !strings.Contains(err.Error(), what)) {
+			t.Errorf("the error %q does not name %s and %s", err, what, backend)
+		}
+	}
+	model := clienttest.NewModel(t, codeTool("h", "hold", noInput{}), "text: held", "text: still usable")
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	var s *client.Session
+	opts.Tools = []client.Tool{mustTool(client.NewTool("hold", "", func(ctx context.Context, _ noInput) (string, error) {
+		unsupported("steer", s.Steer(ctx, "faster"))
+		return "", nil
+	}))}
+	s = e2eStart(t, ctx, opts)
+	e2eText(t, ctx, s, "hold", "held")
+
+	media := wireproto.MediaURL{URL: "data:audio/mp3;base64,AAAA"}
+	for what, part := range map[string]wireproto.ContentPart{
+		"images by URL": &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: "https://example.com/x.png"}},
+		"audio":         &wireproto.AudioURLPart{AudioURL: media},
+		"video":         &wireproto.VideoURLPart{VideoURL: media},
+	} {
+		turn, err := s.Prompt(ctx, "see", part)
+		if err == nil {
+			_, err = turn.Result()
+		}
+		unsupported(what, err)
+	}
+	if n := len(model.Requests()); n != 2 {
+		t.Errorf("the model was called %d times, want 2", n)
+	}
+	e2eText(t, ctx, s, "go on", "still usable")
+
+	opts = clienttest.KimiCode(t)
+	opts.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+		return client.Allow(), nil
+	}}}
+	s, err := client.NewSession(ctx, opts)
+	if err == nil {
+		s.Close()
+	}
+	unsupported("hooks", err)
+	noneLeft(t, root(opts))
+}
