@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -109,16 +110,16 @@ func TestBackendsPlanMode(t *testing.T) {
 		const plan = "# The plan\n\nFirst look, then leap.\n"
 		call := 0
 		api := newModelAPI(t, func(r modelRequest) string {
-			all := ""
+			var all strings.Builder
 			for _, m := range r.body.Messages {
-				all += string(m.Content)
+				all.Write(m.Content)
 			}
 			call++
 			switch call {
 			case 1:
 				return toolDelta("q", "AskUserQuestion", oneQuestion)
 			case 3:
-				found := planPath.FindAllStringSubmatch(all, -1)
+				found := planPath.FindAllStringSubmatch(all.String(), -1)
 				if found == nil {
 					return textDelta("nobody says where the plan belongs")
 				}

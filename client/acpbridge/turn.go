@@ -210,6 +210,8 @@ func (b *Conn) settle() {
 		if time.Since(t.repliedAt) < wait {
 			return
 		}
+	} else if b.window == 0 && time.Since(t.repliedAt) < launchWait {
+		return // the first turn's end tells how large the context is
 	}
 	b.tellRetry(true)
 	b.status()

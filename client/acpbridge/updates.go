@@ -322,6 +322,7 @@ func (c *toolCallState) preview(workDir string) wireproto.DisplayBlocks {
 		Command *string `json:"command"`
 		Path    string  `json:"path"`
 		Content *string `json:"content"`
+		Mode    string  `json:"mode"`
 	}
 	if json.Unmarshal([]byte(c.args), &args) != nil {
 		return nil
@@ -337,7 +338,11 @@ func (c *toolCallState) preview(workDir string) wireproto.DisplayBlocks {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(workDir, path)
 		}
-		c.display = wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: path, OldText: contents(path), NewText: *args.Content, OldStart: 1, NewStart: 1}}
+		diff := &wireproto.DiffDisplayBlock{Path: path, OldText: contents(path), NewText: *args.Content, OldStart: 1, NewStart: 1}
+		if args.Mode == "append" {
+			diff.NewText = diff.OldText + diff.NewText
+		}
+		c.display = wireproto.DisplayBlocks{diff}
 		return c.display
 	}
 	return nil
