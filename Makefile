@@ -6,7 +6,7 @@ DEMO := ./scripts/demo.sh
 
 # Tests run under the race detector where it can be built: it needs cgo and a C compiler.
 RACE      = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
-TESTFLAGS ?= $(RACE) -shuffle=on
+TESTFLAGS ?= $(RACE) -shuffle=on -timeout 30m
 
 FUZZTIME ?= 1m
 
@@ -25,7 +25,7 @@ test: kimi ## all tests, those against the real kimi included (TESTFLAGS=… for
 	@$(if $(findstring -race,$(TESTFLAGS)),:,$(if $(filter file,$(origin TESTFLAGS)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
 	$(WITH_KIMI) go test $(TESTFLAGS) ./...
 
-check: TESTFLAGS = -race -shuffle=on
+check: TESTFLAGS = -race -shuffle=on -timeout 30m
 check: check-static test ## everything that must hold before a change is merged
 
 check-static: ## the part of check that runs no tests: format, vet, staticcheck, other systems, modules, scripts

@@ -223,7 +223,7 @@ func looksLike(path string) Backend {
 		return ""
 	}
 	real = filepath.ToSlash(real)
-	if strings.Contains(real, "@moonshot-ai/kimi-code/") || strings.Contains(real, "/.kimi-code/") {
+	if strings.Contains(real, "@moonshot-ai/kimi-code/") {
 		return BackendACP
 	}
 	f, err := os.Open(real)

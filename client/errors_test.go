@@ -22,7 +22,7 @@ func TestErrorTexts(t *testing.T) {
 		{&ProcessError{ExitCode: 2, Stderr: "No such option"}, `client: kimi ended with exit code 2; its last words: No such option; check Options, kimi did not take its arguments`},
 		{&ProcessError{ExitCode: -1, Signal: "killed"}, `client: kimi was ended by a signal (killed); continue with ResumeSession`},
 		{&NotFoundError{Tried: []string{"kimi on PATH", "/home/me/.local/bin/kimi"}},
-			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "uv tool install kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
+			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "npm install -g @moonshot-ai/kimi-code" or "uv tool install kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32001, Message: "LLM is not set"}), ErrLLMNotSet.Error() + ": prompt: LLM is not set (-32001)"},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32603, Message: "oops"}), "client: prompt: oops (-32603)"},
