@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -54,6 +55,37 @@ func TestReadmePrograms(t *testing.T) {
 	}
 	if out, err := exec.Command("go", packages...).CombinedOutput(); err != nil {
 		t.Errorf("the README's programs do not compile: %v\n%s", err, out)
+	}
+}
+
+// TestReadmeTests looks for the tests that the README names.
+func TestReadmeTests(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, pattern := range []string{"client/*_test.go", "internal/scenarios/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			source.Write(text)
+		}
+	}
+	names := regexp.MustCompile("`(Test[A-Z][A-Za-z]+)`").FindAllStringSubmatch(string(readme), -1)
+	if len(names) < 20 {
+		t.Errorf("the README names %d tests", len(names))
+	}
+	for _, name := range names {
+		if !strings.Contains(source.String(), "\nfunc "+name[1]+"(") {
+			t.Errorf("the README names %s, which is not there", name[1])
+		}
 	}
 }
 

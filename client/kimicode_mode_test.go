@@ -242,7 +242,7 @@ func TestKimiCodeOwnRules(t *testing.T) {
 	asked, _ := codeAsked(t, ctx, s, "no work tree")
 	e2eSame(t, "asked", []string{"Write"}, asked)
 	if out, err := exec.Command("git", "init", "-q", opts.WorkDir).CombinedOutput(); err != nil {
-		t.Skipf("git: %v %s", err, out)
+		t.Fatalf("git: %v %s", err, out)
 	}
 	asked, _ = codeAsked(t, ctx, s, "a work tree")
 	e2eSame(t, "asked in a work tree", []string{"Write", "Bash"}, asked)
