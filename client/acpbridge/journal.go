@@ -105,6 +105,14 @@ type record struct {
 	ending
 }
 
+// turn returns kimi's number of the turn that the line is about, "" for none.
+func (r *record) turn() json.Number {
+	if r.Event != nil {
+		return r.Event.Turn
+	}
+	return r.Turn
+}
+
 // readRecord reads a line, nil if it is none. A member of another type than is known is left out.
 func readRecord(line []byte) *record {
 	r := new(record)
@@ -233,9 +241,8 @@ func (b *Conn) poll() {
 // record handles a line of the main agent's journal.
 func (b *Conn) record(r *record) {
 	t := b.turn
-	ours := t != nil && t.number >= 0 && r.Turn == json.Number(fmt.Sprint(t.number))
-	if ours && r.Type != "turn.step.retrying" {
-		b.tellRetry(true)
+	if t != nil && t.number >= 0 && r.turn() == json.Number(fmt.Sprint(t.number)) {
+		b.turnRecord(t, r)
 	}
 	switch r.Type {
 	case "turn.prompt":
@@ -250,34 +257,6 @@ func (b *Conn) record(r *record) {
 		if b.journal.running == r.Turn {
 			b.journal.running = ""
 		}
-	case "turn.ended":
-		if ours {
-			e := r.ending
-			t.end = &e
-		}
-	case "context.append_loop_event":
-		if e := r.Event; e != nil && t != nil && t.number >= 0 && e.Turn == json.Number(fmt.Sprint(t.number)) {
-			b.loopEvent(t, r)
-		}
-	case "turn.step.retrying":
-		if ours {
-			t.retrying = true
-			b.abort(t)
-			b.tellRetry(true)
-			t.begin(b)
-			t.retry, t.retryAt = &wireproto.StepRetry{
-				N: t.steps, NextAttempt: r.NextAttempt, MaxAttempts: r.MaxAttempts, WaitS: r.DelayMS / 1000,
-				ErrorType: r.ErrorName, StatusCode: r.StatusCode,
-			}, time.Now().Add(min(retryWait, time.Duration(r.DelayMS/2*float64(time.Millisecond))))
-			b.tellRetry(false)
-		}
-	case "turn.step.interrupted":
-		if ours && !t.cancelled {
-			if t.journal > t.steps {
-				t.begin(b)
-			}
-			b.emit(&wireproto.StepInterrupted{})
-		}
 	case "usage.record":
 		if r.Usage != nil && *r.Usage != (usage{}) && r.Scope == "turn" && t != nil && t.sent {
 			if t.usage == nil {
@@ -289,26 +268,6 @@ func (b *Conn) record(r *record) {
 		if r.Tokens != nil && t != nil {
 			b.used = *r.Tokens
 			b.status()
-		}
-	case "plan_mode.enter":
-		if r.Time > b.modeSet.UnixMilli() { // else it tells of what this side has done
-			b.setPlan(true)
-		}
-	case "plan_mode.exit", "plan_mode.cancel":
-		if r.Time > b.modeSet.UnixMilli() {
-			b.planEnded()
-		}
-	case "full_compaction.begin":
-		b.compact, b.journal.compacted = true, true
-		b.emit(&wireproto.CompactionBegin{})
-	case "full_compaction.complete":
-		b.compact = false
-		b.emit(&wireproto.CompactionEnd{})
-	case "full_compaction.cancel":
-		b.compact = false
-		b.emit(&wireproto.StepInterrupted{})
-		if t != nil {
-			t.failed = t.slash != "" && !t.cancelled
 		}
 	case "interaction.request":
 		if r.Kind == "approval" && b.journal.subagents() {
@@ -327,6 +286,85 @@ func (b *Conn) record(r *record) {
 		b.journal.tasks = true
 	case "task.terminated":
 		b.taskEnded(r)
+	default:
+		b.modeRecord(r)
+	}
+}
+
+// turnRecord handles what is said of the turn that runs, and of its steps. What the model
+// says in them comes over ACP.
+func (b *Conn) turnRecord(t *turn, r *record) {
+	if r.Type != "turn.step.retrying" {
+		b.tellRetry(true)
+	}
+	switch r.Type {
+	case "turn.ended":
+		e := r.ending
+		t.end = &e
+	case "turn.step.retrying":
+		t.retrying = true
+		b.abort(t)
+		b.tellRetry(true)
+		t.begin(b)
+		t.retryAt = time.Now().Add(min(retryWait, time.Duration(r.DelayMS/2*float64(time.Millisecond))))
+		t.retry = &wireproto.StepRetry{
+			N: t.steps, NextAttempt: r.NextAttempt, MaxAttempts: r.MaxAttempts, WaitS: r.DelayMS / 1000,
+			ErrorType: r.ErrorName, StatusCode: r.StatusCode,
+		}
+		b.tellRetry(false)
+	case "turn.step.interrupted":
+		if t.cancelled {
+			return
+		}
+		if t.journal > t.steps {
+			t.begin(b)
+		}
+		b.emit(&wireproto.StepInterrupted{})
+	case "context.append_loop_event":
+		switch r.Event.Type {
+		case "step.begin":
+			t.finish = ""
+			if t.retrying {
+				t.retrying = false
+				return
+			}
+			t.journal++
+			if len(t.calls) == 0 && t.journal > t.steps {
+				t.fresh = true
+				if time.UnixMilli(r.Time).After(t.output) { // else what has been said may be this step's
+					t.begin(b)
+				}
+			}
+		case "step.end":
+			t.finish = r.Event.Finish
+			b.status()
+		}
+	}
+}
+
+// modeRecord handles what is said of plan mode and of compactions.
+func (b *Conn) modeRecord(r *record) {
+	switch r.Type {
+	case "plan_mode.enter":
+		if r.Time > b.modeSet.UnixMilli() { // else it tells of what this side has done
+			b.setPlan(true)
+		}
+	case "plan_mode.exit", "plan_mode.cancel":
+		if r.Time > b.modeSet.UnixMilli() {
+			b.planEnded()
+		}
+	case "full_compaction.begin":
+		b.compact, b.journal.compacted = true, true
+		b.emit(&wireproto.CompactionBegin{})
+	case "full_compaction.complete":
+		b.compact = false
+		b.emit(&wireproto.CompactionEnd{})
+	case "full_compaction.cancel":
+		b.compact = false
+		b.emit(&wireproto.StepInterrupted{})
+		if t := b.turn; t != nil {
+			t.failed = t.slash != "" && !t.cancelled
+		}
 	}
 }
 
@@ -356,28 +394,6 @@ func (b *Conn) planEnded() {
 	if b.suspended {
 		b.suspended = false
 		b.restoring = b.acp.begin("session/set_mode", map[string]any{"sessionId": b.session, "modeId": b.set.mode})
-	}
-}
-
-// loopEvent handles an event of the turn's own steps. What is said in them comes over ACP.
-func (b *Conn) loopEvent(t *turn, r *record) {
-	switch r.Event.Type {
-	case "step.begin":
-		t.finish = ""
-		if t.retrying {
-			t.retrying = false
-			return
-		}
-		t.journal++
-		if len(t.calls) == 0 && t.journal > t.steps {
-			t.fresh = true
-			if time.UnixMilli(r.Time).After(t.output) { // else what has been said may be this step's
-				t.begin(b)
-			}
-		}
-	case "step.end":
-		t.finish = r.Event.Finish
-		b.status()
 	}
 }
 
