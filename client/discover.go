@@ -41,7 +41,7 @@ const (
 // probeTimeout limits the second process that tells what a program is.
 const probeTimeout = 10 * time.Second
 
-// Inspect tells which kimi would run, asking it with "info --json". Its errors are
+// Inspect tells which kimi would run, asking it with "info --json" or "--version". Its errors are
 // [*NotFoundError] and [*IncompatibleError].
 func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
@@ -179,7 +179,7 @@ func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
 		found += " (" + tail + ")"
 	}
 	return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi,
-		Remedy: "install it with " + installCommand + " and set KIMI_PATH or Options.Executable to it"}
+		Remedy: "install Kimi Code with " + installKimiCode + ", or kimi-cli with " + installCommand + ", and set KIMI_PATH or Options.Executable to it"}
 }
 
 // probeKimiCode asks Kimi Code for its version.
@@ -247,6 +247,22 @@ func looksLike(path string) Backend {
 // and drives "kimi acp". It is there for programs that offer Wire themselves. What kimi writes to its
 // standard error goes to stderr, nil for nowhere.
 func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
+
+// byOption puts the option's name before an error about the flag that the option became.
+func byOption(err error) error {
+	var no *acpbridge.UnsupportedError
+	if !errors.As(err, &no) {
+		return err
+	}
+	flag, _, _ := strings.Cut(no.Option, " ")
+	name := map[string]string{
+		"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
+	}[flag]
+	if name == "" {
+		return err
+	}
+	return fmt.Errorf("client: Options.%s: %w", name, err)
+}
 
 // bridgeTransport runs Kimi Code behind the bridge.
 type bridgeTransport struct{ process *processTransport }

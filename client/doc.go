@@ -1,5 +1,7 @@
-// Package client drives Kimi Code from Go: it starts kimi in Wire mode as a child process
-// and gives a program its events, approvals, questions, tools, hooks and sessions.
+// Package client drives Kimi Code from Go: it starts kimi as a child process and gives a
+// program its events, approvals, questions, tools, hooks and sessions. It speaks Wire to kimi-cli, and to
+// Kimi Code 2.x, which has no Wire mode, through a bridge; [Info] tells which it is, and
+// [ErrUnsupported] what the one cannot do.
 // Configuration, credentials, tools, skills and MCP servers are Kimi Code's own.
 //
 // [Prompt] and [Ask] run one turn in a session of their own:

@@ -64,7 +64,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	defer stop()
 	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
-		return nil, err
+		return nil, byOption(err)
 	}
 	if o.Record != nil {
 		peer = l.record(peer, path)

@@ -39,9 +39,10 @@ type Options struct {
 	// AddDirs are further directories that the agent may use. Default: none.
 	AddDirs []string
 	// ShareDir is where kimi keeps configuration, sessions and logs (KIMI_SHARE_DIR). Default:
-	// the environment's, else ~/.kimi.
+	// the environment's, else ~/.kimi, or for Kimi Code 2.x KIMI_CODE_HOME, else ~/.kimi-code.
 	ShareDir string
 	// SessionID is the id of the session to start; one that exists is continued. Default: a new UUID.
+	// Kimi Code 2.x makes ids of its own, which Session.ID returns; it continues a session by this one too.
 	SessionID string
 
 	// Config is the configuration as an object; kimi reads it from a temporary file. As in a file, for a
@@ -76,7 +77,8 @@ type Options struct {
 
 	// MaxStepsPerTurn limits the steps of a turn. Default: 0, the configuration's (1000).
 	MaxStepsPerTurn int
-	// MaxRetriesPerStep limits the attempts of a step. Default: 0, the configuration's (3).
+	// MaxRetriesPerStep limits the attempts of a step. Default: 0, the configuration's (3; 10 in Kimi Code
+	// 2.x, which take minutes).
 	MaxRetriesPerStep int
 	// MaxRalphIterations lets the agent go on by itself after a turn, -1 for ever. Default: nil, the
 	// configuration's (0).

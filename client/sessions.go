@@ -229,7 +229,11 @@ func (l *launch) findSession(id string) (string, error) {
 	}
 	found, err := l.finds(id)
 	if err == nil && !found {
-		err = fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, l.shareDir)
+		share := l.shareDir
+		if l.backend() == BackendACP {
+			share = l.codeHome()
+		}
+		err = fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, share)
 	}
 	return id, err
 }

@@ -125,7 +125,7 @@ func parse(cmd *Command) (*settings, error) {
 	limit("max-retries-per-step", "KIMI_LOOP_MAX_ATTEMPTS_PER_STEP")
 	str(func(v string) {
 		if v != "0" {
-			no("--max-ralph-iterations", "set max_ralph_iterations in its config.toml")
+			no("--max-ralph-iterations", "it has no such loop; prompt again instead")
 		}
 	}, "max-ralph-iterations")
 	if err := fs.Parse(cmd.Args); err != nil {

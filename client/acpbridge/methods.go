@@ -98,7 +98,7 @@ func (b *Conn) failStart(id string, err error) {
 	switch {
 	case errors.Is(err, errEnded):
 		return
-	case errors.As(err, &e) && e.Code == codeAuthRequired:
+	case errors.Is(err, errNoModel), errors.As(err, &e) && e.Code == codeAuthRequired:
 		code = wireproto.CodeLLMNotSet
 	}
 	b.refuse(id, code, "%v", err)

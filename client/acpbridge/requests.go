@@ -114,6 +114,17 @@ func (p *permission) action() string {
 	return strings.TrimPrefix(textOf(blocksOf(p.Call.Content)), "Requesting approval to ")
 }
 
+// actionOf names what a tool does, in kimi-cli's words where it has some.
+func actionOf(tool string) string {
+	switch tool {
+	case "Bash":
+		return "run command"
+	case "Write", "Edit":
+		return "edit file"
+	}
+	return "use " + tool
+}
+
 // placeLate asks the client what subagents have asked.
 func (b *Conn) placeLate() {
 	var left []*permission
@@ -152,7 +163,7 @@ func (b *Conn) askApproval(p *permission, a *asked) {
 	blocks, action := blocksOf(p.Call.Content), p.action()
 	req := &wireproto.ApprovalRequest{
 		ID: b.newID("approval"), ToolCallID: p.Call.ID,
-		Sender: b.toolName(p.Call.Title), Action: action, Description: action, Display: diffsOf(blocks),
+		Sender: b.toolName(p.Call.Title), Action: actionOf(p.Call.Title), Description: action, Display: diffsOf(blocks),
 	}
 	kind := "foreground_turn"
 	background := b.turn == nil

@@ -44,6 +44,8 @@ type opened struct {
 	Options   []configOption `json:"configOptions"`
 }
 
+var errNoModel = errors.New("no such model in Kimi Code")
+
 // commandsWait limits the wait for the slash commands, which follow the answer at once.
 const commandsWait = time.Second
 
@@ -176,7 +178,11 @@ func (b *Conn) setUp(resumed bool) error {
 		return err
 	}
 	if b.set.model != "" {
-		if err := option("model", b.set.model); err != nil {
+		var e *acpError
+		switch err := option("model", b.set.model); {
+		case errors.As(err, &e):
+			return fmt.Errorf("%w: %.80q; name one of its config.toml, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME instead", errNoModel, b.set.model)
+		case err != nil:
 			return err
 		}
 	}

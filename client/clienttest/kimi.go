@@ -67,8 +67,8 @@ func Kimi(t testing.TB, scripts ...string) *client.Options {
 // [NewModel], with no key and no network. Work dir, share dir and home are temporary. Unlike with [Kimi], all
 // processes share the model: a session that is resumed goes on in the scripts.
 //
-// Where there is no .kimi/code/bin/kimi in the working directory or above it, the test is skipped;
-// with KIMI_GO_REQUIRE_KIMI set, it fails.
+// The model calls a Go tool as mcp__program__NAME, and the shell is Bash. Where there is no Kimi Code (.kimi/code/bin/kimi in the working directory or above it,
+// then as Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
 func KimiCode(t testing.TB, scripts ...string) *client.Options {
 	t.Helper()
 	opts := isolated(t, findKimiCode)
@@ -127,19 +127,27 @@ var findKimi = sync.OnceValues(func() (string, error) {
 	if os.Getenv("KIMI_PATH") == "" {
 		opts.Executable = findAbove(filepath.Join(".kimi", "bin", "kimi"))
 	}
+	return inspect(opts, client.BackendWire, "kimi-cli")
+})
+
+// findKimiCode finds Kimi Code, once for all tests.
+var findKimiCode = sync.OnceValues(func() (string, error) {
+	if path := findAbove(filepath.Join(".kimi", "code", "bin", "kimi")); path != "" {
+		return path, nil
+	}
+	return inspect(new(client.Options), client.BackendACP, "Kimi Code 2.x")
+})
+
+// inspect returns the path of the kimi that the options find, if it has the back end.
+func inspect(opts *client.Options, backend client.Backend, name string) (string, error) {
 	info, err := client.Inspect(context.Background(), opts)
 	if err != nil {
 		return "", err
 	}
-	return info.Path, nil
-})
-
-func findKimiCode() (string, error) {
-	name := filepath.Join(".kimi", "code", "bin", "kimi")
-	if path := findAbove(name); path != "" {
-		return path, nil
+	if info.Backend != backend {
+		return "", fmt.Errorf("%s %s is not %s; set KIMI_PATH to one", info.Path, info.Version, name)
 	}
-	return "", fmt.Errorf("no %s here or above; scripts/install-kimi.sh --code of kimi-go installs it", name)
+	return info.Path, nil
 }
 
 // findAbove returns the path of a program below the working directory or one above it, "" for none.
