@@ -102,6 +102,11 @@ func TestKimiCodeUnsupported(t *testing.T) {
 		}
 		unsupported(what, err)
 	}
+	turn, err := s.Prompt(ctx, "/btw what is this?")
+	if err == nil {
+		_, err = turn.Result()
+	}
+	unsupported("side questions", err)
 	if n := len(model.Requests()); n != 2 {
 		t.Errorf("the model was called %d times, want 2", n)
 	}
@@ -111,8 +116,7 @@ func TestKimiCodeUnsupported(t *testing.T) {
 	opts.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
 		return client.Allow(), nil
 	}}}
-	s, err := client.NewSession(ctx, opts)
-	if err == nil {
+	if s, err = client.NewSession(ctx, opts); err == nil {
 		s.Close()
 	}
 	unsupported("hooks", err)

@@ -94,14 +94,19 @@ func (b *Conn) prompt(f *wireproto.Frame) {
 		b.refuse(f.ID, wireproto.CodeInvalidParams, "prompt: %v", err)
 		return
 	}
+	slash := ""
+	if first, ok := blocks[0]["text"].(string); ok {
+		slash = slashName(first)
+	}
+	if slash == "btw" {
+		b.unsupported(f.ID, "side questions, such as /btw")
+		return
+	}
 	if err := b.ensureSession(); err != nil {
 		b.failStart(f.ID, err)
 		return
 	}
-	t := &turn{id: f.ID, input: blocks, began: time.Now(), calls: make(map[string]*toolCallState), aborted: make(map[string]*toolCallState), fresh: true, number: -1}
-	if first, ok := blocks[0]["text"].(string); ok {
-		t.slash = slashName(first)
-	}
+	t := &turn{id: f.ID, slash: slash, input: blocks, began: time.Now(), calls: make(map[string]*toolCallState), aborted: make(map[string]*toolCallState), fresh: true, number: -1}
 	b.turn, b.unused, b.journal.compacted = t, false, b.compact
 	b.emit(&wireproto.TurnBegin{UserInput: params.UserInput})
 	if b.journal.main == nil { // it has not been there when the session was opened
