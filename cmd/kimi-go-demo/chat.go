@@ -179,11 +179,16 @@ func (c *conversation) steer(ctx context.Context) {
 		c.steered = append(c.steered, line)
 		c.mu.Unlock()
 		// Whether it is taken up, SteerInput tells alone.
-		if c.session.Steer(context.WithoutCancel(ctx), line) == nil {
+		switch err := c.session.Steer(context.WithoutCancel(ctx), line); {
+		case err == nil:
 			c.mu.Lock()
 			if len(c.steered) > 0 {
 				c.show.Line("(queued)")
 			}
+			c.mu.Unlock()
+		case errors.Is(err, client.ErrUnsupported):
+			c.mu.Lock()
+			c.show.Line("(kept for the next prompt: this kimi takes nothing while it works)")
 			c.mu.Unlock()
 		}
 	}

@@ -251,7 +251,6 @@ func (d *doctor) sessions() {
 		}
 	}
 	opts := d.flags.where.options()
-	opts.Executable = d.flags.Kimi
 	list, err := client.ListSessions(opts)
 	if err != nil {
 		line, _ := explain(err)

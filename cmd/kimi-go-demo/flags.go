@@ -18,6 +18,7 @@ import (
 
 // where chooses the work dir and kimi's files.
 type where struct {
+	Kimi     string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
 	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
 	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR, else ~/.kimi; for Kimi Code KIMI_CODE_HOME or ~/.kimi-code)."`
 }
@@ -25,18 +26,17 @@ type where struct {
 // which chooses the kimi, its configuration and its model.
 type which struct {
 	where
-	Kimi   string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
 	Config string `placeholder:"FILE" help:"Configuration file, TOML, or JSON by its suffix (default: config.toml in the share dir)."`
 	Model  string `short:"m" placeholder:"NAME" help:"A model of the configuration (default: its default_model)."`
 }
 
 func (w *where) options() *client.Options {
-	return &client.Options{WorkDir: w.WorkDir, ShareDir: w.ShareDir}
+	return &client.Options{Executable: w.Kimi, WorkDir: w.WorkDir, ShareDir: w.ShareDir}
 }
 
 func (w *which) options() *client.Options {
 	o := w.where.options()
-	o.Executable, o.ConfigFile, o.Model = w.Kimi, w.Config, w.Model
+	o.ConfigFile, o.Model = w.Config, w.Model
 	return o
 }
 
