@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -250,7 +250,7 @@ func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTran
 
 // byOption puts the option's name before an error about the flag that the option became.
 func byOption(err error) error {
-	var no *acpbridge.UnsupportedError
+	var no *bridge.UnsupportedError
 	if !errors.As(err, &no) {
 		return err
 	}
@@ -268,10 +268,14 @@ func byOption(err error) error {
 type bridgeTransport struct{ process *processTransport }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
-	conn, err := acpbridge.Start(ctx, (*acpbridge.Command)(c), func(ctx context.Context, c *acpbridge.Command) (acpbridge.Child, error) {
-		return t.process.Start(ctx, (*Command)(c))
+	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, remove []string) (bridge.Child, error) {
+		conn, err := t.process.Start(ctx, (*Command)(c))
+		if err != nil {
+			return nil, err
+		}
+		return conn.(*process), nil
 	})
-	var no *acpbridge.UnsupportedError
+	var no *bridge.UnsupportedError
 	switch {
 	case errors.As(err, &no):
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kimi-go/kimi-go/client/acpbridge"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -50,7 +50,7 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 		}
 	}
 	if backend != BackendWire {
-		code, err := acpbridge.Sessions(l.codeHome(), l.workDir)
+		code, err := home.Sessions(l.codeHome(), l.workDir)
 		if err != nil {
 			return nil, fmt.Errorf("client: sessions: %w", err)
 		}
@@ -77,7 +77,7 @@ func (l *launch) backend() Backend {
 }
 
 // codeHome is where Kimi Code keeps its sessions.
-func (l *launch) codeHome() string { return acpbridge.Home(l.env, l.workDir) }
+func (l *launch) codeHome() string { return home.Path(l.env, l.workDir) }
 
 // listWire lists kimi-cli's sessions.
 func (l *launch) listWire() ([]SessionInfo, error) {
@@ -241,7 +241,7 @@ func (l *launch) findSession(id string) (string, error) {
 // finds reports whether kimi will find the session. It is an error if the files are there
 // nevertheless.
 func (l *launch) finds(id string) (bool, error) {
-	if l.backend() != BackendWire && acpbridge.FindSession(l.codeHome(), l.workDir, id) != "" {
+	if l.backend() != BackendWire && home.FindSession(l.codeHome(), l.workDir, id) != "" {
 		l.codeID = true
 		return true, nil
 	}

@@ -1,0 +1,306 @@
+package api
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// Event is a frame of the WebSocket that tells of a session.
+type Event struct {
+	Type      string          `json:"type"`
+	Seq       int64           `json:"seq"` // of durable events; a volatile one repeats the last
+	Epoch     string          `json:"epoch"`
+	Volatile  bool            `json:"volatile"` // not replayed
+	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil where the server does not say
+	SessionID string          `json:"session_id"`
+	Payload   json.RawMessage `json:"payload"`
+}
+
+// The types of events that are used.
+const (
+	TypeTurnStarted       = "turn.started"
+	TypeTurnEnded         = "turn.ended"
+	TypeTurnSteer         = "turn.steer"
+	TypeStepStarted       = "turn.step.started"
+	TypeStepCompleted     = "turn.step.completed"
+	TypeStepInterrupted   = "turn.step.interrupted"
+	TypeStepRetrying      = "turn.step.retrying"
+	TypeThinkingDelta     = "thinking.delta"
+	TypeAssistantDelta    = "assistant.delta"
+	TypeToolDelta         = "tool.call.delta"
+	TypeToolStarted       = "tool.call.started"
+	TypeToolResult        = "tool.result"
+	TypeStatusUpdated     = "agent.status.updated"
+	TypePromptCompleted   = "prompt.completed"
+	TypePromptAborted     = "prompt.aborted"
+	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
+	TypeApprovalResolved  = "permission.approval.resolved"
+	TypeApprovalGone      = "event.approval.resolved" // the only one that tells of an approval whose turn was aborted
+	TypeQuestionRequested = "event.question.requested"
+	TypeQuestionAnswered  = "event.question.answered"
+	TypeQuestionDismissed = "event.question.dismissed"
+	TypeCompactionStarted = "compaction.started"
+	TypeCompactionDone    = "compaction.completed"
+	TypeCompactionStopped = "compaction.cancelled"
+	TypeCompactionBlocked = "compaction.blocked"
+	TypeSubagentSpawned   = "subagent.spawned"
+	TypeSubagentDone      = "subagent.completed"
+	TypeSubagentFailed    = "subagent.failed"
+	TypeSubagentStopped   = "subagent.cancelled"
+	TypeTaskNotified      = "task.notified"
+	TypeHookResult        = "hook.result"
+)
+
+// Known reports whether an event of this type is of use or known to be of none. Others are drift.
+func Known(eventType string) bool {
+	switch eventType {
+	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
+		TypeThinkingDelta, TypeAssistantDelta, TypeToolDelta, TypeToolStarted, TypeToolResult, TypeStatusUpdated,
+		TypePromptCompleted, TypePromptAborted, TypeApprovalRequested, TypeApprovalResolved, TypeApprovalGone,
+		TypeQuestionRequested, TypeQuestionAnswered, TypeQuestionDismissed,
+		TypeCompactionStarted, TypeCompactionDone, TypeCompactionStopped, TypeCompactionBlocked,
+		TypeSubagentSpawned, TypeSubagentDone, TypeSubagentFailed, TypeSubagentStopped, TypeTaskNotified, TypeHookResult:
+		return true
+	case "prompt.submitted", "prompt.queued", "prompt.started", "prompt.steered", "context.spliced", "session.meta.updated",
+		"event.approval.requested", "agent.created", "agent.disposed", "subagent.started", "subagent.suspended", "error", "warning",
+		"tool.progress", "tool.list.updated", "mcp.server.status", "interaction.request", "interaction.response",
+		"cron.fired", "goal.updated", "skill.activated", "plugin_command.activated", "turn.step.delta":
+		return true
+	}
+	for _, prefix := range []string{"event.session.", "event.workspace.", "event.config.", "event.capability.", "event.plugin.",
+		"event.di.", "event.model_catalog.", "shell.", "task.", "background.task.", "file_history."} {
+		if strings.HasPrefix(eventType, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// MainAgent is the agent id of the session's own agent.
+const MainAgent = "main"
+
+// Common is what most payloads have.
+type Common struct {
+	AgentID string `json:"agentId"`
+	TurnID  int    `json:"turnId"` // from 0, per agent
+}
+
+// Origin says who began a turn or wrote a message.
+type Origin struct {
+	Kind    string `json:"kind"` // user, injection, task, system_trigger, hook_result, …
+	Name    string `json:"name"`
+	TaskID  string `json:"taskId"`
+	Variant string `json:"variant"`
+}
+
+// TurnStarted is the payload of [TypeTurnStarted].
+type TurnStarted struct {
+	Common
+	PromptID string `json:"promptId"` // "" for a turn that Kimi Code begins itself
+	Origin   Origin `json:"origin"`
+	Prompt   string `json:"prompt"`
+}
+
+// TurnEnded is the payload of [TypeTurnEnded].
+type TurnEnded struct {
+	Common
+	Reason    string     `json:"reason"` // completed, cancelled, failed
+	Error     *TurnError `json:"error"`
+	Interrupt string     `json:"interruptReason"`
+}
+
+// TurnError says why a turn failed.
+type TurnError struct {
+	Code    string `json:"code"` // such as provider.api_error
+	Message string `json:"message"`
+	Name    string `json:"name"`
+	Details struct {
+		StatusCode *int `json:"statusCode"`
+	} `json:"details"`
+}
+
+// TurnSteer is the payload of [TypeTurnSteer]: input that was added to a turn.
+type TurnSteer struct {
+	Common
+	PromptIDs []string        `json:"promptIds"`
+	Input     json.RawMessage `json:"input"`
+	Origin    Origin          `json:"origin"`
+}
+
+// Step is the payload of the step events.
+type Step struct {
+	Common
+	Step           int     `json:"step"`
+	Usage          *Usage  `json:"usage"`                // of a completed one
+	FinishReason   string  `json:"finishReason"`         // end_turn, tool_use, max_tokens, filtered
+	ProviderReason *string `json:"providerFinishReason"` // nil where the model's stream broke off
+	Reason         string  `json:"reason"`               // of an interrupted one: aborted, error
+	NextAttempt    int     `json:"nextAttempt"`          // of a retry
+	MaxAttempts    int     `json:"maxAttempts"`
+	DelayMS        float64 `json:"delayMs"`
+	ErrorName      string  `json:"errorName"`
+	StatusCode     *int    `json:"statusCode"`
+}
+
+// Usage is tokens.
+type Usage struct {
+	InputOther         int `json:"inputOther"`
+	Output             int `json:"output"`
+	InputCacheRead     int `json:"inputCacheRead"`
+	InputCacheCreation int `json:"inputCacheCreation"`
+}
+
+// Delta is the payload of the thinking and assistant deltas.
+type Delta struct {
+	Common
+	Delta string `json:"delta"`
+}
+
+// ToolDelta is the payload of [TypeToolDelta].
+type ToolDelta struct {
+	Common
+	ToolCallID string `json:"toolCallId"`
+	Name       string `json:"name"`
+	Part       string `json:"argumentsPart"`
+}
+
+// ToolStarted is the payload of [TypeToolStarted]. It comes after the call's approval.
+type ToolStarted struct {
+	Common
+	ToolCallID string          `json:"toolCallId"`
+	Name       string          `json:"name"`
+	Args       json.RawMessage `json:"args"`
+	Display    json.RawMessage `json:"display"`
+}
+
+// ToolResult is the payload of [TypeToolResult].
+type ToolResult struct {
+	Common
+	ToolCallID string          `json:"toolCallId"`
+	Output     json.RawMessage `json:"output"`
+	IsError    bool            `json:"isError"`
+}
+
+// AgentStatus is the payload of [TypeStatusUpdated]. Its phase is not declared: it tells of other sessions, too.
+type AgentStatus struct {
+	Common
+	ContextTokens    *int  `json:"contextTokens"`
+	MaxContextTokens *int  `json:"maxContextTokens"`
+	PlanMode         *bool `json:"planMode"`
+}
+
+// PromptEnded is the payload of [TypePromptCompleted] and [TypePromptAborted].
+type PromptEnded struct {
+	Common
+	PromptID string `json:"promptId"`
+	Reason   string `json:"reason"`
+}
+
+// Approval is the payload of [TypeApprovalRequested] and [TypeApprovalResolved].
+type Approval struct {
+	Common
+	ID         string          `json:"id"`
+	ToolCallID string          `json:"toolCallId"`
+	ToolName   string          `json:"toolName"`
+	Action     string          `json:"action"`
+	Display    json.RawMessage `json:"display"`
+	Input      json.RawMessage `json:"toolInput"`
+	Decision   Decision        `json:"decision"`
+	Feedback   string          `json:"feedback"`
+}
+
+// ApprovalGone is the payload of [TypeApprovalGone].
+type ApprovalGone struct {
+	ID       string   `json:"approval_id"`
+	Decision Decision `json:"decision"` // "" where its turn was aborted
+}
+
+// PendingApproval is an item of GET /sessions/{id}/approvals.
+type PendingApproval struct {
+	ID         string          `json:"approval_id"`
+	AgentID    string          `json:"agent_id"`
+	TurnID     int             `json:"turn_id"`
+	ToolCallID string          `json:"tool_call_id"`
+	ToolName   string          `json:"tool_name"`
+	Action     string          `json:"action"`
+	Display    json.RawMessage `json:"tool_input_display"`
+}
+
+// Question is the payload of [TypeQuestionRequested] and an item of GET /sessions/{id}/questions.
+type Question struct {
+	ID         string         `json:"question_id"`
+	AgentID    string         `json:"agent_id"`
+	TurnID     int            `json:"turn_id"`
+	ToolCallID string         `json:"tool_call_id"`
+	Questions  []QuestionItem `json:"questions"`
+}
+
+// QuestionItem is one question.
+type QuestionItem struct {
+	ID       string `json:"id"`
+	Question string `json:"question"`
+	Header   string `json:"header"`
+	Body     string `json:"body"`
+	Options  []struct {
+		ID          string `json:"id"`
+		Label       string `json:"label"`
+		Description string `json:"description"`
+	} `json:"options"`
+	MultiSelect bool `json:"multi_select"`
+	AllowOther  bool `json:"allow_other"`
+}
+
+// QuestionGone is the payload of [TypeQuestionAnswered] and [TypeQuestionDismissed].
+type QuestionGone struct {
+	ID string `json:"question_id"`
+}
+
+// Subagent is the payload of the subagent events.
+type Subagent struct {
+	ID          string `json:"subagentId"`
+	Name        string `json:"subagentName"` // its type, such as coder
+	ParentCall  string `json:"parentToolCallId"`
+	ParentAgent string `json:"parentAgentId"`
+	Description string `json:"description"`
+	Background  bool   `json:"runInBackground"`
+}
+
+// TaskNotified is the payload of [TypeTaskNotified].
+type TaskNotified struct {
+	Common
+	Type       string `json:"notificationType"`
+	Title      string `json:"title"`
+	Body       string `json:"body"`
+	Severity   string `json:"severity"`
+	SourceKind string `json:"sourceKind"`
+	SourceID   string `json:"sourceId"`
+}
+
+// HookResult is the payload of [TypeHookResult]: a shell hook has spoken.
+type HookResult struct {
+	Common
+	Event   string `json:"hookEvent"`
+	Content string `json:"content"`
+	Blocked bool   `json:"blocked"`
+}
+
+// Display is what a tool call shows, by its kind.
+type Display struct {
+	Kind      string  `json:"kind"` // command, file_io, todo_list, plan_review, agent_call, …
+	Command   string  `json:"command"`
+	Language  string  `json:"language"`
+	Operation string  `json:"operation"` // of file_io: read, write, edit, …
+	Path      string  `json:"path"`
+	Content   *string `json:"content"`
+	Before    *string `json:"before"`
+	After     *string `json:"after"`
+	Items     []struct {
+		Title  string `json:"title"`
+		Status string `json:"status"` // pending, in_progress, done
+	} `json:"items"`
+	Plan    string `json:"plan"`
+	Options []struct {
+		Label       string `json:"label"`
+		Description string `json:"description"`
+	} `json:"options"`
+}

@@ -1,0 +1,310 @@
+package api
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Envelope is the body of every answer of a known route. The HTTP status is 200 for errors, too.
+type Envelope struct {
+	Code int             `json:"code"` // 0 for success
+	Msg  string          `json:"msg"`
+	Data json.RawMessage `json:"data"`
+}
+
+// The codes of errors that this module tells apart.
+const (
+	CodeBadField        = 40001 // also: an unknown model
+	CodeUnauthorized    = 40101
+	CodeNoSession       = 40401
+	CodeNoPrompt        = 40402 // also: a prompt that has ended
+	CodeNoApproval      = 40404
+	CodeNoQuestion      = 40405
+	CodeNoDirectory     = 40409
+	CodeBusy            = 40901
+	CodeResolved        = 40902
+	CodeDismissed       = 40909 // the answer to a dismissal that succeeded
+	CodeCannotCompact   = 40910
+	CodePromptIDInUse   = 40927
+	CodeServerFailed    = 50001
+	CodeRouteMissing    = -1 // made here: the server has no such route
+	CodeConnectionError = -2 // made here: no answer came
+)
+
+// Error is an answer that is no success.
+type Error struct {
+	Method, Path string
+	Code         int
+	Msg          string
+	Err          error // why no answer came; nil if one did
+}
+
+// Error names the route, the server's words and its code.
+func (e *Error) Error() string {
+	msg := e.Msg
+	if len(msg) > 200 {
+		msg = msg[:200] + "…"
+	}
+	return fmt.Sprintf("%s %s: %s (%d)", e.Method, e.Path, msg, e.Code)
+}
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Meta is the answer of GET /meta.
+type Meta struct {
+	ServerVersion string `json:"server_version"`
+	Backend       string `json:"backend"`
+	Capabilities  struct {
+		WebSocket  bool `json:"websocket"`
+		FileUpload bool `json:"file_upload"`
+	} `json:"capabilities"`
+}
+
+// Auth is the answer of GET /auth.
+type Auth struct {
+	ModelsReady bool `json:"models_ready"`
+}
+
+// Config is the answer of GET /config.
+type Config struct {
+	DefaultModel string `json:"default_model"`
+}
+
+// Models is the answer of GET /models.
+type Models struct {
+	Items []Model `json:"items"`
+}
+
+// Model is a model that the server knows.
+type Model struct {
+	Model          string   `json:"model"` // its alias in the configuration
+	Provider       string   `json:"provider"`
+	DisplayName    string   `json:"display_name"`
+	MaxContextSize int      `json:"max_context_size"`
+	Capabilities   []string `json:"capabilities"`
+	Efforts        []string `json:"support_efforts"`
+}
+
+// NewSession is the body of POST /sessions.
+type NewSession struct {
+	Title    string          `json:"title,omitempty"`
+	Metadata SessionMetadata `json:"metadata"`
+}
+
+// SessionMetadata is what a session is created with.
+type SessionMetadata struct {
+	CWD string `json:"cwd"`
+}
+
+// Session describes a session.
+type Session struct {
+	ID          string          `json:"id"`
+	WorkspaceID string          `json:"workspace_id"`
+	Title       string          `json:"title"`
+	CreatedAt   string          `json:"created_at"` // RFC 3339
+	UpdatedAt   string          `json:"updated_at"`
+	Archived    bool            `json:"archived"`
+	LastPrompt  string          `json:"last_prompt"` // "" before the first turn
+	Metadata    SessionMetadata `json:"metadata"`
+}
+
+// Profile is the body of POST /sessions/{id}/profile.
+type Profile struct {
+	Title  string       `json:"title,omitempty"`
+	Config *AgentConfig `json:"agent_config,omitempty"`
+}
+
+// AgentConfig sets what is not empty.
+type AgentConfig struct {
+	Model      string     `json:"model,omitempty"`
+	Thinking   string     `json:"thinking,omitempty"` // an effort, "on" or "off"; unknown ones are taken silently
+	Permission Permission `json:"permission_mode,omitempty"`
+	PlanMode   *bool      `json:"plan_mode,omitempty"`
+}
+
+// Permission says what asks.
+type Permission string
+
+// The permissions.
+const (
+	Manual Permission = "manual"
+	Yolo   Permission = "yolo"
+	Auto   Permission = "auto" // asks nothing, and refuses questions of the model
+)
+
+// Status is the answer of GET /sessions/{id}/status. It is what is in force, also after a restart.
+type Status struct {
+	Busy             bool       `json:"busy"`
+	Model            string     `json:"model"`
+	Thinking         string     `json:"thinking_level"`
+	Permission       Permission `json:"permission"`
+	PlanMode         bool       `json:"plan_mode"`
+	ContextTokens    int        `json:"context_tokens"`
+	MaxContextTokens int        `json:"max_context_tokens"`
+}
+
+// Prompt is the body of POST /sessions/{id}/prompts.
+type Prompt struct {
+	Content  []Part `json:"content"`
+	PromptID string `json:"prompt_id"`
+	AgentID  string `json:"agent_id,omitempty"` // of a side question's agent; the main one by default
+	Profile  string `json:"profile,omitempty"`  // name of an agent file
+}
+
+// Submitted is its answer.
+type Submitted struct {
+	PromptID string       `json:"prompt_id"`
+	Status   PromptStatus `json:"status"`
+}
+
+// PromptStatus says what became of a prompt.
+type PromptStatus string
+
+// The states of a prompt.
+const (
+	PromptRunning PromptStatus = "running"
+	PromptQueued  PromptStatus = "queued"
+	PromptBlocked PromptStatus = "blocked" // by a hook: it begins no turn
+)
+
+// Steered is the answer of POST /sessions/{id}/prompts/{prompt}:steer.
+type Steered struct {
+	Steered bool `json:"steered"`
+}
+
+// ApprovalAnswer is the body of POST /sessions/{id}/approvals/{approval}.
+type ApprovalAnswer struct {
+	Decision      Decision `json:"decision"`
+	Scope         string   `json:"scope,omitempty"` // "session"
+	Feedback      string   `json:"feedback,omitempty"`
+	SelectedLabel string   `json:"selected_label,omitempty"` // of a plan's options
+}
+
+// Decision answers an approval.
+type Decision string
+
+// The decisions.
+const (
+	Approved  Decision = "approved"
+	Rejected  Decision = "rejected"
+	Cancelled Decision = "cancelled"
+)
+
+// QuestionAnswers is the body of POST /sessions/{id}/questions/{question}.
+type QuestionAnswers struct {
+	Answers map[string]QuestionAnswer `json:"answers"` // by the id of the question
+}
+
+// QuestionAnswer answers one question.
+type QuestionAnswer struct {
+	Kind      string   `json:"kind"` // single, multi, other, multi_with_other
+	OptionID  string   `json:"option_id,omitempty"`
+	OptionIDs []string `json:"option_ids,omitempty"`
+	Text      string   `json:"text,omitempty"`
+	OtherText string   `json:"other_text,omitempty"`
+}
+
+// Part is a part of a prompt or of a stored message.
+type Part struct {
+	Type       string          `json:"type"` // text, image, video; thinking, tool_use, tool_result in messages
+	Text       string          `json:"text,omitempty"`
+	Thinking   string          `json:"thinking,omitempty"`
+	Source     *Source         `json:"source,omitempty"`
+	ToolCallID string          `json:"tool_call_id,omitempty"`
+	ToolName   string          `json:"tool_name,omitempty"`
+	Input      json.RawMessage `json:"input,omitempty"`
+	Output     json.RawMessage `json:"output,omitempty"` // text, or content parts of the engine
+	IsError    bool            `json:"is_error,omitempty"`
+}
+
+// Source is where the bytes of a picture or a video are.
+type Source struct {
+	Kind      string `json:"kind"` // url, base64, file, session_media, path
+	URL       string `json:"url,omitempty"`
+	MediaType string `json:"media_type,omitempty"`
+	Data      string `json:"data,omitempty"`
+	FileID    string `json:"file_id,omitempty"`
+	Path      string `json:"path,omitempty"`
+}
+
+// Messages is the answer of GET /sessions/{id}/messages, the newest message first.
+type Messages struct {
+	Items   []Message `json:"items"`
+	HasMore bool      `json:"has_more"`
+}
+
+// Message is a message of the history.
+type Message struct {
+	ID       string `json:"id"`
+	Role     string `json:"role"` // user, assistant, tool
+	Content  []Part `json:"content"`
+	Metadata struct {
+		Origin Origin `json:"origin"`
+	} `json:"metadata"`
+}
+
+// Transcript is the answer of GET /sessions/{id}/transcript.
+type Transcript struct {
+	Items []TranscriptItem `json:"items"`
+}
+
+// TranscriptItem is a turn, or another mark.
+type TranscriptItem struct {
+	Kind  string `json:"kind"`   // "turn"
+	ID    string `json:"turnId"` // "t0" for turn 0
+	Steps []struct {
+		Ordinal int     `json:"ordinal"` // the step's number
+		State   string  `json:"state"`   // not to be relied on while the step runs
+		Frames  []Frame `json:"frames"`  // empty while the step runs
+	} `json:"steps"`
+}
+
+// Frame is a piece of a step's output.
+type Frame struct {
+	Kind       string          `json:"kind"` // thinking, text, tool
+	Text       string          `json:"text"`
+	ToolCallID string          `json:"toolCallId"`
+	Name       string          `json:"name"`
+	Input      json.RawMessage `json:"input"`
+}
+
+// Pending is the answer of GET /sessions/{id}/approvals?status=pending and of the same for questions.
+type Pending[T any] struct {
+	Items []T `json:"items"`
+}
+
+// MCPServers is the answer of GET /mcp/servers. It tells of the newest session only.
+type MCPServers struct {
+	Items []struct {
+		Name      string `json:"name"`
+		Status    string `json:"status"`
+		LastError string `json:"last_error"`
+	} `json:"items"`
+}
+
+// Skills is the answer of GET /sessions/{id}/skills.
+type Skills struct {
+	Skills []struct {
+		Name        string `json:"name"`
+		Description string `json:"description"`
+	} `json:"skills"`
+}
+
+// SideQuestion is the answer of POST /sessions/{id}:btw.
+type SideQuestion struct {
+	AgentID string `json:"agent_id"`
+}
+
+// String returns the URL of a source, "" for one that has none.
+func (s *Source) String() string {
+	switch {
+	case s == nil:
+		return ""
+	case s.Kind == "base64":
+		return "data:" + s.MediaType + ";base64," + s.Data
+	case s.Path != "":
+		return "file://" + s.Path
+	}
+	return s.URL
+}

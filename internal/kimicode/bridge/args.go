@@ -1,0 +1,198 @@
+package bridge
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+)
+
+// UnsupportedError names an option that has no place in Kimi Code.
+type UnsupportedError = translator.UnsupportedError
+
+// SlashFlag is an argument of this package's own: a prompt's text may be a command.
+const SlashFlag = "--slash-commands"
+
+// settings is what a command line of "kimi --wire" comes to in Kimi Code.
+type settings struct {
+	translator.Settings
+	path, dir string
+	env       []string
+	home      string // the user's KIMI_CODE_HOME
+	newest    bool   // --continue
+	remote    bool   // the server runs elsewhere: no file of its machine is read
+	overlay   home.Spec
+}
+
+// parse reads the command line of "kimi --wire" (kimi_cli/cli/__init__.py, 1.51.0).
+func parse(cmd *Command) (*settings, error) {
+	s := &settings{path: cmd.Path, dir: cmd.Dir, env: slices.Clone(cmd.Env)}
+	s.Permission, s.WorkDir = api.Manual, cmd.Dir
+	var errs []error
+	no := func(option, why string) { errs = append(errs, &UnsupportedError{Option: option, Why: why}) }
+
+	fs := flag.NewFlagSet("kimi --wire", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	str := func(do func(string), names ...string) {
+		for _, name := range names {
+			fs.Func(name, "", func(v string) error { do(v); return nil })
+		}
+	}
+	yes := func(do func(), names ...string) {
+		for _, name := range names {
+			fs.BoolFunc(name, "", func(v string) error {
+				if v != "true" { // so it is told of a flag alone
+					return errors.New("it takes no value")
+				}
+				do()
+				return nil
+			})
+		}
+	}
+	abs := func(path string) string { return s.abs(cmd.Dir, path) }
+	var cfg *config.Config
+	var mcp []map[string]config.MCPServer
+	yes(func() {}, "wire", "debug", "verbose", "quiet")
+	yes(func() { s.Slash = true }, strings.TrimPrefix(SlashFlag, "--"))
+	str(func(v string) { s.ID = v }, "session", "resume", "S", "r")
+	yes(func() { s.newest = true }, "continue", "C")
+	str(func(v string) { s.WorkDir = v }, "work-dir", "w")
+	str(func(v string) { s.AddDirs = append(s.AddDirs, abs(v)) }, "add-dir")
+	str(func(v string) { s.Model = v }, "model", "m")
+	yes(func() { s.Thinking = "on" }, "thinking")
+	yes(func() { s.Thinking = "off" }, "no-thinking")
+	yes(func() { s.Permission = api.Yolo }, "yolo", "yes", "auto-approve", "y")
+	yes(func() { s.Permission = api.Auto }, "afk")
+	yes(func() { s.Plan = true }, "plan")
+	str(func(v string) {
+		c, err := config.Load(abs(v))
+		cfg, errs = c, append(errs, err)
+	}, "config-file")
+	str(func(v string) {
+		c, err := config.Parse([]byte(v))
+		cfg, errs = c, append(errs, err)
+	}, "config")
+	str(func(v string) {
+		m, err := config.LoadMCP(abs(v))
+		mcp, errs = append(mcp, m), append(errs, err)
+	}, "mcp-config-file")
+	str(func(v string) {
+		if v != "default" {
+			no("--agent "+v, "it has the agent \"default\" alone")
+		}
+	}, "agent")
+	str(func(v string) { s.overlay.AgentFile = abs(v) }, "agent-file")
+	str(func(string) { no("--mcp-config", "write the servers to a file and name it with --mcp-config-file") }, "mcp-config")
+	str(func(v string) { s.overlay.SkillsDirs = append(s.overlay.SkillsDirs, abs(v)) }, "skills-dir")
+	limit := func(option, variable string) {
+		str(func(v string) { s.env = setenv(s.env, variable, v) }, option)
+	}
+	limit("max-steps-per-turn", "KIMI_LOOP_MAX_STEPS_PER_TURN")
+	limit("max-retries-per-step", "KIMI_LOOP_MAX_ATTEMPTS_PER_STEP")
+	str(func(v string) {
+		if v != "0" {
+			no("--max-ralph-iterations", "it has no such loop; prompt again instead")
+		}
+	}, "max-ralph-iterations")
+	if err := fs.Parse(cmd.Args); err != nil {
+		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+			return nil, &UnsupportedError{Option: "--" + strings.TrimPrefix(name, "-"), Why: "it is no option of kimi --wire"}
+		}
+		return nil, fmt.Errorf("the command line of kimi --wire: %w", err)
+	}
+	if fs.NArg() > 0 {
+		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "with Wire mode there are options only")
+	}
+	s.WorkDir = abs(s.WorkDir)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if err := s.environment(cmd.Dir); err != nil {
+		return nil, err
+	}
+	if err := s.configure(cfg); err != nil {
+		return nil, err
+	}
+	for _, m := range mcp {
+		if err := s.overlay.AddServers(m); err != nil {
+			return nil, err
+		}
+	}
+	s.overlay.Real = s.home
+	return s, nil
+}
+
+// abs makes a path absolute, from the directory in which kimi would run.
+func (s *settings) abs(dir, path string) string {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(dir, path)
+	}
+	return path
+}
+
+const toolTimeout = "KIMI_MCP_TOOL_TIMEOUT_MS"
+
+// environment sets what the whole process of Kimi Code takes from its environment.
+func (s *settings) environment(dir string) error {
+	s.home = home.Path(s.env, dir)
+	if s.home == "" {
+		return errors.New("there is no home for Kimi Code: set HOME, KIMI_CODE_HOME or KIMI_SHARE_DIR")
+	}
+	if getenv(s.env, "KIMI_SHARE_DIR") != "" {
+		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
+	}
+	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for what kimi-cli has left, to take it over
+	// A call of a Go tool takes the time it takes, and its turn can be cancelled.
+	if getenv(s.env, toolTimeout) == "" {
+		s.env = setenv(s.env, toolTimeout, strconv.Itoa(1<<31-1))
+	}
+	return nil
+}
+
+// find returns Kimi Code's id of the session to continue, "" for none. As in kimi-cli, an id that is
+// not known begins a session.
+func (s *settings) find() (string, error) {
+	if !s.newest {
+		return home.FindSession(s.home, s.WorkDir, s.ID), nil
+	}
+	list, err := home.Sessions(s.home, s.WorkDir)
+	if err != nil {
+		return "", err
+	}
+	if len(list) == 0 {
+		return "", errors.New("no session to continue in " + s.WorkDir)
+	}
+	return list[0].ID, nil
+}
+
+// getenv returns the value of a variable in env, the last one if it is there twice.
+func getenv(env []string, key string) string {
+	for _, entry := range slices.Backward(env) {
+		if k, v, _ := strings.Cut(entry, "="); k == key || runtime.GOOS == "windows" && strings.EqualFold(k, key) {
+			return v
+		}
+	}
+	return ""
+}
+
+// setenv returns env with a variable set, or unset with "".
+func setenv(env []string, key, value string) []string {
+	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		k, _, _ := strings.Cut(entry, "=")
+		return k == key || runtime.GOOS == "windows" && strings.EqualFold(k, key)
+	})
+	if value != "" {
+		env = append(env, key+"="+value)
+	}
+	return env
+}

@@ -1,0 +1,213 @@
+// Package bridge is a Wire agent made of Kimi Code, which has no Wire mode: one side answers
+// Wire 1.10 as "kimi --wire" of kimi-cli does, the other drives the server of "kimi web".
+//
+// # One loop
+//
+// All that is decided is decided by the package translator, a state machine. The loop of a [Conn]
+// feeds it with what happens and does what it says. The loop waits for nothing else: calls of the
+// server, the client's input and output, tools and hooks have goroutines of their own.
+//
+// # A slow client
+//
+// While much waits for the client, no events are taken from the server, which keeps them; the
+// client's own calls are handled all the same.
+//
+// All facts are those of Kimi Code 2.1.0.
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Command is a command line of "kimi --wire".
+type Command struct {
+	Path string   // Kimi Code
+	Args []string // arguments of kimi --wire, and of this package's own: see [SlashFlag]
+	Env  []string // the whole environment, "KEY=value"
+	Dir  string   // working directory, absolute
+}
+
+// Child is the running "kimi web".
+type Child interface {
+	server.Child
+	PID() int
+}
+
+// Spawn starts a program. When this program ends without having ended the child, it and what it has
+// started are ended, and the files of remove are removed.
+type Spawn func(ctx context.Context, cmd *Command, remove []string) (Child, error)
+
+// Conn is a running bridge: what a Wire client reads from and writes to.
+type Conn struct {
+	set   *settings
+	spawn Spawn
+
+	ctx    context.Context // of all that the bridge does; ends with Close
+	cancel context.CancelCauseFunc
+
+	out *outlet // to the client
+	in  *io.PipeWriter
+
+	frames   chan *wireproto.Frame
+	inputs   chan any      // what has happened elsewhere
+	launches chan launched // takes one
+	hangUp   chan struct{}
+	hangOne  sync.Once
+	done     chan struct{} // closed when nothing is left
+
+	mu    sync.Mutex
+	child Child // nil until it has started
+	exit  error // how it ended, or why it did not start; set before done is closed
+}
+
+var errClosed = errors.New("the bridge is closed")
+
+// Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
+// it offers, since its tools and hooks are set up before.
+func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
+	set, err := parse(cmd)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(set.WorkDir); err != nil || !info.IsDir() {
+		return nil, fmt.Errorf("the work dir %s is no directory", set.WorkDir)
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	c := &Conn{
+		set: set, spawn: spawn, out: newOutlet(),
+		frames: make(chan *wireproto.Frame), inputs: make(chan any), launches: make(chan launched, 1), hangUp: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.ctx, c.cancel = context.WithCancelCause(context.Background())
+	var input *io.PipeReader
+	input, c.in = io.Pipe()
+	go c.read(input)
+	go newLoop(c).run()
+	return c, nil
+}
+
+// Read reads the lines of the protocol.
+func (c *Conn) Read(p []byte) (int, error) { return c.out.Read(p) }
+
+// Write takes lines of the protocol.
+func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }
+
+// CloseWrite ends the bridge and Kimi Code after what was written.
+func (c *Conn) CloseWrite() error { return c.in.Close() }
+
+// Interrupt has Kimi Code end at once.
+func (c *Conn) Interrupt() error {
+	c.hangOne.Do(func() { close(c.hangUp) })
+	if child := c.running(); child != nil {
+		return child.Interrupt()
+	}
+	return nil
+}
+
+// Close ends all at once and returns when nothing of it is left.
+func (c *Conn) Close() error {
+	c.cancel(errClosed)
+	c.out.stop()
+	c.in.Close()
+	var err error
+	if child := c.running(); child != nil {
+		err = child.Close()
+	}
+	<-c.done
+	return err
+}
+
+// Wait waits for the end of Kimi Code and of all that served it.
+func (c *Conn) Wait() error {
+	<-c.done
+	return c.exit
+}
+
+// PID returns Kimi Code's process id, 0 before it runs.
+func (c *Conn) PID() int {
+	if child := c.running(); child != nil {
+		return child.PID()
+	}
+	return 0
+}
+
+func (c *Conn) running() Child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.child
+}
+
+// read hands the client's lines to the loop. The end of the input asks Kimi Code to end.
+func (c *Conn) read(input *io.PipeReader) {
+	defer input.Close()
+	dec := wireproto.NewDecoder(input)
+	for {
+		f, err := dec.Decode()
+		var bad *wireproto.LineError
+		switch {
+		case errors.As(err, &bad):
+			f = &wireproto.Frame{Error: &wireproto.RPCError{Code: wireproto.CodeParseError, Message: "this line is no message of the protocol"}}
+		case err != nil:
+			c.hangOne.Do(func() { close(c.hangUp) })
+			return
+		}
+		select {
+		case c.frames <- f:
+		case <-c.done:
+			return
+		}
+	}
+}
+
+// tell hands something that has happened to the loop. It reports false when all is over.
+func (c *Conn) tell(in any) bool {
+	select {
+	case c.inputs <- in:
+		return true
+	case <-c.ctx.Done():
+		return false
+	}
+}
+
+// parts are what was set up for one run of Kimi Code, to be taken down after it.
+type parts struct {
+	overlay *home.Overlay
+	relay   *relay.Relay
+	tools   *toolhost.Host
+	server  *server.Server
+	child   Child
+}
+
+// takeDown ends what is left. The child has ended.
+func (p *parts) takeDown() error {
+	if p.relay != nil {
+		p.relay.Close()
+	}
+	if p.tools != nil {
+		p.tools.Close()
+	}
+	if p.server != nil {
+		p.server.CloseIdle()
+	}
+	if p.overlay != nil {
+		return p.overlay.Close()
+	}
+	return nil
+}
+
+// stopWait is how long a server may take to end once it was asked to and nothing is connected to it.
+// The client has limits of its own, and kills it when they pass.
+const stopWait = 10 * time.Second

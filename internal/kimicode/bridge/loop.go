@@ -1,0 +1,405 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// loop feeds the translator and does what it says. All its fields are those of the goroutine of run.
+type loop struct {
+	c      *Conn
+	tr     *translator.Translator
+	enc    *wireproto.Encoder
+	parts  parts
+	stream *server.Stream
+	timers map[string]*time.Timer
+	calls  map[int]*toolhost.Call
+	hooks  map[int]*relay.Call
+	hook   int // the last key of hooks
+
+	launching bool
+	quitting  bool
+	ended     bool // Kimi Code has ended
+}
+
+// What reaches the loop besides the translator's inputs.
+type (
+	launched struct {
+		translator.Launched
+		parts parts
+	}
+	opened struct {
+		stream *server.Stream
+		err    error
+	}
+	toolCalled struct{ *toolhost.Call }
+	hookCalled struct{ *relay.Call }
+	childEnded struct{ err error }
+)
+
+func newLoop(c *Conn) *loop {
+	return &loop{
+		c: c, tr: translator.New(c.set.Settings), enc: wireproto.NewEncoder(c.out), timers: make(map[string]*time.Timer),
+		calls: make(map[int]*toolhost.Call), hooks: make(map[int]*relay.Call),
+	}
+}
+
+// run runs until Kimi Code has ended and what it has said was handed on.
+func (l *loop) run() {
+	c := l.c
+	hangUp := c.hangUp
+	for {
+		var events <-chan server.Item
+		if l.stream != nil && !c.out.full() {
+			events = l.stream.C
+		}
+		select {
+		case f := <-c.frames:
+			l.step(translator.Frame{Frame: f})
+		case in := <-c.inputs:
+			l.input(in)
+		case in := <-c.launches:
+			l.launched(in)
+		case item, ok := <-events:
+			if ok {
+				l.item(item)
+			} else {
+				l.stream = nil
+			}
+		case <-c.out.room:
+		case <-hangUp:
+			hangUp = nil
+			l.step(translator.ClientGone{})
+		case <-c.ctx.Done():
+			l.finish()
+			return
+		}
+		if l.over() {
+			l.finish()
+			return
+		}
+	}
+}
+
+// over reports whether nothing more can come.
+func (l *loop) over() bool {
+	if l.ended {
+		return l.stream == nil
+	}
+	return l.quitting && !l.launching && l.parts.child == nil
+}
+
+// finish takes everything down and lets the client read to the end.
+func (l *loop) finish() {
+	c := l.c
+	c.cancel(errClosed)
+	for _, t := range l.timers {
+		t.Stop()
+	}
+	if l.stream != nil {
+		l.stream.Close()
+	}
+	if l.launching { // it ends soon: its context has
+		l.parts = (<-c.launches).parts
+	}
+	if child := l.parts.child; child != nil {
+		child.Close()
+		c.exit = child.Wait()
+	}
+	if err := l.parts.takeDown(); err != nil {
+		c.exit = errors.Join(c.exit, err)
+	}
+	c.out.end()
+	close(c.done)
+}
+
+// launched goes on with what was set up.
+func (l *loop) launched(in launched) {
+	l.launching, l.parts = false, in.parts
+	if child := in.parts.child; child != nil {
+		go func() { l.c.tell(childEnded{child.Wait()}) }()
+	}
+	l.step(in.Launched)
+	if l.quitting {
+		l.quit(translator.Quit{})
+	}
+}
+
+// input handles what has happened elsewhere.
+func (l *loop) input(in any) {
+	switch in := in.(type) {
+	case opened:
+		l.stream = in.stream
+		l.step(translator.Opened{Err: in.err})
+	case toolCalled:
+		l.calls[in.Key] = in.Call
+		go func() {
+			select {
+			case <-in.Done:
+				l.c.tell(translator.ToolGone{Key: in.Key})
+			case <-l.c.done:
+			}
+		}()
+		l.step(translator.ToolCalled{Key: in.Key, Name: in.Name, Args: in.Args})
+	case translator.ToolGone:
+		delete(l.calls, in.Key)
+		l.step(in)
+	case hookCalled:
+		l.hook++
+		key := l.hook
+		l.hooks[key] = in.Call
+		go func() {
+			select {
+			case <-in.Done:
+				l.c.tell(translator.HookGone{Key: key})
+			case <-l.c.done:
+			}
+		}()
+		l.step(translator.HookCalled{Key: key, Event: in.Event, Data: in.Data})
+	case translator.HookGone:
+		delete(l.hooks, in.Key)
+		l.step(in)
+	case childEnded:
+		l.ended = true
+		if l.stream != nil {
+			l.stream.Last()
+		}
+	case translator.Input:
+		l.step(in)
+	}
+}
+
+// item hands on an event. An approval of a file that is to be written shows what the file says now.
+func (l *loop) item(item server.Item) {
+	switch {
+	case item.Gap:
+		l.step(translator.Gap{Resync: item.Resync})
+	case item.Event.Type == api.TypeApprovalRequested && !l.c.set.remote:
+		l.step(translator.Event{Event: withOldText(item.Event)})
+	default:
+		l.step(translator.Event{Event: item.Event})
+	}
+}
+
+// withOldText adds the text that a file has now to the display of its change.
+func withOldText(e *api.Event) *api.Event {
+	var payload map[string]json.RawMessage
+	if json.Unmarshal(e.Payload, &payload) != nil {
+		return e
+	}
+	payload["display"] = translator.OldText(payload["display"], func(path string) (string, bool) {
+		switch info, err := os.Stat(path); {
+		case errors.Is(err, os.ErrNotExist):
+			return "", true
+		case err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20:
+			return "", false
+		}
+		data, err := os.ReadFile(path)
+		return string(data), err == nil
+	})
+	raw, err := json.Marshal(payload)
+	if err != nil {
+		return e
+	}
+	with := *e
+	with.Payload = raw
+	return &with
+}
+
+// step gives the translator an input and does what it says.
+func (l *loop) step(in translator.Input) {
+	for _, o := range l.tr.Step(in, time.Now()) {
+		l.do(o)
+	}
+}
+
+func (l *loop) do(o translator.Output) {
+	c := l.c
+	switch o := o.(type) {
+	case translator.Send:
+		l.send(o.Frame)
+	case translator.Launch:
+		l.launching = true
+		go func() { c.launches <- c.launch(o) }()
+	case translator.Call:
+		go func() { c.tell(c.call(l.parts.server, o)) }()
+	case translator.Upload:
+		s := l.parts.server
+		go func() {
+			id, err := s.Upload(c.ctx, o.Name, o.Data)
+			data, _ := json.Marshal(map[string]string{"id": id})
+			c.tell(translator.Answer{ID: o.ID, Data: data, Err: err})
+		}()
+	case translator.Open:
+		s := l.parts.server
+		go func() {
+			stream, err := s.Open(c.ctx, o.Session)
+			if !c.tell(opened{stream, err}) && stream != nil {
+				stream.Close()
+			}
+		}()
+	case translator.ToolReply:
+		if call := l.calls[o.Key]; call != nil {
+			delete(l.calls, o.Key)
+			call.Return(o.Result)
+		}
+	case translator.HookReply:
+		if call := l.hooks[o.Key]; call != nil {
+			delete(l.hooks, o.Key)
+			if o.Block {
+				call.Block(o.Reason)
+			} else {
+				call.Allow()
+			}
+		}
+	case translator.SetTimer:
+		if old := l.timers[o.Name]; old != nil {
+			old.Stop()
+		}
+		l.timers[o.Name] = time.AfterFunc(o.After, func() { c.tell(translator.Timer{Name: o.Name}) })
+	case translator.Quit:
+		l.quit(o)
+	}
+}
+
+// send queues a frame for the client. One that is too long for a line is answered as an error.
+func (l *loop) send(f *wireproto.Frame) {
+	err := l.enc.Encode(f)
+	if err == nil || errors.Is(err, io.ErrClosedPipe) {
+		return
+	}
+	switch {
+	case f.Method == "" && f.ID != "":
+		l.enc.Encode(&wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}})
+	case f.ID != "": // a request that cannot be sent is not answered by the client
+		l.step(translator.Frame{Frame: &wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}}})
+	}
+}
+
+// quit ends the server: nothing may be connected to it, or it does not end.
+func (l *loop) quit(q translator.Quit) {
+	l.quitting = true
+	s, stream, c := l.parts.server, l.stream, l.c
+	if s == nil {
+		c.cancel(errClosed) // what is being started is not wanted any more
+		return
+	}
+	l.stream = nil
+	go func() {
+		ctx, cancel := context.WithTimeout(c.ctx, stopWait)
+		defer cancel()
+		if stream != nil {
+			stream.Close()
+		}
+		if q.DeleteUnused && !c.set.remote && home.Unused(c.set.home, q.Session) {
+			s.Call(ctx, http.MethodPost, "/sessions/"+q.Session+":delete", struct{}{}, nil)
+		}
+		if err := s.Shutdown(ctx); err != nil {
+			c.Interrupt()
+		}
+	}()
+}
+
+// call calls a route of the server. Where no answer comes and the call may be made again, it is,
+// as long as the server lives.
+func (c *Conn) call(s *server.Server, o translator.Call) translator.Answer {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		var data json.RawMessage
+		err := s.Call(c.ctx, o.Method, o.Path, o.Body, &data)
+		var e *api.Error
+		if !o.Again || !errors.As(err, &e) || e.Code != api.CodeConnectionError || c.ctx.Err() != nil {
+			return translator.Answer{ID: o.ID, Data: data, Err: err}
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.ctx.Done():
+		case <-c.done:
+		}
+	}
+}
+
+// launch sets up what the session needs and starts the server.
+func (c *Conn) launch(o translator.Launch) (l launched) {
+	fail := func(err error) launched {
+		if l.parts.child != nil {
+			l.parts.child.Close()
+		}
+		l.Launched = translator.Launched{Err: err}
+		return l
+	}
+	p := &l.parts
+	spec := c.set.overlay
+	if len(o.Tools) > 0 {
+		host, err := toolhost.Start(o.Tools, func(call *toolhost.Call) { c.tell(toolCalled{call}) })
+		if err != nil {
+			return fail(err)
+		}
+		p.tools = host
+		l.Accepted, l.Rejected, l.OwnTools = host.Accepted, host.Rejected, host.Names
+		if len(host.Accepted) > 0 {
+			spec.Tools = &home.ToolServer{Name: toolhost.ServerName, URL: host.URL, Authorization: host.Authorization()}
+		}
+	}
+	if len(o.Hooks) > 0 {
+		r, err := relay.Start(func(call *relay.Call) { c.tell(hookCalled{call}) })
+		if err != nil {
+			return fail(err)
+		}
+		p.relay = r
+		spec.Hooks, spec.HookScript, l.HooksOn = o.Hooks, r.Script(), true
+	}
+	env := c.set.env
+	var remove []string
+	if spec.Needed() {
+		overlay, err := home.Build(&spec)
+		if err != nil {
+			return fail(err)
+		}
+		p.overlay = overlay
+		env = setenv(env, "KIMI_CODE_HOME", overlay.Dir)
+		remove = []string{overlay.Dir}
+	}
+	known, err := c.set.find()
+	if err != nil {
+		return fail(err)
+	}
+	l.SessionID, l.MCP = known, spec.MCP()
+	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, remove)
+	if err != nil {
+		return fail(err)
+	}
+	p.child = child
+	c.mu.Lock()
+	c.child = child
+	c.mu.Unlock()
+	if err := context.Cause(c.ctx); err != nil { // Close may not have seen the child
+		return fail(err)
+	}
+	s, err := server.Start(c.ctx, child)
+	if errors.Is(err, server.ErrEnded) {
+		return fail(translator.ErrEnded)
+	}
+	if err != nil {
+		return fail(err)
+	}
+	p.server = s
+	meta, err := s.Check(c.ctx)
+	if err != nil {
+		return fail(err)
+	}
+	l.Version = meta.ServerVersion
+	return l
+}

@@ -1,0 +1,103 @@
+package translator
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// blocks turns what a call shows into display blocks. A file that is written is shown as a change
+// only where its old text is known.
+func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
+	var d struct {
+		api.Display
+		Old *string `json:"old"` // see [OldText]
+	}
+	if json.Unmarshal(raw, &d) != nil {
+		return nil
+	}
+	switch {
+	case d.Kind == "command":
+		language := d.Language
+		if language == "" {
+			language = "bash"
+		}
+		return wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Language: language, Command: d.Command}}
+	case d.Kind == "file_io" && d.Before != nil && d.After != nil:
+		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: *d.Before, NewText: *d.After, OldStart: 1, NewStart: 1}}
+	case d.Kind == "file_io" && d.Content != nil && d.Old != nil:
+		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: *d.Old, NewText: *d.Content, OldStart: 1, NewStart: 1}}
+	case d.Kind == "file_io" && d.Content != nil:
+		return wireproto.DisplayBlocks{&wireproto.BriefDisplayBlock{Text: fmt.Sprintf("%s %s: %d lines", d.Operation, d.Path, strings.Count(*d.Content, "\n"))}}
+	case d.Kind == "todo_list":
+		list := &wireproto.TodoDisplayBlock{}
+		for _, item := range d.Items {
+			status := item.Status
+			if status == "completed" {
+				status = "done"
+			}
+			list.Items = append(list.Items, wireproto.TodoItem{Title: item.Title, Status: status})
+		}
+		return wireproto.DisplayBlocks{list}
+	}
+	return nil
+}
+
+// OldText returns a display of a file that is about to be written with the text that the file has
+// now. path is "" for any other display.
+func OldText(display json.RawMessage, read func(path string) (string, bool)) json.RawMessage {
+	var d api.Display
+	if json.Unmarshal(display, &d) != nil || d.Kind != "file_io" || d.Content == nil || d.Before != nil || d.Path == "" {
+		return display
+	}
+	old, ok := read(d.Path)
+	if !ok {
+		return display
+	}
+	text, err := json.Marshal(old)
+	if err != nil {
+		return display
+	}
+	trimmed := bytes.TrimRight(display, " \n")
+	return append(append(append(bytes.Clone(trimmed[:len(trimmed)-1]), `,"old":`...), text...), '}')
+}
+
+// resultOf returns the result of a tool: text, or content parts of the engine.
+func resultOf(output json.RawMessage, isError bool) wireproto.ToolReturnValue {
+	v := wireproto.ToolReturnValue{IsError: isError}
+	var text string
+	switch {
+	case len(output) == 0 || string(output) == "null":
+	case json.Unmarshal(output, &text) == nil:
+		v.Output.Text = text
+	case v.Output.UnmarshalJSON(wireParts(output)) == nil:
+	default:
+		v.Output = wireproto.Content{Text: string(output)}
+	}
+	return v
+}
+
+// wireParts returns content parts of the engine with the names of Wire.
+func wireParts(raw json.RawMessage) json.RawMessage {
+	var parts []map[string]json.RawMessage
+	if json.Unmarshal(raw, &parts) != nil {
+		return raw
+	}
+	for _, p := range parts {
+		for name, wire := range map[string]string{"imageUrl": "image_url", "audioUrl": "audio_url", "videoUrl": "video_url"} {
+			if v, ok := p[name]; ok {
+				p[wire] = v
+				delete(p, name)
+			}
+		}
+	}
+	renamed, err := json.Marshal(parts)
+	if err != nil {
+		return raw
+	}
+	return renamed
+}

@@ -1,0 +1,114 @@
+package translator
+
+import (
+	"encoding/json"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+// inbox is the events that have come and are not handled yet: while an answer is fetched that
+// must come first, they wait.
+type inbox struct {
+	items  []item
+	held   bool // an answer is fetched
+	window int64
+}
+
+// item is an event, a gap, or what a snapshot says of the step that runs.
+type item struct {
+	event    *api.Event
+	gap      bool
+	resync   bool
+	inFlight *inFlight
+}
+
+// inFlight is what a snapshot tells of the main agent's step that runs.
+type inFlight struct {
+	TurnID   int    `json:"turn_id"`
+	Text     string `json:"assistant_text"`
+	Thinking string `json:"thinking_text"`
+}
+
+func (t *Translator) take(i item) {
+	t.inbox.items = append(t.inbox.items, i)
+	t.drain()
+}
+
+// drain handles what waits, as far as it may.
+func (t *Translator) drain() {
+	for t.session.state == ready && !t.inbox.held && len(t.inbox.items) > 0 {
+		i := t.inbox.items[0]
+		t.inbox.items = t.inbox.items[1:]
+		switch {
+		case i.gap:
+			t.gap(i.resync)
+		case i.inFlight != nil:
+			t.catchUp(i.inFlight)
+		default:
+			t.event(i.event)
+		}
+	}
+	if len(t.inbox.items) == 0 {
+		t.inbox.items = nil
+	}
+}
+
+// fetch gets what must be known before the next event is handled.
+func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
+	t.inbox.held = true
+	t.call("GET", path, nil, true, func(data json.RawMessage, err error) {
+		t.inbox.held = false
+		then(data, err)
+		t.drain()
+	})
+}
+
+// gap notes that deltas are missing. The snapshot tells what the main agent's step that runs has
+// said so far; a step's transcript tells it once the step has ended.
+func (t *Translator) gap(resync bool) {
+	for _, a := range t.agents {
+		if a.step != nil {
+			a.step.doubtful = true
+		}
+	}
+	t.fetch(t.of("/snapshot"), func(data json.RawMessage, err error) {
+		var snapshot struct {
+			Seq      int64     `json:"as_of_seq"`
+			InFlight *inFlight `json:"in_flight_turn"`
+		}
+		if err != nil || json.Unmarshal(data, &snapshot) != nil {
+			return // the steps stay doubtful, and their transcripts tell
+		}
+		if resync {
+			t.resync(snapshot.InFlight)
+			return
+		}
+		if snapshot.InFlight == nil {
+			return
+		}
+		at := 0 // behind the last durable event that the snapshot knows
+		for n, i := range t.inbox.items {
+			if i.event != nil && !i.event.Volatile && i.event.Seq <= snapshot.Seq {
+				at = n + 1
+			}
+		}
+		rest := append([]item{{inFlight: snapshot.InFlight}}, t.inbox.items[at:]...)
+		t.inbox.items = append(t.inbox.items[:at:at], rest...)
+	})
+	t.readBack(func(st *api.Status, err error) {
+		if err == nil { // told by volatile events alone
+			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
+			t.setPlan(st.PlanMode)
+		}
+	})
+}
+
+// catchUp says what the snapshot knows more of the step that runs.
+func (t *Translator) catchUp(f *inFlight) {
+	a := t.agents[api.MainAgent]
+	if a == nil || a.step == nil || a.turn != f.TurnID {
+		return
+	}
+	t.sayRest(a, f.Thinking, f.Text)
+	a.step.doubtful, a.step.snapped = false, true
+}

@@ -1,0 +1,153 @@
+package translator
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+const (
+	// bodyMost is the largest body that the server takes: 1 MiB, less what surrounds the content.
+	bodyMost = 1<<20 - 4<<10
+	// inlineMost is the most of a picture's or video's data that goes into a prompt; more is uploaded.
+	inlineMost = 256 << 10
+)
+
+// convert turns a client's input into the parts of a prompt; large pictures and videos are stored
+// on the server first. then comes once, at once if there is nothing to store.
+func (t *Translator) convert(input wireproto.Content, then func([]api.Part, error)) {
+	parts, uploads, err := partsOf(input)
+	if err != nil {
+		then(nil, err)
+		return
+	}
+	t.upload(parts, uploads, then)
+}
+
+// upload stores what is too large for a prompt, one after the other.
+func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.Part, error)) {
+	if len(uploads) == 0 {
+		then(parts, fits(parts))
+		return
+	}
+	u := uploads[0]
+	t.lastID++
+	t.calls[t.lastID] = func(data json.RawMessage, err error) {
+		var stored struct {
+			ID string `json:"id"`
+		}
+		if err == nil {
+			err = json.Unmarshal(data, &stored)
+		}
+		if err == nil && stored.ID == "" {
+			err = errors.New("the server stored it under no id")
+		}
+		if err != nil {
+			then(nil, fmt.Errorf("store a %s on the server: %w", parts[u.part].Type, err))
+			return
+		}
+		parts[u.part].Source = &api.Source{Kind: "file", FileID: stored.ID}
+		t.upload(parts, uploads[1:], then)
+	}
+	t.do(Upload{t.lastID, u.name, u.data})
+}
+
+// upload is a part whose data goes to the server by itself.
+type upload struct {
+	part int // its place
+	name string
+	data []byte
+}
+
+// fits refuses what the server would refuse, before anything is sent.
+func fits(parts []api.Part) error {
+	raw, err := json.Marshal(parts)
+	if err == nil && len(raw) > bodyMost {
+		err = fmt.Errorf("the prompt has %d bytes, and Kimi Code's server takes %d; put the text into a file and name it", len(raw), bodyMost)
+	}
+	return err
+}
+
+func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err error) {
+	if input.Parts == nil {
+		if strings.TrimSpace(input.Text) == "" {
+			return nil, nil, errors.New("it is empty") // Kimi Code would call the model nevertheless
+		}
+		return []api.Part{{Type: "text", Text: input.Text}}, nil, nil
+	}
+	for _, p := range input.Parts {
+		switch p := p.(type) {
+		case *wireproto.TextPart:
+			parts = append(parts, api.Part{Type: "text", Text: p.Text})
+		case *wireproto.ThinkPart: // a client's own thoughts are no input
+		case *wireproto.ImageURLPart:
+			parts, uploads, err = media(parts, uploads, "image", p.ImageURL.URL)
+		case *wireproto.VideoURLPart:
+			parts, uploads, err = media(parts, uploads, "video", p.VideoURL.URL)
+		case *wireproto.AudioURLPart:
+			err = &UnsupportedError{"audio", "it takes text, pictures and videos"}
+		default:
+			err = errors.New("it has a content part of an unknown type")
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(parts) == 0 {
+		return nil, nil, errors.New("it is empty")
+	}
+	return parts, uploads, nil
+}
+
+// media adds a picture or a video.
+func media(parts []api.Part, uploads []upload, kind, url string) ([]api.Part, []upload, error) {
+	if !strings.HasPrefix(url, "data:") {
+		return append(parts, api.Part{Type: kind, Source: &api.Source{Kind: "url", URL: url}}), uploads, nil
+	}
+	mediaType, data, ok := dataURL(url)
+	if !ok {
+		return nil, nil, fmt.Errorf("the data: URL of a %s is not base64", kind)
+	}
+	part := api.Part{Type: kind, Source: &api.Source{Kind: "base64", MediaType: mediaType, Data: data}}
+	if len(data) > inlineMost || kind == "video" {
+		raw, err := base64.StdEncoding.DecodeString(data)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the data: URL of a %s is not base64", kind)
+		}
+		_, suffix, _ := strings.Cut(mediaType, "/")
+		uploads = append(uploads, upload{len(parts), kind + "." + suffix, raw})
+		part.Source = nil
+	}
+	return append(parts, part), uploads, nil
+}
+
+// dataURL takes a data: URL apart into its media type and its data in base64.
+func dataURL(url string) (kind, data string, ok bool) {
+	head, data, based := strings.Cut(url, ";base64,")
+	kind, isData := strings.CutPrefix(head, "data:")
+	return kind, data, based && isData
+}
+
+// contentOf turns stored parts into a client's content; stored pictures are named by where they are.
+func contentOf(parts []api.Part) wireproto.Content {
+	if len(parts) == 1 && parts[0].Type == "text" {
+		return wireproto.Content{Text: parts[0].Text}
+	}
+	var c wireproto.Content
+	for _, p := range parts {
+		switch p.Type {
+		case "text":
+			c.Parts = append(c.Parts, &wireproto.TextPart{Text: p.Text})
+		case "image":
+			c.Parts = append(c.Parts, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: p.Source.String()}})
+		case "video":
+			c.Parts = append(c.Parts, &wireproto.VideoURLPart{VideoURL: wireproto.MediaURL{URL: p.Source.String()}})
+		}
+	}
+	return c
+}

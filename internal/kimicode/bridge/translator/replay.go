@@ -1,0 +1,111 @@
+package translator
+
+import (
+	"encoding/json"
+	"net/url"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// replay tells the history of the session from its messages.
+type replay struct {
+	id        string // of the client's call
+	pages     [][]api.Message
+	cancelled bool
+}
+
+const replayPage = 100
+
+// startReplay reads the history, page by page from its end, and then tells it.
+func (t *Translator) startReplay(f *wireproto.Frame) {
+	if t.turn != nil || t.replay != nil {
+		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	}
+	t.replay = &replay{id: f.ID}
+	t.replayPage("")
+}
+
+func (t *Translator) replayPage(before string) {
+	query := url.Values{"page_size": {"100"}}
+	if before != "" {
+		query.Set("before_id", before)
+	}
+	t.call("GET", t.of("/messages")+"?"+query.Encode(), nil, true, func(data json.RawMessage, err error) {
+		r := t.replay
+		var page api.Messages
+		if err == nil {
+			err = json.Unmarshal(data, &page)
+		}
+		if err != nil {
+			t.replay = nil
+			t.refuse(r.id, wireproto.CodeInternalError, "replay: %v", err)
+			return
+		}
+		r.pages = append(r.pages, page.Items)
+		if page.HasMore && len(page.Items) > 0 && !r.cancelled {
+			t.replayPage(page.Items[len(page.Items)-1].ID)
+			return
+		}
+		t.replay = nil
+		events := 0
+		if !r.cancelled {
+			events = t.tellHistory(r.pages)
+		}
+		status := wireproto.StatusFinished
+		if r.cancelled {
+			status = wireproto.StatusCancelled
+		}
+		t.reply(r.id, wireproto.ReplayResult{Status: status, Events: events})
+	})
+}
+
+// tellHistory emits the events of messages, of which the newest come first, and returns their number.
+func (t *Translator) tellHistory(pages [][]api.Message) (events int) {
+	emit := func(m wireproto.Message) {
+		events++
+		t.emit(m)
+	}
+	turns, steps := 0, 0
+	for p := len(pages) - 1; p >= 0; p-- {
+		for i := len(pages[p]) - 1; i >= 0; i-- {
+			m := &pages[p][i]
+			switch m.Role {
+			case "user":
+				if kind := m.Metadata.Origin.Kind; kind != "user" && kind != "" {
+					continue // a reminder that Kimi Code has put in
+				}
+				if turns > 0 {
+					emit(&wireproto.TurnEnd{})
+				}
+				turns, steps = turns+1, 0
+				emit(&wireproto.TurnBegin{UserInput: contentOf(m.Content)})
+			case "assistant":
+				steps++
+				emit(&wireproto.StepBegin{N: steps})
+				for _, part := range m.Content {
+					switch part.Type {
+					case "thinking":
+						emit(&wireproto.ThinkPart{Think: part.Thinking})
+					case "text":
+						emit(&wireproto.TextPart{Text: part.Text})
+					case "tool_use":
+						args := string(orEmpty(part.Input))
+						emit(&wireproto.ToolCall{ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: &args}})
+					}
+				}
+			case "tool":
+				for _, part := range m.Content {
+					if part.Type == "tool_result" {
+						emit(&wireproto.ToolResult{ToolCallID: part.ToolCallID, ReturnValue: resultOf(part.Output, part.IsError)})
+					}
+				}
+			}
+		}
+	}
+	if turns > 0 {
+		emit(&wireproto.TurnEnd{})
+	}
+	return events
+}

@@ -1,0 +1,435 @@
+package translator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// session is the session on the server, and how far its beginning has come.
+type session struct {
+	state   state
+	err     error  // why it failed
+	version string // of Kimi Code
+	id      string
+	resumed bool
+	used    bool // this side has prompted in it
+	model   string
+	frame   *wireproto.Frame // initialize, which is answered when the session is ready; nil without
+	hooksOn bool             // a hook at the session's start was heard
+	hooks   bool             // the client has hooks
+	tools   *wireproto.ExternalTools
+	mcp     bool
+	skills  []wireproto.SlashCommand
+	late    map[string]bool // prompts that were to be added to a turn, and must not become one
+}
+
+type state int
+
+const (
+	fresh    state = iota // nothing was asked of the server yet
+	starting              // it starts, or the session is being made
+	ready
+	failed
+)
+
+// supportedHooks are the events that a hook of the client can see. The first five can be blocked.
+var supportedHooks = []string{
+	"PreToolUse", "UserPromptSubmit", "Stop", "SubagentStart", "PreCompact",
+	"PostToolUse", "PostToolUseFailure", "PermissionRequest", "PermissionResult", "UserPromptQueued", "TurnStarted", "StopFailure",
+	"Interrupt", "SubagentStop", "TaskStarted", "PostCompact", "Notification",
+}
+
+// initialize starts the server with what the client offers.
+func (t *Translator) initialize(f *wireproto.Frame) {
+	switch {
+	case t.turn != nil:
+		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	case t.client.init != nil:
+		t.do(Send{&wireproto.Frame{ID: f.ID, Result: t.client.init}})
+		return
+	case t.session.state == failed:
+		t.failStart(f.ID, t.session.err)
+		return
+	case t.session.state != fresh:
+		t.refuse(f.ID, wireproto.CodeInvalidState, "the session is being started")
+		return
+	}
+	var params wireproto.InitializeParams
+	if !t.params(f, &params) {
+		return
+	}
+	if params.Capabilities != nil {
+		t.client.caps = *params.Capabilities
+	}
+	t.client.subscriptions = params.Hooks
+	if err := t.compileHooks(); err != nil {
+		t.refuse(f.ID, wireproto.CodeInvalidParams, "initialize: %v", err)
+		return
+	}
+	t.session.frame = f
+	t.launch(params.ExternalTools)
+}
+
+// launch starts the server, once.
+func (t *Translator) launch(tools []wireproto.ExternalTool) {
+	if t.session.state != fresh {
+		return
+	}
+	t.session.state = starting
+	var events []string
+	for _, h := range t.client.subscriptions {
+		if slices.Contains(supportedHooks, h.Event) && !slices.Contains(events, h.Event) {
+			events = append(events, h.Event)
+		}
+	}
+	t.session.hooks = len(events) > 0
+	t.do(Launch{tools, events})
+}
+
+// launched goes on with the server that has started: a session is begun or continued.
+func (t *Translator) launched(l Launched) {
+	if l.Err != nil {
+		t.startFailed(l.Err)
+		return
+	}
+	s := &t.session
+	s.version, s.mcp = l.Version, l.MCP
+	t.tools.own = l.OwnTools
+	if l.Accepted != nil || l.Rejected != nil {
+		s.tools = &wireproto.ExternalTools{Accepted: append([]string{}, l.Accepted...), Rejected: append([]wireproto.RejectedTool{}, l.Rejected...)}
+	}
+	if l.SessionID != "" {
+		s.id, s.resumed = l.SessionID, true
+		t.load()
+		return
+	}
+	t.call("POST", "/sessions", api.NewSession{Metadata: api.SessionMetadata{CWD: t.set.WorkDir}}, false, func(data json.RawMessage, err error) {
+		var made api.Session
+		if err == nil {
+			err = json.Unmarshal(data, &made)
+		}
+		if err == nil && made.ID == "" {
+			err = errors.New("the server made a session without an id")
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		s.id = made.ID
+		t.addDirs(made.WorkspaceID, t.set.AddDirs)
+	})
+}
+
+// load has the server load a session of old; it keeps events of loaded ones alone.
+func (t *Translator) load() {
+	t.call("GET", t.of("/status"), nil, true, func(_ json.RawMessage, err error) {
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		if len(t.set.AddDirs) == 0 {
+			t.setUp()
+			return
+		}
+		t.call("GET", t.of(""), nil, true, func(data json.RawMessage, err error) {
+			var s api.Session
+			if err == nil {
+				err = json.Unmarshal(data, &s)
+			}
+			if err != nil {
+				t.startFailed(err)
+				return
+			}
+			t.addDirs(s.WorkspaceID, t.set.AddDirs)
+		})
+	})
+}
+
+// addDirs lets the agent use further directories.
+func (t *Translator) addDirs(workspace string, dirs []string) {
+	if len(dirs) == 0 {
+		t.setUp()
+		return
+	}
+	body := map[string]any{"path": dirs[0], "persist": false}
+	t.call("POST", "/workspaces/"+url.PathEscape(workspace)+"/add-dir", body, true, func(_ json.RawMessage, err error) {
+		if err != nil {
+			t.startFailed(fmt.Errorf("the directory %s: %w", dirs[0], err))
+			return
+		}
+		t.addDirs(workspace, dirs[1:])
+	})
+}
+
+// setUp finds out the model and opens the stream of events before anything can happen.
+func (t *Translator) setUp() {
+	if t.session.hooks && !t.session.hooksOn {
+		t.startFailed(errHooksOff)
+		return
+	}
+	open := func() { t.do(Open{t.session.id}) }
+	if t.set.Model != "" || t.set.NoModel {
+		t.session.model = t.set.Model
+		open()
+		return
+	}
+	t.call("GET", "/config", nil, true, func(data json.RawMessage, err error) {
+		var c api.Config
+		if err == nil {
+			err = json.Unmarshal(data, &c)
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		t.session.model = c.DefaultModel
+		open()
+	})
+}
+
+// errHooksOff says that Kimi Code did not run the hook at the session's start: it drops all hooks
+// when one entry of its configuration is bad, and would let everything pass.
+var errHooksOff = errors.New("Kimi Code runs no hooks, so that those of the program would let everything pass; see \"kimi doctor\" about the hooks in its config.toml")
+
+// opened sets the session up: what is in force after a resume is not known.
+func (t *Translator) opened(err error) {
+	if t.session.state != starting {
+		return
+	}
+	if err != nil {
+		t.startFailed(err)
+		return
+	}
+	plan := t.set.Plan
+	profile := map[string]any{"agent_config": api.AgentConfig{
+		Model: t.session.model, Thinking: t.set.Thinking, Permission: t.set.Permission, PlanMode: &plan,
+	}}
+	if !t.session.resumed && t.set.ID != "" {
+		profile["metadata"] = map[string]string{"cwd": t.set.WorkDir, IDKey: t.set.ID}
+	}
+	t.call("POST", t.of("/profile"), profile, true, func(_ json.RawMessage, err error) {
+		if err != nil {
+			t.startFailed(t.modelError(err))
+			return
+		}
+		t.readBack(func(st *api.Status, err error) {
+			if err == nil {
+				err = t.contradicted(st)
+			}
+			if err != nil {
+				t.startFailed(err)
+				return
+			}
+			t.context.tokens, t.context.most, t.context.plan = st.ContextTokens, st.MaxContextTokens, st.PlanMode
+			t.listSkills()
+		})
+	})
+}
+
+// IDKey is the member of a session's metadata that keeps the id which the client has given it.
+const IDKey = "kimi_go_id"
+
+// errNoModel says that the server does not know the model.
+var errNoModel = errors.New("no such model in Kimi Code")
+
+// modelError tells an unknown model from other errors.
+func (t *Translator) modelError(err error) error {
+	var e *api.Error
+	if t.set.Model != "" && errors.As(err, &e) && e.Code == api.CodeBadField {
+		return fmt.Errorf("%w: %.80q; name one of its config.toml, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME instead", errNoModel, t.set.Model)
+	}
+	return err
+}
+
+// readBack asks what is in force.
+func (t *Translator) readBack(then func(*api.Status, error)) {
+	t.call("GET", t.of("/status"), nil, true, func(data json.RawMessage, err error) {
+		st := new(api.Status)
+		if err == nil {
+			err = json.Unmarshal(data, st)
+		}
+		then(st, err)
+	})
+}
+
+// contradicted compares what is in force with what was set. Only the permission is a matter of safety.
+func (t *Translator) contradicted(st *api.Status) error {
+	if st.Permission != t.set.Permission {
+		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run under it", st.Permission, t.set.Permission)
+	}
+	if st.PlanMode != t.set.Plan {
+		return fmt.Errorf("the server says that plan mode is %t, not %t, which was set", st.PlanMode, t.set.Plan)
+	}
+	return nil
+}
+
+// listSkills ends the start with the commands that a prompt may be.
+func (t *Translator) listSkills() {
+	t.call("GET", t.of("/skills"), nil, true, func(data json.RawMessage, err error) {
+		var list api.Skills
+		if err == nil && json.Unmarshal(data, &list) == nil { // a session without them is usable
+			for _, s := range list.Skills {
+				t.session.skills = append(t.session.skills, wireproto.SlashCommand{Name: s.Name, Description: s.Description, Aliases: []string{}})
+			}
+		}
+		t.started()
+	})
+}
+
+// started answers initialize and takes up what has waited.
+func (t *Translator) started() {
+	s := &t.session
+	s.state = ready
+	result := wireproto.InitializeResult{
+		ProtocolVersion: wireproto.ProtocolVersion,
+		Server:          wireproto.ServerInfo{Name: "Kimi Code CLI", Version: s.version},
+		SlashCommands:   append(slices.Clone(builtIn), s.skills...),
+		ExternalTools:   s.tools,
+		Hooks:           &wireproto.HooksInfo{SupportedEvents: supportedHooks, Configured: map[string]int{}},
+		Capabilities:    &wireproto.ServerCapabilities{SupportsQuestion: true},
+		Bridge:          &wireproto.BridgeInfo{Backend: t.backend(), SessionID: s.id, Model: s.model},
+	}
+	for _, h := range t.client.subscriptions {
+		if slices.Contains(supportedHooks, h.Event) {
+			result.Hooks.Configured[h.Event]++
+		}
+	}
+	raw, err := json.Marshal(result)
+	if err != nil {
+		t.startFailed(err)
+		return
+	}
+	t.client.init = raw
+	if s.frame != nil {
+		t.do(Send{&wireproto.Frame{ID: s.frame.ID, Result: raw}})
+		s.frame = nil
+	}
+	t.takeWaiting()
+	t.drain()
+}
+
+func (t *Translator) takeWaiting() {
+	waiting := t.client.waiting
+	t.client.waiting = nil
+	for _, f := range waiting {
+		t.frame(f)
+	}
+}
+
+// ErrEnded says that Kimi Code has ended. Nothing is said of it: the client sees the end.
+var ErrEnded = errors.New("Kimi Code has ended")
+
+// startFailed answers everything that has waited for the session.
+func (t *Translator) startFailed(err error) {
+	t.session.state, t.session.err = failed, err
+	if errors.Is(err, ErrEnded) {
+		return
+	}
+	if f := t.session.frame; f != nil {
+		t.session.frame = nil
+		t.failStart(f.ID, err)
+	}
+	t.takeWaiting()
+}
+
+// failStart answers a call for which there is no session.
+func (t *Translator) failStart(id string, err error) {
+	code := wireproto.CodeInternalError
+	var no *UnsupportedError
+	switch {
+	case errors.Is(err, errNoModel):
+		code = wireproto.CodeLLMNotSet
+	case errors.As(err, &no):
+		code = wireproto.CodeMethodNotFound
+	}
+	t.refuse(id, code, "%v", err)
+}
+
+// UnsupportedError names something that has no place in Kimi Code.
+type UnsupportedError struct {
+	Option string // such as "--max-ralph-iterations"
+	Why    string
+}
+
+// Error names it and says what to do.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("Kimi Code has no place for %s: %s", e.Option, e.Why)
+}
+
+// clientGone ends the server. A session without a turn is deleted, as kimi-cli does.
+func (t *Translator) clientGone() {
+	s := &t.session
+	for key := range t.hooks.open {
+		t.do(HookReply{Key: key, Block: true, Reason: "the program has ended"})
+	}
+	t.do(Quit{s.id, s.id != "" && !s.resumed && !s.used})
+}
+
+const (
+	timerMCP = "mcp"
+	mcpEvery = time.Second
+	mcpPolls = 30
+)
+
+// setPlanMode switches plan mode, also while a turn runs.
+func (t *Translator) setPlanMode(f *wireproto.Frame) {
+	var params wireproto.SetPlanModeParams
+	if !t.params(f, &params) {
+		return
+	}
+	profile := api.Profile{Config: &api.AgentConfig{PlanMode: &params.Enabled}}
+	t.call("POST", t.of("/profile"), profile, true, func(_ json.RawMessage, err error) {
+		if err != nil {
+			t.refuse(f.ID, wireproto.CodeInternalError, "set plan mode: %v", err)
+			return
+		}
+		t.readBack(func(st *api.Status, err error) {
+			if err != nil {
+				t.refuse(f.ID, wireproto.CodeInternalError, "set plan mode: %v", err)
+				return
+			}
+			t.setPlan(st.PlanMode)
+			t.reply(f.ID, wireproto.SetPlanModeResult{Status: "ok", PlanMode: st.PlanMode})
+		})
+	})
+}
+
+// setPlan notes that plan mode is on or off, and tells the client if it has changed.
+func (t *Translator) setPlan(on bool) {
+	if t.context.plan != on {
+		t.context.plan = on
+		t.emit(&wireproto.StatusUpdate{PlanMode: &on})
+	}
+}
+
+// status tells how full the context is, if that is new, and what a step has used.
+func (t *Translator) status(usage *api.Usage) {
+	m := &wireproto.StatusUpdate{TokenUsage: tokens(usage)}
+	c := &t.context
+	if now := [2]int{c.tokens, c.most}; now != c.told && c.tokens > 0 {
+		c.told = now
+		m.ContextTokens = &now[0]
+		if c.most > 0 {
+			share := float64(c.tokens) / float64(c.most)
+			m.MaxContextTokens, m.ContextUsage = &now[1], &share
+		}
+	}
+	if *m != (wireproto.StatusUpdate{}) {
+		t.emit(m)
+	}
+}
+
+func tokens(u *api.Usage) *wireproto.TokenUsage {
+	if u == nil {
+		return nil
+	}
+	return &wireproto.TokenUsage{InputOther: u.InputOther, Output: u.Output, InputCacheRead: u.InputCacheRead, InputCacheCreation: u.InputCacheCreation}
+}

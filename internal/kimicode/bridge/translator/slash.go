@@ -1,0 +1,178 @@
+package translator
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// builtIn are the commands besides skills.
+var builtIn = []wireproto.SlashCommand{
+	{Name: "compact", Description: "Compact the conversation", Aliases: []string{}},
+	{Name: "btw", Description: "Ask a question aside: the answer is not kept", Aliases: []string{}},
+}
+
+// slashCommand returns the command that an input consists of, "" for none.
+func slashCommand(input wireproto.Content) (name, args string) {
+	text := input.Text
+	if len(input.Parts) == 1 {
+		if p, ok := input.Parts[0].(*wireproto.TextPart); ok {
+			text = p.Text
+		}
+	}
+	rest, ok := strings.CutPrefix(strings.TrimSpace(text), "/")
+	if !ok || len(input.Parts) > 1 {
+		return "", ""
+	}
+	name, args, _ = strings.Cut(rest, " ")
+	if name == "" || strings.ContainsAny(name, "/\n\t") {
+		return "", ""
+	}
+	return name, strings.TrimSpace(args)
+}
+
+// slash runs a command as the turn of a prompt.
+func (t *Translator) slash(u *turn, name, args string) {
+	switch {
+	case name == "compact":
+		u.compacts, u.sent, t.session.used = true, true, true
+		t.tellBegin(u)
+		t.call("POST", t.of(":compact"), struct{}{}, false, func(_ json.RawMessage, err error) {
+			if err != nil && t.turn == u {
+				t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "compact: " + err.Error()})
+			}
+		})
+	case name == "btw":
+		t.tellBegin(u)
+		t.askAside("", args)
+	case slices.ContainsFunc(t.session.skills, func(s wireproto.SlashCommand) bool { return s.Name == name }):
+		u.skill, u.sent, t.session.used = true, true, true
+		t.call("POST", t.of("/skills/"+url.PathEscape(name)+":activate"), map[string]string{"args": args}, false, func(_ json.RawMessage, err error) {
+			if err != nil && t.turn == u {
+				t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "/" + name + ": " + err.Error()})
+			}
+		})
+	default:
+		var known []string
+		for _, c := range append(slices.Clone(builtIn), t.session.skills...) {
+			known = append(known, "/"+c.Name)
+		}
+		t.turn = nil
+		t.refuse(u.id, wireproto.CodeInvalidParams, "there is no command /%.40s; there are %s", name, strings.Join(known, ", "))
+	}
+}
+
+// compacted ends the turn of /compact.
+func (t *Translator) compacted(kind string) {
+	u := t.turn
+	switch kind {
+	case api.TypeCompactionDone:
+		t.finishTurn(u, wireproto.StatusFinished, nil)
+	case api.TypeCompactionStopped:
+		t.finishTurn(u, wireproto.StatusCancelled, nil)
+	default:
+		t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the context could not be compacted"})
+	}
+}
+
+// sideQuestion is a question that is asked aside: an agent of its own answers it from what the
+// session's agent knows, and neither remembers it.
+type sideQuestion struct {
+	id     string
+	agent  string // "" until it is made
+	prompt string
+	text   strings.Builder
+}
+
+// hear takes what the side question's agent says.
+func (s *sideQuestion) hear(m wireproto.Message) {
+	if p, ok := m.(*wireproto.TextPart); ok {
+		s.text.WriteString(p.Text)
+	}
+}
+
+// askAside asks a question aside, in a turn or without one. frame is the client's steer, "" for a prompt.
+func (t *Translator) askAside(frame, question string) {
+	fail := func(err error) {
+		text := err.Error()
+		t.endAside(nil, &text)
+	}
+	switch {
+	case question == "" || t.side != nil:
+		err := errors.New("write the question after /btw")
+		if t.side != nil {
+			err = errors.New("another question aside is being answered")
+		}
+		if frame != "" {
+			t.refuse(frame, wireproto.CodeInvalidParams, "%v", err)
+		} else {
+			u := t.turn
+			t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInvalidParams, Message: err.Error()})
+		}
+		return
+	case frame != "":
+		t.reply(frame, wireproto.SteerResult{Status: wireproto.StatusSteered})
+	}
+	s := &sideQuestion{id: t.newID("btw"), prompt: t.promptID()}
+	t.side = s
+	t.emit(&wireproto.BtwBegin{ID: s.id, Question: question})
+	t.call("POST", t.of(":btw"), struct{}{}, false, func(data json.RawMessage, err error) {
+		var made api.SideQuestion
+		if err == nil {
+			err = json.Unmarshal(data, &made)
+		}
+		if err == nil && made.AgentID == "" {
+			err = errors.New("the server made no agent for it")
+		}
+		if t.side != s {
+			return
+		}
+		if err != nil {
+			fail(err)
+			return
+		}
+		s.agent = made.AgentID
+		body := api.Prompt{Content: []api.Part{{Type: "text", Text: question}}, PromptID: s.prompt, AgentID: s.agent}
+		t.call("POST", t.of("/prompts"), body, false, func(_ json.RawMessage, err error) {
+			if err != nil && t.side == s {
+				fail(err)
+			}
+		})
+	})
+}
+
+// sideEnded ends a question aside with the turn of its agent.
+func (t *Translator) sideEnded(a *agent, p *api.TurnEnded) {
+	if t.side == nil || t.side.agent != a.id {
+		return
+	}
+	if p.Reason == "completed" {
+		text := t.side.text.String()
+		t.endAside(&text, nil)
+		return
+	}
+	why := p.Reason
+	if p.Error != nil {
+		why = p.Error.Message
+	}
+	t.endAside(nil, &why)
+}
+
+// endAside tells the answer, and ends the turn of a prompt that was the question.
+func (t *Translator) endAside(text, why *string) {
+	s := t.side
+	t.side = nil
+	t.emit(&wireproto.BtwEnd{ID: s.id, Response: text, Error: why})
+	if u := t.turn; u != nil && !u.sent {
+		status := wireproto.StatusFinished
+		if u.cancelled {
+			status = wireproto.StatusCancelled
+		}
+		t.finishTurn(u, status, nil)
+	}
+}

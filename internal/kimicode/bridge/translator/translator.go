@@ -1,0 +1,367 @@
+// Package translator speaks Wire 1.10 to a client on one side and the language of Kimi Code's
+// server on the other. It is a pure state machine: [Translator.Step] takes one input and the
+// time, and returns outputs. It has no clock, no goroutine, no file and no connection; the
+// package bridge feeds it and does what it says.
+//
+// # The order of things
+//
+// Durable events of the server come in order and once. Answers to REST calls come at any time,
+// before or after the events that belong to them; nothing here depends on their order.
+//
+// # How a turn ends
+//
+// The end of a turn is the main agent's turn.ended for the turn that the client's own prompt
+// began. Nothing else is taken for it. Where the server does not say how a turn ended, the prompt
+// is answered with [wireproto.CodeOutcomeUnknown], never with "finished".
+package translator
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Settings are what the command line says of the session.
+type Settings struct {
+	ID         string // by which the client knows the session; "" for the server's own
+	Model      string // an alias; "" for the configuration's default
+	NoModel    bool   // there is a configuration, and no model in it: another must not step in
+	Thinking   string // an effort, "on" or "off"; "" for the model's default
+	Permission api.Permission
+	Plan       bool
+	AddDirs    []string // absolute
+	Slash      bool     // a prompt's text may be a command
+	WorkDir    string
+}
+
+// Input is something that has happened.
+type Input interface{ input() }
+
+// Output is something to do.
+type Output interface{ output() }
+
+// The inputs.
+type (
+	// Frame is a line of the client.
+	Frame struct{ *wireproto.Frame }
+	// ClientGone says that the client has closed its end.
+	ClientGone struct{}
+	// Launched answers [Launch].
+	Launched struct {
+		Err       error
+		Version   string
+		SessionID string // of the session to continue, "" to begin one
+		Accepted  []string
+		Rejected  []wireproto.RejectedTool
+		OwnTools  map[string]string // the client's names of its tools, by the model's
+		HooksOn   bool              // hooks were asked for and are in place
+		MCP       bool              // there are MCP servers to tell of
+	}
+	// Answer answers a [Call] or an [Upload].
+	Answer struct {
+		ID   int
+		Data json.RawMessage
+		Err  error // as a rule an [*api.Error]
+	}
+	// Opened answers [Open].
+	Opened struct{ Err error }
+	// Event is an event of the session.
+	Event struct{ *api.Event }
+	// Gap says that events may be missing before the next one: volatile ones, and with Resync durable ones, too.
+	Gap struct{ Resync bool }
+	// ToolCalled says that the agent calls one of the client's tools.
+	ToolCalled struct {
+		Key  int
+		Name string // the client's
+		Args json.RawMessage
+	}
+	// ToolGone says that a call is not waited for any more.
+	ToolGone struct{ Key int }
+	// HookCalled says that the agent waits for a hook.
+	HookCalled struct {
+		Key   int
+		Event string
+		Data  map[string]json.RawMessage
+	}
+	// HookGone says that a hook is not waited for any more.
+	HookGone struct{ Key int }
+	// Timer says that a timer of [SetTimer] has come.
+	Timer struct{ Name string }
+)
+
+// The outputs.
+type (
+	// Send sends a frame to the client.
+	Send struct{ *wireproto.Frame }
+	// Launch starts the server with the client's tools and hooks. It comes once, first of all.
+	Launch struct {
+		Tools []wireproto.ExternalTool
+		Hooks []string // the events that are subscribed to
+	}
+	// Call calls a route of the server. One that Again marks may be sent again when no answer came.
+	Call struct {
+		ID     int
+		Method string
+		Path   string
+		Body   any
+		Again  bool
+	}
+	// Upload stores data on the server. Its answer is {"id":…}.
+	Upload struct {
+		ID   int
+		Name string
+		Data []byte
+	}
+	// Open opens the stream of a session's events.
+	Open struct{ Session string }
+	// ToolReply answers [ToolCalled].
+	ToolReply struct {
+		Key    int
+		Result wireproto.ToolReturnValue
+	}
+	// HookReply answers [HookCalled].
+	HookReply struct {
+		Key    int
+		Block  bool
+		Reason string
+	}
+	// SetTimer asks for a [Timer] after a while; one of the same name is set anew.
+	SetTimer struct {
+		Name  string
+		After time.Duration
+	}
+	// Quit ends the server. With DeleteUnused the session goes first, if it has no turn.
+	Quit struct {
+		Session      string
+		DeleteUnused bool
+	}
+)
+
+func (Frame) input()      {}
+func (ClientGone) input() {}
+func (Launched) input()   {}
+func (Answer) input()     {}
+func (Opened) input()     {}
+func (Event) input()      {}
+func (Gap) input()        {}
+func (ToolCalled) input() {}
+func (ToolGone) input()   {}
+func (HookCalled) input() {}
+func (HookGone) input()   {}
+func (Timer) input()      {}
+
+func (Send) output()      {}
+func (Launch) output()    {}
+func (Call) output()      {}
+func (Upload) output()    {}
+func (Open) output()      {}
+func (ToolReply) output() {}
+func (HookReply) output() {}
+func (SetTimer) output()  {}
+func (Quit) output()      {}
+
+// Translator is the state machine. It is not for use by two goroutines at once.
+type Translator struct {
+	set Settings
+	now time.Time
+	out []Output
+
+	lastID int
+	calls  map[int]func(json.RawMessage, error) // what goes on with the answer to a call
+
+	client   client
+	session  session
+	turn     *turn // of the client's prompt
+	own      *ownTurn
+	replay   *replay
+	side     *sideQuestion
+	mcp      mcpPolling
+	agents   map[string]*agent
+	inbox    inbox
+	requests requests
+	tools    tools
+	hooks    hooks
+	context  context
+	drift    map[string]int // events of types that nobody knows, by type
+}
+
+// client is what the client has said about itself.
+type client struct {
+	caps          wireproto.ClientCapabilities
+	subscriptions []wireproto.HookSubscription
+	waiting       []*wireproto.Frame // until the session is ready
+	init          json.RawMessage    // the answer to initialize, once it was given
+}
+
+// context is how full the model's context is, and the modes that the client was told.
+type context struct {
+	tokens, most int
+	told         [2]int
+	plan         bool
+}
+
+// New returns a translator at its beginning.
+func New(set Settings) *Translator {
+	return &Translator{
+		set: set, calls: make(map[int]func(json.RawMessage, error)), agents: make(map[string]*agent),
+		requests: requests{open: make(map[string]*request)},
+		tools:    tools{waiting: make(map[int]*toolCalled)},
+		hooks:    hooks{open: make(map[int]*hookCall)},
+		drift:    make(map[string]int),
+	}
+}
+
+// Step takes an input and returns what is to be done, in order.
+func (t *Translator) Step(in Input, now time.Time) []Output {
+	t.now, t.out = now, nil
+	switch in := in.(type) {
+	case Frame:
+		t.frame(in.Frame)
+	case ClientGone:
+		t.clientGone()
+	case Launched:
+		t.launched(in)
+	case Answer:
+		if then := t.calls[in.ID]; then != nil {
+			delete(t.calls, in.ID)
+			then(in.Data, in.Err)
+		}
+	case Opened:
+		t.opened(in.Err)
+	case Event:
+		t.take(item{event: in.Event})
+	case Gap:
+		t.take(item{gap: true, resync: in.Resync})
+	case ToolCalled:
+		t.toolCalled(in)
+	case ToolGone:
+		t.toolGone(in.Key)
+	case HookCalled:
+		t.hookCalled(in)
+	case HookGone:
+		t.hookGone(in.Key)
+	case Timer:
+		t.timer(in.Name)
+	}
+	out := t.out
+	t.out = nil
+	return out
+}
+
+func (t *Translator) do(o Output) { t.out = append(t.out, o) }
+
+// call calls a route below the session's; then goes on with its answer.
+func (t *Translator) call(method, path string, body any, again bool, then func(json.RawMessage, error)) {
+	t.lastID++
+	t.calls[t.lastID] = then
+	t.do(Call{t.lastID, method, path, body, again})
+}
+
+// of returns the path of a route of the session.
+func (t *Translator) of(route string) string { return "/sessions/" + t.session.id + route }
+
+func (t *Translator) newID(kind string) string {
+	t.lastID++
+	return fmt.Sprintf("%s-%d", kind, t.lastID)
+}
+
+// emit sends an event.
+func (t *Translator) emit(m wireproto.Message) {
+	t.do(Send{&wireproto.Frame{Method: wireproto.MethodEvent, Message: m}})
+}
+
+// reply answers a call of the client.
+func (t *Translator) reply(id string, result any) {
+	raw, err := json.Marshal(result)
+	if err != nil {
+		t.refuse(id, wireproto.CodeInternalError, "%v", err)
+		return
+	}
+	t.do(Send{&wireproto.Frame{ID: id, Result: raw}})
+}
+
+func (t *Translator) refuse(id string, code int, format string, args ...any) {
+	t.fail(id, &wireproto.RPCError{Code: code, Message: fmt.Sprintf(format, args...)})
+}
+
+func (t *Translator) fail(id string, err *wireproto.RPCError) {
+	if id != "" {
+		t.do(Send{&wireproto.Frame{ID: id, Error: err}})
+	}
+}
+
+// unsupported says that Kimi Code cannot do something. A client takes the code for an agent that
+// does not know the method.
+func (t *Translator) unsupported(id, feature string) {
+	t.refuse(id, wireproto.CodeMethodNotFound, "%s has no %s", t.backend(), feature)
+}
+
+// backend names what runs behind the bridge.
+func (t *Translator) backend() string { return "Kimi Code " + t.session.version }
+
+// notify tells the client something that the protocol has no event for.
+func (t *Translator) notify(kind, severity, title, body string) {
+	t.emit(&wireproto.Notification{
+		ID: t.newID("note"), Category: "bridge", Type: "bridge." + kind, SourceKind: "bridge", SourceID: t.session.id,
+		Title: title, Body: body, Severity: severity, CreatedAt: float64(t.now.UnixMilli()) / 1000,
+		Payload: map[string]json.RawMessage{},
+	})
+}
+
+// frame handles a frame of the client. Until the session is ready, all but the first wait.
+func (t *Translator) frame(f *wireproto.Frame) {
+	switch {
+	case f.Method == "" && f.ID == "": // a line that could not be read
+		t.do(Send{f})
+	case f.Method == "":
+		t.answered(f)
+	case t.session.state == ready || f.Method == wireproto.MethodInitialize:
+		t.method(f)
+	case t.session.state == failed:
+		t.failStart(f.ID, t.session.err)
+	default:
+		t.client.waiting = append(t.client.waiting, f)
+		t.launch(nil)
+	}
+}
+
+func (t *Translator) method(f *wireproto.Frame) {
+	switch f.Method {
+	case wireproto.MethodInitialize:
+		t.initialize(f)
+	case wireproto.MethodPrompt:
+		t.prompt(f)
+	case wireproto.MethodCancel:
+		t.cancel(f)
+	case wireproto.MethodSteer:
+		t.steer(f)
+	case wireproto.MethodReplay:
+		t.startReplay(f)
+	case wireproto.MethodSetPlanMode:
+		t.setPlanMode(f)
+	default:
+		t.refuse(f.ID, wireproto.CodeMethodNotFound, "unknown method %.40q", f.Method)
+	}
+}
+
+// params decodes the params of a call, and refuses the call if they do not fit.
+func (t *Translator) params(f *wireproto.Frame, to any) bool {
+	if err := json.Unmarshal(f.Params, to); err != nil {
+		t.refuse(f.ID, wireproto.CodeInvalidParams, "%s: %v", f.Method, err)
+		return false
+	}
+	return true
+}
+
+// timer handles a timer that has come.
+func (t *Translator) timer(name string) {
+	switch name {
+	case timerTools:
+		t.askLateTools()
+	case timerMCP:
+		t.pollMCP()
+	}
+}

@@ -1,0 +1,455 @@
+package translator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// turn is the turn of the client's prompt, from the prompt on.
+type turn struct {
+	id        string // of the client's call
+	prompt    string // of the prompt, chosen here
+	input     wireproto.Content
+	content   []api.Part
+	number    int  // the server's, -1 until it begins
+	told      bool // TurnBegin was sent
+	sent      bool // the prompt is on its way
+	submitted bool // the server has taken it
+	cancelled bool
+	aborting  bool // an abort is on its way
+	blocked   string
+	finish    string                       // why the last step ended
+	cut       bool                         // the stream of the last step broke off
+	compacts  bool                         // the prompt is /compact
+	skill     bool                         // the prompt runs a skill: its turn has no prompt id of ours
+	steers    map[string]wireproto.Content // what was added, by prompt id
+}
+
+// ownTurn is a turn of the main agent that no prompt of this client has begun.
+type ownTurn struct {
+	number   int
+	unwanted bool // of a steer that came too late
+}
+
+// promptID makes the id of a prompt. The time keeps it apart from those of other programs, and of
+// earlier ones, on the same session.
+func (t *Translator) promptID() string { return t.newID(fmt.Sprintf("kimi-go-%x", t.now.UnixNano())) }
+
+// prompt starts a turn.
+func (t *Translator) prompt(f *wireproto.Frame) {
+	if t.turn != nil || t.replay != nil {
+		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	}
+	var params wireproto.PromptParams
+	if !t.params(f, &params) {
+		return
+	}
+	if t.set.NoModel {
+		t.refuse(f.ID, wireproto.CodeLLMNotSet, "the configuration names no model, or none with a key")
+		return
+	}
+	u := &turn{id: f.ID, prompt: t.promptID(), input: params.UserInput, number: -1, steers: make(map[string]wireproto.Content)}
+	if t.set.Slash {
+		if name, args := slashCommand(params.UserInput); name != "" {
+			t.turn = u
+			t.slash(u, name, args)
+			return
+		}
+	}
+	t.turn = u
+	t.convert(params.UserInput, func(parts []api.Part, err error) {
+		if t.turn != u {
+			return
+		}
+		if err != nil {
+			t.turn = nil
+			t.refuseInput(f.ID, "prompt", err)
+			return
+		}
+		u.content = parts
+		t.submit(u)
+	})
+}
+
+func (t *Translator) refuseInput(id, method string, err error) {
+	var no *UnsupportedError
+	if errors.As(err, &no) {
+		t.unsupported(id, no.Option+" in a prompt")
+		return
+	}
+	t.refuse(id, wireproto.CodeInvalidParams, "%s: %v", method, err)
+}
+
+// submit sends the prompt. Once Kimi Code has it the session is in use.
+func (t *Translator) submit(u *turn) {
+	if u.cancelled { // before anyone has heard of it
+		t.finishTurn(u, wireproto.StatusCancelled, nil)
+		return
+	}
+	u.sent, t.session.used = true, true
+	body := api.Prompt{Content: u.content, PromptID: u.prompt}
+	u.content = nil
+	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
+		if t.turn != u { // its events have told all
+			return
+		}
+		var e *api.Error
+		if errors.As(err, &e) && e.Code == api.CodePromptIDInUse { // sent again: it was taken the first time
+			err, data = nil, json.RawMessage(`{"status":"running"}`)
+		}
+		var s api.Submitted
+		if err == nil {
+			err = json.Unmarshal(data, &s)
+		}
+		if err != nil {
+			t.finishTurn(u, "", promptError(err))
+			return
+		}
+		u.submitted = true
+		switch s.Status {
+		case api.PromptRunning, api.PromptQueued:
+			if u.cancelled {
+				t.abort(u)
+			}
+		case api.PromptBlocked: // no turn begins
+			t.tellBegin(u)
+			t.finishTurn(u, wireproto.StatusFinished, nil)
+		default:
+			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q of the prompt", s.Status)))
+		}
+	})
+}
+
+// promptError tells why a prompt was not taken.
+func promptError(err error) *wireproto.RPCError {
+	var e *api.Error
+	switch {
+	case errors.As(err, &e) && e.Code == api.CodeBusy:
+		return &wireproto.RPCError{Code: wireproto.CodeInvalidState, Message: "Kimi Code is busy: " + e.Msg}
+	case errors.As(err, &e) && e.Code == api.CodeConnectionError:
+		return outcomeUnknown("the server did not answer whether it has taken the prompt")
+	}
+	return &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}
+}
+
+func outcomeUnknown(why string) *wireproto.RPCError {
+	return &wireproto.RPCError{Code: wireproto.CodeOutcomeUnknown, Message: "it is not known whether the turn succeeded: " + why}
+}
+
+// tellBegin tells that the turn has begun, once.
+func (t *Translator) tellBegin(u *turn) {
+	if !u.told {
+		u.told = true
+		t.emit(&wireproto.TurnBegin{UserInput: u.input})
+	}
+}
+
+// turnStarted notes whose turn begins.
+func (t *Translator) turnStarted(p *api.TurnStarted) {
+	a := t.agentOf(p.AgentID)
+	a.number, a.retrying = 0, false
+	if !a.main() {
+		return
+	}
+	switch u := t.turn; {
+	case u != nil && u.number < 0 && (p.PromptID == u.prompt || u.skill && p.Origin.Kind != "task" && u.sent):
+		u.number = p.TurnID
+		t.tellBegin(u)
+		if t.session.mcp && t.mcp.polls == 0 {
+			t.pollMCP()
+		}
+		if u.cancelled {
+			t.abort(u)
+		}
+	case t.session.late[p.PromptID]:
+		t.own = &ownTurn{number: p.TurnID, unwanted: true}
+	default:
+		t.own = &ownTurn{number: p.TurnID}
+		body := "It goes on by itself, as when a task in the background has ended."
+		if p.PromptID != "" {
+			body = "Another program has prompted in this session."
+		}
+		t.notify("own_turn", "info", "Kimi Code has begun a turn that this program did not ask for", body)
+		t.emit(&wireproto.TurnBegin{UserInput: wireproto.Content{Text: p.Prompt}})
+	}
+}
+
+// turnEnded ends a turn as its own event says.
+func (t *Translator) turnEnded(p *api.TurnEnded) {
+	a := t.agentOf(p.AgentID)
+	if !a.main() {
+		a.step = nil
+		clear(a.calls)
+		t.sideEnded(a, p)
+		return
+	}
+	if o := t.own; o != nil && o.number == p.TurnID {
+		t.own = nil
+		if !o.unwanted {
+			t.closeTurn(a)
+			t.emit(&wireproto.TurnEnd{})
+		}
+		return
+	}
+	u := t.turn
+	if u == nil || u.number != p.TurnID {
+		return
+	}
+	t.closeTurn(a)
+	status, err := t.outcome(u, p)
+	t.finishTurn(u, status, err)
+}
+
+// closeTurn forgets what belonged to the main agent's turn.
+func (t *Translator) closeTurn(a *agent) {
+	a.step, a.retrying = nil, false
+	clear(a.calls)
+}
+
+// promptEnded notices a prompt that ended without a turn.
+func (t *Translator) promptEnded(p *api.PromptEnded, aborted bool) {
+	delete(t.session.late, p.PromptID)
+	u := t.turn
+	if u == nil || p.PromptID != u.prompt || u.number >= 0 {
+		return // turn.ended tells of the others
+	}
+	switch {
+	case aborted:
+		t.finishTurn(u, wireproto.StatusCancelled, nil)
+	case p.Reason == "blocked":
+		t.tellBegin(u)
+		t.finishTurn(u, wireproto.StatusFinished, nil)
+	default:
+		t.finishTurn(u, "", outcomeUnknown("the prompt ended without a turn"))
+	}
+}
+
+// outcome says how the client's turn ended.
+func (t *Translator) outcome(u *turn, p *api.TurnEnded) (wireproto.TurnStatus, *wireproto.RPCError) {
+	switch p.Reason {
+	case "completed":
+		if u.cut {
+			return "", outcomeUnknown("the model's last message broke off")
+		}
+		return wireproto.StatusFinished, nil
+	case "cancelled":
+		return wireproto.StatusCancelled, nil
+	case "failed":
+	default:
+		return "", outcomeUnknown(fmt.Sprintf("the server says %.40q", p.Reason))
+	}
+	e := p.Error
+	if e == nil {
+		return "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the turn failed, and Kimi Code does not say why"}
+	}
+	code := wireproto.CodeInternalError
+	switch c := e.Code; {
+	case c == "loop.max_steps_exceeded":
+		return wireproto.StatusMaxSteps, nil
+	case strings.HasPrefix(c, "provider."):
+		code = wireproto.CodeChatProviderError
+	case c == "auth.token_unauthorized":
+		code = wireproto.CodeAuthExpired
+	case strings.HasPrefix(c, "auth."), c == "model.not_configured":
+		code = wireproto.CodeLLMNotSet
+	}
+	err := &wireproto.RPCError{Code: code, Message: e.Message}
+	if e.Details.StatusCode != nil {
+		err.Data, _ = json.Marshal(map[string]int{"status_code": *e.Details.StatusCode})
+	}
+	return "", err
+}
+
+// finishTurn answers the client's prompt.
+func (t *Translator) finishTurn(u *turn, status wireproto.TurnStatus, err *wireproto.RPCError) {
+	t.turn = nil
+	t.dropRequests(false)
+	if u.told {
+		t.emit(&wireproto.TurnEnd{})
+	}
+	if err != nil {
+		t.fail(u.id, err)
+		return
+	}
+	result := wireproto.PromptResult{Status: status}
+	if status == wireproto.StatusMaxSteps {
+		result.Steps = t.agentOf(api.MainAgent).number
+	}
+	t.reply(u.id, result)
+}
+
+// cancel asks the server to end the turn. The turn's own end tells when it has.
+func (t *Translator) cancel(f *wireproto.Frame) {
+	switch {
+	case t.replay != nil:
+		t.reply(f.ID, struct{}{})
+		t.replay.cancelled = true
+		return
+	case t.turn == nil:
+		t.refuse(f.ID, wireproto.CodeInvalidState, "no turn is running")
+		return
+	}
+	t.reply(f.ID, struct{}{})
+	u := t.turn
+	u.cancelled = true
+	t.dropRequests(false)
+	if u.sent {
+		t.abort(u)
+	}
+}
+
+// abort ends the client's prompt on the server. Where the server does not know the prompt yet, its
+// answer to the prompt, or the turn's beginning, comes here again.
+func (t *Translator) abort(u *turn) {
+	if u.aborting {
+		return
+	}
+	u.aborting = true
+	path := t.of("/prompts/" + url.PathEscape(u.prompt) + ":abort")
+	if u.skill || u.compacts {
+		path = t.of(":abort")
+	}
+	t.call("POST", path, struct{}{}, true, func(_ json.RawMessage, err error) {
+		u.aborting = false
+		var e *api.Error
+		if t.turn == u && errors.As(err, &e) && e.Code != api.CodeNoPrompt {
+			t.notify("cancel_failed", "warning", "Kimi Code does not end the turn", e.Error())
+		}
+	})
+}
+
+// steer adds input to the turn that runs: a prompt is queued, and then added. The server has no one
+// call for both, so the turn may end between them.
+func (t *Translator) steer(f *wireproto.Frame) {
+	u := t.turn
+	if u == nil || u.cancelled || u.compacts {
+		t.refuse(f.ID, wireproto.CodeInvalidState, "no turn is running")
+		return
+	}
+	var params wireproto.SteerParams
+	if !t.params(f, &params) {
+		return
+	}
+	if t.set.Slash {
+		if name, args := slashCommand(params.UserInput); name == "btw" {
+			t.askAside(f.ID, args)
+			return
+		}
+	}
+	id := t.promptID()
+	gone := func() { t.refuse(f.ID, wireproto.CodeInvalidState, "the turn has ended") }
+	t.convert(params.UserInput, func(parts []api.Part, err error) {
+		if err != nil {
+			t.refuseInput(f.ID, "steer", err)
+			return
+		}
+		if t.turn != u {
+			gone()
+			return
+		}
+		u.steers[id] = params.UserInput
+		t.late(id) // until it is known to be a part of the turn
+		t.call("POST", t.of("/prompts"), api.Prompt{Content: parts, PromptID: id}, false, func(data json.RawMessage, err error) {
+			var s api.Submitted
+			if err == nil {
+				err = json.Unmarshal(data, &s)
+			}
+			switch {
+			case err != nil:
+				t.refuse(f.ID, wireproto.CodeInternalError, "steer: %v", err)
+			case s.Status == api.PromptBlocked:
+				t.refuse(f.ID, wireproto.CodeInvalidParams, "steer: a hook has blocked it")
+			case s.Status != api.PromptQueued:
+				t.abortLate(id)
+				gone()
+			default:
+				t.addToTurn(f.ID, id)
+			}
+		})
+	})
+}
+
+// addToTurn makes a queued prompt a part of the turn that runs.
+func (t *Translator) addToTurn(frame, id string) {
+	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":steer"), struct{}{}, false, func(_ json.RawMessage, err error) {
+		if err != nil {
+			t.abortLate(id)
+			t.refuse(frame, wireproto.CodeInvalidState, "the turn has ended")
+			return
+		}
+		t.reply(frame, wireproto.SteerResult{Status: wireproto.StatusSteered})
+	})
+}
+
+// late notes a prompt that must not become a turn of its own.
+func (t *Translator) late(id string) {
+	if t.session.late == nil {
+		t.session.late = make(map[string]bool)
+	}
+	t.session.late[id] = true
+}
+
+// abortLate ends a steer that has become a prompt.
+func (t *Translator) abortLate(id string) {
+	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":abort"), struct{}{}, true, func(json.RawMessage, error) {})
+}
+
+// steered tells that input was added to the turn.
+func (t *Translator) steered(p *api.TurnSteer) {
+	u := t.turn
+	if u == nil || u.number != p.TurnID {
+		return
+	}
+	for _, id := range p.PromptIDs {
+		delete(t.session.late, id)
+		if input, ok := u.steers[id]; ok {
+			delete(u.steers, id)
+			t.emit(&wireproto.SteerInput{UserInput: input})
+		}
+	}
+}
+
+// hookResult tells what a hook has said of the prompt.
+func (t *Translator) hookResult(p *api.HookResult) {
+	if p.Blocked && t.turn != nil {
+		t.turn.blocked = p.Content
+	}
+}
+
+// resync makes the best of a gap in which durable events are lost, too: the transcript tells what the
+// turn has done, but not how it ended.
+func (t *Translator) resync(running *inFlight) {
+	u := t.turn
+	t.fetch(t.of("/approvals")+"?status=pending", func(data json.RawMessage, err error) {
+		var list api.Pending[api.PendingApproval]
+		if err == nil && json.Unmarshal(data, &list) == nil {
+			for _, p := range list.Items {
+				t.approval(&api.Approval{
+					Common: api.Common{AgentID: p.AgentID, TurnID: p.TurnID}, ID: p.ID, ToolCallID: p.ToolCallID,
+					ToolName: p.ToolName, Action: p.Action, Display: p.Display,
+				})
+			}
+		}
+	})
+	if u == nil || !u.sent {
+		return
+	}
+	if running != nil && (running.TurnID == u.number || u.number < 0) {
+		u.number = running.TurnID
+		t.tellBegin(u)
+		a := t.agentOf(api.MainAgent)
+		a.turn = running.TurnID
+		if a.step == nil {
+			a.step = &step{}
+		}
+		return
+	}
+	t.finishTurn(u, "", outcomeUnknown("events of its end were lost with the connection"))
+}

@@ -1,0 +1,252 @@
+// Package server starts and drives "kimi web", the server of Kimi Code: its banner, its REST
+// routes, the WebSocket of its events, and its end.
+//
+// All facts are those of Kimi Code 2.1.0.
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+// Args is the command line that starts a server on a free port of the loopback interface.
+var Args = []string{"web", "--port", "0", "--no-open"}
+
+// Child is the server's process.
+type Child interface {
+	io.Reader // of its standard output
+	// Interrupt asks the process to end.
+	Interrupt() error
+	// Close ends the process and all that it has started, and returns when they are gone.
+	Close() error
+	// Wait waits for the end of the process and says how it ended.
+	Wait() error
+}
+
+// Server is a running server. Its methods may be called from any goroutine.
+type Server struct {
+	url   string // such as http://127.0.0.1:46381
+	token string
+	http  *http.Client
+	child Child // nil for a server that was not started here
+}
+
+// banner is what the server prints once it listens: its address, and its token after the hash.
+var banner = regexp.MustCompile(`(https?://[^\s#/]+)/#token=([A-Za-z0-9_-]+)`)
+
+// Start waits for the banner of a server that has been started with [Args]. The rest of its
+// output is read and dropped: it holds the token.
+func Start(ctx context.Context, child Child) (*Server, error) {
+	type found struct {
+		url, token string
+		err        error
+	}
+	ch := make(chan found, 1)
+	go func() {
+		lines := bufio.NewReaderSize(child, 4<<10)
+		for {
+			line, err := lines.ReadSlice('\n')
+			if m := banner.FindSubmatch(line); m != nil {
+				ch <- found{url: string(m[1]), token: string(m[2])}
+				break
+			}
+			if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+				ch <- found{err: err}
+				return
+			}
+		}
+		io.Copy(io.Discard, lines)
+	}()
+	select {
+	case f := <-ch:
+		if f.err != nil {
+			return nil, ErrEnded
+		}
+		return newServer(f.url, f.token, child), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the server has not said where it listens: %w", context.Cause(ctx))
+	}
+}
+
+// ErrEnded says that the server's output has ended before it said where it listens.
+var ErrEnded = errors.New("the server ended before it said where it listens")
+
+// Attach returns a server that runs elsewhere.
+func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url, "/"), token, nil) }
+
+func newServer(url, token string, child Child) *Server {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // the token is for the server alone
+	transport.MaxIdleConnsPerHost = 8
+	return &Server{url: url, token: token, child: child, http: &http.Client{Transport: transport}}
+}
+
+// Call calls a route below /api/v1 and decodes the data of its answer into result, which may be
+// nil. An answer that is no success, and none at all, is an [*api.Error].
+func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {
+	var reader io.Reader
+	kind := ""
+	if body != nil {
+		raw, err := marshal(body)
+		if err != nil {
+			return err
+		}
+		reader, kind = bytes.NewReader(raw), "application/json"
+	}
+	return s.do(ctx, method, "/api/v1"+path, kind, reader, result)
+}
+
+// marshal leaves <, > and & as they are: the size of a body is limited.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
+}
+
+func (s *Server) do(ctx context.Context, method, path, kind string, body io.Reader, result any) error {
+	fail := func(code int, msg string, err error) error {
+		return &api.Error{Method: method, Path: path, Code: code, Msg: msg, Err: err}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, s.url+path, body)
+	if err != nil {
+		return fail(api.CodeConnectionError, "the request could not be made", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	if kind != "" {
+		req.Header.Set("Content-Type", kind)
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return fail(api.CodeConnectionError, "no answer: "+err.Error(), err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fail(api.CodeConnectionError, "half an answer: "+err.Error(), err)
+	}
+	var e api.Envelope
+	var known struct {
+		Code *int `json:"code"`
+	}
+	if json.Unmarshal(raw, &known) != nil || known.Code == nil || json.Unmarshal(raw, &e) != nil {
+		return fail(api.CodeRouteMissing, fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode), nil)
+	}
+	if e.Code != 0 {
+		return fail(e.Code, e.Msg, nil)
+	}
+	if result == nil || len(e.Data) == 0 {
+		return nil
+	}
+	if raw, ok := result.(*json.RawMessage); ok {
+		*raw = e.Data
+		return nil
+	}
+	if err := json.Unmarshal(e.Data, result); err != nil {
+		return fail(api.CodeServerFailed, "an answer of another form: "+err.Error(), err)
+	}
+	return nil
+}
+
+// Upload stores a file on the server and returns its id. A prompt names it as its source: a
+// request of its own may be larger than the 1 MiB that other bodies may have.
+func (s *Server) Upload(ctx context.Context, name string, data []byte) (string, error) {
+	var b bytes.Buffer
+	form := multipart.NewWriter(&b)
+	w, err := form.CreateFormFile("file", name)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = form.Close()
+	}
+	if err != nil {
+		return "", err
+	}
+	var stored struct {
+		ID string `json:"id"`
+	}
+	err = s.do(ctx, http.MethodPost, "/api/v1/files", form.FormDataContentType(), &b, &stored)
+	return stored.ID, err
+}
+
+// routes are what this module needs, as /openapi.json names them.
+var routes = map[string]string{
+	"/api/v1/meta":                                          "get",
+	"/api/v1/auth":                                          "get",
+	"/api/v1/config":                                        "get",
+	"/api/v1/models":                                        "get",
+	"/api/v1/sessions":                                      "post",
+	"/api/v1/sessions/{session_id}/profile":                 "post",
+	"/api/v1/sessions/{session_id}/status":                  "get",
+	"/api/v1/sessions/{session_id}/messages":                "get",
+	"/api/v1/sessions/{session_id}/snapshot":                "get",
+	"/api/v1/sessions/{session_id}/transcript":              "get",
+	"/api/v1/sessions/{session_id}/prompts":                 "post",
+	"/api/v1/sessions/{session_id}/prompts/{tail}":          "post",
+	"/api/v1/sessions/{session_id}/approvals":               "get",
+	"/api/v1/sessions/{session_id}/approvals/{approval_id}": "post",
+	"/api/v1/sessions/{session_id}/questions":               "get",
+	"/api/v1/sessions/{session_id}/questions/{tail}":        "post",
+	"/api/v1/sessions/{session_id}/{tail}":                  "post",
+	"/api/v1/files":                                         "post",
+	"/api/v1/shutdown":                                      "post",
+}
+
+// RoutesError says that a server lacks routes that this module needs.
+type RoutesError struct {
+	Version string
+	Missing []string
+}
+
+// Error names the version and the routes.
+func (e *RoutesError) Error() string {
+	return fmt.Sprintf("the server of Kimi Code %s lacks %s", e.Version, strings.Join(e.Missing, ", "))
+}
+
+// Check asks the server what it is and whether it has the routes that this module needs. A
+// [*RoutesError] says which it has not.
+func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
+	meta := new(api.Meta)
+	if err := s.Call(ctx, http.MethodGet, "/meta", nil, meta); err != nil {
+		return nil, err
+	}
+	missing, err := s.missing(ctx)
+	if err != nil {
+		return meta, err
+	}
+	if !meta.Capabilities.WebSocket {
+		missing = append(missing, "a WebSocket")
+	}
+	if len(missing) > 0 {
+		return meta, &RoutesError{meta.ServerVersion, missing}
+	}
+	return meta, nil
+}
+
+// Shutdown asks the server to end. It does so only when no WebSocket is open.
+func (s *Server) Shutdown(ctx context.Context) error {
+	return s.Call(ctx, http.MethodPost, "/shutdown", struct{}{}, nil)
+}
+
+// CloseIdle closes the connections that no call uses.
+func (s *Server) CloseIdle() { s.http.CloseIdleConnections() }
+
+// answerTime limits the calls that this package makes by itself.
+const answerTime = 10 * time.Second

@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+const (
+	// pongEvery is how often this side says that it lives: a client that has sent nothing for
+	// 20 s is closed, however it reads.
+	pongEvery = 5 * time.Second
+	// silence is how long a connection may be silent: the server pings every 10 s.
+	silence = 35 * time.Second
+	// The waits between attempts to connect again.
+	retryFirst, retryMost = 50 * time.Millisecond, 2 * time.Second
+	// settleTime is how long the answer to a subscription may take.
+	settleTime = 10 * time.Second
+)
+
+// Item is what a [Stream] gives out: an event, or a gap.
+type Item struct {
+	Event *api.Event // nil for a gap
+	// Gap says that the connection was lost and is there again: volatile events may be missing
+	// before what follows; durable ones are not.
+	Gap bool
+	// Resync says, with Gap, that durable events may be missing, too.
+	Resync bool
+}
+
+// Stream is the events of one session, in order, each durable one once, over as many
+// connections as it takes. While nothing is received from C, nothing is read from the
+// connection, and the server keeps what comes: it has no limit.
+type Stream struct {
+	C <-chan Item
+
+	server  *Server
+	session string
+	c       chan Item
+	cancel  context.CancelFunc
+	last    chan struct{} // closed when the connection that there is is the last
+	done    chan struct{}
+
+	// The goroutine's own.
+	seq   int64
+	epoch string
+}
+
+// Open subscribes to a session that the server has loaded and returns once the events flow. ctx
+// bounds the opening alone.
+func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
+	life, cancel := context.WithCancel(context.Background())
+	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), done: make(chan struct{})}
+	st.C = st.c
+	stop := context.AfterFunc(ctx, cancel)
+	conn, held, err := st.connect(life)
+	if !stop() {
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	if err != nil {
+		cancel()
+		if conn != nil {
+			conn.CloseNow()
+		}
+		return nil, err
+	}
+	go st.run(life, conn, held)
+	return st, nil
+}
+
+// Close ends the stream and returns when its connection is closed.
+func (st *Stream) Close() {
+	st.cancel()
+	<-st.done
+}
+
+// Last says that the server has ended: C gives out what is left and is closed. It is called once.
+func (st *Stream) Last() { close(st.last) }
+
+// frame is what comes over the WebSocket: an event, or the server's own words.
+type frame struct {
+	api.Event
+	ID string `json:"id"`
+}
+
+// ack is the payload of the answer to a subscription.
+type ack struct {
+	Accepted []string          `json:"accepted"`
+	NotFound []string          `json:"not_found"`
+	Resync   []json.RawMessage `json:"resync_required"`
+	Cursors  map[string]struct {
+		Seq   int64  `json:"seq"`
+		Epoch string `json:"epoch"`
+	} `json:"cursors"`
+}
+
+// NotFoundError says that the server does not have the session loaded.
+type NotFoundError struct{ Session string }
+
+// Error names the session.
+func (e *NotFoundError) Error() string {
+	return "the server does not have the session " + e.Session + " loaded"
+}
+
+// connect makes a connection and subscribes, from the cursor on if there is one. The server
+// replays durable events before it answers: they are held.
+func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, errors.New("the server did not answer in time"))
+	defer cancel()
+	url := "ws" + strings.TrimPrefix(st.server.url, "http") + "/api/v1/ws"
+	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+		HTTPClient: st.server.http,
+		HTTPHeader: http.Header{"Authorization": {"Bearer " + st.server.token}},
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to the server's events: %w", err)
+	}
+	conn.SetReadLimit(-1)
+	again := st.epoch != ""
+	payload := map[string]any{"session_ids": []string{st.session}}
+	if again {
+		payload["cursors"] = map[string]any{st.session: map[string]any{"seq": st.seq, "epoch": st.epoch}}
+	}
+	request, err := json.Marshal(map[string]any{"type": "subscribe", "id": "1", "payload": payload})
+	if err == nil {
+		err = conn.Write(ctx, websocket.MessageText, request)
+	}
+	var held []Item
+	if again {
+		held = append(held, Item{Gap: true})
+	}
+	for err == nil {
+		var f *frame
+		if f, err = read(ctx, conn); err != nil {
+			break
+		}
+		switch {
+		case f.Type == "ack" && f.ID == "1":
+			var a ack
+			if err = json.Unmarshal(f.Payload, &a); err != nil {
+				break
+			}
+			if len(a.NotFound) > 0 {
+				err = &NotFoundError{st.session}
+				break
+			}
+			cursor := a.Cursors[st.session]
+			if again && (len(a.Resync) > 0 || cursor.Epoch != st.epoch) {
+				held[0].Resync = true
+			}
+			if !again || held[0].Resync {
+				st.seq, st.epoch = cursor.Seq, cursor.Epoch
+			}
+			return conn, held, nil
+		case f.Type == "resync_required" && again:
+			held[0].Resync = true
+		default:
+			if item, ok := st.take(f); ok {
+				held = append(held, item)
+			}
+		}
+	}
+	conn.CloseNow()
+	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
+}
+
+func read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
+	_, data, err := conn.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	f := new(frame)
+	if err := json.Unmarshal(data, f); err != nil {
+		return nil, fmt.Errorf("a frame that is no JSON: %w", err)
+	}
+	return f, nil
+}
+
+// take returns the item of a frame, false for one that is of another session or that came before.
+func (st *Stream) take(f *frame) (Item, bool) {
+	if f.SessionID != st.session {
+		return Item{}, false
+	}
+	if !f.Volatile && f.Seq > 0 && st.epoch != "" && f.Epoch == st.epoch {
+		if f.Seq <= st.seq {
+			return Item{}, false
+		}
+		st.seq = f.Seq
+	}
+	e := f.Event
+	return Item{Event: &e}, true
+}
+
+// run gives out the events until Close, connecting anew as often as it takes.
+func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
+	defer close(st.done)
+	defer close(st.c)
+	for wait := retryFirst; ; {
+		if conn != nil {
+			wait = retryFirst
+			if !st.serve(ctx, conn, held) {
+				return
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-st.last:
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, retryMost)
+		conn, held, _ = st.connect(ctx)
+	}
+}
+
+// serve gives out what one connection brings. It reports false when the stream is to end.
+func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
+	defer conn.CloseNow()
+	alive, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		tick := time.NewTicker(pongEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if conn.Write(alive, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`)) != nil {
+					return
+				}
+			case <-alive.Done():
+				return
+			}
+		}
+	}()
+	give := func(item Item) bool {
+		select {
+		case st.c <- item:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	for _, item := range held {
+		if !give(item) {
+			return false
+		}
+	}
+	for {
+		quiet, cancel := context.WithTimeout(ctx, silence)
+		f, err := read(quiet, conn)
+		cancel()
+		if err != nil {
+			return ctx.Err() == nil
+		}
+		if f.Type == "resync_required" {
+			var p struct {
+				Seq   int64  `json:"current_seq"`
+				Epoch string `json:"epoch"`
+			}
+			if json.Unmarshal(f.Payload, &p) == nil && p.Epoch != "" {
+				st.seq, st.epoch = p.Seq, p.Epoch
+			}
+			if !give(Item{Gap: true, Resync: true}) {
+				return false
+			}
+			continue
+		}
+		if item, ok := st.take(f); ok && !give(item) {
+			return false
+		}
+	}
+}

@@ -1,0 +1,223 @@
+// Package toolhost offers a program's functions to Kimi Code as the tools of an MCP server on the
+// loopback interface. Only who has its random token is answered.
+package toolhost
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// ServerName is the name of the MCP server in Kimi Code. The model knows a tool as mcp__NAME__TOOL.
+const ServerName = "program"
+
+const prefix = "mcp__" + ServerName + "__"
+
+const (
+	// headerTime and idleTime are for connections that say nothing; a call takes the time it takes.
+	headerTime = 5 * time.Second
+	idleTime   = 2 * time.Minute
+	// connections is how many there may be at once. Kimi Code uses a few.
+	connections = 64
+)
+
+var underscores = regexp.MustCompile(`_+`)
+
+// Call is a call of a tool.
+type Call struct {
+	Key    int // tells calls apart
+	Name   string
+	Args   json.RawMessage
+	Done   <-chan struct{}                // closed when Kimi Code waits no more
+	result chan wireproto.ToolReturnValue // takes one
+}
+
+// Return gives the result, once.
+func (c *Call) Return(v wireproto.ToolReturnValue) {
+	select {
+	case c.result <- v:
+	default:
+	}
+}
+
+// Host is the running server.
+type Host struct {
+	URL      string
+	Accepted []string
+	Rejected []wireproto.RejectedTool
+	Names    map[string]string // the program's names, by the model's
+
+	token string
+	calls func(*Call)
+	keys  atomic.Int64
+	http  *http.Server
+	stop  context.CancelFunc
+	done  chan struct{} // closed when the server has ended
+}
+
+// Authorization returns the header that Kimi Code must send.
+func (h *Host) Authorization() string { return "Bearer " + h.token }
+
+// Start starts a server with the tools that Kimi Code can take. calls receives each call, from a
+// goroutine of its own.
+func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
+	server := mcp.NewServer(&mcp.Implementation{Name: ServerName, Version: "1"}, nil)
+	ctx, stop := context.WithCancel(context.Background())
+	h := &Host{
+		Accepted: []string{}, Rejected: []wireproto.RejectedTool{}, Names: make(map[string]string),
+		token: rand.Text(), calls: calls, stop: stop, done: make(chan struct{}),
+	}
+	for _, t := range tools {
+		if why := h.refusal(t); why != "" {
+			h.Rejected = append(h.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: why})
+			continue
+		}
+		h.Names[modelName(t.Name)] = t.Name
+		h.Accepted = append(h.Accepted, t.Name)
+		server.AddTool(&mcp.Tool{Name: t.Name, Description: t.Description, InputSchema: t.Parameters}, h.handler(ctx, t.Name))
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("serve the program's tools: %w", err)
+	}
+	h.URL = "http://" + listener.Addr().String() + "/"
+	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
+		&mcp.StreamableHTTPOptions{MaxRequestBodyBytes: wireproto.MaxLine})
+	h.http = &http.Server{
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          log.New(io.Discard, "", 0), // nothing is printed
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(h.Authorization())) != 1 {
+				w.Header().Set("Connection", "close")
+				http.Error(w, "no token", http.StatusUnauthorized)
+				return
+			}
+			handler.ServeHTTP(w, r)
+		}),
+	}
+	go func() {
+		defer close(h.done)
+		h.http.Serve(newLimited(listener, connections))
+		for session := range server.Sessions() {
+			session.Close()
+		}
+	}()
+	return h, nil
+}
+
+func modelName(tool string) string {
+	return prefix + underscores.ReplaceAllString(tool, "_") // as Kimi Code makes it
+}
+
+// refusal says why Kimi Code cannot take a tool, "" if it can.
+func (h *Host) refusal(t wireproto.ExternalTool) string {
+	name := modelName(t.Name)
+	var schema struct {
+		Type string `json:"type"`
+	}
+	switch {
+	case h.Names[name] != "":
+		return "Kimi Code does not tell it from " + h.Names[name]
+	case len(name) > 64:
+		return "its name has more than 50 letters, with which Kimi Code would change it"
+	case json.Unmarshal(t.Parameters, &schema) != nil || schema.Type != "object":
+		return "the schema of its parameters is not of the type object"
+	}
+	return ""
+}
+
+var errStopped = errors.New("the program has ended")
+
+// handler hands a call on and waits for its result.
+func (h *Host) handler(ctx context.Context, name string) mcp.ToolHandler {
+	return func(call context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		gone, end := context.WithCancel(call)
+		defer end()
+		c := &Call{
+			Key: int(h.keys.Add(1)), Name: name, Args: req.Params.Arguments,
+			Done: gone.Done(), result: make(chan wireproto.ToolReturnValue, 1),
+		}
+		h.calls(c)
+		select {
+		case v := <-c.result:
+			return resultOf(&v), nil
+		case <-call.Done():
+			return nil, context.Cause(call)
+		case <-ctx.Done():
+			return nil, errStopped
+		}
+	}
+}
+
+// Close ends the server and every call.
+func (h *Host) Close() {
+	h.stop()
+	h.http.Close()
+	<-h.done
+}
+
+// resultOf turns a result into that of MCP.
+func resultOf(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
+	r := &mcp.CallToolResult{IsError: v.IsError, Content: []mcp.Content{}}
+	text := func(s string) {
+		if s != "" {
+			r.Content = append(r.Content, &mcp.TextContent{Text: s})
+		}
+	}
+	parts := v.Output.Parts
+	if parts == nil {
+		text(v.Output.Text)
+	}
+	for _, p := range parts {
+		switch p := p.(type) {
+		case *wireproto.TextPart:
+			text(p.Text)
+			continue
+		case *wireproto.ImageURLPart:
+			if kind, data, ok := imageData(p.ImageURL.URL); ok {
+				r.Content = append(r.Content, &mcp.ImageContent{MIMEType: kind, Data: data})
+				continue
+			}
+		}
+		if raw, err := json.Marshal(wireproto.Content{Parts: []wireproto.ContentPart{p}}); err == nil {
+			text(string(raw)) // what MCP has no content for
+		}
+	}
+	if v.Message != "" && len(r.Content) > 0 {
+		text("\n" + v.Message) // Kimi Code puts texts together as they are
+	} else {
+		text(v.Message)
+	}
+	return r
+}
+
+var dataURL = regexp.MustCompile(`^data:([^;,]*);base64,`)
+
+// imageData returns the type and the bytes of a picture in a data: URL.
+func imageData(url string) (kind string, data []byte, ok bool) {
+	m := dataURL.FindStringSubmatch(url)
+	if m == nil {
+		return "", nil, false
+	}
+	data, err := base64.StdEncoding.DecodeString(url[len(m[0]):])
+	return m[1], data, err == nil
+}
