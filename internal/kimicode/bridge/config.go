@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +11,15 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// modelVariables are what Kimi Code makes a model of that its configuration does not name.
-var modelVariables = []string{"NAME", "API_KEY", "BASE_URL", "PROVIDER_TYPE", "MAX_CONTEXT_SIZE", "CAPABILITIES"}
+// providerTypes are Kimi Code's names of the types of providers.
+var providerTypes = map[config.ProviderType]string{
+	"": "kimi", config.ProviderKimi: "kimi", config.ProviderOpenAILegacy: "openai", config.ProviderOpenAIResponses: "openai_responses",
+	config.ProviderAnthropic: "anthropic", config.ProviderGoogleGenAI: "google-genai", config.ProviderGemini: "google-genai",
+	config.ProviderVertexAI: "vertexai",
+}
 
-// configure turns the model of a configuration for kimi-cli, and the variables that kimi-cli
-// reads, into the variables that Kimi Code reads. Without either, its own configuration serves.
+// configure turns a configuration for kimi-cli into the one of a private home, and the variables that
+// kimi-cli reads into those that Kimi Code reads. Without a configuration Kimi Code's own serves.
 func (s *settings) configure(cfg *config.Config) error {
 	get := func(key string) string { return getenv(s.env, key) }
 	if cfg == nil {
@@ -32,12 +35,6 @@ func (s *settings) configure(cfg *config.Config) error {
 	if err := foreign(cfg); err != nil {
 		return err
 	}
-	if n := cfg.LoopControl.MaxStepsPerTurn; n != nil && get("KIMI_LOOP_MAX_STEPS_PER_TURN") == "" {
-		s.env = setenv(s.env, "KIMI_LOOP_MAX_STEPS_PER_TURN", strconv.Itoa(*n))
-	}
-	if n := cfg.LoopControl.MaxRetriesPerStep; n != nil && get("KIMI_LOOP_MAX_ATTEMPTS_PER_STEP") == "" {
-		s.env = setenv(s.env, "KIMI_LOOP_MAX_ATTEMPTS_PER_STEP", strconv.Itoa(*n))
-	}
 	if s.Thinking == "" {
 		if s.Thinking = "off"; cfg.DefaultThinking {
 			s.Thinking = "on"
@@ -47,97 +44,236 @@ func (s *settings) configure(cfg *config.Config) error {
 		s.Permission = api.Yolo
 	}
 	s.Plan = s.Plan || cfg.DefaultPlanMode
-	name := s.Model
-	if name == "" {
-		name = cfg.DefaultModel
-	}
-	m, known := cfg.Models[name]
-	if !known && s.Model != "" {
-		return fmt.Errorf("the configuration has no model %.80q", s.Model)
-	}
-	p, ok := cfg.Providers[m.Provider]
-	if known && !ok {
-		return fmt.Errorf("models.%s names the provider %.80q, which the configuration has not", name, m.Provider)
-	}
-	s.Model = ""
-	kinds := map[config.ProviderType]string{
-		"": "kimi", config.ProviderKimi: "kimi", config.ProviderOpenAILegacy: "openai", config.ProviderAnthropic: "anthropic",
-	}
-	kind, ok := kinds[p.Type]
-	if !ok {
-		return &UnsupportedError{Option: "the provider type " + string(p.Type), Why: "it takes kimi, openai_legacy and anthropic from a configuration; name others in its own config.toml"}
-	}
-	for key, set := range map[string]bool{"custom_headers": len(p.CustomHeaders) > 0, "env": len(p.Env) > 0, "oauth": p.OAuth != nil} {
-		if set {
-			return &UnsupportedError{Option: "providers." + m.Provider + "." + key, Why: "name the provider in its own config.toml"}
+	models, providers := maps.Clone(cfg.Models), maps.Clone(cfg.Providers)
+	if s.Model != "" {
+		if _, known := models[s.Model]; !known {
+			return fmt.Errorf("the configuration has no model %.80q", s.Model)
 		}
+	} else {
+		s.Model = cfg.DefaultModel
 	}
-	for _, extra := range []config.Extra{m.Extra, p.Extra} {
-		for key := range extra {
-			return &UnsupportedError{Option: "the configuration's " + key, Why: "name the model in its own config.toml"}
+	m, known := models[s.Model]
+	if _, ok := providers[m.Provider]; known && !ok {
+		return fmt.Errorf("models.%s names the provider %.80q, which the configuration has not", s.Model, m.Provider)
+	}
+	if !known { // kimi-cli makes a model of the environment alone
+		s.Model, m.Provider = environmentModel, environmentModel
+		m.MaxContextSize = 100_000
+		if models == nil {
+			models = make(map[string]config.Model)
 		}
-	}
-	if p.ReasoningKey != nil && *p.ReasoningKey == "" {
-		return &UnsupportedError{Option: "providers." + m.Provider + ".reasoning_key = \"\"", Why: "name the provider in its own config.toml"}
-	}
-	if p.ReasoningKey != nil {
-		s.env = setenv(s.env, "KIMI_MODEL_REASONING_KEY", *p.ReasoningKey)
-	}
-	var caps []string
-	for _, c := range m.Capabilities {
-		caps = append(caps, string(c))
-	}
-	values := []string{m.Model, p.APIKey.Reveal(), p.BaseURL, kind, "", strings.Join(caps, ",")}
-	if m.MaxContextSize > 0 {
-		values[4] = strconv.Itoa(m.MaxContextSize)
-	}
-	// In kimi-cli the environment beats the configuration, by the type of the provider.
-	switch kind {
-	case "kimi":
-		for i, key := range []string{"KIMI_MODEL_NAME", "KIMI_API_KEY", "KIMI_BASE_URL", "", "KIMI_MODEL_MAX_CONTEXT_SIZE", "KIMI_MODEL_CAPABILITIES"} {
-			if v := get(key); key != "" && v != "" {
-				values[i] = v
-			}
+		if providers == nil {
+			providers = make(map[string]config.Provider)
 		}
-	case "openai":
-		for i, key := range []string{"", "OPENAI_API_KEY", "OPENAI_BASE_URL"} {
-			if v := get(key); key != "" && v != "" {
-				values[i] = v
-			}
-		}
+		providers[m.Provider] = config.Provider{Type: config.ProviderKimi}
 	}
-	if s.NoModel = values[0] == "" || values[1] == ""; s.NoModel {
-		return nil // its own must not step in: each prompt says that there is none
+	p := providers[m.Provider]
+	if err := override(&m, &p, get); err != nil {
+		return err
 	}
-	for i, variable := range modelVariables {
-		s.env = setenv(s.env, "KIMI_MODEL_"+variable, values[i])
+	models[s.Model], providers[m.Provider] = m, p
+	if s.NoModel = m.Model == "" || p.APIKey == "" && p.OAuth == nil && p.Type != config.ProviderVertexAI; s.NoModel {
+		delete(models, s.Model)
+		s.Model = ""
 	}
+	for _, key := range []string{"NAME", "API_KEY", "BASE_URL", "PROVIDER_TYPE", "MAX_CONTEXT_SIZE", "CAPABILITIES"} {
+		s.env = setenv(s.env, "KIMI_MODEL_"+key, "") // a model of the environment would come before that of the configuration
+	}
+	settings := translate(cfg, models, providers)
+	if s.Model != "" {
+		settings["default_model"] = s.Model
+	}
+	s.overlay.Config, s.overlay.Replace = settings, true
 	return nil
 }
 
-// foreign names what a configuration sets that Kimi Code cannot be told.
-func foreign(cfg *config.Config) error {
-	c := *cfg
-	c.DefaultModel, c.DefaultThinking, c.DefaultYolo, c.DefaultPlanMode = "", false, false, false
-	c.Models, c.Providers = nil, nil
-	c.LoopControl.MaxStepsPerTurn, c.LoopControl.MaxRetriesPerStep = nil, nil
-	c.Theme, c.DefaultEditor, c.ShowThinkingStream = "", "", nil // the terminal's
-	var keys []string
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		if v.Field(i).IsZero() || v.Field(i).Kind() == reflect.Map && v.Field(i).Len() == 0 || v.Field(i).Kind() == reflect.Slice && v.Field(i).Len() == 0 {
-			continue
+// environmentModel is the name of a model, and of its provider, that only the environment describes.
+const environmentModel = "environment"
+
+// override lets the environment beat the configuration, by the type of the provider, as kimi-cli does.
+func override(m *config.Model, p *config.Provider, get func(string) string) error {
+	set := func(to *string, key string) {
+		if v := get(key); v != "" {
+			*to = v
 		}
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if name == "-" {
-			keys = slices.AppendSeq(keys, maps.Keys(c.Extra))
-			continue
-		}
-		keys = append(keys, name)
 	}
+	key := p.APIKey.Reveal()
+	switch p.Type {
+	case "", config.ProviderKimi:
+		set(&m.Model, "KIMI_MODEL_NAME")
+		set(&key, "KIMI_API_KEY")
+		set(&p.BaseURL, "KIMI_BASE_URL")
+		if v := get("KIMI_MODEL_MAX_CONTEXT_SIZE"); v != "" {
+			n, err := strconv.Atoi(strings.TrimSpace(v))
+			if err != nil {
+				return fmt.Errorf("KIMI_MODEL_MAX_CONTEXT_SIZE is %.20q, not a number", v)
+			}
+			m.MaxContextSize = n
+		}
+		if v := get("KIMI_MODEL_CAPABILITIES"); v != "" {
+			m.Capabilities = nil
+			for name := range strings.SplitSeq(v, ",") {
+				m.Capabilities = append(m.Capabilities, config.Capability(strings.TrimSpace(name)))
+			}
+		}
+	case config.ProviderOpenAILegacy, config.ProviderOpenAIResponses:
+		set(&key, "OPENAI_API_KEY")
+		set(&p.BaseURL, "OPENAI_BASE_URL")
+	}
+	p.APIKey = config.Secret(key)
+	return nil
+}
+
+// foreign names what a configuration sets that Kimi Code has no place for. What only shapes kimi-cli's
+// terminal, and how it polls its own tasks, is left out: there is nothing here that it could change.
+func foreign(cfg *config.Config) error {
+	var keys []string
+	no := func(key string, set bool) {
+		if set {
+			keys = append(keys, key)
+		}
+	}
+	no("skip_afk_prompt_injection", cfg.SkipAFKPromptInjection)
+	no("loop_control.max_ralph_iterations", cfg.LoopControl.MaxRalphIterations != 0)
+	for name, p := range cfg.Providers {
+		if _, ok := providerTypes[p.Type]; !ok {
+			return &UnsupportedError{Option: "the provider type " + string(p.Type), Why: "use " + known() + " in providers." + name}
+		}
+		no("providers."+name+".reasoning_key = \"\"", p.ReasoningKey != nil && *p.ReasoningKey == "")
+	}
+	keys = slices.AppendSeq(keys, maps.Keys(cfg.Extra))
 	if len(keys) == 0 {
 		return nil
 	}
 	slices.Sort(keys)
-	return &UnsupportedError{Option: "the configuration's " + strings.Join(keys, ", "), Why: "set it in its own config.toml"}
+	return &UnsupportedError{Option: "the configuration's " + strings.Join(keys, ", "), Why: "leave it out"}
+}
+
+// known lists the types of providers.
+func known() string {
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(providerTypes)) {
+		if kind != "" {
+			list = append(list, string(kind))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// table is a table of TOML.
+type table = map[string]any
+
+// put sets a key where there is a value.
+func put[T any](t table, key string, value *T) {
+	if value != nil {
+		t[key] = *value
+	}
+}
+
+// translate writes a configuration of kimi-cli as Kimi Code reads it.
+func translate(cfg *config.Config, models map[string]config.Model, providers map[string]config.Provider) table {
+	out := table{}
+	modelTables := table{}
+	for name, m := range models {
+		t := table{"provider": m.Provider, "model": m.Model, "max_context_size": m.MaxContextSize}
+		if len(m.Capabilities) > 0 {
+			t["capabilities"] = m.Capabilities
+		}
+		if m.DisplayName != "" {
+			t["display_name"] = m.DisplayName
+		}
+		if key := providers[m.Provider].ReasoningKey; key != nil {
+			t["reasoning_key"] = *key
+		}
+		extra(t, m.Extra)
+		modelTables[name] = t
+	}
+	out["models"] = modelTables
+	providerTables := table{}
+	for name, p := range providers {
+		t := table{"type": providerTypes[p.Type], "base_url": p.BaseURL, "api_key": p.APIKey.Reveal()}
+		secrets(t, "env", p.Env)
+		secrets(t, "custom_headers", p.CustomHeaders)
+		login(t, p.OAuth)
+		extra(t, p.Extra)
+		providerTables[name] = t
+	}
+	out["providers"] = providerTables
+	loop := table{}
+	put(loop, "max_steps_per_turn", cfg.LoopControl.MaxStepsPerTurn)
+	put(loop, "max_attempts_per_step", cfg.LoopControl.MaxRetriesPerStep)
+	put(loop, "reserved_context_size", cfg.LoopControl.ReservedContextSize)
+	put(loop, "compaction_trigger_ratio", cfg.LoopControl.CompactionTriggerRatio)
+	out["loop_control"] = loop
+	background := table{}
+	put(background, "max_running_tasks", cfg.Background.MaxRunningTasks)
+	put(background, "kill_grace_period_ms", cfg.Background.KillGracePeriodMS)
+	put(background, "print_wait_ceiling_s", cfg.Background.PrintWaitCeilingS)
+	if cfg.Background.KeepAliveOnExit {
+		background["keep_alive_on_exit"] = true
+	}
+	out["background"] = background
+	if s := cfg.Background.AgentTaskTimeoutS; s != nil {
+		out["subagent"] = table{"timeout_ms": *s * 1000}
+	}
+	if ms := cfg.MCP.Client.ToolCallTimeoutMS; ms != nil {
+		out["mcp"] = table{"tool_timeout_ms": *ms}
+	}
+	services := table{}
+	for name, s := range map[string]*config.Service{"moonshot_search": cfg.Services.MoonshotSearch, "moonshot_fetch": cfg.Services.MoonshotFetch} {
+		if s != nil {
+			t := table{"base_url": s.BaseURL, "api_key": s.APIKey.Reveal()}
+			secrets(t, "custom_headers", s.CustomHeaders)
+			login(t, s.OAuth)
+			services[name] = t
+		}
+	}
+	if len(services) > 0 {
+		out["services"] = services
+	}
+	var hooks []table
+	for _, h := range cfg.Hooks {
+		t := table{"event": string(h.Event), "command": h.Command}
+		if h.Matcher != "" {
+			t["matcher"] = h.Matcher
+		}
+		put(t, "timeout", h.Timeout)
+		hooks = append(hooks, t)
+	}
+	if hooks != nil {
+		out["hooks"] = hooks
+	}
+	put(out, "merge_all_available_skills", cfg.MergeAllAvailableSkills)
+	put(out, "telemetry", cfg.Telemetry)
+	if len(cfg.ExtraSkillDirs) > 0 {
+		out["extra_skill_dirs"] = cfg.ExtraSkillDirs
+	}
+	return out
+}
+
+func secrets(t table, key string, list map[string]config.Secret) {
+	if len(list) == 0 {
+		return
+	}
+	values := table{}
+	for name, s := range list {
+		values[name] = s.Reveal()
+	}
+	t[key] = values
+}
+
+func login(t table, ref *config.OAuthRef) {
+	if ref != nil {
+		storage := ref.Storage
+		if storage == "" {
+			storage = config.OAuthFile
+		}
+		t["oauth"] = table{"storage": string(storage), "key": ref.Key}
+	}
+}
+
+func extra(t table, e config.Extra) {
+	for key, value := range e {
+		t[key] = value
+	}
 }

@@ -1,0 +1,323 @@
+package translator
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+func completed(n, step int) string {
+	return fmt.Sprintf(`{"agentId":"main","turnId":%d,"step":%d,"usage":{"inputOther":70,"output":10},"finishReason":"end_turn","providerFinishReason":"completed"}`, n, step)
+}
+
+func ended(n int, reason string) string {
+	return fmt.Sprintf(`{"agentId":"main","turnId":%d,"reason":%q}`, n, reason)
+}
+
+func TestTurn(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.eventAt("~thinking.delta", `{"agentId":"main","turnId":0,"delta":"hm"}`, 0)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"Hello "}`, 0)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"world"}`, 6)
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.event("prompt.completed", `{"agentId":"main","promptId":"x","reason":"completed"}`)
+	r.want("think hm", "text Hello ", "text world", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
+}
+
+// Every way in which a turn ends, and what the client is told of it. Only a completed turn whose last
+// step was whole is finished.
+func TestOutcomes(t *testing.T) {
+	fail := func(code string) string {
+		return fmt.Sprintf(`{"agentId":"main","turnId":0,"reason":"failed","error":{"code":%q,"message":"boom","details":{"statusCode":500}}}`, code)
+	}
+	for _, test := range []struct{ name, step, end, want string }{
+		{"completed", completed(0, 1), ended(0, "completed"), `p0: {"status":"finished"}`},
+		{"cancelled", "", ended(0, "cancelled"), `p0: {"status":"cancelled"}`},
+		{"cut off", `{"agentId":"main","turnId":0,"step":1,"finishReason":"end_turn"}`, ended(0, "completed"), "p0: error -32050"},
+		{"another word", completed(0, 1), ended(0, "done"), "p0: error -32050"},
+		{"no word", completed(0, 1), ended(0, ""), "p0: error -32050"},
+		{"provider", "", fail("provider.api_error"), "p0: error -32003"},
+		{"filter", "", fail("provider.filtered"), "p0: error -32003"},
+		{"no model", "", fail("model.not_configured"), "p0: error -32001"},
+		{"login", "", fail("auth.token_unauthorized"), "p0: error -32004"},
+		{"steps", "", fail("loop.max_steps_exceeded"), `p0: {"status":"max_steps_reached","steps":1}`},
+		{"other", "", fail("internal"), "p0: error -32603"},
+		{"no reason", "", `{"agentId":"main","turnId":0,"reason":"failed"}`, "p0: error -32603"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, Settings{}, wireproto.InitializeParams{})
+			r.begin(0)
+			if test.step != "" {
+				r.event("turn.step.completed", test.step)
+			}
+			r.event("turn.ended", test.end)
+			lines := r.told()
+			if got := lines[len(lines)-1]; got != test.want || lines[len(lines)-2] != "TurnEnd" {
+				t.Errorf("got %q, want %q", lines, test.want)
+			}
+		})
+	}
+}
+
+// Nothing but turn.ended of the client's own turn ends it.
+func TestNotTheEnd(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	prompt := r.begin(3)
+	r.event("turn.ended", ended(2, "completed"))
+	r.event("turn.ended", `{"agentId":"agent-0","turnId":3,"reason":"completed"}`)
+	r.event("prompt.completed", fmt.Sprintf(`{"agentId":"main","promptId":%q,"reason":"completed"}`, prompt))
+	r.event("event.session.work_changed", `{"busy":false}`)
+	r.want()
+	r.event("turn.step.completed", completed(3, 1))
+	r.event("turn.ended", ended(3, "completed"))
+	r.want("StatusUpdate", "TurnEnd", `p3: {"status":"finished"}`)
+}
+
+// The answer to a prompt and the events of its turn come in any order.
+func TestAnswerAfterEvents(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.prompt("p0", "hi")
+	c := r.call("POST /sessions/s1/prompts")
+	r.event("turn.started", fmt.Sprintf(`{"agentId":"main","turnId":0,"promptId":%q}`, c.Body.(api.Prompt).PromptID))
+	r.event("turn.step.started", `{"agentId":"main","turnId":0,"step":1}`)
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.in(Answer{ID: c.ID, Data: json.RawMessage(`{"status":"running"}`)})
+	r.want("TurnBegin", "StepBegin 1", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
+}
+
+// A prompt that a hook has blocked begins no turn.
+func TestBlocked(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.prompt("p0", "hi")
+	r.answer("POST /sessions/s1/prompts", `{"status":"blocked"}`)
+	r.want("TurnBegin", "TurnEnd", `p0: {"status":"finished"}`)
+}
+
+// Deltas are told once, wherever the connection was lost.
+func TestGap(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"ab😀"}`, 0)
+	r.in(Gap{})
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"efgh"}`, 6)
+	r.want("text ab😀")
+	r.answer("GET /sessions/s1/snapshot", fmt.Sprintf(`{"as_of_seq":%d,"in_flight_turn":{"turn_id":0,"assistant_text":"ab😀cdef","thinking_text":""}}`, r.seq))
+	r.answer("GET /sessions/s1/status", `{"permission":"manual","plan_mode":false}`)
+	r.want("text cdef", "text gh")
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
+}
+
+// What the snapshot does not know any more, since the step has ended, its transcript tells.
+func TestGapBeforeStepEnds(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.eventAt("~thinking.delta", `{"agentId":"main","turnId":0,"delta":"let"}`, 0)
+	r.in(Gap{})
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.answer("GET /sessions/s1/snapshot", `{"as_of_seq":99,"in_flight_turn":null}`)
+	r.want("think let")
+	r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":1,"frames":[
+		{"kind":"thinking","text":"let me"},{"kind":"text","text":"Hello"}]}]}]}`)
+	r.want("think  me", "text Hello", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
+}
+
+// Arguments of which parts are missing are told anew, whole, before anything is asked about them.
+func TestGapInArguments(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.event("~tool.call.delta", `{"agentId":"main","turnId":0,"toolCallId":"c1","name":"Bash","argumentsPart":"{\"comm"}`)
+	r.in(Gap{})
+	r.event("~tool.call.delta", `{"agentId":"main","turnId":0,"toolCallId":"c1","name":"Bash","argumentsPart":"ls\"}"}`)
+	r.event("permission.approval.requested", `{"id":"a1","agentId":"main","turnId":0,"toolCallId":"c1","toolName":"Bash","action":"Running: ls",
+		"display":{"kind":"command","command":"ls"},"toolInput":{"command":"ls"}}`)
+	r.answer("GET /sessions/s1/snapshot", fmt.Sprintf(`{"as_of_seq":%d,"in_flight_turn":{"turn_id":0}}`, r.seq))
+	r.want(`call c1 Bash {"comm`, `call c1 Bash {"command":"ls"}`, "? approve a1 Bash c1")
+}
+
+// Two subagents that ask at once with the same call id are two requests, each with its own agent.
+func TestTwoSubagents(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	for _, a := range []string{"agent-0", "agent-1"} {
+		r.event("subagent.spawned", fmt.Sprintf(`{"subagentId":%q,"subagentName":"coder","parentToolCallId":"p"}`, a))
+		r.event("turn.step.started", fmt.Sprintf(`{"agentId":%q,"turnId":0,"step":1}`, a))
+		r.event("permission.approval.requested", fmt.Sprintf(`{"id":"approval-%s","agentId":%q,"turnId":0,"toolCallId":"c1","toolName":"Bash",
+			"display":{"kind":"command","command":"echo %s"},"toolInput":{"command":"echo %s"}}`, a, a, a, a))
+	}
+	r.want("agent-0< StepBegin 1", `agent-0< call c1 Bash {"command":"echo agent-0"}`, "? approve approval-agent-0 Bash c1 of agent-0",
+		"agent-1< StepBegin 1", `agent-1< call c1 Bash {"command":"echo agent-1"}`, "? approve approval-agent-1 Bash c1 of agent-1")
+	r.reply("approval-agent-1", wireproto.ApprovalAnswer{RequestID: "approval-agent-1", Response: wireproto.Approve})
+	c := r.answer("POST /sessions/s1/approvals/approval-agent-1", `{}`)
+	if got := c.Body.(api.ApprovalAnswer); got.Decision != api.Approved || got.Scope != "" {
+		t.Errorf("decision %+v", got)
+	}
+	if len(r.calls) != 0 {
+		t.Errorf("more was answered: %+v", r.calls)
+	}
+}
+
+// Only a clear consent of the client is one.
+func TestConsent(t *testing.T) {
+	for _, test := range []struct {
+		answer string
+		want   api.ApprovalAnswer
+	}{
+		{`{"result":{"request_id":"a1","response":"approve"}}`, api.ApprovalAnswer{Decision: api.Approved}},
+		{`{"result":{"request_id":"a1","response":"approve_for_session"}}`, api.ApprovalAnswer{Decision: api.Approved, Scope: "session"}},
+		{`{"result":{"request_id":"a1","response":"reject","feedback":"use git mv"}}`, api.ApprovalAnswer{Decision: api.Rejected, Feedback: "use git mv"}},
+		{`{"result":{"request_id":"a1","response":"Approve"}}`, api.ApprovalAnswer{Decision: api.Rejected}},
+		{`{"result":{"request_id":"a1"}}`, api.ApprovalAnswer{Decision: api.Rejected}},
+		{`{"result":[]}`, api.ApprovalAnswer{Decision: api.Rejected}},
+		{`{"error":{"code":-1,"message":"x"}}`, api.ApprovalAnswer{Decision: api.Rejected}},
+	} {
+		r := newRig(t, Settings{}, wireproto.InitializeParams{})
+		r.begin(0)
+		r.event("permission.approval.requested", `{"id":"a1","agentId":"main","turnId":0,"toolCallId":"c1","toolName":"Bash","toolInput":{"command":"ls"}}`)
+		var f struct {
+			Result json.RawMessage
+			Error  *wireproto.RPCError
+		}
+		if err := json.Unmarshal([]byte(test.answer), &f); err != nil {
+			t.Fatal(err)
+		}
+		r.frame(&wireproto.Frame{ID: "a1", Result: f.Result, Error: f.Error})
+		r.frame(&wireproto.Frame{ID: "a1", Result: json.RawMessage(`{"response":"approve"}`)}) // a second answer counts for nothing
+		c := r.answer("POST /sessions/s1/approvals/a1", `{}`)
+		if c.Body != test.want || len(r.calls) != 0 {
+			t.Errorf("%s: %+v, and %d calls more", test.answer, c.Body, len(r.calls))
+		}
+	}
+}
+
+func TestSteer(t *testing.T) {
+	steer := func(r *rig) string {
+		raw, _ := json.Marshal(wireproto.SteerParams{UserInput: wireproto.Content{Text: "more"}})
+		r.frame(&wireproto.Frame{ID: "s", Method: wireproto.MethodSteer, Params: raw})
+		return ""
+	}
+	t.Run("taken", func(t *testing.T) {
+		r := newRig(t, Settings{}, wireproto.InitializeParams{})
+		r.begin(0)
+		steer(r)
+		c := r.answer("POST /sessions/s1/prompts", `{"status":"queued"}`)
+		id := c.Body.(api.Prompt).PromptID
+		r.answer("POST /sessions/s1/prompts/"+id+":steer", `{"steered":true}`)
+		r.event("turn.steer", fmt.Sprintf(`{"agentId":"main","turnId":0,"promptIds":[%q]}`, id))
+		r.want(`s: {"status":"steered"}`, "SteerInput")
+	})
+	t.Run("too late", func(t *testing.T) {
+		r := newRig(t, Settings{}, wireproto.InitializeParams{})
+		r.begin(0)
+		steer(r)
+		c := r.call("POST /sessions/s1/prompts")
+		id := c.Body.(api.Prompt).PromptID
+		r.event("turn.step.completed", completed(0, 1))
+		r.event("turn.ended", ended(0, "completed"))
+		r.event("turn.started", fmt.Sprintf(`{"agentId":"main","turnId":1,"promptId":%q}`, id))
+		r.event("turn.step.started", `{"agentId":"main","turnId":1,"step":1}`)
+		r.eventAt("~assistant.delta", `{"agentId":"main","turnId":1,"delta":"unwanted"}`, 0)
+		r.event("permission.approval.requested", `{"id":"a1","agentId":"main","turnId":1,"toolCallId":"c1","toolName":"Bash","toolInput":{}}`)
+		r.in(Answer{ID: c.ID, Data: json.RawMessage(`{"status":"running"}`)})
+		r.answer("POST /sessions/s1/prompts/"+id+":abort", `{}`)
+		if c := r.answer("POST /sessions/s1/approvals/a1", `{}`); c.Body.(api.ApprovalAnswer).Decision != api.Rejected {
+			t.Errorf("decided %+v", c.Body)
+		}
+		r.event("turn.ended", ended(1, "cancelled"))
+		r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`, "s: error -32000")
+	})
+	t.Run("no turn", func(t *testing.T) {
+		r := newRig(t, Settings{}, wireproto.InitializeParams{})
+		steer(r)
+		r.want("s: error -32000")
+	})
+}
+
+// A turn that Kimi Code begins itself is told as such, and the prompt that waits for its end does not vanish.
+func TestOwnTurn(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.event("turn.started", `{"agentId":"main","turnId":0,"origin":{"kind":"task","taskId":"t"}}`)
+	r.event("turn.step.started", `{"agentId":"main","turnId":0,"step":1}`)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"own"}`, 0)
+	r.prompt("p1", "hi")
+	c := r.answer("POST /sessions/s1/prompts", `{"status":"queued"}`)
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.want("note bridge.own_turn", "TurnBegin", "StepBegin 1", "text own", "StatusUpdate", "TurnEnd")
+	r.event("turn.started", fmt.Sprintf(`{"agentId":"main","turnId":1,"promptId":%q}`, c.Body.(api.Prompt).PromptID))
+	r.event("turn.step.started", `{"agentId":"main","turnId":1,"step":1}`)
+	r.event("turn.step.completed", completed(1, 1))
+	r.event("turn.ended", ended(1, "completed"))
+	r.want("TurnBegin", "StepBegin 1", "StatusUpdate", "TurnEnd", `p1: {"status":"finished"}`)
+}
+
+// Hooks fail closed, and all that match must allow.
+func TestHooks(t *testing.T) {
+	hooks := []wireproto.HookSubscription{{ID: "a", Event: "PreToolUse", Matcher: "Bash|Write"}, {ID: "b", Event: "PreToolUse"}}
+	data := map[string]json.RawMessage{"tool_name": json.RawMessage(`"Bash"`)}
+	for _, test := range []struct {
+		name    string
+		answers []string
+		want    HookReply
+	}{
+		{"both allow", []string{`{"action":"allow"}`, `{"action":"allow"}`}, HookReply{Key: 1}},
+		{"one blocks", []string{`{"action":"allow"}`, `{"action":"block","reason":"no"}`}, HookReply{1, true, "no"}},
+		{"another word", []string{`{"action":"Allow"}`}, HookReply{1, true, "blocked by a hook of the program"}},
+		{"no JSON", []string{`[]`}, HookReply{1, true, "the program's hook failed"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t, Settings{}, wireproto.InitializeParams{Hooks: hooks})
+			r.other = nil
+			r.begin(0)
+			r.in(HookCalled{Key: 1, Event: "PreToolUse", Data: data})
+			var ids []string
+			for _, f := range r.sent {
+				if f.Method == wireproto.MethodRequest {
+					ids = append(ids, f.ID)
+				}
+			}
+			for i, a := range test.answers {
+				r.frame(&wireproto.Frame{ID: ids[i], Result: json.RawMessage(a)})
+			}
+			if len(r.other) != 1 || r.other[0] != test.want {
+				t.Errorf("got %+v, want %+v", r.other, test.want)
+			}
+		})
+	}
+	r := newRig(t, Settings{}, wireproto.InitializeParams{Hooks: hooks[:1]})
+	r.other = nil
+	r.in(HookCalled{Key: 2, Event: "PreToolUse", Data: map[string]json.RawMessage{"tool_name": json.RawMessage(`"Read"`)}})
+	if len(r.other) != 1 || r.other[0] != (HookReply{Key: 2}) {
+		t.Errorf("a tool that does not match: %+v", r.other)
+	}
+}
+
+// Without the hook at the session's start there are no hooks at all, and no session.
+func TestHooksOff(t *testing.T) {
+	tr := New(Settings{Permission: api.Manual, Model: "m"})
+	raw, _ := json.Marshal(wireproto.InitializeParams{Hooks: []wireproto.HookSubscription{{ID: "a", Event: "PreToolUse"}}})
+	tr.Step(Frame{&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: raw}}, began)
+	out := tr.Step(Launched{Version: "2.1.0", HooksOn: true}, began)
+	out = tr.Step(Answer{ID: out[0].(Call).ID, Data: json.RawMessage(`{"id":"s1"}`)}, began)
+	if f, ok := out[0].(Send); !ok || f.ID != "init" || f.Error == nil {
+		t.Errorf("got %+v, want an error", out)
+	}
+}
+
+// What this version does not know is told once, and is never taken for anything.
+func TestDrift(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.event("turn.finished", ended(0, "completed"))
+	r.event("turn.finished", ended(0, "completed"))
+	r.event("turn.ended", `{"agentId":"main","turnId":"zero","reason":"completed"}`)
+	r.want("note bridge.unknown_event", "note bridge.unknown_event")
+}
