@@ -70,6 +70,19 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+// The kit for tests works in programs that are none, and brings them little more than client does.
+func TestKitIsLight(t *testing.T) {
+	deps := list(t, "-deps", "-f", `{{if or (not .Standard) (eq .ImportPath "testing")}}{{.ImportPath}}{{end}}`, "./client/clienttest")
+	if !slices.Contains(deps, module+"/client/clienttest") {
+		t.Fatalf("go list says %q", deps)
+	}
+	for _, dep := range deps {
+		if !within(dep, append([]string{module, "github.com/google/go-cmp"}, allowed...)) {
+			t.Errorf("client/clienttest needs %s", dep)
+		}
+	}
+}
+
 // The codec is pure: no files, no network, no goroutines.
 func TestWireprotoIsPure(t *testing.T) {
 	imports := list(t, "-f", `{{join .Imports "\n"}}`, "./wireproto")

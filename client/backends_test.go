@@ -17,7 +17,7 @@ import (
 // what differs by the nature of the program is in here.
 type backend struct {
 	name    string
-	options func(testing.TB, ...string) *client.Options    // with a script for each call of the model
+	options func(clienttest.TB, ...string) *client.Options // with a script for each call of the model
 	at      func(t testing.TB, url string) *client.Options // with the model that an API has
 
 	shell, write, edit, todo string // names of tools
