@@ -1,11 +1,13 @@
 package clienttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -44,7 +46,8 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // HTTP client tries a failed call twice more, each time with the next script, before kimi-cli does.
 //
 // Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, then as
-// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
+// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. The program that
+// KIMI_GO_INSTALL_KIMI names, if any, is run first, once: with no argument for Kimi, with --code for KimiCode.
 func Kimi(t TB, scripts ...string) *client.Options {
 	t = report(t)
 	t.Helper()
@@ -123,8 +126,26 @@ func isolated(t TB, find func() (string, error)) *client.Options {
 	return &client.Options{Executable: path, WorkDir: work, ShareDir: share, Env: env}
 }
 
+// installKimi names the environment variable with a program that installs kimi-cli or, with --code, Kimi Code.
+const installKimi = "KIMI_GO_INSTALL_KIMI"
+
+// install runs the program that the environment names, if it does.
+func install(args ...string) error {
+	program := os.Getenv(installKimi)
+	if program == "" {
+		return nil
+	}
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", installKimi, err, bytes.TrimSpace(out[max(0, len(out)-200):]))
+	}
+	return nil
+}
+
 // findKimi finds a kimi with Wire mode, once for all tests.
 var findKimi = sync.OnceValues(func() (string, error) {
+	if err := install(); err != nil {
+		return "", err
+	}
 	opts := new(client.Options)
 	if os.Getenv("KIMI_PATH") == "" {
 		opts.Executable = findAbove(filepath.Join(".kimi", "bin", "kimi"))
@@ -134,6 +155,9 @@ var findKimi = sync.OnceValues(func() (string, error) {
 
 // findKimiCode finds Kimi Code, once for all tests.
 var findKimiCode = sync.OnceValues(func() (string, error) {
+	if err := install("--code"); err != nil {
+		return "", err
+	}
 	if path := findAbove(filepath.Join(".kimi", "code", "bin", "kimi")); path != "" {
 		return path, nil
 	}
