@@ -25,7 +25,7 @@ demo: ## a short conversation with kimi: the real model if a key is set, else a 
 # All tests need both kimis, which are installed first, for all to see. Tests that are chosen by -run may need none.
 test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the real kimi included (TESTFLAGS='-run Steer -v' for some, RACE= without -race)
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
-	@$(if $(wildcard $(KIMI)),:,echo 'kimi is not installed: the first test that needs it does it, which takes minutes' >&2)
+	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
 	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
 
 check: RACE = -race
