@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -61,7 +62,7 @@ func TestRunKimi(t *testing.T) {
 	clienttest.Kimi(t) // skips where there is none
 	if err := clienttest.Run(func(tb clienttest.TB) {
 		opts := clienttest.Kimi(tb, "text: Hello!")
-		work, opts.Yolo = opts.WorkDir, true
+		work, opts.Yolo, opts.StartTimeout = opts.WorkDir, true, 2*time.Minute
 		var err error
 		if answer, err = client.Ask(t.Context(), "hi", opts); err != nil {
 			tb.Fatalf("%w", err)
