@@ -11,12 +11,16 @@
 //	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
 //
-// At a terminal, what the agent wants to do is asked about: y allows it once, a for the
-// session, n rejects it, and the next line may tell the agent what to do instead. Elsewhere it is
+// At a terminal, what the agent wants to do is asked about: the whole call is shown, with all its arguments, a page at
+// a time; m shows the next one, y allows it once, a for the session, n rejects it, and the next line may tell the agent what to
+// do instead. What was typed before the question was there answers nothing. Elsewhere it is
 // rejected, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
 // In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
 // while the agent works steers it.
+//
+// What the agent says cannot act on the terminal: control characters, and others that are not seen, are written as ^X and
+// \uNNNN; in JSON as escapes, which mean the same. proxy and wire hand on what kimi writes to standard output as it is.
 //
 // Standard output has what the agent says and does, or with --json one Wire message a line, as
 // its envelope {"type":…,"payload":…}, and nothing else; with --quiet the agent's text alone. Standard error has a

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -58,9 +59,9 @@ func (d *doctor) fail(do, format string, args ...any) {
 	d.finding("FAIL", format, args...)
 	d.todo(do)
 }
-func (d *doctor) todo(what string) { fmt.Fprintf(d.e.stdout, "      -> %s\n", what) }
+func (d *doctor) todo(what string) { fmt.Fprintf(d.e.stdout, "      -> %s\n", screen.Line(what)) }
 func (d *doctor) finding(mark, format string, args ...any) {
-	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, screen.Line(oneLine(fmt.Sprintf(format, args...))))
 }
 
 // kimi tells which program would run, nil if none can.

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strings"
@@ -13,6 +12,8 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -41,7 +42,7 @@ type cli struct {
 // env is what the commands know of the world around them.
 type env struct {
 	stdin          *os.File
-	stdout, stderr io.Writer
+	stdout, stderr *screen.Writer // the only way to the terminal: what the agent says must not act on it
 	input          *ask.Input
 	signals        *signals
 
@@ -50,7 +51,7 @@ type env struct {
 
 func main() {
 	if name, args := wireArgs(os.Args); name != "" {
-		w := &wire{name: name, args: args, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+		w := &wire{name: name, args: args, stdin: os.Stdin, stdout: output(os.Stdout), stderr: output(os.Stderr)}
 		os.Exit(w.run())
 	}
 	os.Exit(run(os.Args[1:]))
@@ -58,15 +59,16 @@ func main() {
 
 func run(args []string) int {
 	e := &env{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, signals: catchSignals(),
+		stdin: os.Stdin, stdout: output(os.Stdout), stderr: output(os.Stderr),
 		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
 	}
+	e.signals = catchSignals(e.stderr)
 	e.input = ask.NewInput(os.Stdin, e.inTerminal)
 
 	exit := -1 // set by --help and --version
 	parser, err := kong.New(new(cli), kong.Name(program), kong.Description(description), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) {
 			if exit < 0 {
 				exit = code
@@ -89,19 +91,33 @@ func run(args []string) int {
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
 // asking returns where questions go: beside the output if that can be seen.
-func (e *env) asking() io.Writer {
+func (e *env) asking() *screen.Writer {
 	if e.outTerminal {
 		return e.stdout
 	}
 	return e.stderr
 }
 
-// colour reports whether standard output takes ANSI styles.
-func (e *env) colour() bool {
-	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
-		return false
+// size returns the size of the terminal at which somebody is asked.
+func (e *env) size() render.Size {
+	f := os.Stderr
+	if e.outTerminal {
+		f = os.Stdout
 	}
-	return e.outTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	columns, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns < 20 || rows < 1 {
+		return render.Size{Rows: 24, Columns: 80}
+	}
+	return render.Size{Rows: rows, Columns: columns}
+}
+
+// output returns the writer to f, which shows ANSI styles where f takes them.
+func output(f *os.File) *screen.Writer {
+	colour := isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
+		colour = false
+	}
+	return screen.NewWriter(f, colour)
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -150,9 +166,9 @@ func report(e *env, err error) int {
 		return code
 	}
 	line, hint := explain(err)
-	fmt.Fprintf(e.stderr, "%s: %s\n", program, line)
+	fmt.Fprintf(e.stderr, "%s: %s\n", program, screen.Line(line))
 	if hint != "" {
-		fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+		fmt.Fprintf(e.stderr, "hint: %s\n", screen.Line(hint))
 	}
 	return code
 }

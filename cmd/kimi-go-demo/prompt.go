@@ -30,9 +30,6 @@ func (p *promptCmd) Run(e *env) error {
 		return client.NewSession(ctx, o)
 	}
 	return e.converse(&p.runFlags, start, func(c *conversation) error {
-		if c.prompter != nil {
-			e.input.Watch() // so that nothing typed too early answers an approval
-		}
 		result, err := c.turn(text, parts, nil)
 		c.summary(result, err, true)
 		return err
@@ -76,9 +73,6 @@ func (r *resumeCmd) Run(e *env) error {
 	}
 	return e.converse(&r.runFlags, start, func(c *conversation) error {
 		if text != "" {
-			if c.prompter != nil {
-				e.input.Watch()
-			}
 			result, err := c.turn(text, parts, nil)
 			c.summary(result, err, true)
 			return err
