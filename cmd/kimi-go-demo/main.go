@@ -23,7 +23,7 @@ const description = `Drives Kimi Code through its Wire protocol.
 The first Ctrl-C cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the turn reached the limit of steps, ` +
-	`130 cancelled by Ctrl-C (143 by a termination signal).`
+	`4 the turn finished, but a request was rejected since there was nobody to ask, 130 cancelled by Ctrl-C (143 by a termination signal).`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -111,6 +111,10 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// errUnasked ends a command whose turns have finished although a request was rejected since there was nobody to ask. That
+// was told when it happened.
+var errUnasked = errors.New("a request was rejected, since there was nobody to ask")
+
 // toldError has been reported already; it only decides about the exit status.
 type toldError struct{ error }
 
@@ -141,6 +145,8 @@ func report(e *env, err error) int {
 		return int(kimi)
 	case errors.Is(err, errNotUsable):
 		return 1
+	case errors.Is(err, errUnasked):
+		return 4
 	case errors.As(err, &bad):
 		code = 2
 	case errors.Is(err, client.ErrMaxSteps):
