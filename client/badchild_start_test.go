@@ -46,7 +46,7 @@ func TestStartContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(limited(t))
 	opts.Stderr = onWrite(func(string) { cancel(cause) })
 	err := fails(t, ctx, opts)
-	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "said: thinking") {
+	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "and said: thinking") {
 		t.Errorf("NewSession: %v", err)
 	}
 	if err := fails(t, ctx, opts); !errors.Is(err, cause) {

@@ -65,7 +65,10 @@ func (e *acpError) Error() string {
 	if len(text) > 200 {
 		text = strings.ToValidUTF8(text[:200], "") + "…"
 	}
-	return fmt.Sprintf("kimi acp: %s: %s (%d)", e.method, text, e.Code)
+	if e.Code != wireproto.CodeInternalError { // that one says nothing, and is what Wire answers with
+		text += fmt.Sprintf(" (%d)", e.Code)
+	}
+	return fmt.Sprintf("kimi acp: %s: %s", e.method, text)
 }
 
 var errEnded = errors.New("kimi acp has ended")
