@@ -40,7 +40,7 @@ func TestDoctorGood(t *testing.T) {
 	d.setenv(map[string]string{"KIMI_API_KEY": secret, "KIMI_MODEL_TEMPERATURE": "0.5", "OPENAI_API_KEY": secret})
 	r := d.run(t, "", "doctor")
 	r.check(t, 0, []string{
-		"ok    kimi 1.", "(Wire protocol 1.",
+		"ok    kimi 1.", "(Wire protocol 1.", "ok    it starts, and answered after ",
 		"ok    configuration " + filepath.Join(d.share, "config.toml") + " is valid",
 		"ok    model k2 (kimi-k2), provider type kimi at https://***@api.example.com/v1?***, 262,144 tokens",
 		"ok    API key from KIMI_API_KEY",
