@@ -60,7 +60,7 @@ func (l *launch) diagnose(ctx context.Context, path, noise string, err, end erro
 			return because(bad)
 		}
 		if bad := l.configError(); bad != nil {
-			return &StartError{Path: path, Reason: "its configuration is not valid: " + bad.Error(), Remedy: "mend the file", Err: errors.Join(bad, err)}
+			return &StartError{Path: path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, err)}
 		}
 	}
 	if reason, remedy := l.obstacle(); reason != "" {
@@ -228,6 +228,35 @@ func writes(dir string) bool {
 	f.Close()
 	os.Remove(f.Name())
 	return true
+}
+
+// invalid names all that is wrong with the configuration file, and the file once.
+func invalid(err error) string {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	reason := "its configuration is not valid"
+	for i, err := range all {
+		var at *config.Error
+		if !errors.As(err, &at) {
+			reason += ": " + err.Error()
+			continue
+		}
+		if i == 0 {
+			reason = "its configuration " + at.File + " is not valid: "
+		} else {
+			reason += "; "
+		}
+		if at.Line > 0 {
+			reason += fmt.Sprintf("line %d: ", at.Line)
+		}
+		if at.Key != "" {
+			reason += at.Key + ": "
+		}
+		reason += at.Text
+	}
+	return reason
 }
 
 // configError names what is wrong with the configuration file.

@@ -230,7 +230,7 @@ func looksLike(path string) Backend {
 // standard error goes to stderr, nil for nowhere.
 func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
 
-// byOption puts the option's name before an error about the flag that the option became.
+// byOption names the option in an error about the flag that the option became.
 func byOption(err error) error {
 	var no *acpbridge.UnsupportedError
 	if !errors.As(err, &no) {
@@ -243,7 +243,7 @@ func byOption(err error) error {
 	if name == "" {
 		return err
 	}
-	return fmt.Errorf("%w: Options.%s: %w", ErrUnsupported, name, no)
+	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + testedKimi, Err: err}
 }
 
 // bridgeTransport runs Kimi Code behind the bridge.

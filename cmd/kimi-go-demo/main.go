@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -74,6 +75,11 @@ func run(args []string) int {
 		}))
 	if err != nil {
 		return report(e, err) // a bad struct tag: every test of this command sees it
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) { // kong would change it
+			return report(e, usage("the argument %.150q is not UTF-8", arg))
+		}
 	}
 	ctx, err := parser.Parse(args)
 	if exit >= 0 {
