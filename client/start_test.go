@@ -101,17 +101,19 @@ func TestInspectGivenUp(t *testing.T) {
 func TestStartGivenUpTells(t *testing.T) {
 	opts := spawn(t, serves, "")
 	opts.Executable = shellScript(t, filepath.Join(t.TempDir(), "busy"), "echo 'loading skills' >&2\nwhile :; do :; done")
-	opts.StartTimeout = time.Second
-	err := fails(t, limited(t), opts)
+	gone := errors.New("the user left")
+	ctx, cancel := context.WithCancelCause(limited(t))
+	opts.Stderr = onWrite(func(string) { cancel(gone) })
+	err := fails(t, ctx, opts)
 	var process *client.ProcessError
 	var start *client.StartError
-	if !errors.As(err, &start) || !errors.As(err, &process) || !errors.Is(err, context.DeadlineExceeded) {
+	if !errors.As(err, &start) || !errors.As(err, &process) || !errors.Is(err, gone) {
 		t.Fatalf("got %v", err)
 	}
 	if process.CPU <= 0 || process.CPU > time.Minute {
 		t.Errorf("processor time %v", process.CPU)
 	}
-	want := fmt.Sprintf("client: start %s: no answer within 1s: it ran, used %v of processor time and said: loading skills; start fewer at once, or raise Options.StartTimeout (1s)", opts.Executable, process.CPU.Round(10*time.Millisecond))
+	want := fmt.Sprintf("client: start %s: the user left: it ran, used %v of processor time and said: loading skills", opts.Executable, process.CPU.Round(10*time.Millisecond))
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Error(diff)
 	}
@@ -343,8 +345,9 @@ func TestInterpreters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opts := &client.Options{Executable: test.program(t), WorkDir: t.TempDir(), ShareDir: t.TempDir(), Env: map[string]string{"PATH": test.path(t)}}
-			_, inspectErr := client.Inspect(limited(t), opts)
-			for by, err := range map[string]error{"NewSession": fails(t, limited(t), opts), "Inspect": inspectErr} {
+			_, inspectErr := client.Inspect(withinCtx(t), opts)
+			_, startErr := client.NewSession(withinCtx(t), opts)
+			for by, err := range map[string]error{"NewSession": startErr, "Inspect": inspectErr} {
 				var start *client.StartError
 				if !errors.As(err, &start) {
 					t.Errorf("%s: %v", by, err)

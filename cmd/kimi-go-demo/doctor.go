@@ -129,9 +129,9 @@ func (d *doctor) found(info *client.Info) {
 	}
 	by := info.FoundBy
 	if !filepath.IsAbs(by) {
-		by = "where " + by + " installs programs"
+		by = by + "'s folder of programs"
 	}
-	d.note("it is not on PATH and was found in %s", by)
+	d.note("it is not on PATH; it was found in %s", by)
 	d.todo("name it by KIMI_PATH if another one is meant")
 }
 
