@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
 )
@@ -21,6 +22,7 @@ type launch struct {
 	env      []string
 	workDir  string
 	shareDir string
+	path     string // the program, "" until it was found
 	tempDir  string // of files with secrets, "" for none
 	kimiCode bool   // it is Kimi Code 2.x, behind the bridge
 	codeID   bool   // the session to continue is one of Kimi Code's
@@ -101,29 +103,45 @@ func absolute(path string) string {
 // kimi would only tell in a box of broken lines.
 func (l *launch) check() error {
 	var errs []error
+	bad := func(option, reason, remedy string, err error) {
+		errs = append(errs, &OptionError{Option: option, Reason: reason, Remedy: remedy, Err: err})
+	}
+	notUTF8 := func(option, path string) { // kimi keeps paths in JSON
+		bad(option, fmt.Sprintf("the name %.150q is not UTF-8", path), "rename it", nil)
+	}
 	dir := func(option, path string) {
-		if info, err := os.Stat(path); err != nil {
-			errs = append(errs, fmt.Errorf("client: %s: %w; name a directory that exists", option, err))
-		} else if !info.IsDir() {
-			errs = append(errs, fmt.Errorf("client: %s: %s is not a directory", option, path))
+		switch info, err := os.Stat(path); {
+		case !utf8.ValidString(path):
+			notUTF8(option, path)
+		case err != nil:
+			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a directory that exists", err)
+		case !info.IsDir():
+			bad(option, path+" is not a directory", "name one", nil)
 		}
 	}
 	file := func(option, path string) {
 		if path == "" {
 			return
 		}
+		if !utf8.ValidString(path) {
+			notUTF8(option, path)
+			return
+		}
 		f, err := os.Open(path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("client: %s: %w; name a file that can be read", option, err))
+			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a file that can be read", err)
 			return
 		}
 		defer f.Close()
 		if info, err := f.Stat(); err == nil && info.IsDir() {
-			errs = append(errs, fmt.Errorf("client: %s: %s is a directory", option, path))
+			bad(option, path+" is a directory", "name a file", nil)
 		}
 	}
 	o := l.opts
 	dir("WorkDir", l.workDir)
+	if !utf8.ValidString(o.ShareDir) {
+		notUTF8("ShareDir", o.ShareDir)
+	}
 	for _, d := range o.AddDirs {
 		dir("AddDirs", d)
 	}

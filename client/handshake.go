@@ -28,10 +28,12 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	if l.opts.Transport != nil {
 		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id)
 	}
-	path, err := l.find()
+	program, err := l.find()
 	if err != nil {
 		return nil, err
 	}
+	l.use(program)
+	path := program.path
 	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
 	if looksLike(path) != BackendACP {
 		s, err := l.connect(ctx, process, path, id)
@@ -59,11 +61,13 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, o.StartTimeout,
-		fmt.Errorf("no answer to initialize within Options.StartTimeout (%v): %w", o.StartTimeout, context.DeadlineExceeded))
+	ctx, stop := l.limit(ctx)
 	defer stop()
 	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
+		if cause := context.Cause(ctx); err == cause {
+			err = fmt.Errorf("client: start %s: %w", path, cause)
+		}
 		return nil, byOption(err)
 	}
 	if o.Record != nil {
@@ -86,6 +90,9 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	}
 	if bridge := s.server.Bridge; bridge != nil && bridge.Model != "" && s.model == "" {
 		s.model = bridge.Model
+	}
+	if info := s.info(); info.Newer() != "" {
+		o.Logger.Warn("client: this kimi is newer than the newest that was tested", "path", path, "version", info.Version, "wire", info.WireVersion, "tested", info.Newer())
 	}
 	return s, nil
 }
@@ -112,7 +119,7 @@ func (s *Session) handshake(ctx context.Context) error {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
 	case err != nil:
-		return fmt.Errorf("client: handshake: %w", err)
+		return err
 	}
 	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
 	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25

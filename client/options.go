@@ -22,7 +22,8 @@ import (
 // configuration, credentials, tools, skills and MCP servers.
 type Options struct {
 	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
-	// or kimi-agent on PATH, then in ~/.local/bin, ~/.kimi-code/bin and uv's tool folder.
+	// or kimi-agent on PATH, then kimi in ~/.local/bin and ~/.kimi-code/bin, and where these install programs, in
+	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells.
 	Executable string
 	// ExtraArgs are added to kimi's arguments. Default: none.
 	ExtraArgs []string
@@ -113,7 +114,8 @@ type Options struct {
 	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
 	Stderr io.Writer
 
-	// StartTimeout limits the time from the start to the handshake's end. Default: 30 s.
+	// StartTimeout limits the time from the start to the handshake's end, and that of Inspect. kimi takes a second
+	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
 	StartTimeout time.Duration
 	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
 	// handler of this program ran and no request waited for its answer. Default: 0, no limit.
@@ -241,7 +243,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	d.Tools, d.Hooks = slices.Clone(d.Tools), slices.Clone(d.Hooks) // used as long as the session lives
 	if d.StartTimeout == 0 {
-		d.StartTimeout = 30 * time.Second
+		d.StartTimeout = 2 * time.Minute
 	}
 	if d.StopGrace == 0 {
 		d.StopGrace = 5 * time.Second

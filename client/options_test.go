@@ -116,7 +116,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.StartTimeout != 30*time.Second || got.StopGrace != 1 || got.IdleTimeout != 0 || got.MaxLine != 100<<20 || got.Logger == nil {
+	if got.StartTimeout != 2*time.Minute || got.StopGrace != 1 || got.IdleTimeout != 0 || got.MaxLine != 100<<20 || got.Logger == nil {
 		t.Errorf("%+v", got)
 	}
 	if given.Logger != nil || given.StartTimeout != 0 {

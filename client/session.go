@@ -326,7 +326,7 @@ func (s *Session) ended(exit error) error {
 	case s.closing:
 		s.err = ErrClosed
 	case s.killed != nil && exit != nil:
-		s.err = fmt.Errorf("%w: %w", s.killed, exit)
+		s.err = because(s.killed, exit)
 	case s.killed != nil:
 		s.err = s.killed
 	case exit != nil:

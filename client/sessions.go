@@ -69,11 +69,11 @@ func (l *launch) backend() Backend {
 	if l.opts.Transport != nil {
 		return BackendWire
 	}
-	path, err := l.find()
+	program, err := l.find()
 	if err != nil {
 		return ""
 	}
-	return looksLike(path)
+	return looksLike(program.path)
 }
 
 // codeHome is where Kimi Code keeps its sessions.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -46,7 +47,8 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // HTTP client tries a failed call twice more, each time with the next script, before kimi-cli does.
 //
 // Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, then as
-// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. The program that
+// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. It fails, too,
+// where a kimi is there and does not start or does not answer in time. The program that
 // KIMI_GO_INSTALL_KIMI names, if any, is run first, once: with no argument for Kimi, with --code for KimiCode.
 func Kimi(t TB, scripts ...string) *client.Options {
 	t = report(t)
@@ -100,10 +102,13 @@ func KimiCode(t TB, scripts ...string) *client.Options {
 func isolated(t TB, find func() (string, error)) *client.Options {
 	t.Helper()
 	path, err := find()
-	if err != nil {
-		if os.Getenv(RequireKimi) != "" {
-			t.Fatalf("clienttest: no kimi, and %s is set: %v", RequireKimi, err)
-		}
+	switch {
+	case err == nil:
+	case !errors.Is(err, errNoKimi):
+		t.Fatalf("clienttest: %v", err)
+	case os.Getenv(RequireKimi) != "":
+		t.Fatalf("clienttest: %v, and %s is set", err, RequireKimi)
+	default:
 		t.Skipf("clienttest: needs the real kimi: %v", err)
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -164,14 +169,20 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	return inspect(new(client.Options), client.BackendACP, "Kimi Code 2.x")
 })
 
+// errNoKimi says that there is no kimi, or none with the back end. One that is there and does not start, or does not
+// answer in time, is another error: a test that skips then would hide it.
+var errNoKimi = errors.New("no kimi for this test")
+
 // inspect returns the path of the kimi that the options find, if it has the back end.
 func inspect(opts *client.Options, backend client.Backend, name string) (string, error) {
 	info, err := client.Inspect(context.Background(), opts)
-	if err != nil {
+	switch {
+	case errors.As(err, new(*client.NotFoundError)), errors.As(err, new(*client.IncompatibleError)):
+		return "", fmt.Errorf("%w: %w", errNoKimi, err)
+	case err != nil:
 		return "", err
-	}
-	if info.Backend != backend {
-		return "", fmt.Errorf("%s %s is not %s; set KIMI_PATH to one", info.Path, info.Version, name)
+	case info.Backend != backend:
+		return "", fmt.Errorf("%w: %s %s is not %s; set KIMI_PATH to one", errNoKimi, info.Path, info.Version, name)
 	}
 	return info.Path, nil
 }

@@ -37,6 +37,7 @@ type conversation struct {
 	prompter prompter         // nil where nobody can be asked
 
 	over    atomic.Bool // nothing is asked any more
+	unasked atomic.Bool // a request was rejected, or a question dismissed, for want of somebody to ask
 	mu      sync.Mutex  // of the terminal: one message or question at a time
 	idle    bool        // a chat waits for a prompt
 	steered []string    // typed during the turn, and not taken up yet
@@ -81,6 +82,9 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 	c.over.Store(true)
 	if closeErr := c.session.Close(); closeErr != nil && e.signals.stopped() == 0 {
 		err = errors.Join(err, closeErr)
+	}
+	if err == nil && c.unasked.Load() {
+		return errUnasked
 	}
 	return err
 }
@@ -208,6 +212,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 			why = "--json asks nobody"
 		}
 		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
+		c.unasked.Store(true)
 		m.Reject("")
 		return
 	}
@@ -240,6 +245,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
 		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since nobody can be asked\n", program)
+		c.unasked.Store(true)
 		m.Dismiss()
 		return
 	}

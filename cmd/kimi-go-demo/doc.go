@@ -14,7 +14,7 @@
 // At a terminal, what the agent wants to do is asked about: the whole call is shown, with all its arguments, a page at
 // a time; m shows the next one, y allows it once, a for the session, n rejects it, and the next line may tell the agent what to
 // do instead. What was typed before the question was there answers nothing. Elsewhere it is
-// rejected, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
+// rejected, which the exit status tells, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
 // In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
 // while the agent works steers it.
@@ -45,6 +45,7 @@
 //	1    an error
 //	2    the command line is wrong
 //	3    the turn reached the limit of steps
+//	4    the turn finished, but a request was rejected since there was nobody to ask
 //	130  cancelled by Ctrl-C; 143 by a termination signal
 //
 // NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,

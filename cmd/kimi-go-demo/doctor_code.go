@@ -45,6 +45,9 @@ type codeProvider struct {
 // kimiCode checks Kimi Code: its own files and variables, and none of kimi-cli's.
 func (d *doctor) kimiCode(info *client.Info) {
 	d.ok("Kimi Code %s at %s, over its Agent Client Protocol (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
+	d.found(info)
+	d.newer(info)
+	d.starts(info)
 	d.note("with it there is none of these: %s", lacking)
 	d.todo("whoever needs one of them names kimi-cli 1.51.0 by --kimi PATH or KIMI_PATH")
 

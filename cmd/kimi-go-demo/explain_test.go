@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -28,7 +29,8 @@ func TestExplain(t *testing.T) {
 		{&client.IncompatibleError{Path: "/k", Found: "Kimi Code 2.0"}, "/k is Kimi Code 2.0", "uv tool install kimi-cli==1.51.0"},
 		{&client.ProcessError{ExitCode: 2, Args: []string{"kimi"}}, "kimi ended with exit code 2", "arguments"},
 		{&client.ProcessError{ExitCode: -1, Signal: "killed", Args: []string{"kimi"}}, "kimi was ended by a signal (killed)", "doctor"},
-		{errors.Join(errors.New("client: WorkDir: a"), errors.New("client: ConfigFile: b")), "--work-dir: a; --config: b", "doctor"},
+		{errors.Join(&client.OptionError{Option: "WorkDir", Reason: "a", Remedy: "name one"}, &client.OptionError{Option: "ConfigFile", Reason: "b", Remedy: "name one"}), "--work-dir: a; --config: b", "name one"},
+		{&client.StartError{Path: "/k", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: time.Minute}, "start /k: no answer within 1m0s: it ran and said nothing", "start fewer at once"},
 		{usage("bad"), "bad", "--help"},
 		{errors.New("new"), "new", "doctor"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -24,7 +25,7 @@ const description = `Drives Kimi Code through its Wire protocol.
 The first Ctrl-C cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the turn reached the limit of steps, ` +
-	`130 cancelled by Ctrl-C (143 by a termination signal).`
+	`4 the turn finished, but a request was rejected since there was nobody to ask, 130 cancelled by Ctrl-C (143 by a termination signal).`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -77,6 +78,11 @@ func run(args []string) int {
 	if err != nil {
 		return report(e, err) // a bad struct tag: every test of this command sees it
 	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) { // kong would change it
+			return report(e, usage("the argument %.150q is not UTF-8", arg))
+		}
+	}
 	ctx, err := parser.Parse(args)
 	if exit >= 0 {
 		return exit
@@ -127,6 +133,10 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// errUnasked ends a command whose turns have finished although a request was rejected since there was nobody to ask. That
+// was told when it happened.
+var errUnasked = errors.New("a request was rejected, since there was nobody to ask")
+
 // toldError has been reported already; it only decides about the exit status.
 type toldError struct{ error }
 
@@ -157,6 +167,8 @@ func report(e *env, err error) int {
 		return int(kimi)
 	case errors.Is(err, errNotUsable):
 		return 1
+	case errors.Is(err, errUnasked):
+		return 4
 	case errors.As(err, &bad):
 		code = 2
 	case errors.Is(err, client.ErrMaxSteps):
