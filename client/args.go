@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // launch is what the options come to on this machine: absolute paths, an environment.
@@ -112,15 +113,12 @@ func (l *launch) check() error {
 		if path == "" {
 			return
 		}
-		f, err := os.Open(path)
+		f, err := regular.Open(path)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("client: %s: %w; name a file that can be read", option, err))
 			return
 		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			errs = append(errs, fmt.Errorf("client: %s: %s is a directory", option, path))
-		}
+		f.Close()
 	}
 	o := l.opts
 	dir("WorkDir", l.workDir)

@@ -9,11 +9,19 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // aliasFile, in a session's directory, holds the id by which a client knows the session that
 // makes ids of its own.
 const aliasFile = "wire-session-id"
+
+// Limits of what is read, in bytes.
+const (
+	maxState = 4 << 20
+	maxAlias = 4 << 10
+)
 
 // Session is a session in Kimi Code's files.
 type Session struct {
@@ -71,7 +79,7 @@ type state struct {
 
 // readState reads the state of the session in a directory, nil where it has none.
 func readState(dir string) *state {
-	data, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	data, err := regular.Read(filepath.Join(dir, "state.json"), maxState)
 	st := new(state)
 	if err != nil || json.Unmarshal(data, st) != nil || st.ID == "" {
 		return nil
@@ -89,7 +97,7 @@ func FindSession(home, workDir, id string) string {
 	dirs, _ := sessionDirs(home)
 	own := func(dir string) bool { return filepath.Base(dir) == id }
 	alias := func(dir string) bool {
-		name, err := os.ReadFile(filepath.Join(dir, aliasFile))
+		name, err := regular.Read(filepath.Join(dir, aliasFile), maxAlias)
 		return err == nil && string(name) == id
 	}
 	for _, is := range []func(string) bool{own, alias} {
