@@ -3,14 +3,12 @@ package client
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/regular"
@@ -22,9 +20,9 @@ type launch struct {
 	env      []string
 	workDir  string
 	shareDir string
-	tempDir  string // of files with secrets, "" for none
-	kimiCode bool   // it is Kimi Code 2.x, behind the bridge
-	codeID   bool   // the session to continue is one of Kimi Code's
+	secrets  secretDir
+	kimiCode bool // it is Kimi Code 2.x, behind the bridge
+	codeID   bool // the session to continue is one of Kimi Code's
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -162,7 +160,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("config.toml", data)
+		path, err := l.secrets.write("config.toml", data)
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +193,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("mcp.json", data)
+		path, err := l.secrets.write("mcp.json", data)
 		if err != nil {
 			return nil, err
 		}
@@ -222,50 +220,4 @@ func (l *launch) args(sessionID string) ([]string, error) {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// secretFile writes a file that only this user can read.
-func (l *launch) secretFile(name string, data []byte) (string, error) {
-	if l.tempDir == "" {
-		sweep(os.TempDir())
-		dir, err := os.MkdirTemp("", tempPrefix)
-		if err != nil {
-			return "", fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
-		}
-		l.tempDir = dir
-	}
-	path := filepath.Join(l.tempDir, name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return "", fmt.Errorf("client: temporary files: %w", err)
-	}
-	return path, nil
-}
-
-const (
-	tempPrefix = "kimi-go-"
-	// staleAfter is longer than any start takes.
-	staleAfter = time.Hour
-)
-
-// sweep removes what a program has left behind that was killed while its kimi was starting.
-func sweep(dir string) {
-	old, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	for _, path := range old {
-		if info, err := os.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > staleAfter {
-			os.RemoveAll(path) // another user's stays
-		}
-	}
-}
-
-// cleanup removes the files with secrets. kimi reads them while it starts and never
-// again, so they are gone before the session is used, even when this program is killed.
-func (l *launch) cleanup() error {
-	if l.tempDir == "" {
-		return nil
-	}
-	if err := os.RemoveAll(l.tempDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("client: temporary files: %w", err)
-	}
-	l.tempDir = ""
-	return nil
 }

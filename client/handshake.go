@@ -49,7 +49,7 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 // connect starts the agent and makes the handshake.
 func (l *launch) connect(ctx context.Context, transport Transport, path, id string) (s *Session, err error) {
 	defer func() {
-		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
+		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
 			s, err = nil, cleanErr
 		}

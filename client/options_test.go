@@ -173,7 +173,7 @@ func launched(t *testing.T, o *Options) *launch {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := l.cleanup(); err != nil {
+		if err := l.secrets.remove(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -214,8 +214,8 @@ func TestArgs(t *testing.T) {
 			if diff := cmp.Diff(append([]string{"--wire", "--session", "s1", "--work-dir", l.workDir}, test.want...), got); diff != "" {
 				t.Error(diff)
 			}
-			if l.tempDir != "" {
-				t.Errorf("a temporary directory for nothing: %s", l.tempDir)
+			if l.secrets.path != "" {
+				t.Errorf("a temporary directory for nothing: %s", l.secrets.path)
 			}
 		})
 	}
@@ -241,7 +241,7 @@ func TestArgsSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"--config-file", filepath.Join(l.tempDir, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.tempDir, "mcp.json")}
+	want := []string{"--config-file", filepath.Join(l.secrets.path, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.secrets.path, "mcp.json")}
 	if diff := cmp.Diff(want, args[5:]); diff != "" {
 		t.Error(diff)
 	}
@@ -263,7 +263,7 @@ func TestArgsSecrets(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := l.cleanup(); err != nil {
+		if err := l.secrets.remove(); err != nil {
 			t.Error(err)
 		}
 	}

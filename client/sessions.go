@@ -93,7 +93,7 @@ func (l *launch) listWire() ([]SessionInfo, error) {
 	if err != nil || !known {
 		return nil, err
 	}
-	dir, err := os.OpenRoot(l.sessionsDir())
+	dir, err := regular.Root(l.sessionsDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

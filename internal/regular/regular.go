@@ -27,6 +27,11 @@ func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return check(name)(root.OpenFile(name, os.O_RDONLY|nonblock, 0))
 }
 
+// Root opens a directory as [os.OpenRoot] does, which would wait for the writer of a named pipe.
+func Root(path string) (*os.Root, error) {
+	return os.OpenRoot(path + string(os.PathSeparator) + ".")
+}
+
 // check looks at what was opened, not at the path, so that nothing can change in between.
 func check(path string) func(*os.File, error) (*os.File, error) {
 	return func(f *os.File, err error) (*os.File, error) {

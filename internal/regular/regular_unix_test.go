@@ -29,7 +29,11 @@ func TestRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	root, err := os.OpenRoot(dir)
+	if root, err := Root(path("pipe")); err == nil {
+		root.Close()
+		t.Error("a pipe is opened as a directory")
+	}
+	root, err := Root(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
