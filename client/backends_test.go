@@ -29,7 +29,7 @@ type backend struct {
 	answersFeedback bool   // a rejection's feedback reaches the model; else a Notification tells that it is lost
 	endsAtRejection bool   // a rejection without feedback ends the turn; else the model goes on
 	freeAnswers     bool   // a question takes words that are no option's label
-	keepsAFK        bool   // a session that was begun with AFK is so for ever
+	keepsAFK        bool   // a session that was begun with AFK stays so
 	slash, says     string // a command, and a part of what it says
 }
 

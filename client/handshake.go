@@ -26,7 +26,7 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 		return nil, err
 	}
 	if l.opts.Transport != nil {
-		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id)
+		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id, l.opts.byOptions())
 	}
 	path, err := l.find()
 	if err != nil {
@@ -34,7 +34,11 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	}
 	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
 	if looksLike(path) != BackendACP {
-		s, err := l.connect(ctx, process, path, id)
+		approvals, err := l.approvals(id)
+		if err != nil {
+			return nil, err
+		}
+		s, err := l.connect(ctx, process, path, id, approvals)
 		if !errors.Is(err, errKimiCode) {
 			return s, err
 		}
@@ -43,11 +47,11 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	if madeUp {
 		id = "" // Kimi Code makes its own
 	}
-	return l.connect(ctx, &bridgeTransport{process}, path, id)
+	return l.connect(ctx, &bridgeTransport{process}, path, id, l.opts.byOptions())
 }
 
 // connect starts the agent and makes the handshake.
-func (l *launch) connect(ctx context.Context, transport Transport, path, id string) (s *Session, err error) {
+func (l *launch) connect(ctx context.Context, transport Transport, path, id string, approvals Approvals) (s *Session, err error) {
 	defer func() {
 		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
@@ -81,6 +85,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 		<-s.Done()
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
+	s.setApprovals(approvals)
 	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
 		s.id = bridge.SessionID
 	}

@@ -55,6 +55,7 @@ type Status struct {
 	PlanMode         bool
 	MCP              *wireproto.MCPStatus // nil when kimi has told nothing: it does while servers start in a turn
 	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
+	Approvals        Approvals            // what runs unasked
 }
 
 // NewSession starts an agent and a new session. ctx bounds the start alone. The caller
@@ -155,6 +156,9 @@ func (s *Session) PID() int {
 
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
 // text may be empty if there are parts. A turn that runs already gives [ErrBusy].
+//
+// Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: a zero-width
+// space (U+200B) goes before the slash, so that the model reads it as words.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -162,6 +166,12 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	input, err := userInput(text, parts)
 	if err != nil {
 		return nil, err
+	}
+	if !s.opts.SlashCommands {
+		var command bool
+		if input, command = asWords(input); command {
+			s.opts.Logger.Info("client: a prompt that begins like a slash command goes as words; Options.SlashCommands would run it")
+		}
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("client: prompt: %w", err)
