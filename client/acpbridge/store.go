@@ -1,6 +1,7 @@
 package acpbridge
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -85,6 +86,14 @@ func readState(dir string) *state {
 		return nil
 	}
 	return st
+}
+
+// neverPrompted reports whether the files of a session say that nobody has prompted in it. Its journal says so at
+// once, its state a little later.
+func neverPrompted(dir string) bool {
+	st := readState(dir)
+	journal, err := regular.Read(filepath.Join(dir, "agents", "main", "wire.jsonl"), maxState)
+	return st != nil && st.LastPrompt == "" && (err == nil || errors.Is(err, fs.ErrNotExist)) && !bytes.Contains(journal, []byte(`"turn.prompt"`))
 }
 
 // FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session which
