@@ -86,6 +86,9 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
 	s.setApprovals(approvals)
+	s.mu.Lock()
+	s.calls.unique = s.server.Bridge != nil
+	s.mu.Unlock()
 	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
 		s.id = bridge.SessionID
 	}

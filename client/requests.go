@@ -101,8 +101,9 @@ type request struct {
 	s          *Session
 	id         string // of the call, and of the request in it
 	asked      wireproto.Message
-	turn       *Turn // nil when none ran
-	background bool  // asked by a background agent: outlives the turn
+	turn       *Turn     // nil when none ran
+	background bool      // asked by a background agent: outlives the turn
+	tool       *toolCall // that an approval is about; nil while it is not known
 	held       bool
 	err        error // why it takes no answer any more; set once, with done
 	done       chan struct{}

@@ -34,6 +34,7 @@ type Session struct {
 	turn     *Turn                 // the turn that runs
 	replay   *stream               // the replay that runs; never beside a turn
 	requests map[*request]struct{} // not answered yet
+	calls    toolCalls
 	status   Status
 	outside  []wireproto.Message // for OnMessage
 	serving  bool                // a goroutine serves OnMessage
