@@ -4,15 +4,21 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -42,6 +48,7 @@ func TestBackendsSlashText(t *testing.T) {
 			{text: "/etc/passwd", words: "/etc/passwd"},
 		}
 		opts, model := b.model(t)
+		opts.StartTimeout = 2 * time.Minute
 		var asked atomic.Int32
 		opts.Approve = func(_ context.Context, r *client.ApprovalRequest) error {
 			asked.Add(1)
@@ -119,6 +126,7 @@ func TestBackendsSlashText(t *testing.T) {
 func TestBackendsUnaskedByFile(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, b.run("unasked", "touch unasked"), "text: done")
+		opts.StartTimeout = 2 * time.Minute
 		var log lockedBuffer
 		opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		path := filepath.Join(opts.ShareDir, "config.toml")
@@ -160,7 +168,7 @@ func TestKimiKeptApprovals(t *testing.T) {
 			t.Parallel()
 			ctx := withinCtx(t)
 			opts, _ := b.model(t, "text: hello", b.run("again", "touch again"), "text: done")
-			opts.SlashCommands = true
+			opts.SlashCommands, opts.StartTimeout = true, 2*time.Minute
 			s := liveSession(t, ctx, opts)
 			finished(t, ctx, s, "hello", "hello")
 			playTurn(t, ctx, s, mode)
@@ -206,6 +214,7 @@ func TestKimiKeptApprovals(t *testing.T) {
 		t.Parallel()
 		ctx := withinCtx(t)
 		opts, _ := b.model(t, b.run("first", "touch first"), "text: done", b.run("second", "touch second"), "text: done")
+		opts.StartTimeout = 2 * time.Minute
 		opts.Approve = func(_ context.Context, r *client.ApprovalRequest) error { return r.ApproveForSession() }
 		s := liveSession(t, ctx, opts)
 		if got := s.Status().Approvals; got.All != "" || got.Actions != nil {
@@ -229,4 +238,136 @@ func TestKimiKeptApprovals(t *testing.T) {
 			t.Error("it was asked again: the documentation says otherwise")
 		}
 	})
+}
+
+// checkCall checks that a request shows the call that it is about.
+func checkCall(t testing.TB, r *client.ApprovalRequest, name string, args map[string]any) {
+	t.Helper()
+	gotName, raw := r.Call()
+	var got map[string]any
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Errorf("the call of %s: %q %q: %v", r.Description, gotName, raw, err)
+		return
+	}
+	e2eSame(t, "name of the call", name, gotName)
+	e2eSame(t, "arguments of the call", args, got)
+}
+
+// checkSubagentCall checks what a subagent's request shows of its call of the shell.
+func checkSubagentCall(t testing.TB, b *backend, r *client.ApprovalRequest, command string) {
+	t.Helper()
+	if b.tellsCalls {
+		checkCall(t, r, b.shell, map[string]any{"command": command})
+	} else if name, args := r.Call(); name != "" || args != nil {
+		t.Errorf("the call of a subagent: %q %q", name, args)
+	}
+}
+
+// A request shows the whole call, also what no description has room for, to the loop and to a handler; where the
+// model repeats an id, it shows none rather than another's.
+func TestBackendsCall(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		sql := "SELECT count(*) FROM users --" + strings.Repeat(" harmless", 1000) + "\n\"; DROP TABLE users"
+		twice := say(b.run("dup", "echo 1"), b.run("dup", "echo 2"))
+		opts, model := b.model(t)
+		opts.StartTimeout = 2 * time.Minute
+		opts.MCPServers = map[string]config.MCPServer{"db": mcpProgram(t, map[string]config.Secret{"MCP_TOOL": "query", "MCP_SECRET": "1"})}
+		check := map[string]func(*client.ApprovalRequest){
+			"sql":  func(r *client.ApprovalRequest) { checkCall(t, r, b.mcpTool("db", "query"), map[string]any{"sql": sql}) },
+			"echo": func(r *client.ApprovalRequest) { checkCall(t, r, b.shell, map[string]any{"command": "echo 1"}) },
+			"twice": func(r *client.ApprovalRequest) {
+				if name, args := r.Call(); b.name == "kimi-cli" && (name != "" || args != nil) || b.name != "kimi-cli" && name != b.shell {
+					t.Errorf("of two calls with one id: %q %q", name, args)
+				}
+			},
+		}
+		scripts := map[string]string{"sql": clienttest.ToolCall("sql", b.mcpTool("db", "query"), map[string]string{"sql": sql}), "echo": b.run("e", "echo 1"), "twice": twice}
+		var now func(*client.ApprovalRequest)
+		var asked int
+		take := func(r *client.ApprovalRequest) error {
+			now(r)
+			asked++
+			return r.Reject("no")
+		}
+		for _, handler := range []bool{false, true} {
+			if opts.Approve = nil; handler {
+				var mu sync.Mutex
+				opts.Approve = func(_ context.Context, r *client.ApprovalRequest) error {
+					mu.Lock()
+					defer mu.Unlock()
+					return take(r)
+				}
+			}
+			s := liveSession(t, ctx, opts)
+			for _, name := range []string{"sql", "echo", "twice"} {
+				now, asked = check[name], 0
+				model.Add(scripts[name], "text: done")
+				turn, err := s.Prompt(ctx, name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err = e2eRead(turn, func(m wireproto.Message) {
+					if r, ok := m.(*client.ApprovalRequest); ok {
+						if err := take(r); err != nil {
+							t.Error(err)
+						}
+					}
+				}); err != nil || asked == 0 {
+					t.Errorf("%s: asked %d times, %v", name, asked, err)
+				}
+			}
+			closed(t, s)
+		}
+	})
+}
+
+// A hook is asked about what its expression matches, and Go's reading of it counts: kimi-cli drops a hook whose
+// expression Python cannot compile, and lets the command run.
+func TestKimiHookMatchers(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	for matcher, match := range map[string]bool{`^[[:upper:]]\pL+\z`: true, `^\pN|hell[^\pL]`: false} {
+		t.Run(matcher, func(t *testing.T) {
+			opts := clienttest.Kimi(t, touch("c", "guarded"), "text: done")
+			opts.Yolo, opts.StartTimeout = true, 2*time.Minute
+			var asked atomic.Int32
+			opts.Hooks = []client.Hook{{Event: "PreToolUse", Matcher: matcher, Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+				asked.Add(1)
+				return client.Block("no"), nil
+			}}}
+			finished(t, ctx, liveSession(t, ctx, opts), "go", "done")
+			if ran := wasRun(t, opts, "guarded"); ran == match || (asked.Load() == 1) != match {
+				t.Errorf("asked %d times, carried out: %v", asked.Load(), ran)
+			}
+		})
+	}
+}
+
+// Two programs of this library do not write one history: the second is told, until the first has ended.
+func TestKimiSessionInUse(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	opts := clienttest.Kimi(t, "text: one")
+	opts.StartTimeout = 2 * time.Minute
+	first := liveSession(t, ctx, opts)
+	finished(t, ctx, first, "one", "one")
+	named := *opts
+	named.SessionID = first.ID()
+	for name, start := range map[string]func() (*client.Session, error){
+		"ResumeSession": func() (*client.Session, error) { return client.ResumeSession(ctx, first.ID(), opts) },
+		"NewSession":    func() (*client.Session, error) { return client.NewSession(ctx, &named) },
+	} {
+		s, err := start()
+		if err == nil {
+			s.Close()
+		}
+		e2eIs(t, name, err, client.ErrInUse)
+	}
+	closed(t, first)
+	again := resumed(t, ctx, first.ID(), opts)
+	if _, err := client.ResumeSession(ctx, first.ID(), opts); !errors.Is(err, client.ErrInUse) {
+		t.Errorf("a session that is continued: %v", err)
+	}
+	closed(t, again)
+	closed(t, resumed(t, ctx, first.ID(), opts))
 }

@@ -24,8 +24,9 @@ const (
 // Call returns the whole tool call that is asked about: the tool's name, and its arguments as the model wrote them,
 // of which Description and Display may show a part. They come from the agent's ToolCall and ToolCallPart
 // messages. A subagent's call may follow the request: Call waits for it, for 5 s at most. It returns "" and nil
-// where the call is not known for certain, as when the model has given two calls the same id, and for what is no
-// live request; it never returns another call's arguments. What cannot be seen should not be approved.
+// where the call is not known for certain, as when the model has given two calls the same id, for a subagent of
+// Kimi Code 2.x, which tells of the call when it has been approved, and for what is no live request. It never
+// returns another call's arguments. What cannot be seen should not be approved.
 //
 // kimi takes the last of several members with one name, and tells Command from command, which encoding/json does not do
 // for a struct: decode into a map to see what will run.
@@ -42,7 +43,7 @@ func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 // toolCalls are the calls of all agents that have no result yet, under the session's mu.
 type toolCalls struct {
 	agents  map[string]*agentCalls // by id, "" is the main one
-	unique  bool                   // each call has an id of its own: Kimi Code sees to it
+	bridged bool                   // Kimi Code tells of a subagent's call when it has been approved
 	changed chan struct{}          // closed with the next change; nil while nobody waits
 }
 
@@ -155,7 +156,7 @@ func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
 
 // bindCallLocked finds the call that r is about. In kimi-cli the events of the main agent precede its requests; those of
 // a subagent follow them, up to the StatusUpdate that ends the model's message: before it, another call with the same
-// id may still come. Kimi Code gives each call an id of its own. The session's mu is held.
+// id may still come. The session's mu is held.
 func (s *Session) bindCallLocked(r *request) {
 	asked, ok := r.asked.(*wireproto.ApprovalRequest)
 	if !ok || r.tool != nil {
@@ -163,7 +164,7 @@ func (s *Session) bindCallLocked(r *request) {
 	}
 	agent := agentOf(asked)
 	a := s.calls.agents[agent]
-	if a == nil || agent != "" && !s.calls.unique && !a.told {
+	if a == nil || agent != "" && (s.calls.bridged || !a.told) {
 		return
 	}
 	if c := a.find(asked); c != nil && c.request == nil {
@@ -189,7 +190,7 @@ func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessag
 		if r.tool != nil {
 			tool = *r.tool // more may be added to the original
 		}
-		over, hasFile := r.err != nil, r.background && !s.calls.unique
+		over := r.err != nil || agentOf(asked) == "" || s.calls.bridged // nothing is on its way
 		if s.calls.changed == nil {
 			s.calls.changed = make(chan struct{})
 		}
@@ -199,9 +200,9 @@ func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessag
 		switch agent := agentOf(asked); {
 		case tool.id != "":
 			return tool.whole()
-		case over || agent == "":
+		case over:
 			return "", nil
-		case hasFile:
+		case r.background:
 			if tool := s.launch.backgroundCall(s.id, agent, asked); tool != nil {
 				s.mu.Lock()
 				r.tool = tool

@@ -57,39 +57,38 @@ func TestBindCall(t *testing.T) {
 	result := func(id string) wireproto.Message { return &wireproto.ToolResult{ToolCallID: id} }
 	type messages = []wireproto.Message
 	for name, tt := range map[string]struct {
-		came   messages // the last request is the one that is looked at
-		want   string   // its arguments, "" for none
-		unique bool
+		came    messages // the last request is the one that is looked at
+		want    string   // its arguments, "" for none
+		bridged bool
 	}{
-		"a call":                         {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`},
-		"in parts":                       {came: messages{call("a", "Shell", ""), part(`{"command":`), part(`"ls"}`), ask("a", "")}, want: `{"command":"ls"}`},
-		"parts belong to the latest":     {came: messages{shell("a", "ls"), call("b", "Shell", `{"command":`), part(`"rm"}`), ask("a", "")}, want: `{"command":"ls"}`},
-		"unknown":                        {came: messages{shell("b", "ls"), ask("a", "")}},
-		"not complete":                   {came: messages{call("a", "Shell", `{"command":`), ask("a", "")}},
-		"one id twice in a step":         {came: messages{shell("a", "ls"), shell("a", "rm"), ask("a", "")}},
-		"one id twice, one has ended":    {came: messages{shell("a", "ls"), shell("a", "rm"), result("a"), ask("a", "")}},
-		"one id twice, one after other":  {came: messages{shell("a", "ls"), ask("a", ""), result("a"), shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
-		"a second request for a call":    {came: messages{shell("a", "ls"), ask("a", ""), ask("a", "")}},
-		"one id in two steps":            {came: messages{step, shell("a", "ls"), step, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
-		"of the step before":             {came: messages{step, shell("a", "ls"), step, ask("a", "")}},
-		"said anew":                      {came: messages{shell("a", "ls"), &wireproto.StepRetry{N: 1}, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
-		"another tool":                   {came: messages{call("a", "Agent", `{}`), ask("a", "")}},
-		"no id":                          {came: messages{shell("", "ls"), ask("", "")}},
-		"a subagent's":                   {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`},
-		"a subagent's, later":            {came: messages{ask("a", "x"), in("x", shell("a", "ls")), in("x", status)}, want: `{"command":"ls"}`},
-		"a subagent's, not told yet":     {came: messages{in("x", shell("a", "ls")), ask("a", "x")}},
-		"a subagent's, one id twice":     {came: messages{ask("a", "x"), in("x", shell("a", "ls")), in("x", shell("a", "rm")), in("x", status)}},
-		"another subagent's":             {came: messages{in("y", shell("a", "ls")), in("y", status), ask("a", "x")}},
-		"the main agent's, same id":      {came: messages{shell("a", "ls"), in("x", shell("a", "rm")), in("x", status), ask("a", "x")}, want: `{"command":"rm"}`},
-		"a subagent's, asked by main":    {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "")}},
-		"a subagent's subagent's":        {came: messages{in("x", in("z", shell("a", "ls"))), in("x", in("z", status)), ask("a", "z")}, want: `{"command":"ls"}`},
-		"an event of no agent":           {came: messages{&wireproto.SubagentEvent{ParentToolCallID: text("p"), Event: shell("a", "ls")}, ask("a", "")}},
-		"a turn before":                  {came: messages{in("x", shell("a", "ls")), in("x", status), &wireproto.TurnBegin{}, ask("a", "x")}},
-		"Kimi Code's subagent, earlier":  {came: messages{in("x", shell("a", "ls")), ask("a", "x")}, want: `{"command":"ls"}`, unique: true},
-		"Kimi Code's subagent, later":    {came: messages{ask("a", "x"), in("x", shell("a", "ls"))}, want: `{"command":"ls"}`, unique: true},
-		"Kimi Code's, in another's turn": {came: messages{in("x", shell("a", "ls")), &wireproto.TurnEnd{}, ask("a", "x")}, want: `{"command":"ls"}`, unique: true},
+		"a call":                        {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`},
+		"in parts":                      {came: messages{call("a", "Shell", ""), part(`{"command":`), part(`"ls"}`), ask("a", "")}, want: `{"command":"ls"}`},
+		"parts belong to the latest":    {came: messages{shell("a", "ls"), call("b", "Shell", `{"command":`), part(`"rm"}`), ask("a", "")}, want: `{"command":"ls"}`},
+		"unknown":                       {came: messages{shell("b", "ls"), ask("a", "")}},
+		"not complete":                  {came: messages{call("a", "Shell", `{"command":`), ask("a", "")}},
+		"one id twice in a step":        {came: messages{shell("a", "ls"), shell("a", "rm"), ask("a", "")}},
+		"one id twice, one has ended":   {came: messages{shell("a", "ls"), shell("a", "rm"), result("a"), ask("a", "")}},
+		"one id twice, one after other": {came: messages{shell("a", "ls"), ask("a", ""), result("a"), shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
+		"a second request for a call":   {came: messages{shell("a", "ls"), ask("a", ""), ask("a", "")}},
+		"one id in two steps":           {came: messages{step, shell("a", "ls"), step, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
+		"of the step before":            {came: messages{step, shell("a", "ls"), step, ask("a", "")}},
+		"said anew":                     {came: messages{shell("a", "ls"), &wireproto.StepRetry{N: 1}, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
+		"another tool":                  {came: messages{call("a", "Agent", `{}`), ask("a", "")}},
+		"no id":                         {came: messages{shell("", "ls"), ask("", "")}},
+		"a subagent's":                  {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`},
+		"a subagent's, later":           {came: messages{ask("a", "x"), in("x", shell("a", "ls")), in("x", status)}, want: `{"command":"ls"}`},
+		"a subagent's, not told yet":    {came: messages{in("x", shell("a", "ls")), ask("a", "x")}},
+		"a subagent's, one id twice":    {came: messages{ask("a", "x"), in("x", shell("a", "ls")), in("x", shell("a", "rm")), in("x", status)}},
+		"another subagent's":            {came: messages{in("y", shell("a", "ls")), in("y", status), ask("a", "x")}},
+		"the main agent's, same id":     {came: messages{shell("a", "ls"), in("x", shell("a", "rm")), in("x", status), ask("a", "x")}, want: `{"command":"rm"}`},
+		"a subagent's, asked by main":   {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "")}},
+		"a subagent's subagent's":       {came: messages{in("x", in("z", shell("a", "ls"))), in("x", in("z", status)), ask("a", "z")}, want: `{"command":"ls"}`},
+		"an event of no agent":          {came: messages{&wireproto.SubagentEvent{ParentToolCallID: text("p"), Event: shell("a", "ls")}, ask("a", "")}},
+		"a turn before":                 {came: messages{in("x", shell("a", "ls")), in("x", status), &wireproto.TurnBegin{}, ask("a", "x")}},
+		"Kimi Code's":                   {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`, bridged: true},
+		"Kimi Code's subagent":          {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, bridged: true},
 	} {
-		s := &Session{requests: make(map[*request]struct{}), calls: toolCalls{unique: tt.unique}}
+		s := &Session{requests: make(map[*request]struct{}), calls: toolCalls{bridged: tt.bridged}}
 		var last *request
 		for _, m := range tt.came {
 			if _, ok := m.(*wireproto.ApprovalRequest); !ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -46,6 +47,8 @@ type Session struct {
 	closeErr error         // what it returned
 
 	recordErr error // of Options.Record; set before conn.done is closed
+
+	held *os.File // keeps others from the session while the agent lives; nil for none
 }
 
 // Status is what the agent has last told about itself.
@@ -60,7 +63,7 @@ type Status struct {
 }
 
 // NewSession starts an agent and a new session. ctx bounds the start alone. The caller
-// must call Close.
+// must call Close. Where Options.SessionID names a session that exists, the rules of [ResumeSession] hold.
 func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -83,7 +86,10 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
 // the newest one. A session that is not there, or that kimi would begin anew, gives
-// [ErrSessionNotFound].
+// [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
+// gives [ErrInUse] (not on Windows). Nobody can tell whether kimi itself or another client has it open: kimi-cli takes
+// no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs
+// unasked gives [ErrUnasked] unless the options say so, too.
 func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -346,6 +352,7 @@ func (s *Session) ended(exit error) error {
 		s.err = errors.New("client: the agent has ended; continue with ResumeSession")
 	}
 	err := s.err
+	s.held.Close() // of a nil file, too
 	s.mu.Unlock()
 	s.closeRequests(err, func(*request) bool { return true })
 	s.cancel(err)
