@@ -16,7 +16,8 @@
 // rejected, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
 // In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
-// while the agent works steers it.
+// while the agent works steers it. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
+// chat's input that is no terminal, is the agent's to read unless --slash is given, since /yolo and /afk switch approvals off.
 //
 // Standard output has what the agent says and does, or with --json one Wire message a line, as
 // its envelope {"type":…,"payload":…}, and nothing else; with --quiet the agent's text alone. Standard error has a
