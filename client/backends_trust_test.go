@@ -104,6 +104,9 @@ func TestBackendsSlashText(t *testing.T) {
 			}
 		}
 		closed(t, s)
+		if list := listed(t, opts); len(list) != 1 || list[0].Title != "/yolo" {
+			t.Errorf("listed: %+v", list)
+		}
 		asked.Store(0)
 		model.Add(b.run("resumed", "touch resumed"), "text: done")
 		s = resumed(t, ctx, s.ID(), opts)

@@ -72,7 +72,7 @@ func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
 		if hookID(i, h) != req.SubscriptionID {
 			continue
 		}
-		switch match, err := h.matches(req.Target); {
+		switch match, err := h.matches(unmarked(req.Target)); { // of UserPromptSubmit it is the prompt
 		case err != nil: // Validate has seen it compile
 			s.answerHook(r, req, Block("the hook has no valid matcher"))
 		case match:

@@ -66,6 +66,9 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 			list = append(list, SessionInfo(s))
 		}
 	}
+	for i := range list {
+		list[i].Title = unmarked(list[i].Title)
+	}
 	slices.SortFunc(list, func(a, b SessionInfo) int {
 		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), strings.Compare(a.ID, b.ID))
 	})

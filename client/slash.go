@@ -12,6 +12,9 @@ import (
 // strips it, and has no width, so that the model and a reader see the words that were given.
 const wordsMark = "\u200b"
 
+// unmarked is a text as it was given to Prompt.
+func unmarked(text string) string { return strings.Replace(text, wordsMark+"/", "/", 1) }
+
 // isCommand reports whether some kimi takes a text as a slash command: kimi-cli (kimi_cli/utils/slashcmd.py, 1.51.0) strips
 // white space before the slash, Kimi Code 2.x behind it, and the one takes letters and digits for a name, the
 // other all but a slash.

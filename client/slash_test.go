@@ -48,6 +48,9 @@ func TestAsWords(t *testing.T) {
 	} {
 		before := cmp.Diff(wireproto.Content{}, tt.in)
 		got, changed := asWords(tt.in)
+		if unmarked(got.Text) != tt.in.Text {
+			t.Errorf("%s: unmarked %q", name, unmarked(got.Text))
+		}
 		if diff := cmp.Diff(tt.want, got); diff != "" || changed != (cmp.Diff(tt.in, got) != "") {
 			t.Errorf("%s: %v\n%s", name, changed, diff)
 		}

@@ -93,7 +93,13 @@ func readState(dir string) *state {
 func neverPrompted(dir string) bool {
 	st := readState(dir)
 	journal, err := regular.Read(filepath.Join(dir, "agents", "main", "wire.jsonl"), maxState)
-	return st != nil && st.LastPrompt == "" && (err == nil || errors.Is(err, fs.ErrNotExist)) && !bytes.Contains(journal, []byte(`"turn.prompt"`))
+	switch {
+	case st != nil && st.LastPrompt != "", bytes.Contains(journal, []byte(`"turn.prompt"`)):
+		return false
+	case err == nil:
+		return true // the state may be in the middle of being written
+	}
+	return st != nil && errors.Is(err, fs.ErrNotExist)
 }
 
 // FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session which
