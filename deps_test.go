@@ -28,10 +28,11 @@ var allowed = []string{
 // floors are the packages of this module with what each may import of it: nothing above itself.
 var floors = map[string][]string{
 	"wireproto":         {},
-	"config":            {},
+	"internal/regular":  {},
+	"config":            {"internal/regular"},
 	"internal/fixture":  {"wireproto", "config"},
-	"client/acpbridge":  {"config", "wireproto"},
-	"client":            {"client/acpbridge", "config", "internal/fixture", "wireproto"},
+	"client/acpbridge":  {"config", "internal/regular", "wireproto"},
+	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
 }
 

@@ -3,17 +3,16 @@ package client
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // launch is what the options come to on this machine: absolute paths, an environment.
@@ -23,9 +22,9 @@ type launch struct {
 	workDir  string
 	shareDir string
 	path     string // the program, "" until it was found
-	tempDir  string // of files with secrets, "" for none
-	kimiCode bool   // it is Kimi Code 2.x, behind the bridge
-	codeID   bool   // the session to continue is one of Kimi Code's
+	secrets  secretDir
+	kimiCode bool // it is Kimi Code 2.x, behind the bridge
+	codeID   bool // the session to continue is one of Kimi Code's
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -127,15 +126,12 @@ func (l *launch) check() error {
 			notUTF8(option, path)
 			return
 		}
-		f, err := os.Open(path)
+		f, err := regular.Open(path)
 		if err != nil {
 			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a file that can be read", err)
 			return
 		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			bad(option, path+" is a directory", "name a file", nil)
-		}
+		f.Close()
 	}
 	o := l.opts
 	dir("WorkDir", l.workDir)
@@ -182,7 +178,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("config.toml", data)
+		path, err := l.secrets.write("config.toml", data)
 		if err != nil {
 			return nil, err
 		}
@@ -215,7 +211,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("mcp.json", data)
+		path, err := l.secrets.write("mcp.json", data)
 		if err != nil {
 			return nil, err
 		}
@@ -242,50 +238,4 @@ func (l *launch) args(sessionID string) ([]string, error) {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// secretFile writes a file that only this user can read.
-func (l *launch) secretFile(name string, data []byte) (string, error) {
-	if l.tempDir == "" {
-		sweep(os.TempDir())
-		dir, err := os.MkdirTemp("", tempPrefix)
-		if err != nil {
-			return "", fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
-		}
-		l.tempDir = dir
-	}
-	path := filepath.Join(l.tempDir, name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return "", fmt.Errorf("client: temporary files: %w", err)
-	}
-	return path, nil
-}
-
-const (
-	tempPrefix = "kimi-go-"
-	// staleAfter is longer than any start takes.
-	staleAfter = time.Hour
-)
-
-// sweep removes what a program has left behind that was killed while its kimi was starting.
-func sweep(dir string) {
-	old, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	for _, path := range old {
-		if info, err := os.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > staleAfter {
-			os.RemoveAll(path) // another user's stays
-		}
-	}
-}
-
-// cleanup removes the files with secrets. kimi reads them while it starts and never
-// again, so they are gone before the session is used, even when this program is killed.
-func (l *launch) cleanup() error {
-	if l.tempDir == "" {
-		return nil
-	}
-	if err := os.RemoveAll(l.tempDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("client: temporary files: %w", err)
-	}
-	l.tempDir = ""
-	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client/acpbridge"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -208,7 +208,7 @@ func looksLike(path string) Backend {
 	if strings.Contains(real, "@moonshot-ai/kimi-code/") {
 		return BackendACP
 	}
-	f, err := os.Open(real)
+	f, err := regular.Open(real)
 	if err != nil {
 		return ""
 	}

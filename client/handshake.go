@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,7 +27,7 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 		return nil, err
 	}
 	if l.opts.Transport != nil {
-		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id)
+		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id, l.opts.byOptions())
 	}
 	program, err := l.find()
 	if err != nil {
@@ -36,7 +37,7 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	path := program.path
 	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
 	if looksLike(path) != BackendACP {
-		s, err := l.connect(ctx, process, path, id)
+		s, err := l.startWire(ctx, process, path, id)
 		if !errors.Is(err, errKimiCode) {
 			return s, err
 		}
@@ -45,13 +46,44 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	if madeUp {
 		id = "" // Kimi Code makes its own
 	}
-	return l.connect(ctx, &bridgeTransport{process}, path, id)
+	return l.connect(ctx, &bridgeTransport{process}, path, id, l.opts.byOptions())
+}
+
+// startWire starts kimi-cli, unless it would run what the options do not say, or the session is open already.
+func (l *launch) startWire(ctx context.Context, process *processTransport, path, id string) (*Session, error) {
+	approvals, err := l.approvals(id)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(l.sessionsDir(), id)
+	held, err := holdSession(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.connect(ctx, process, path, id, approvals)
+	if err == nil && held == nil {
+		held, err = holdSession(dir) // a new one
+	}
+	if err != nil {
+		held.Close() // of a nil file, too
+		if s != nil {
+			s.Close()
+		}
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil { // it has ended meanwhile
+		held.Close()
+	}
+	s.held = held
+	return s, nil
 }
 
 // connect starts the agent and makes the handshake.
-func (l *launch) connect(ctx context.Context, transport Transport, path, id string) (s *Session, err error) {
+func (l *launch) connect(ctx context.Context, transport Transport, path, id string, approvals Approvals) (s *Session, err error) {
 	defer func() {
-		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
+		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
 			s, err = nil, cleanErr
 		}
@@ -85,6 +117,10 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 		<-s.Done()
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
+	s.setApprovals(approvals)
+	s.mu.Lock()
+	s.calls.bridged = s.server.Bridge != nil
+	s.mu.Unlock()
 	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
 		s.id = bridge.SessionID
 	}

@@ -489,6 +489,7 @@ func TestKimiManyTurns(t *testing.T) {
 	opts := clienttest.Kimi(t, scripts...)
 	var output string
 	opts.Tools = []client.Tool{mustTool(client.NewTool("echo", "", func(context.Context, struct{}) (string, error) { return output, nil }))}
+	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 
 	// Before anything else: what is no prompt at all.

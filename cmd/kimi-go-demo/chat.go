@@ -22,6 +22,7 @@ type chatCmd struct {
 func (f *chatCmd) Run(e *env) error {
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
 		o.SessionID = f.Session
+		o.SlashCommands = f.Slash || e.interactive() // the user's own words
 		if err := o.Validate(); err != nil {
 			return nil, usage("%w", err)
 		}

@@ -17,7 +17,8 @@
 // rejected, which the exit status tells, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
 // In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
-// while the agent works steers it.
+// while the agent works steers it. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
+// chat's input that is no terminal, is the agent's to read unless --slash is given, since /yolo and /afk switch approvals off.
 //
 // What the agent says cannot act on the terminal: control characters, and others that are not seen, are written as ^X and
 // \uNNNN; in JSON as escapes, which mean the same. proxy and wire hand on what kimi writes to standard output as it is.

@@ -178,6 +178,10 @@ func (d *doctor) configuration() {
 		d.ok("model %s, provider type %s%s, %s tokens of context", name, model.Type, at(model.BaseURL), number(model.MaxContextSize))
 		d.key(cfg, model)
 	}
+	if cfg.DefaultYolo {
+		d.note("default_yolo is set: kimi does everything without asking, with --yolo or without")
+		d.todo("to be asked, remove it from the configuration")
+	}
 	d.environment(&model)
 	d.telemetry(cfg)
 }

@@ -65,7 +65,7 @@ func TestDoctorKimiCode(t *testing.T) {
 		"no login": {config: codeLogin, code: 1, want: []string{"FAIL  login: none; ", login}},
 		"key":      {config: withKey, want: []string{"ok    model kimi-code/k2", "ok    API key from the configuration"}},
 		"nothing":  {code: 1, want: []string{"note  configuration ", "none yet", "FAIL  model: no model is set", login, "KIMI_API_KEY"}},
-		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"FAIL  model: no model is set", login}},
+		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"note  default_permission_mode is yolo: it does nothing here", "FAIL  model: no model is set", login}},
 		"variables": {env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_API_KEY": secret, "KIMI_BASE_URL": "https://u:" + secret + "@example.com/v1"},
 			want: []string{"ok    model k2, provider type kimi at https://***@example.com/v1, from the environment", "ok    API key from KIMI_API_KEY"}},
 		"its own variables": {config: codeLogin, env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_MODEL_API_KEY": secret, "KIMI_MODEL_PROVIDER_TYPE": "openai"},

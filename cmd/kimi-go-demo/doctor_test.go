@@ -34,7 +34,7 @@ api_key = "` + secret + `"
 func TestDoctorGood(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t)
-	d.writeConfig(t, goodConfig)
+	d.writeConfig(t, "default_yolo = true\n"+goodConfig)
 	os.MkdirAll(filepath.Join(d.share, "credentials"), 0o700)
 	os.WriteFile(filepath.Join(d.share, "credentials", "kimi-code.json"), []byte(secret), 0o600)
 	d.setenv(map[string]string{"KIMI_API_KEY": secret, "KIMI_MODEL_TEMPERATURE": "0.5", "OPENAI_API_KEY": secret})
@@ -45,6 +45,7 @@ func TestDoctorGood(t *testing.T) {
 		"ok    model k2 (kimi-k2), provider type kimi at https://***@api.example.com/v1?***, 262,144 tokens",
 		"ok    API key from KIMI_API_KEY",
 		"note  login: ", "does not use it",
+		"note  default_yolo is set: ", "-> to be asked, remove it",
 		"note  environment: KIMI_API_KEY overrides providers.kimi.api_key",
 		"note  environment: KIMI_PATH chooses",
 		"note  environment: OPENAI_API_KEY is set and does nothing with provider type kimi",

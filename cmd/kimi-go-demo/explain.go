@@ -34,6 +34,8 @@ var kinds = []struct {
 	{client.ErrLLMNotSupported, "", "choose another model with --model, one with the capability that is named"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
 	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
+	{client.ErrUnasked, "the session keeps yolo or afk mode, in which kimi does everything without asking", "go on with it by --yolo or --afk; in a chat, /yolo or /afk then switches the mode off"},
+	{client.ErrInUse, "the session is open in another program", "close it there first"},
 	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
 	{client.ErrOutcomeUnknown, "nobody knows how the turn ended", "look at what it has done before you go on with the session"},
 	{client.ErrBusy, "", "another turn of this session runs"},

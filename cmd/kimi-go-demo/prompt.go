@@ -69,6 +69,7 @@ func (r *resumeCmd) Run(e *env) error {
 		return err
 	}
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
+		o.SlashCommands = r.Slash || text == "" && e.interactive() // as in chat
 		return client.ResumeSession(ctx, id, o)
 	}
 	return e.converse(&r.runFlags, start, func(c *conversation) error {
