@@ -167,7 +167,7 @@ func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pag
 	if c.show == nil {
 		return nil, nil
 	}
-	name, arguments := c.wholeCall(m)
+	name, arguments := m.Call()
 	asked := c.prompter != nil && c.flags.Answer == ""
 	if !c.flags.Quiet {
 		size := render.Size{}
@@ -182,11 +182,6 @@ func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pag
 		}
 	}
 	return rest, err
-}
-
-// wholeCall returns the name and the arguments of the call that r asks about, as far as they are known.
-func (c *conversation) wholeCall(r *client.ApprovalRequest) (string, json.RawMessage) {
-	return c.show.Call(r.ToolCallID)
 }
 
 // approve answers an approval request: by --answer, by asking, or by rejecting.

@@ -83,7 +83,7 @@ func hostile() {
 			prompt = f.ID
 			args := os.Getenv("HOSTILE_ARGUMENTS")
 			event(&wireproto.ToolCall{ID: one, Function: wireproto.ToolCallFunction{Name: "sql_query", Arguments: &args}})
-			m := &wireproto.ApprovalRequest{ID: "r", ToolCallID: one, Sender: "sql" + evil, Action: "query" + evil, Description: "Call MCP tool", SubagentType: &evil}
+			m := &wireproto.ApprovalRequest{ID: "r", ToolCallID: one, Sender: "sql_query", Action: "query" + evil, Description: "Call MCP tool", SubagentType: &evil}
 			enc.Encode(&wireproto.Frame{Method: wireproto.MethodRequest, ID: "r", Message: m})
 		case f.ID == "r":
 			var a wireproto.ApprovalAnswer

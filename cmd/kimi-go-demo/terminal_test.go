@@ -163,7 +163,7 @@ func TestTerminalApprovalPages(t *testing.T) {
 	args, _ := json.Marshal(map[string]any{"sql": sql, "evil" + evil: evil, "deep": map[string]any{"a": []any{1, nil, "z"}}})
 	d := hostileDemo(t, string(args))
 	x := d.terminal(t, "prompt", "x")
-	x.expect("? sql^[]52;c;eA", "wants to query", "• sql_query", "deep:", "a:", "- 1", "- null", "- z", "evil^[]52", "NOT SHOWN YET: 34 lines", "allow? [m]ore")
+	x.expect("? sql_query of the subagent ^[]52;c;eA", "wants to query", "• sql_query", "deep:", "a:", "- 1", "- null", "- z", "evil^[]52", "NOT SHOWN YET: 34 lines", "allow? [m]ore")
 	x.typed("m\r")
 	x.expect("; DROP TABLE users", "allow? [y]es")
 	x.typed("n\r")
