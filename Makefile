@@ -4,13 +4,14 @@ KIMI := $(abspath .kimi/bin/kimi)
 KIMI_CODE := $(abspath .kimi/code/bin/kimi)
 DEMO := ./scripts/demo.sh
 
-# Tests run under the race detector where it can be built: it needs cgo and a C compiler.
-RACE      = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
-TESTFLAGS ?= $(RACE) -shuffle=on -timeout 30m
+# Tests run under the race detector where it can be built: it needs cgo and a C compiler. RACE= turns it off.
+RACE       = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
+TESTFLAGS ?=
 
 FUZZTIME ?= 1m
 
-WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
+# A test that needs a real kimi has it installed if it is not there.
+WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(abspath scripts/install-kimi.sh)' KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
@@ -21,11 +22,13 @@ help: ## list the targets
 demo: ## a short conversation with kimi: the real model if a key is set, else a scripted one
 	@$(DEMO)
 
-test: kimi ## all tests, those against the real kimi included (TESTFLAGS=… for other flags)
-	@$(if $(findstring -race,$(TESTFLAGS)),:,$(if $(filter file,$(origin TESTFLAGS)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
-	$(WITH_KIMI) go test $(TESTFLAGS) ./...
+# All tests need both kimis, which are installed first, for all to see. Tests that are chosen by -run may need none.
+test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the real kimi included (TESTFLAGS='-run Steer -v' for some, RACE= without -race)
+	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
+	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
+	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
 
-check: TESTFLAGS = -race -shuffle=on -timeout 30m
+check: RACE = -race
 check: check-static test ## everything that must hold before a change is merged
 
 check-static: ## the part of check that runs no tests: format, vet, staticcheck, other systems, modules, scripts

@@ -28,10 +28,11 @@ var allowed = []string{
 // floors are the packages of this module with what each may import of it: nothing above itself.
 var floors = map[string][]string{
 	"wireproto":         {},
-	"config":            {},
+	"internal/regular":  {},
+	"config":            {"internal/regular"},
 	"internal/fixture":  {"wireproto", "config"},
-	"client/acpbridge":  {"config", "wireproto"},
-	"client":            {"client/acpbridge", "config", "internal/fixture", "wireproto"},
+	"client/acpbridge":  {"config", "internal/regular", "wireproto"},
+	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
 }
 
@@ -66,6 +67,19 @@ func TestDependencies(t *testing.T) {
 					t.Errorf("%s on %s needs %s", pkg, system, dep)
 				}
 			}
+		}
+	}
+}
+
+// The kit for tests works in programs that are none, and brings them little more than client does.
+func TestKitIsLight(t *testing.T) {
+	deps := list(t, "-deps", "-f", `{{if or (not .Standard) (eq .ImportPath "testing")}}{{.ImportPath}}{{end}}`, "./client/clienttest")
+	if !slices.Contains(deps, module+"/client/clienttest") {
+		t.Fatalf("go list says %q", deps)
+	}
+	for _, dep := range deps {
+		if !within(dep, append([]string{module, "github.com/google/go-cmp"}, allowed...)) {
+			t.Errorf("client/clienttest needs %s", dep)
 		}
 	}
 }

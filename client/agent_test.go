@@ -64,6 +64,26 @@ func limited(t testing.TB) context.Context {
 	return ctx
 }
 
+// plain fails the test if the text of an error stutters, or names what only this repository has.
+func plain(t testing.TB, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	for line := range strings.Lines(text) { // joined errors have a line each
+		parts := strings.Split(strings.TrimSpace(line), ": ")
+		for i, part := range parts {
+			if i > 0 && (part == "client" || part == parts[i-1]) {
+				t.Errorf("the error stutters: %q", text)
+			}
+		}
+	}
+	if strings.Contains(text, "kimi-go-demo") || strings.Contains(text, ") (-") {
+		t.Errorf("the error %q", text)
+	}
+}
+
 // within runs f and fails the test, with all goroutines, if it takes longer than d.
 func within(t testing.TB, d time.Duration, what string, f func()) {
 	t.Helper()

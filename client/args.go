@@ -3,16 +3,17 @@ package client
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // launch is what the options come to on this machine: absolute paths, an environment.
@@ -21,9 +22,10 @@ type launch struct {
 	env      []string
 	workDir  string
 	shareDir string
-	tempDir  string // of files with secrets, "" for none
-	kimiCode bool   // it is Kimi Code 2.x, behind the bridge
-	codeID   bool   // the session to continue is one of Kimi Code's
+	path     string // the program, "" until it was found
+	secrets  secretDir
+	kimiCode bool // it is Kimi Code 2.x, behind the bridge
+	codeID   bool // the session to continue is one of Kimi Code's
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -101,29 +103,42 @@ func absolute(path string) string {
 // kimi would only tell in a box of broken lines.
 func (l *launch) check() error {
 	var errs []error
+	bad := func(option, reason, remedy string, err error) {
+		errs = append(errs, &OptionError{Option: option, Reason: reason, Remedy: remedy, Err: err})
+	}
+	notUTF8 := func(option, path string) { // kimi keeps paths in JSON
+		bad(option, fmt.Sprintf("the name %.150q is not UTF-8", path), "rename it", nil)
+	}
 	dir := func(option, path string) {
-		if info, err := os.Stat(path); err != nil {
-			errs = append(errs, fmt.Errorf("client: %s: %w; name a directory that exists", option, err))
-		} else if !info.IsDir() {
-			errs = append(errs, fmt.Errorf("client: %s: %s is not a directory", option, path))
+		switch info, err := os.Stat(path); {
+		case !utf8.ValidString(path):
+			notUTF8(option, path)
+		case err != nil:
+			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a directory that exists", err)
+		case !info.IsDir():
+			bad(option, path+" is not a directory", "name one", nil)
 		}
 	}
 	file := func(option, path string) {
 		if path == "" {
 			return
 		}
-		f, err := os.Open(path)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("client: %s: %w; name a file that can be read", option, err))
+		if !utf8.ValidString(path) {
+			notUTF8(option, path)
 			return
 		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.IsDir() {
-			errs = append(errs, fmt.Errorf("client: %s: %s is a directory", option, path))
+		f, err := regular.Open(path)
+		if err != nil {
+			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a file that can be read", err)
+			return
 		}
+		f.Close()
 	}
 	o := l.opts
 	dir("WorkDir", l.workDir)
+	if !utf8.ValidString(o.ShareDir) {
+		notUTF8("ShareDir", o.ShareDir)
+	}
 	for _, d := range o.AddDirs {
 		dir("AddDirs", d)
 	}
@@ -164,7 +179,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("config.toml", data)
+		path, err := l.secrets.write("config.toml", data)
 		if err != nil {
 			return nil, err
 		}
@@ -190,14 +205,18 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	}
 	if len(o.MCPServers) > 0 {
 		// kimi leaves its own mcp.json out once a file is named, so name that too.
-		if own := filepath.Join(l.shareDir, "mcp.json"); len(files) == 0 && !l.kimiCode && isFile(own) {
+		share := l.shareDir
+		if l.kimiCode {
+			share = l.codeHome()
+		}
+		if own := filepath.Join(share, "mcp.json"); len(files) == 0 && isFile(own) {
 			files = append(files, own)
 		}
 		data, err := config.MarshalMCP(o.MCPServers)
 		if err != nil {
 			return nil, err
 		}
-		path, err := l.secretFile("mcp.json", data)
+		path, err := l.secrets.write("mcp.json", data)
 		if err != nil {
 			return nil, err
 		}
@@ -218,56 +237,13 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	if o.MaxRalphIterations != nil {
 		flag("--max-ralph-iterations", strconv.Itoa(*o.MaxRalphIterations))
 	}
+	if l.kimiCode && o.SlashCommands {
+		args = append(args, bridge.SlashFlag)
+	}
 	return append(args, o.ExtraArgs...), nil
 }
 
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// secretFile writes a file that only this user can read.
-func (l *launch) secretFile(name string, data []byte) (string, error) {
-	if l.tempDir == "" {
-		sweep(os.TempDir())
-		dir, err := os.MkdirTemp("", tempPrefix)
-		if err != nil {
-			return "", fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
-		}
-		l.tempDir = dir
-	}
-	path := filepath.Join(l.tempDir, name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return "", fmt.Errorf("client: temporary files: %w", err)
-	}
-	return path, nil
-}
-
-const (
-	tempPrefix = "kimi-go-"
-	// staleAfter is longer than any start takes.
-	staleAfter = time.Hour
-)
-
-// sweep removes what a program has left behind that was killed while its kimi was starting.
-func sweep(dir string) {
-	old, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"*"))
-	for _, path := range old {
-		if info, err := os.Lstat(path); err == nil && info.IsDir() && time.Since(info.ModTime()) > staleAfter {
-			os.RemoveAll(path) // another user's stays
-		}
-	}
-}
-
-// cleanup removes the files with secrets. kimi reads them while it starts and never
-// again, so they are gone before the session is used, even when this program is killed.
-func (l *launch) cleanup() error {
-	if l.tempDir == "" {
-		return nil
-	}
-	if err := os.RemoveAll(l.tempDir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("client: temporary files: %w", err)
-	}
-	l.tempDir = ""
-	return nil
 }

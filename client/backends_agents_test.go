@@ -46,6 +46,7 @@ func TestBackendsSubagent(t *testing.T) {
 				t.Errorf("request %+v", r.ApprovalRequest)
 			}
 			e2eSame(t, "shown", wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Language: "bash", Command: "touch by-sub"}}, r.Display)
+			checkSubagentCall(t, b, r, "touch by-sub")
 			if err := r.Approve(); err != nil {
 				t.Error(err)
 			}
@@ -113,6 +114,7 @@ func TestBackendsApprovalOutside(t *testing.T) {
 				opts.OnMessage = func(m wireproto.Message) {
 					switch m := m.(type) {
 					case *client.ApprovalRequest:
+						checkSubagentCall(t, b, m, "touch "+name)
 						if approve {
 							if err := m.Approve(); err != nil {
 								t.Error(err)

@@ -17,7 +17,7 @@ import (
 // what differs by the nature of the program is in here.
 type backend struct {
 	name    string
-	options func(testing.TB, ...string) *client.Options    // with a script for each call of the model
+	options func(clienttest.TB, ...string) *client.Options // with a script for each call of the model
 	at      func(t testing.TB, url string) *client.Options // with the model that an API has
 
 	shell, write, edit, todo string // names of tools
@@ -29,7 +29,8 @@ type backend struct {
 	answersFeedback bool   // a rejection's feedback reaches the model; else a Notification tells that it is lost
 	endsAtRejection bool   // a rejection without feedback ends the turn; else the model goes on
 	freeAnswers     bool   // a question takes words that are no option's label
-	keepsAFK        bool   // a session that was begun with AFK is so for ever
+	tellsCalls      bool   // subagents' requests for approval show the whole call
+	keepsAFK        bool   // a session that was begun with AFK stays so
 	slash, says     string // a command, and a part of what it says
 }
 
@@ -47,7 +48,7 @@ var backends = []*backend{
 			return map[string]any{"path": path, "edit": map[string]string{"old": from, "new": to}}
 		},
 		mcpTool:     func(_, tool string) string { return tool },
-		toolsAtOnce: 2, answersFeedback: true, endsAtRejection: true, freeAnswers: true, keepsAFK: true,
+		toolsAtOnce: 2, answersFeedback: true, endsAtRejection: true, freeAnswers: true, tellsCalls: true, keepsAFK: true,
 		slash: "clear", says: "The context has been cleared.",
 	},
 	{

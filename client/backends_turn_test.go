@@ -21,6 +21,7 @@ func TestBackendsTurns(t *testing.T) {
 			say("text: I look.", b.run("look", "echo it is $((40+2))"), "usage: input_other=20 output=4"), say("text: I have looked.", "usage: input_other=40 output=8"),
 			"text: a picture",
 		)
+		opts.SlashCommands = true
 		s := e2eStart(t, ctx, opts)
 		id := s.ID()
 		if id == "" || s.PID() <= 0 || s.Model() != "scripted" {

@@ -30,8 +30,12 @@ func TestStartTimeout(t *testing.T) {
 	opts := spawn(t, hangsAtStart, "")
 	opts.StartTimeout = 100 * time.Millisecond
 	err := fails(t, t.Context(), opts)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "StartTimeout (100ms)") {
-		t.Errorf("NewSession: %v", err)
+	var start *client.StartError
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &start) || start.Limit != opts.StartTimeout {
+		t.Fatalf("NewSession: %v", err)
+	}
+	if want := "; start fewer at once, or raise Options.StartTimeout (100ms)"; !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("NewSession: %v; want %q at its end", err, want)
 	}
 }
 
@@ -46,7 +50,7 @@ func TestStartContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(limited(t))
 	opts.Stderr = onWrite(func(string) { cancel(cause) })
 	err := fails(t, ctx, opts)
-	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "said: thinking") {
+	if !errors.Is(err, cause) || !strings.Contains(err.Error(), "and said: thinking") {
 		t.Errorf("NewSession: %v", err)
 	}
 	if err := fails(t, ctx, opts); !errors.Is(err, cause) {

@@ -53,6 +53,7 @@ func hasEnded(t *testing.T, err error, how string) {
 		t.Errorf("not a ProcessError: %v", err)
 		return
 	}
+	plain(t, err)
 	want := ends[how]
 	if got.ExitCode != want.ExitCode || got.Signal != want.Signal || got.Stderr != "last words\n" {
 		t.Errorf("ProcessError: %d %q %q", got.ExitCode, got.Signal, got.Stderr)
@@ -75,6 +76,7 @@ func fails(t *testing.T, ctx context.Context, opts *client.Options) (err error) 
 		t.Error("the session has started")
 		return errors.New("none")
 	}
+	plain(t, err)
 	return err
 }
 
@@ -190,6 +192,7 @@ func TestHangsInTurn(t *testing.T) {
 	wantKilled := func(t *testing.T, s *client.Session, err error, want ...error) {
 		t.Helper()
 		var process *client.ProcessError
+		plain(t, err)
 		if !errors.As(err, &process) || process.Signal != "killed" || !strings.Contains(err.Error(), "StopGrace (100ms)") {
 			t.Errorf("not killed after StopGrace: %v", err)
 		}

@@ -85,7 +85,7 @@ func (c *conn) start() {
 		c.peer.Close()
 		c.mu.Lock()
 		if c.why != nil && err != nil {
-			err = fmt.Errorf("%w: %w", c.why, err)
+			err = because(c.why, err)
 		} else if c.why != nil {
 			err = c.why
 		}

@@ -2,20 +2,21 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -27,6 +28,32 @@ type Info struct {
 	PythonVersion string  // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
 	Backend       Backend // how it is driven
 	ShareDir      string  // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
+	FoundBy       string  // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
+}
+
+// The newest versions that this package is tested with.
+const (
+	testedKimi     = "1.51.0"
+	testedKimiCode = "2.1.0"
+)
+
+// Newer returns the newest version that this package is tested with if the program is newer, else "".
+func (i *Info) Newer() string {
+	tested := testedKimi
+	if i.Backend == BackendACP {
+		tested = testedKimiCode
+	}
+	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
+		return tested
+	}
+	return ""
+}
+
+// newer reports whether version is after than; what is no version is not.
+func newer(version, than string) bool {
+	a, err := wireproto.ParseVersion(version)
+	b, _ := wireproto.ParseVersion(than)
+	return err == nil && a.Compare(b) > 0
 }
 
 // Backend says how a kimi is driven.
@@ -38,11 +65,9 @@ const (
 	BackendACP  Backend = "acp"  // Kimi Code 2.x, which has no Wire mode: a bridge over kimi acp
 )
 
-// probeTimeout limits the second process that tells what a program is.
-const probeTimeout = 10 * time.Second
-
-// Inspect tells which kimi would run, asking it with "info --json" or "--version". Its errors are
-// [*NotFoundError] and [*IncompatibleError].
+// Inspect tells which kimi would run, asking it with "info --json" or "--version". Where that does not
+// tell, a handshake does, in temporary folders: what NewSession can drive is no error. Its errors are those of
+// NewSession, such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
 func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -51,55 +76,91 @@ func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, err := l.find()
+	program, err := l.find()
 	if err != nil {
 		return nil, err
 	}
-	return l.probe(ctx, path)
+	l.use(program)
+	ctx, stop := l.limit(ctx)
+	defer stop()
+	info, err := l.probe(ctx, program.path)
+	if errors.As(err, new(*IncompatibleError)) {
+		info, err = l.try(ctx, program.path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info.FoundBy = program.by
+	return info, nil
 }
 
-// find returns the path of the kimi to run.
-func (l *launch) find() (string, error) {
+// limit bounds a start by Options.StartTimeout.
+func (l *launch) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, l.opts.StartTimeout, startTimeout(l.opts.StartTimeout))
+}
+
+// startTimeout is the cause of a start's end by Options.StartTimeout.
+type startTimeout time.Duration
+
+func (d startTimeout) Error() string {
+	return fmt.Sprintf("no answer within Options.StartTimeout (%v)", time.Duration(d))
+}
+
+func (d startTimeout) Unwrap() error { return context.DeadlineExceeded }
+
+// program is a kimi that was found.
+type program struct {
+	path string
+	by   string // as Info.FoundBy
+}
+
+// find returns the kimi to run.
+func (l *launch) find() (program, error) {
+	for _, named := range []struct{ by, name string }{{"Options.Executable", l.opts.Executable}, {"KIMI_PATH", l.getenv("KIMI_PATH")}} {
+		if named.name == "" {
+			continue
+		}
+		if path, ok := l.lookup(named.name); ok {
+			return program{path, named.by}, nil
+		}
+		return program{}, &NotFoundError{Tried: []string{named.by + " " + named.name}}
+	}
 	var tried []string
-	if named := l.opts.Executable; named != "" {
-		if path, ok := l.lookup(named); ok {
-			return path, nil
-		}
-		return "", &NotFoundError{Tried: []string{"Options.Executable " + named}}
-	}
-	if named := l.getenv("KIMI_PATH"); named != "" {
-		if path, ok := l.lookup(named); ok {
-			return path, nil
-		}
-		return "", &NotFoundError{Tried: []string{"KIMI_PATH " + named}}
-	}
 	for _, name := range []string{"kimi", "kimi-cli", "kimi-agent"} {
 		if path, ok := l.lookup(name); ok {
-			return path, nil
+			return program{path, "PATH"}, nil
 		}
 		tried = append(tried, name+" on PATH")
 	}
-	home := l.getenv("HOME")
-	if runtime.GOOS == "windows" {
-		home = l.getenv("USERPROFILE")
-	}
-	if home != "" {
-		uv := l.getenv("UV_TOOL_DIR")
-		if uv == "" {
-			uv = filepath.Join(home, ".local", "share", "uv", "tools")
-		}
-		for _, path := range []string{
-			filepath.Join(home, ".local", "bin", "kimi"),
-			filepath.Join(home, ".kimi-code", "bin", "kimi"),
-			filepath.Join(uv, "kimi-cli", "bin", "kimi"),
-		} {
-			if runnable(path) {
-				return path, nil
+	var tools []string
+	for _, place := range places(runtime.GOOS, l.getenv) {
+		for _, dir := range place.dirs() {
+			if path := filepath.Join(dir, "kimi"); runnable(path) {
+				return program{path, cmp.Or(place.tool, place.dir)}, nil
 			}
-			tried = append(tried, path)
+		}
+		switch {
+		case place.tool == "":
+			tried = append(tried, filepath.Join(place.dir, "kimi"))
+		case !slices.Contains(tools, place.tool):
+			tools = append(tools, place.tool)
 		}
 	}
-	return "", &NotFoundError{Tried: tried}
+	if len(tools) > 0 {
+		tried = append(tried, "the folders of "+strings.Join(tools, ", "))
+	}
+	return program{}, &NotFoundError{Tried: tried}
+}
+
+// use prepares the environment for the program. One that a version manager has put beside the Node.js that runs
+// it finds that first on its PATH, as in the shells that the version manager sets up.
+func (l *launch) use(p program) {
+	l.path = p.path
+	dir := filepath.Dir(p.path)
+	if p.by == "Options.Executable" || p.by == "KIMI_PATH" || p.by == "PATH" || !runnable(filepath.Join(dir, "node")) {
+		return
+	}
+	l.env = overlay(l.env, map[string]string{"PATH": strings.TrimSuffix(dir+string(filepath.ListSeparator)+l.getenv("PATH"), string(filepath.ListSeparator))})
 }
 
 // lookup finds a program by path, or by name on the PATH of the agent's environment.
@@ -120,85 +181,6 @@ func (l *launch) lookup(name string) (string, bool) {
 func runnable(path string) bool {
 	_, err := exec.LookPath(path)
 	return err == nil
-}
-
-// run runs a short command of the program and returns what it prints.
-func (l *launch) run(ctx context.Context, path string, args ...string) (stdout, stderr string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = l.env
-	ownGroup(cmd)
-	cmd.Cancel = func() error { killTree(cmd.Process); return nil }
-	cmd.WaitDelay = time.Second
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &limitedBuffer{buf: &out}, &limitedBuffer{buf: &errOut}
-	err = cmd.Run()
-	return out.String(), errOut.String(), err
-}
-
-// limitedBuffer keeps the first 64 KiB of what is written to it.
-type limitedBuffer struct{ buf *bytes.Buffer }
-
-func (l *limitedBuffer) Write(p []byte) (int, error) {
-	l.buf.Write(p[:min(len(p), max(0, 64<<10-l.buf.Len()))])
-	return len(p), nil
-}
-
-// probe asks a program what it is.
-func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
-	if looksLike(path) == BackendACP {
-		return l.probeKimiCode(ctx, path)
-	}
-	stdout, stderr, err := l.run(ctx, path, "info", "--json")
-	var info struct {
-		Kimi   string `json:"kimi_cli_version"`
-		Wire   string `json:"wire_protocol_version"`
-		Python string `json:"python_version"`
-	}
-	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
-	if json.Unmarshal([]byte(stdout), &info) == nil && info.Kimi != "" {
-		if _, err := wireproto.ParseVersion(info.Wire); err != nil {
-			return nil, &IncompatibleError{Path: path, Found: "kimi-cli " + info.Kimi + " without Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
-		}
-		return &Info{Path: path, Version: info.Kimi, WireVersion: info.Wire, PythonVersion: info.Python, Backend: BackendWire, ShareDir: l.shareDir}, nil
-	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("client: %s info --json: %w", path, context.Cause(ctx))
-	}
-	switch bad := l.classify(path, stdout, stderr); {
-	case bad == errKimiCode:
-		return l.probeKimiCode(ctx, path)
-	case bad != nil:
-		return nil, bad
-	}
-	found := "not kimi: it does not answer \"info --json\""
-	if errors.Is(err, exec.ErrWaitDelay) || errors.Is(err, context.DeadlineExceeded) {
-		found = "not kimi, or hanging: it did not answer \"info --json\" in " + probeTimeout.String()
-	} else if tail := lastLines(stderr, 2, 150); tail != "" {
-		found += " (" + tail + ")"
-	}
-	return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi,
-		Remedy: "install Kimi Code with " + installKimiCode + ", or kimi-cli with " + installCommand + ", and set KIMI_PATH or Options.Executable to it"}
-}
-
-// probeKimiCode asks Kimi Code for its version.
-func (l *launch) probeKimiCode(ctx context.Context, path string) (*Info, error) {
-	stdout, stderr, err := l.run(ctx, path, "--version")
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("client: %s --version: %w", path, context.Cause(ctx))
-	}
-	version := strings.TrimSpace(stdout)
-	if v, parseErr := wireproto.ParseVersion(version); err != nil || parseErr != nil || v.Major < 2 {
-		found := "Kimi Code, and does not tell its version"
-		if parseErr == nil {
-			found = "Kimi Code " + version
-		} else if tail := lastLines(stderr, 2, 150); tail != "" {
-			found += " (" + tail + ")"
-		}
-		return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
-	}
-	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendACP, ShareDir: l.codeHome()}, nil
 }
 
 // errKimiCode is classify's answer for Kimi Code 2.x.
@@ -226,7 +208,7 @@ func looksLike(path string) Backend {
 	if strings.Contains(real, "@moonshot-ai/kimi-code/") {
 		return BackendACP
 	}
-	f, err := os.Open(real)
+	f, err := regular.Open(real)
 	if err != nil {
 		return ""
 	}
@@ -248,7 +230,7 @@ func looksLike(path string) Backend {
 // standard error goes to stderr, nil for nowhere.
 func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
 
-// byOption puts the option's name before an error about the flag that the option became.
+// byOption names the option in an error about the flag that the option became.
 func byOption(err error) error {
 	var no *bridge.UnsupportedError
 	if !errors.As(err, &no) {
@@ -261,7 +243,7 @@ func byOption(err error) error {
 	if name == "" {
 		return err
 	}
-	return fmt.Errorf("client: Options.%s: %w", name, err)
+	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + testedKimi, Err: err}
 }
 
 // bridgeTransport runs Kimi Code behind the bridge.
@@ -279,73 +261,10 @@ func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 	switch {
 	case errors.As(err, &no):
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	case err != nil && !strings.HasPrefix(err.Error(), "client: "):
-		return nil, fmt.Errorf("client: %w", err)
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("client: %w", err)
 	}
 	return conn, nil
-}
-
-// diagnose explains a start that failed with err: noise is the first line the program
-// printed that is no protocol, end how it ended in the end.
-func (l *launch) diagnose(ctx context.Context, path, noise string, err, end error) error {
-	if l.opts.Transport != nil {
-		return err
-	}
-	var exit *ProcessError
-	if !errors.As(err, &exit) { // given up: tell what it said meanwhile
-		if errors.As(end, &exit) {
-			noise = lastLines(noise+"\n"+exit.Stderr, 8, 1000)
-		}
-		if noise != "" {
-			err = fmt.Errorf("%w; %s said: %s", err, path, noise)
-		}
-		return err
-	}
-	because := func(bad error) error {
-		var incompatible *IncompatibleError
-		if errors.As(bad, &incompatible) {
-			incompatible.Err = err
-			return incompatible
-		}
-		return fmt.Errorf("%w: %w", bad, err)
-	}
-	if l.kimiCode {
-		found := "Kimi Code"
-		if info, probeErr := l.probeKimiCode(ctx, path); probeErr == nil {
-			found += " " + info.Version
-		}
-		return because(&IncompatibleError{Path: path, Found: found + ", whose \"kimi acp\" ended before it answered", Want: wantKimi,
-			Remedy: "run \"kimi acp\" to see why, or install it anew with " + installKimiCode})
-	}
-	if bad := l.classify(path, noise, exit.Stderr); bad == errKimiCode {
-		return bad
-	} else if bad != nil {
-		return because(bad)
-	}
-	if bad := l.configError(); bad != nil {
-		return fmt.Errorf("%w: %w", bad, err)
-	}
-	switch info, bad := l.probe(ctx, path); {
-	case bad != nil && ctx.Err() == nil:
-		return because(bad)
-	case bad == nil && info.Backend == BackendACP:
-		return errKimiCode
-	}
-	return err
-}
-
-// configError names what is wrong with the configuration file.
-func (l *launch) configError() error {
-	path := l.configPath()
-	if path == "" || !isFile(path) {
-		return nil
-	}
-	if _, err := config.Load(path); err != nil {
-		return fmt.Errorf("client: configuration: %w", err)
-	}
-	return nil
 }
 
 // configPath returns the configuration file that kimi reads, "" for an object.

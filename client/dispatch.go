@@ -38,6 +38,7 @@ func (s *Session) event(m wireproto.Message, size int) {
 	replay := s.replay
 	if replay == nil {
 		s.account(m)
+		s.noteCallLocked(m)
 	}
 	t := s.turn
 	s.mu.Unlock()
@@ -101,6 +102,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	}
 	t := s.turn
 	r := s.open(id, m, background)
+	s.bindCallLocked(r)
 	decline := t != nil && t.declined && !background && r.decline() != nil
 	s.mu.Unlock()
 	if decline {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -23,6 +24,8 @@ var (
 	ErrProvider        = errors.New("client: the model's provider failed")
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
+	ErrInUse           = errors.New("client: the session is open in a program of this library; close it there first")
+	ErrUnasked         = errors.New("client: everything would run unasked, which the options do not say")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )
@@ -34,34 +37,49 @@ type ProcessError struct {
 	Signal   string   // such as "killed", "" when it exited by itself
 	Stderr   string   // the last 64 KiB of its standard error
 	Args     []string // program and arguments, without secrets
+	// CPU is the processor time that it has used, with that of the children it has waited for.
+	CPU time.Duration
 }
 
 // Error names the end, the last lines of stderr and what to do next.
 func (e *ProcessError) Error() string {
+	hint := e.Hint()
+	switch {
+	case e.Signal != "" || e.ExitCode == 0:
+		hint = "continue with ResumeSession"
+	case e.ExitCode == 2:
+		hint = "check Options, kimi did not take its arguments"
+	}
+	return "client: " + e.What() + "; " + hint
+}
+
+// What says how the process ended, without what a Go program can do about it.
+func (e *ProcessError) What() string {
 	var b strings.Builder
 	program := "kimi"
 	if len(e.Args) > 0 {
 		program = e.Args[0]
 	}
 	if e.Signal != "" {
-		fmt.Fprintf(&b, "client: %s was ended by a signal (%s)", program, e.Signal)
+		fmt.Fprintf(&b, "%s was ended by a signal (%s)", program, e.Signal)
 	} else {
-		fmt.Fprintf(&b, "client: %s ended with exit code %d", program, e.ExitCode)
+		fmt.Fprintf(&b, "%s ended with exit code %d", program, e.ExitCode)
 	}
 	if tail := lastLines(e.Stderr, 8, 1000); tail != "" {
 		fmt.Fprintf(&b, "; its last words: %s", tail)
 	}
-	switch {
-	case e.Signal != "":
-		b.WriteString("; continue with ResumeSession")
-	case e.ExitCode == 2:
-		b.WriteString("; check Options, kimi did not take its arguments")
-	case e.ExitCode != 0:
-		b.WriteString("; run \"kimi-go-demo doctor\" or see logs/kimi.log in kimi's share dir")
-	default:
-		b.WriteString("; continue with ResumeSession")
-	}
 	return b.String()
+}
+
+// Hint says what to do, whatever program shows the error.
+func (e *ProcessError) Hint() string {
+	switch {
+	case e.Signal != "" || e.ExitCode == 0:
+		return "go on with the session"
+	case e.ExitCode == 2:
+		return "kimi did not take its arguments: it may be older than kimi-cli 1.51.0"
+	}
+	return "see logs/kimi.log in kimi's share dir"
 }
 
 // lastLines returns at most the last n lines and max bytes of s, blank lines left out.
@@ -90,6 +108,72 @@ func (e *NotFoundError) Error() string {
 		strings.Join(e.Tried, ", "), installKimiCode, installCommand)
 }
 
+// StartError says why a kimi that was found has not started. Its end, an answer or the end of the time is in Err.
+type StartError struct {
+	Path   string        // the program
+	Reason string        // what is in the way
+	Remedy string        // what to do about it; "" where nothing is known
+	Limit  time.Duration // Options.StartTimeout if that has passed, else 0
+	Err    error
+}
+
+// Error names the program, what is in the way and what to do.
+func (e *StartError) Error() string {
+	text := "client: start " + e.What()
+	remedy := e.Remedy
+	if e.Limit > 0 {
+		remedy += fmt.Sprintf(", or raise Options.StartTimeout (%v)", e.Limit)
+	}
+	if remedy != "" {
+		text += "; " + remedy
+	}
+	return text
+}
+
+// What names the program and what is in the way, without what to do about it.
+func (e *StartError) What() string {
+	if e.Limit > 0 {
+		return fmt.Sprintf("%s: no answer within %v: %s", e.Path, e.Limit, e.Reason)
+	}
+	return e.Path + ": " + e.Reason
+}
+
+// Hint returns Remedy.
+func (e *StartError) Hint() string { return e.Remedy }
+
+// Unwrap returns Err. The text has what matters of it.
+func (e *StartError) Unwrap() error { return e.Err }
+
+// OptionError says what is wrong with what a field of Options names.
+type OptionError struct {
+	Option string // the field, such as "WorkDir"
+	Reason string
+	Remedy string // what to do about it
+	Err    error  // of the system; may be nil
+}
+
+// Error names the field, what is wrong and what to do.
+func (e *OptionError) Error() string {
+	return "client: Options." + e.Option + ": " + e.Reason + "; " + e.Remedy
+}
+
+// Hint returns Remedy.
+func (e *OptionError) Hint() string { return e.Remedy }
+
+// Unwrap returns Err. The text has it.
+func (e *OptionError) Unwrap() error { return e.Err }
+
+// caused is an error with its cause, in one sentence: the package's name stands before it once.
+type caused struct{ error, cause error }
+
+func because(err, cause error) error { return &caused{err, cause} }
+
+func (e *caused) Error() string {
+	return e.error.Error() + ": " + strings.TrimPrefix(e.cause.Error(), "client: ")
+}
+
+func (e *caused) Unwrap() []error { return []error{e.error, e.cause} }
+
 // IncompatibleError says that a program was found that this package cannot drive.
 type IncompatibleError struct {
 	Path   string
@@ -101,6 +185,9 @@ type IncompatibleError struct {
 
 // Unwrap returns Err. The text does not repeat it.
 func (e *IncompatibleError) Unwrap() error { return e.Err }
+
+// Hint returns Remedy.
+func (e *IncompatibleError) Hint() string { return e.Remedy }
 
 // Error tells what was found, what is needed and what to do.
 func (e *IncompatibleError) Error() string {

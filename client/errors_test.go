@@ -2,8 +2,13 @@ package client
 
 import (
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,11 +23,15 @@ func TestErrorTexts(t *testing.T) {
 	}{
 		{&ProcessError{}, `client: kimi ended with exit code 0; continue with ResumeSession`},
 		{&ProcessError{ExitCode: 1, Args: []string{"/bin/kimi", "--wire"}, Stderr: "\n  no such model \nSee logs: x\n\n"},
-			"client: /bin/kimi ended with exit code 1; its last words: no such model\nSee logs: x; run \"kimi-go-demo doctor\" or see logs/kimi.log in kimi's share dir"},
+			"client: /bin/kimi ended with exit code 1; its last words: no such model\nSee logs: x; see logs/kimi.log in kimi's share dir"},
 		{&ProcessError{ExitCode: 2, Stderr: "No such option"}, `client: kimi ended with exit code 2; its last words: No such option; check Options, kimi did not take its arguments`},
 		{&ProcessError{ExitCode: -1, Signal: "killed"}, `client: kimi was ended by a signal (killed); continue with ResumeSession`},
 		{&NotFoundError{Tried: []string{"kimi on PATH", "/home/me/.local/bin/kimi"}},
 			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "npm install -g @moonshot-ai/kimi-code" or "uv tool install kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
+		{&StartError{Path: "/bin/kimi", Reason: "its home is a file", Remedy: "move it away"}, `client: start /bin/kimi: its home is a file; move it away`},
+		{&StartError{Path: "/bin/kimi", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: 2 * time.Minute},
+			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
+		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name one"}, `client: Options.WorkDir: /x is not a directory; name one`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32001, Message: "LLM is not set"}), ErrLLMNotSet.Error() + ": prompt: LLM is not set (-32001)"},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32603, Message: "oops"}), "client: prompt: oops (-32603)"},
@@ -30,6 +39,56 @@ func TestErrorTexts(t *testing.T) {
 		if diff := cmp.Diff(test.want, test.err.Error()); diff != "" {
 			t.Errorf("%T: %s", test.err, diff)
 		}
+	}
+}
+
+// An error is one sentence: the package's name stands at its head once, and nothing stands twice in a row.
+func TestBecause(t *testing.T) {
+	process := &ProcessError{ExitCode: -1, Signal: "killed"}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{because(ErrIdle, process), "client: the agent has been silent for Options.IdleTimeout: kimi was ended by a signal (killed); continue with ResumeSession"},
+		{because(ErrCancelled, errors.New("the user left")), "client: the turn was cancelled: the user left"},
+		{because(ErrCancelled, because(ErrProvider, process)), "client: the turn was cancelled: the model's provider failed: kimi was ended by a signal (killed); continue with ResumeSession"},
+	} {
+		if diff := cmp.Diff(test.want, test.err.Error()); diff != "" {
+			t.Error(diff)
+		}
+		if !errors.Is(test.err, ErrIdle) && !errors.Is(test.err, ErrCancelled) {
+			t.Errorf("%v is none of what it was made of", test.err)
+		}
+	}
+}
+
+// A program that uses the library need not have its demo.
+func TestErrorsNameNoCommand(t *testing.T) {
+	checked := 0
+	for _, dir := range []string{".", "acpbridge", "clienttest", "../config", "../wireproto"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checked++
+			ast.Inspect(parsed, func(n ast.Node) bool {
+				if text, ok := n.(*ast.BasicLit); ok && text.Kind == token.STRING && strings.Contains(text.Value, "kimi-go-demo") {
+					t.Errorf("%s: %s", file, text.Value)
+				}
+				return true
+			})
+		}
+	}
+	if checked < 30 {
+		t.Errorf("%d files", checked)
 	}
 }
 

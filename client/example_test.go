@@ -47,7 +47,8 @@ func ExamplePrompt() {
 func ExampleNewSession() {
 	agent := clienttest.NewAgent(nil, func(t *clienttest.Turn) {
 		t.Say("Listing. ")
-		if t.Approval("run command", "Run command `ls`").Response == wireproto.Approve {
+		ls := wireproto.ApprovalRequest{Sender: "Shell", Action: "run command", Description: "Run command `ls`"}
+		if t.Approval(ls, map[string]string{"command": "ls"}).Response == wireproto.Approve {
 			t.Say("Done.")
 		}
 	})

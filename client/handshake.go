@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,15 +27,17 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 		return nil, err
 	}
 	if l.opts.Transport != nil {
-		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id)
+		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id, l.opts.byOptions())
 	}
-	path, err := l.find()
+	program, err := l.find()
 	if err != nil {
 		return nil, err
 	}
+	l.use(program)
+	path := program.path
 	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
 	if looksLike(path) != BackendACP {
-		s, err := l.connect(ctx, process, path, id)
+		s, err := l.startWire(ctx, process, path, id)
 		if !errors.Is(err, errKimiCode) {
 			return s, err
 		}
@@ -43,13 +46,44 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	if madeUp {
 		id = "" // Kimi Code makes its own
 	}
-	return l.connect(ctx, &bridgeTransport{process}, path, id)
+	return l.connect(ctx, &bridgeTransport{process}, path, id, l.opts.byOptions())
+}
+
+// startWire starts kimi-cli, unless it would run what the options do not say, or the session is open already.
+func (l *launch) startWire(ctx context.Context, process *processTransport, path, id string) (*Session, error) {
+	approvals, err := l.approvals(id)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(l.sessionsDir(), id)
+	held, err := holdSession(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.connect(ctx, process, path, id, approvals)
+	if err == nil && held == nil {
+		held, err = holdSession(dir) // a new one
+	}
+	if err != nil {
+		held.Close() // of a nil file, too
+		if s != nil {
+			s.Close()
+		}
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil { // it has ended meanwhile
+		held.Close()
+	}
+	s.held = held
+	return s, nil
 }
 
 // connect starts the agent and makes the handshake.
-func (l *launch) connect(ctx context.Context, transport Transport, path, id string) (s *Session, err error) {
+func (l *launch) connect(ctx context.Context, transport Transport, path, id string, approvals Approvals) (s *Session, err error) {
 	defer func() {
-		if cleanErr := l.cleanup(); cleanErr != nil && err == nil {
+		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
 			s, err = nil, cleanErr
 		}
@@ -59,11 +93,13 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, o.StartTimeout,
-		fmt.Errorf("no answer to initialize within Options.StartTimeout (%v): %w", o.StartTimeout, context.DeadlineExceeded))
+	ctx, stop := l.limit(ctx)
 	defer stop()
 	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
+		if cause := context.Cause(ctx); err == cause {
+			err = fmt.Errorf("client: start %s: %w", path, cause)
+		}
 		return nil, byOption(err)
 	}
 	if o.Record != nil {
@@ -81,11 +117,18 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 		<-s.Done()
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
+	s.setApprovals(approvals)
+	s.mu.Lock()
+	s.calls.bridged = s.server.Bridge != nil
+	s.mu.Unlock()
 	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
 		s.id = bridge.SessionID
 	}
 	if bridge := s.server.Bridge; bridge != nil && bridge.Model != "" && s.model == "" {
 		s.model = bridge.Model
+	}
+	if info := s.info(); info.Newer() != "" {
+		o.Logger.Warn("client: this kimi is newer than the newest that was tested", "path", path, "version", info.Version, "wire", info.WireVersion, "tested", info.Newer())
 	}
 	return s, nil
 }
@@ -112,7 +155,7 @@ func (s *Session) handshake(ctx context.Context) error {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
 	case err != nil:
-		return fmt.Errorf("client: handshake: %w", err)
+		return err
 	}
 	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
 	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -10,11 +11,14 @@ import (
 )
 
 // Hook decides about something that the agent does, such as every call of a tool
-// (PreToolUse). It fails closed: an error, a panic or a Handle that takes too long blocks.
+// (PreToolUse). It fails closed: an error, a panic or a Handle that takes too long blocks. This
+// library matches, not the agent, which drops a hook whose expression it cannot compile: it is
+// asked about each event, and what does not match is allowed at once. Options.Validate refuses
+// an expression that Go does not know, such as a lookahead of Python's.
 type Hook struct {
 	ID      string        // made up when empty
 	Event   string        // one of Session.Server().Hooks.SupportedEvents but SessionStart and SessionEnd, which never come
-	Matcher string        // Python regular expression, searched in the target, such as the tool's name; "" for all
+	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the tool's name; "" for all
 	Timeout time.Duration // for Handle; 30 s when 0
 	// Handle decides. ctx ends at Timeout, and with the turn.
 	Handle func(ctx context.Context, r *wireproto.HookRequest) (HookDecision, error)
@@ -49,18 +53,34 @@ func hookID(i int, h Hook) string {
 func subscriptions(hooks []Hook) []wireproto.HookSubscription {
 	var subs []wireproto.HookSubscription
 	for i, h := range hooks {
-		subs = append(subs, wireproto.HookSubscription{ID: hookID(i, h), Event: h.Event, Matcher: h.Matcher, Timeout: wireHookTimeout})
+		subs = append(subs, wireproto.HookSubscription{ID: hookID(i, h), Event: h.Event, Timeout: wireHookTimeout})
 	}
 	return subs
+}
+
+// matches reports whether h is to decide about a target.
+func (h Hook) matches(target string) (bool, error) {
+	if h.Matcher == "" {
+		return true, nil
+	}
+	return regexp.MatchString(h.Matcher, target)
 }
 
 // runHook lets the hook decide, or blocks.
 func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
 	for i, h := range s.opts.Hooks {
-		if hookID(i, h) == req.SubscriptionID {
-			s.decide(r, h, req)
-			return
+		if hookID(i, h) != req.SubscriptionID {
+			continue
 		}
+		switch match, err := h.matches(unmarked(req.Target)); { // of UserPromptSubmit it is the prompt
+		case err != nil: // Validate has seen it compile
+			s.answerHook(r, req, Block("the hook has no valid matcher"))
+		case match:
+			s.decide(r, h, req)
+		default:
+			s.answerHook(r, req, Allow())
+		}
+		return
 	}
 	s.answerHook(r, req, Block(fmt.Sprintf("no hook has the id %q", req.SubscriptionID)))
 }

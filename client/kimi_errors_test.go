@@ -110,7 +110,7 @@ func TestKimiNoModel(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	opts := clienttest.Kimi(t)
-	opts.Config = &config.Config{}
+	opts.Config, opts.SlashCommands = &config.Config{}, true
 	s := e2eStart(t, ctx, opts)
 	if s.Model() != "" {
 		t.Errorf("model %q", s.Model())

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -638,36 +639,71 @@ func TestKimiDiscovery(t *testing.T) {
 	}
 	named := fake("named/anything")
 	path := []string{fake("bin/kimi"), fake("other/kimi-cli"), fake("bin/kimi-agent")}
-	home := []string{fake("home/.local/bin/kimi"), fake("home/.kimi-code/bin/kimi"), fake("home/.local/share/uv/tools/kimi-cli/bin/kimi")}
+	home := []string{fake("home/.local/bin/kimi"), fake("home/.kimi-code/bin/kimi")}
+	tools := []struct{ by, path string }{ // in order; of several versions the newest first
+		{"uv", fake("home/.local/share/uv/tools/kimi-cli/bin/kimi")},
+		{"npm", fake("home/mine/bin/kimi")}, // by .npmrc
+		{"npm", fake("home/.npm-global/bin/kimi")},
+		{"pnpm", fake("home/.local/share/pnpm/kimi")},
+		{"bun", fake("home/.bun/bin/kimi")},
+		{"volta", fake("home/.volta/bin/kimi")},
+		{"mise", fake("home/.local/share/mise/shims/kimi")},
+		{"mise", fake("home/.local/share/mise/installs/node/22.19.0/bin/kimi")},
+		{"asdf", fake("home/.asdf/shims/kimi")},
+		{"nvm", fake("home/.nvm/versions/node/v22.19.0/bin/kimi")},
+		{"nvm", fake("home/.nvm/versions/node/v22.9.0/bin/kimi")},
+		{"nvm", fake("home/.nvm/versions/node/v9.0.0/bin/kimi")},
+		{"fnm", fake("home/.local/share/fnm/aliases/default/bin/kimi")},
+		{"fnm", fake("home/.local/share/fnm/node-versions/v24.1.0/installation/bin/kimi")},
+	}
+	if runtime.GOOS != "linux" {
+		tools = nil // TestPlaces has the other systems' folders
+	}
+	write(t, filepath.Join(dir, "home/.npmrc"), "fund=false\nprefix = ${HOME}/mine\n", 0o600)
 	env := func(over ...string) map[string]string {
-		env := map[string]string{"KIMI_PATH": "", "UV_TOOL_DIR": "", "HOME": filepath.Join(dir, "home"), "PATH": filepath.Join(dir, "bin") + ":" + filepath.Join(dir, "other")}
+		env := map[string]string{"KIMI_PATH": "", "HOME": filepath.Join(dir, "home"), "PATH": filepath.Join(dir, "bin") + ":" + filepath.Join(dir, "other")}
+		for _, key := range []string{"UV_TOOL_DIR", "XDG_DATA_HOME", "NPM_CONFIG_PREFIX", "npm_config_prefix", "PNPM_HOME", "BUN_INSTALL", "VOLTA_HOME", "MISE_DATA_DIR", "ASDF_DATA_DIR", "NVM_DIR", "NVM_BIN", "FNM_DIR"} {
+			env[key] = ""
+		}
 		for i := 0; i < len(over); i += 2 {
 			env[over[i]] = over[i+1]
 		}
 		return env
 	}
-	check := func(name, want string, opts *client.Options) {
+	check := func(name, want, by string, opts *client.Options) {
 		t.Helper()
 		info, err := client.Inspect(ctx, opts)
-		if err != nil || info.Path != want {
-			t.Errorf("%s: got %+v, %v; want %s", name, info, err, want)
+		if err != nil || info.Path != want || info.FoundBy != by {
+			t.Errorf("%s: got %+v, %v; want %s by %s", name, info, err, want, by)
 		}
 	}
-	check("Executable", named, &client.Options{Executable: named, Env: env("KIMI_PATH", path[1])})
-	check("Executable by name", path[1], &client.Options{Executable: "kimi-cli", Env: env("KIMI_PATH", named)})
-	check("KIMI_PATH", named, &client.Options{Env: env("KIMI_PATH", named)})
-	check("KIMI_PATH by name", path[2], &client.Options{Env: env("KIMI_PATH", "kimi-agent")})
-	for _, want := range append(path, home...) {
-		check("the next", want, &client.Options{Env: env()})
+	check("Executable", named, "Options.Executable", &client.Options{Executable: named, Env: env("KIMI_PATH", path[1])})
+	check("Executable by name", path[1], "Options.Executable", &client.Options{Executable: "kimi-cli", Env: env("KIMI_PATH", named)})
+	check("KIMI_PATH", named, "KIMI_PATH", &client.Options{Env: env("KIMI_PATH", named)})
+	check("KIMI_PATH by name", path[2], "KIMI_PATH", &client.Options{Env: env("KIMI_PATH", "kimi-agent")})
+	next := func(want, by string) {
+		t.Helper()
+		check("the next", want, by, &client.Options{Env: env()})
 		if err := os.Remove(want); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, want := range path {
+		next(want, "PATH")
+	}
+	for _, want := range home {
+		next(want, filepath.Dir(want))
+	}
+	for _, tool := range tools {
+		next(tool.path, tool.by)
 	}
 	var missing *client.NotFoundError
 	if _, err := client.Inspect(ctx, &client.Options{Env: env()}); !errors.As(err, &missing) {
 		t.Fatalf("with none left: %v", err)
 	}
-	if diff := cmp.Diff(append([]string{"kimi on PATH", "kimi-cli on PATH", "kimi-agent on PATH"}, home...), missing.Tried); diff != "" {
+	tried := append([]string{"kimi on PATH", "kimi-cli on PATH", "kimi-agent on PATH"}, home...)
+	tried = append(tried, "the folders of uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm")
+	if diff := cmp.Diff(tried, missing.Tried); diff != "" {
 		t.Errorf("tried (-want +got):\n%s", diff)
 	}
 	if _, err := client.NewSession(ctx, &client.Options{WorkDir: dir, ShareDir: dir, Env: env("KIMI_PATH", "/gone/kimi")}); !errors.As(err, &missing) {
@@ -676,4 +712,32 @@ func TestKimiDiscovery(t *testing.T) {
 	if diff := cmp.Diff([]string{"KIMI_PATH /gone/kimi"}, missing.Tried); diff != "" {
 		t.Errorf("tried (-want +got):\n%s", diff)
 	}
+}
+
+// A kimi that npm has put beside a version manager's Node.js is run by that one, which is not on PATH.
+func TestKimiBesideNode(t *testing.T) {
+	t.Parallel()
+	opts := clienttest.KimiCode(t, "text: hello")
+	code := filepath.Join(filepath.Dir(opts.Executable), "..", "node_modules")
+	node, err := filepath.EvalSymlinks(filepath.Join(code, ".bin", "node"))
+	if err != nil {
+		t.Skipf("needs Kimi Code and its Node.js as npm installs them: %v", err)
+	}
+	bin := filepath.Join(opts.Env["HOME"], ".nvm", "versions", "node", "v22.19.0", "bin")
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"node": node, "kimi": filepath.Join(code, "@moonshot-ai", "kimi-code", "dist", "main.mjs")} {
+		if err := os.Symlink(target, filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	opts.Executable = ""
+	opts.Env["PATH"], opts.Env["NVM_DIR"], opts.Env["NVM_BIN"] = t.TempDir(), "", ""
+	ctx := withinCtx(t)
+	info, err := client.Inspect(ctx, opts)
+	if err != nil || info.FoundBy != "nvm" || info.Path != filepath.Join(bin, "kimi") || info.Backend != client.BackendACP {
+		t.Fatalf("Inspect: %+v, %v", info, err)
+	}
+	e2eText(t, ctx, e2eStart(t, ctx, opts), "hi", "hello")
 }

@@ -597,7 +597,7 @@ func TestKimiStartGivenUp(t *testing.T) {
 		want    error
 		says    string
 	}{
-		{name: "ctx", cancel: true, want: errGone, says: "handshake"},
+		{name: "ctx", cancel: true, want: errGone, says: "the user has gone: it ran"},
 		{name: "StartTimeout", timeout: 150 * time.Millisecond, want: context.DeadlineExceeded, says: "Options.StartTimeout (150ms)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

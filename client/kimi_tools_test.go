@@ -294,7 +294,7 @@ func TestKimiHooks(t *testing.T) {
 			return "ran", nil
 		})))
 		hook := client.Hook{Event: "PreToolUse", Matcher: "^" + g.tool + "$", Handle: g.handle}
-		if g.tool != "g_exit" { // that one ends at once, or with the default of 30 s
+		if g.tool != "g_exit" { // that one ends at once, or with the default
 			hook.Timeout = timeout
 		}
 		hooks = append(hooks, hook)

@@ -30,11 +30,11 @@ func e2eCtx(t testing.TB) context.Context {
 	return ctx
 }
 
-// e2eStart starts a session that ends with the test. Its limits are those of a machine that
+// e2eStart starts a session that ends with the test. Its grace is that of a machine that
 // has a lot to do.
 func e2eStart(t testing.TB, ctx context.Context, opts *client.Options) *client.Session {
 	t.Helper()
-	opts.StartTimeout, opts.StopGrace = time.Minute, 30*time.Second
+	opts.StopGrace = 30 * time.Second
 	s, err := client.NewSession(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +155,7 @@ func e2eSame(t testing.TB, what string, want, got any) {
 
 func e2eIs(t testing.TB, what string, err error, want ...error) {
 	t.Helper()
+	plain(t, err)
 	for _, w := range want {
 		if !errors.Is(err, w) {
 			t.Errorf("%s: error %v, want %v", what, err, w)
@@ -488,6 +489,7 @@ func TestKimiManyTurns(t *testing.T) {
 	opts := clienttest.Kimi(t, scripts...)
 	var output string
 	opts.Tools = []client.Tool{mustTool(client.NewTool("echo", "", func(context.Context, struct{}) (string, error) { return output, nil }))}
+	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 
 	// Before anything else: what is no prompt at all.

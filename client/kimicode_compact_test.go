@@ -25,6 +25,7 @@ func TestKimiCodeCompact(t *testing.T) {
 		say("wait: 4s", "text: another summary"), "text: four")
 	opts := clienttest.KimiCode(t)
 	opts.Env["KIMI_MODEL_BASE_URL"] = m.URL()
+	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "first", "one")
 	noticed := func(msgs []wireproto.Message) {

@@ -101,6 +101,7 @@ func TestKimiCodePromptDuringCompaction(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	opts := clienttest.KimiCode(t, "text: one", "wait: 2s\ntext: the summary", "text: two")
+	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "first", "one")
 	turn, err := s.Prompt(ctx, "/compact")
@@ -125,6 +126,7 @@ func TestKimiCodeCompactionFails(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	opts := clienttest.KimiCode(t, "text: one", "error: 400 no", "text: two")
+	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "first", "one")
 	turn, err := s.Prompt(ctx, "/compact")

@@ -133,3 +133,23 @@ func TestKimiCodeBothStores(t *testing.T) {
 		t.Errorf("a program of which nobody knows lists %+v, want both", list)
 	}
 }
+
+// A session that this side has not used, and another program has, stays.
+func TestKimiCodeUsedByAnother(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	opts := clienttest.KimiCode(t, "text: hello")
+	first := e2eStart(t, ctx, opts)
+	second, err := client.ResumeSession(ctx, first.ID(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finished(t, ctx, second, "hi", "hello")
+	closed(t, first)
+	list := listed(t, opts)
+	if len(list) != 1 || list[0].ID != first.ID() {
+		t.Errorf("listed: %+v", list)
+	}
+	closed(t, second)
+	codeJournal(t, opts, first.ID())
+}

@@ -82,6 +82,7 @@ func TestKimiCodeUnsupported(t *testing.T) {
 	model := clienttest.NewModel(t, codeTool("h", "hold", noInput{}), "text: held", "text: still usable")
 	opts := clienttest.KimiCode(t)
 	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	opts.SlashCommands = true
 	var s *client.Session
 	opts.Tools = []client.Tool{mustTool(client.NewTool("hold", "", func(ctx context.Context, _ noInput) (string, error) {
 		unsupported("steer", s.Steer(ctx, "faster"))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ import (
 // configuration, credentials, tools, skills and MCP servers.
 type Options struct {
 	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
-	// or kimi-agent on PATH, then in ~/.local/bin, ~/.kimi-code/bin and uv's tool folder.
+	// or kimi-agent on PATH, then kimi in ~/.local/bin and ~/.kimi-code/bin, and where these install programs, in
+	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells.
 	Executable string
 	// ExtraArgs are added to kimi's arguments. Default: none.
 	ExtraArgs []string
@@ -56,11 +58,18 @@ type Options struct {
 	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
 	Thinking *bool
 
-	// Yolo approves whatever the agent wants to do. Kimi Code 2.x asks nevertheless before commands that it
+	// Yolo approves whatever the agent wants to do. Without it, kimi-cli asks unless the user's configuration says
+	// default_yolo, which Status.Approvals tells; a session that keeps a mode without questions is not continued
+	// (ErrUnasked). Kimi Code 2.x asks nevertheless before commands that it
 	// takes for dangerous, but in plan mode. Default: false.
 	Yolo bool
-	// AFK tells kimi that nobody is there: it approves everything and asks no questions. Default: false.
+	// AFK tells kimi that nobody is there: it approves everything and asks no questions. kimi-cli keeps this with the
+	// session: it is continued with AFK, or Yolo, only. Default: false.
 	AFK bool
+	// SlashCommands lets a prompt that begins with a slash be a command of kimi, such as /compact. Some switch approvals
+	// off for the session and for whoever resumes it (/yolo, /afk) or open directories (/add-dir): set it only if
+	// whoever writes the prompts may do that. Default: false, such text goes to the model as words.
+	SlashCommands bool
 	// Plan starts a new session in plan mode. Default: false.
 	Plan bool
 
@@ -113,7 +122,8 @@ type Options struct {
 	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
 	Stderr io.Writer
 
-	// StartTimeout limits the time from the start to the handshake's end. Default: 30 s.
+	// StartTimeout limits the time from the start to the handshake's end, and that of Inspect. kimi takes a second
+	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
 	StartTimeout time.Duration
 	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
 	// handler of this program ran and no request waited for its answer. Default: 0, no limit.
@@ -132,6 +142,7 @@ var ownedFlags = map[string]string{
 	"--wire": "nothing, it is always set", "--print": "Prompt", "--quiet": "Prompt", "--acp": "nothing, the protocol is Wire",
 	"--session": "Options.SessionID", "--resume": "ResumeSession", "-S": "Options.SessionID", "-r": "ResumeSession",
 	"--continue": "ResumeSession", "-C": "ResumeSession", "--work-dir": "Options.WorkDir", "-w": "Options.WorkDir",
+	"--yolo": "Options.Yolo", "--yes": "Options.Yolo", "-y": "Options.Yolo", "--auto-approve": "Options.Yolo", "--afk": "Options.AFK",
 	"--prompt": "Session.Prompt", "-p": "Session.Prompt", "--command": "Session.Prompt", "-c": "Session.Prompt",
 }
 
@@ -153,6 +164,7 @@ func (o *Options) Validate() error {
 	both("AFK", o.AFK, "Approve", o.Approve != nil, "nothing would be asked; unset one")
 	both("AFK", o.AFK, "Answer", o.Answer != nil, "no question would be asked; unset one")
 	both("AFK", o.AFK, "SupportsQuestion", o.SupportsQuestion, "no question would be asked; unset one")
+	both("Config.DefaultYolo", o.Config != nil && o.Config.DefaultYolo, "Approve", o.Approve != nil, "nothing would be asked; unset one")
 	both("Transport", o.Transport != nil, "ModifyCmd", o.ModifyCmd != nil, "there is no command to modify; unset one")
 	if o.SupportsPlanMode && o.Answer == nil && !o.SupportsQuestion {
 		bad("SupportsPlanMode needs Answer or SupportsQuestion: plan mode is entered and left by a question")
@@ -212,6 +224,9 @@ func (o *Options) Validate() error {
 			bad("Hooks: the ID %.40q is there twice", hookID(i, h))
 		}
 		ids[hookID(i, h)] = true
+		if _, err := regexp.Compile(h.Matcher); err != nil {
+			bad("Hooks[%d]: the Matcher %.80q is no regular expression of Go: %w; \"\" matches all", i, h.Matcher, err)
+		}
 	}
 	for name, n := range map[string]int64{
 		"MaxStepsPerTurn": int64(o.MaxStepsPerTurn), "MaxRetriesPerStep": int64(o.MaxRetriesPerStep),
@@ -241,7 +256,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	d.Tools, d.Hooks = slices.Clone(d.Tools), slices.Clone(d.Hooks) // used as long as the session lives
 	if d.StartTimeout == 0 {
-		d.StartTimeout = 30 * time.Second
+		d.StartTimeout = 2 * time.Minute
 	}
 	if d.StopGrace == 0 {
 		d.StopGrace = 5 * time.Second

@@ -66,12 +66,16 @@ func TestValidate(t *testing.T) {
 		"Model":                     {&Options{Model: "--yolo"}, []string{`Model "--yolo" starts with a dash`}},
 		"Env":                       {&Options{Env: map[string]string{"": "x", "A=B": "x", "C\x00": "x", "D": "\x00", "E": "fine"}}, []string{`"" cannot`, `"A=B" cannot`, `"C\x00" cannot`, `"D" cannot`}},
 		"ExtraArgs":                 {&Options{ExtraArgs: []string{"--session=x", "-S", "--print"}}, []string{"--print is not for here; use Prompt", "--session is not for here; use Options.SessionID", "-S is not for here"}},
-		"ExtraArgs, joined":         {&Options{ExtraArgs: []string{"-Sabc", "-w/tmp", "-y"}}, []string{"-S is not for here", "-w is not for here"}},
+		"ExtraArgs, joined":         {&Options{ExtraArgs: []string{"-Sabc", "-w/tmp", "-y"}}, []string{"-S is not for here", "-w is not for here", "-y is not for here; use Options.Yolo"}},
+		"ExtraArgs, unasked":        {&Options{ExtraArgs: []string{"--yolo", "--yes", "--auto-approve", "--afk"}}, []string{"--afk is not for here; use Options.AFK", "--auto-approve is", "--yes is", "--yolo is not for here; use Options.Yolo"}},
+		"Config.DefaultYolo":        {&Options{Config: &config.Config{DefaultYolo: true}, Approve: ApproveAll}, []string{"Config.DefaultYolo and Approve together: nothing would be asked"}},
+		"Config.DefaultYolo alone":  {&Options{Config: &config.Config{DefaultYolo: true}}, nil},
 		"MCPServers":                {&Options{MCPServers: map[string]config.MCPServer{"s": {}}}, []string{"MCPServers: "}},
 		"Tools":                     {&Options{Tools: []Tool{{}, testTool(t, "a"), testTool(t, "a")}}, []string{`"a" is there twice`, "Tools[0] was not made by NewTool"}},
 		"Hooks":                     {&Options{Hooks: []Hook{{}, {Handle: allow}, {Event: "SessionEnd", Handle: allow}, {Event: "Stop", Handle: allow, Timeout: -1}}}, []string{"Hooks[0] has no Handle", "Hooks[1] has no Event", "Hooks[2]: kimi never sends SessionEnd", "Hooks[3] has a negative Timeout"}},
 		"Hooks with one ID":         {&Options{Hooks: []Hook{{ID: "x", Event: "Stop", Handle: allow}, {ID: "x", Event: "Stop", Handle: allow}}}, []string{`ID "x" is there twice`}},
 		"Hooks with a made-up ID":   {&Options{Hooks: []Hook{{ID: "hook-1", Event: "Stop", Handle: allow}, {Event: "Stop", Handle: allow}}}, []string{`ID "hook-1" is there twice`}},
+		"Hooks with a matcher":      {&Options{Hooks: []Hook{{Event: "Stop", Handle: allow, Matcher: "*"}, {Event: "Stop", Handle: allow, Matcher: "Shell|*"}, {Event: "Stop", Handle: allow, Matcher: "(?!Shell)"}, {Event: "Stop", Handle: allow, Matcher: `^\pL|$`}}}, []string{`Hooks[0]: the Matcher "*" is no regular expression of Go: `, `Hooks[1]: the Matcher "Shell|*" is`, `Hooks[2]: the Matcher "(?!Shell)" is`}},
 		"negative numbers":          {&Options{MaxStepsPerTurn: -1, MaxRetriesPerStep: -1, StartTimeout: -1, IdleTimeout: -1, StopGrace: -1, MaxLine: -1}, []string{"IdleTimeout is", "MaxLine is", "MaxRetriesPerStep is", "MaxStepsPerTurn is", "StartTimeout is", "StopGrace is"}},
 		"MaxRalphIterations":        {&Options{MaxRalphIterations: &minus2}, []string{"MaxRalphIterations is below -1"}},
 		"many things, each by name": {&Options{Yolo: true, Approve: ApproveAll, Model: "-", MaxLine: -5}, []string{"MaxLine", "Model", "Yolo"}},
@@ -116,7 +120,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.StartTimeout != 30*time.Second || got.StopGrace != 1 || got.IdleTimeout != 0 || got.MaxLine != 100<<20 || got.Logger == nil {
+	if got.StartTimeout != 2*time.Minute || got.StopGrace != 1 || got.IdleTimeout != 0 || got.MaxLine != 100<<20 || got.Logger == nil {
 		t.Errorf("%+v", got)
 	}
 	if given.Logger != nil || given.StartTimeout != 0 {
@@ -173,7 +177,7 @@ func launched(t *testing.T, o *Options) *launch {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := l.cleanup(); err != nil {
+		if err := l.secrets.remove(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -214,8 +218,8 @@ func TestArgs(t *testing.T) {
 			if diff := cmp.Diff(append([]string{"--wire", "--session", "s1", "--work-dir", l.workDir}, test.want...), got); diff != "" {
 				t.Error(diff)
 			}
-			if l.tempDir != "" {
-				t.Errorf("a temporary directory for nothing: %s", l.tempDir)
+			if l.secrets.path != "" {
+				t.Errorf("a temporary directory for nothing: %s", l.secrets.path)
 			}
 		})
 	}
@@ -241,7 +245,7 @@ func TestArgsSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"--config-file", filepath.Join(l.tempDir, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.tempDir, "mcp.json")}
+	want := []string{"--config-file", filepath.Join(l.secrets.path, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.secrets.path, "mcp.json")}
 	if diff := cmp.Diff(want, args[5:]); diff != "" {
 		t.Error(diff)
 	}
@@ -263,7 +267,7 @@ func TestArgsSecrets(t *testing.T) {
 		}
 	}
 	for range 2 {
-		if err := l.cleanup(); err != nil {
+		if err := l.secrets.remove(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -131,11 +130,14 @@ func (p *process) closePipes() {
 func startError(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.E2BIG):
-		return fmt.Errorf("client: start %s: arguments and environment are too long: %w", path, err)
+		return &StartError{Path: path, Reason: "arguments and environment are too long", Remedy: "use fewer or shorter ones", Err: err}
+	case errors.Is(err, fs.ErrNotExist) && isFile(path) && interpreter(path) != "":
+		program := interpreter(path)
+		return &StartError{Path: path, Reason: "its interpreter " + program + " is not there", Remedy: cure(program, "install the program anew"), Err: err}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
-		return fmt.Errorf("client: start %s: %w; set Options.Executable or KIMI_PATH to a kimi that can be run", path, err)
+		return &StartError{Path: path, Reason: systemError(err), Remedy: "set KIMI_PATH or Options.Executable to a kimi that can be run", Err: err}
 	}
-	return fmt.Errorf("client: start %s: %w", path, err)
+	return &StartError{Path: path, Reason: systemError(err), Remedy: "see whether it runs by itself", Err: err}
 }
 
 // reap waits for the child and ends what it has left behind. The pipes stay open: what
@@ -220,6 +222,7 @@ func (p *process) Wait() error {
 	e := &ProcessError{ExitCode: -1, Stderr: inputValue.ReplaceAllString(p.tail.String(), "input_value=***, $1"), Args: p.args}
 	if p.state != nil {
 		e.ExitCode, e.Signal = p.state.ExitCode(), signalName(p.state)
+		e.CPU = p.state.UserTime() + p.state.SystemTime()
 	}
 	return e
 }

@@ -22,9 +22,16 @@ type ApprovalRequest struct {
 // Approve lets the agent go on.
 func (r *ApprovalRequest) Approve() error { return r.decide(wireproto.Approve, "") }
 
-// ApproveForSession lets the agent go on, now and with the same action later in the session.
+// ApproveForSession lets the agent go on, now and later in the session. In kimi-cli that covers every later call
+// with the same Action, whatever its arguments: after one "run command", each command of the agent and of its
+// subagents. kimi-cli keeps it with the session: it is in force after ResumeSession too, in another process and
+// with a handler that rejects everything (Status.Approvals tells). Kimi Code 2.x covers the same call alone.
 func (r *ApprovalRequest) ApproveForSession() error {
-	return r.decide(wireproto.ApproveForSession, "")
+	err := r.decide(wireproto.ApproveForSession, "")
+	if err == nil {
+		r.request.s.approvedForSession(r.Action)
+	}
+	return err
 }
 
 // Reject keeps the agent from the action. With a feedback, which the model reads, the turn
@@ -94,8 +101,9 @@ type request struct {
 	s          *Session
 	id         string // of the call, and of the request in it
 	asked      wireproto.Message
-	turn       *Turn // nil when none ran
-	background bool  // asked by a background agent: outlives the turn
+	turn       *Turn     // nil when none ran
+	background bool      // asked by a background agent: outlives the turn
+	tool       *toolCall // that an approval is about; nil while it is not known
 	held       bool
 	err        error // why it takes no answer any more; set once, with done
 	done       chan struct{}

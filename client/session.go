@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -34,6 +35,7 @@ type Session struct {
 	turn     *Turn                 // the turn that runs
 	replay   *stream               // the replay that runs; never beside a turn
 	requests map[*request]struct{} // not answered yet
+	calls    toolCalls
 	status   Status
 	outside  []wireproto.Message // for OnMessage
 	serving  bool                // a goroutine serves OnMessage
@@ -45,6 +47,8 @@ type Session struct {
 	closeErr error         // what it returned
 
 	recordErr error // of Options.Record; set before conn.done is closed
+
+	held *os.File // keeps others from the session while the agent lives; nil for none
 }
 
 // Status is what the agent has last told about itself.
@@ -55,10 +59,11 @@ type Status struct {
 	PlanMode         bool
 	MCP              *wireproto.MCPStatus // nil when kimi has told nothing: it does while servers start in a turn
 	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
+	Approvals        Approvals            // what runs unasked
 }
 
 // NewSession starts an agent and a new session. ctx bounds the start alone. The caller
-// must call Close.
+// must call Close. Where Options.SessionID names a session that exists, the rules of [ResumeSession] hold.
 func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -81,7 +86,10 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
 // the newest one. A session that is not there, or that kimi would begin anew, gives
-// [ErrSessionNotFound].
+// [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
+// gives [ErrInUse] (not on Windows). Nobody can tell whether kimi itself or another client has it open: kimi-cli takes
+// no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs
+// unasked gives [ErrUnasked] unless the options say so, too.
 func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -155,6 +163,9 @@ func (s *Session) PID() int {
 
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
 // text may be empty if there are parts. A turn that runs already gives [ErrBusy].
+//
+// Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
+// zero-width space (U+200B) goes before the slash, so that the model reads it as words.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -162,6 +173,12 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	input, err := userInput(text, parts)
 	if err != nil {
 		return nil, err
+	}
+	if !s.opts.SlashCommands && s.server.Bridge == nil { // the bridge takes no text for a command unless it is told to
+		var command bool
+		if input, command = asWords(input); command {
+			s.opts.Logger.Info("client: a prompt that begins like a slash command goes as words; Options.SlashCommands would run it")
+		}
 	}
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("client: prompt: %w", err)
@@ -326,7 +343,7 @@ func (s *Session) ended(exit error) error {
 	case s.closing:
 		s.err = ErrClosed
 	case s.killed != nil && exit != nil:
-		s.err = fmt.Errorf("%w: %w", s.killed, exit)
+		s.err = because(s.killed, exit)
 	case s.killed != nil:
 		s.err = s.killed
 	case exit != nil:
@@ -335,6 +352,7 @@ func (s *Session) ended(exit error) error {
 		s.err = errors.New("client: the agent has ended; continue with ResumeSession")
 	}
 	err := s.err
+	s.held.Close() // of a nil file, too
 	s.mu.Unlock()
 	s.closeRequests(err, func(*request) bool { return true })
 	s.cancel(err)

@@ -1,13 +1,13 @@
 package client
 
 import (
-	"bufio"
 	"cmp"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +16,15 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Limits of what is read of other programs' files, in bytes, far beyond what kimi writes there.
+const (
+	maxIndex = 16 << 20              // kimi.json
+	maxState = 4 << 20               // state.json
+	maxHead  = 2 * wireproto.MaxLine // the head of a session's history: a prompt may fill a line
 )
 
 // SessionInfo describes a session that can be continued.
@@ -58,6 +66,9 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 			list = append(list, SessionInfo(s))
 		}
 	}
+	for i := range list {
+		list[i].Title = unmarked(list[i].Title)
+	}
 	slices.SortFunc(list, func(a, b SessionInfo) int {
 		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), strings.Compare(a.ID, b.ID))
 	})
@@ -69,11 +80,11 @@ func (l *launch) backend() Backend {
 	if l.opts.Transport != nil {
 		return BackendWire
 	}
-	path, err := l.find()
+	program, err := l.find()
 	if err != nil {
 		return ""
 	}
-	return looksLike(path)
+	return looksLike(program.path)
 }
 
 // codeHome is where Kimi Code keeps its sessions.
@@ -85,7 +96,7 @@ func (l *launch) listWire() ([]SessionInfo, error) {
 	if err != nil || !known {
 		return nil, err
 	}
-	dir, err := os.OpenRoot(l.sessionsDir())
+	dir, err := regular.Root(l.sessionsDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -117,12 +128,12 @@ func (l *launch) sessionsDir() string {
 // one that it does not list, and begins each anew.
 func (l *launch) knowsWorkDir() (bool, error) {
 	path := filepath.Join(l.shareDir, "kimi.json")
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("client: sessions: %w", err)
+		return false, fmt.Errorf("client: sessions: %w; kimi will not start either: mend or remove it", err)
 	}
 	var meta struct {
 		WorkDirs []struct {
@@ -148,11 +159,11 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 		return SessionInfo{}, false
 	}
 	context, err := dir.Stat(filepath.Join(id, "context.jsonl"))
-	if err != nil {
+	if err != nil || !context.Mode().IsRegular() {
 		return SessionInfo{}, false
 	}
 	info := SessionInfo{ID: id, UpdatedAt: context.ModTime()}
-	if data, err := dir.ReadFile(filepath.Join(id, "state.json")); err == nil {
+	if data, err := regular.ReadIn(dir, filepath.Join(id, "state.json"), maxState); err == nil {
 		var state struct {
 			CustomTitle *string `json:"custom_title"`
 			Archived    bool    `json:"archived"`
@@ -166,9 +177,9 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 		}
 	}
 	used := false
-	if f, err := dir.Open(filepath.Join(id, "wire.jsonl")); err == nil {
+	if f, err := regular.OpenIn(dir, filepath.Join(id, "wire.jsonl")); err == nil {
 		defer f.Close()
-		for rec, err := range wireproto.ReadSessionFile(bufio.NewReader(f)) {
+		for rec, err := range wireproto.ReadSessionFile(io.LimitReader(f, maxHead)) {
 			used = true
 			if begin, ok := rec.Message.(*wireproto.TurnBegin); err == nil && ok {
 				info.Title = shorten(begin.UserInput.String(), 50)
@@ -181,12 +192,12 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 
 // hasHistory reports whether the context holds more than kimi's own records.
 func hasHistory(dir *os.Root, id string) bool {
-	f, err := dir.Open(filepath.Join(id, "context.jsonl"))
+	f, err := regular.OpenIn(dir, filepath.Join(id, "context.jsonl"))
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	lines := wireproto.NewLineReader(f)
+	lines := wireproto.NewLineReader(io.LimitReader(f, maxHead))
 	for {
 		line, err := lines.ReadLine()
 		var rec struct {
@@ -246,7 +257,7 @@ func (l *launch) finds(id string) (bool, error) {
 		return true, nil
 	}
 	files, err := os.Stat(filepath.Join(l.sessionsDir(), id, "context.jsonl"))
-	if err != nil || files.IsDir() {
+	if err != nil || !files.Mode().IsRegular() {
 		return false, nil
 	}
 	known, err := l.knowsWorkDir()

@@ -227,7 +227,7 @@ func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
 	}
 	if err != nil {
 		if cause != nil && !errors.Is(cause, ErrCancelled) {
-			err = fmt.Errorf("%w: %w", cancelled(cause), err)
+			err = because(cancelled(cause), err)
 		}
 		return err
 	}
@@ -252,7 +252,7 @@ func cancelled(cause error) error {
 	case errors.Is(cause, ErrIdle):
 		return cause
 	}
-	return fmt.Errorf("%w: %w", ErrCancelled, cause)
+	return because(ErrCancelled, cause)
 }
 
 // account notes what a message says about the turn. s.mu is held.

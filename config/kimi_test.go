@@ -16,16 +16,32 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
+// installKimi has the real kimi installed, once, if KIMI_GO_INSTALL_KIMI names a program that does it.
+var installKimi = sync.OnceValue(func() error {
+	program := os.Getenv("KIMI_GO_INSTALL_KIMI")
+	if program == "" {
+		return nil
+	}
+	if out, err := exec.Command(program).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, out)
+	}
+	return nil
+})
+
 // kimiPath finds the real kimi. It skips the test if there is none, or fails it
 // with KIMI_GO_REQUIRE_KIMI=1.
 func kimiPath(t *testing.T) string {
 	t.Helper()
+	if err := installKimi(); err != nil {
+		t.Fatal(err)
+	}
 	path := os.Getenv("KIMI_PATH")
 	for _, p := range []string{"../.kimi/bin/kimi", "../../.kimi/bin/kimi"} {
 		if _, err := os.Stat(p); path == "" && err == nil {

@@ -63,11 +63,12 @@ func LoadDir(dir string) (*Config, error) {
 
 // Load reads and validates a config file: JSON if the path ends in .json (in
 // any case), else TOML. The error names the file and, line by line, all that is
-// wrong with it (see [Error]); for a missing file it is [fs.ErrNotExist].
+// wrong with it (see [Error]); for a missing file it is [fs.ErrNotExist]. What is no
+// regular file, is longer than 4 MiB or has more than 64 levels is refused.
 func Load(path string) (*Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, fileError(err)
+		return nil, err
 	}
 	format := decodeTOML
 	if isJSON(path) {
@@ -128,6 +129,9 @@ func decode(file string, data []byte, format func([]byte) (any, *Error)) (any, e
 // decodeTOML reports a syntax error without quoting the file, which may show a
 // secret: the parser's message minus all that it took from the text.
 func decodeTOML(data []byte) (any, *Error) {
+	if err := tooDeep(data, true); err != nil {
+		return nil, err
+	}
 	src := map[string]any{}
 	_, err := toml.Decode(string(data), &src)
 	if perr := (toml.ParseError{}); errors.As(err, &perr) {
@@ -143,6 +147,9 @@ var input = regexp.MustCompile("(?s)\".*\"|'.*'|^[-+]?[0-9]\\S*")
 
 // decodeJSON reports a syntax error by line; encoding/json quotes one character.
 func decodeJSON(data []byte) (any, *Error) {
+	if err := tooDeep(data, false); err != nil {
+		return nil, err
+	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
 	var src any

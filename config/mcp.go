@@ -3,7 +3,6 @@ package config
 import (
 	"maps"
 	"net/url"
-	"os"
 	"reflect"
 	"slices"
 )
@@ -82,11 +81,11 @@ func MarshalMCP(servers map[string]MCPServer) ([]byte, error) {
 
 // LoadMCP reads and validates the servers of an mcp.json, whose outer
 // "mcpServers" may be missing, as fastmcp allows. Other top-level keys are
-// ignored. For a missing file the error is [fs.ErrNotExist].
+// ignored. For a missing file the error is [fs.ErrNotExist]. It has the limits of [Load].
 func LoadMCP(path string) (map[string]MCPServer, error) {
-	data, err := os.ReadFile(path)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, fileError(err)
+		return nil, err
 	}
 	src, err := decode(path, data, decodeJSON)
 	if err != nil {

@@ -8,8 +8,8 @@
 # At a terminal you are asked to approve what the agent wants to do; elsewhere every request is shown and,
 # in the scripted run alone, approved.
 #
-# kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else it is installed into .kimi. Where that needs a
-# Python that this machine lacks, a recording is shown instead: testdata/tour.jsonl, which
+# kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else kimi-cli is installed into .kimi; Kimi Code will do
+# for the real model. Where that needs a Python that this machine lacks, a recording is shown instead: testdata/tour.jsonl, which
 # DEMO_FLAGS='--record testdata/tour.jsonl' makes anew.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -26,12 +26,20 @@ trap 'exit 143' TERM
 # Built before HOME changes, so that go finds its caches.
 go build -o "$tmp/kimi-go-demo" ./cmd/kimi-go-demo
 
-# usable tells whether a program is a kimi that speaks Wire. Its exit status proves nothing: the last
-# release of kimi-cli answers everything with a notice and 0.
+real=''
+if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MODEL_NAME:-}" ]; then
+	real=yes
+fi
+
+# usable tells whether a program is a kimi that speaks Wire or, for the real model, Kimi Code. Its exit
+# status proves nothing: the last release of kimi-cli answers everything with a notice and 0.
 usable() {
 	local info
-	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR=$tmp/probe "$1" info --json </dev/null 2>/dev/null) || return 1
-	[[ $info =~ \"wire_protocol_version\":\ *\"[0-9] ]]
+	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR=$tmp/probe "$1" info --json </dev/null 2>/dev/null) || info=''
+	[[ $info =~ \"wire_protocol_version\":\ *\"[0-9] ]] && return
+	[ -n "$real" ] || return 1
+	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_CODE_NO_AUTO_UPDATE=1 KIMI_CODE_HOME=$tmp/probe "$1" --version </dev/null 2>/dev/null) || return 1
+	[[ $info =~ ^([2-9]|[1-9][0-9]+)\.[0-9] ]]
 }
 
 find_kimi() {
@@ -40,7 +48,7 @@ find_kimi() {
 		if usable "$KIMI_PATH"; then
 			return
 		fi
-		say "KIMI_PATH ($KIMI_PATH) is not a kimi that speaks Wire: looking elsewhere"
+		say "KIMI_PATH ($KIMI_PATH) is not a kimi for this demo: looking elsewhere"
 	fi
 	while IFS= read -r candidate; do
 		if [ -x "$candidate" ] && usable "$candidate"; then
@@ -62,7 +70,7 @@ find_kimi
 export KIMI_PATH KIMI_DISABLE_TELEMETRY=1
 say "using $KIMI_PATH"
 
-if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MODEL_NAME:-}" ]; then
+if [ -n "$real" ]; then
 	say "asking $KIMI_MODEL_NAME"
 	"$tmp/kimi-go-demo" prompt --work-dir "$PWD" \
 		"List the files in the current directory and say what this project is."

@@ -65,7 +65,7 @@ func (e *acpError) Error() string {
 	if len(text) > 200 {
 		text = strings.ToValidUTF8(text[:200], "") + "…"
 	}
-	return fmt.Sprintf("kimi acp: %s: %s (%d)", e.method, text, e.Code)
+	return fmt.Sprintf("kimi acp: %s: %s", e.method, text) // the answer over Wire has a code of its own
 }
 
 var errEnded = errors.New("kimi acp has ended")

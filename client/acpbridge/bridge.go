@@ -220,9 +220,10 @@ func (b *Conn) run() {
 // eofWait is how long the end of the client's input waits for run, and run for kimi.
 const eofWait = 500 * time.Millisecond
 
-// leave asks kimi to end. A session without a turn is deleted, as kimi-cli does.
+// leave asks kimi to end. A session without a turn is deleted, as kimi-cli does; one in which another program has
+// prompted meanwhile is not.
 func (b *Conn) leave() {
-	if b.session != "" && b.unused {
+	if b.session != "" && b.unused && neverPrompted(sessionDir(b.set.home, b.session)) {
 		b.call("session/delete", map[string]any{"sessionId": b.session}, nil)
 	}
 	b.acp.closeWrite()

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -190,7 +191,7 @@ func (j *journal) injected() map[string]bool {
 	if j.main == nil {
 		return texts
 	}
-	f, err := os.Open(j.main.path)
+	f, err := regular.Open(j.main.path)
 	if err != nil {
 		return texts
 	}

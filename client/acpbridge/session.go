@@ -81,7 +81,7 @@ func (b *Conn) ensureSession() error {
 // open and not set up must not be used: a mode of old may be in force.
 func (b *Conn) open() error {
 	if b.session != "" {
-		return b.setUp(true)
+		return b.setUp()
 	}
 	if b.set.noModel {
 		return &acpError{Code: codeAuthRequired, method: "session/new", Message: "the configuration names no model, or none with a key"}
@@ -118,7 +118,7 @@ func (b *Conn) open() error {
 			return fmt.Errorf("keep the id %s for the session: %w", b.set.id, err)
 		}
 	}
-	if err := b.setUp(known != ""); err != nil {
+	if err := b.setUp(); err != nil {
 		return err
 	}
 	deadline := time.After(commandsWait)
@@ -166,9 +166,9 @@ func (b *Conn) find() (string, error) {
 	return FindSession(b.set.home, b.set.workDir, b.set.id), nil
 }
 
-// setUp sets model, thinking and mode. The mode is set always but in a new session, since
-// kimi tells "default" of a session in which yolo is still in force.
-func (b *Conn) setUp(resumed bool) error {
+// setUp sets model, thinking and mode. The mode is set always, since kimi tells "default" also of a session in which
+// another is in force: one that is resumed, or a new one where the user's default_permission_mode says so.
+func (b *Conn) setUp() error {
 	option := func(id, value string) error {
 		var now opened
 		err := b.call("session/set_config_option", map[string]any{"sessionId": b.session, "configId": id, "value": value}, &now)
@@ -199,10 +199,8 @@ func (b *Conn) setUp(resumed bool) error {
 			}
 		}
 	}
-	if resumed || b.set.plan || b.set.mode != "default" {
-		if err := b.setMode(b.set.plan); err != nil {
-			return err
-		}
+	if err := b.setMode(b.set.plan); err != nil {
+		return err
 	}
 	b.ready = true
 	return nil

@@ -1,6 +1,7 @@
 package acpbridge
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,11 +10,19 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // aliasFile, in a session's directory, holds the id by which a client knows the session that
 // makes ids of its own.
 const aliasFile = "wire-session-id"
+
+// Limits of what is read, in bytes.
+const (
+	maxState = 4 << 20
+	maxAlias = 4 << 10
+)
 
 // Session is a session in Kimi Code's files.
 type Session struct {
@@ -71,12 +80,26 @@ type state struct {
 
 // readState reads the state of the session in a directory, nil where it has none.
 func readState(dir string) *state {
-	data, err := os.ReadFile(filepath.Join(dir, "state.json"))
+	data, err := regular.Read(filepath.Join(dir, "state.json"), maxState)
 	st := new(state)
 	if err != nil || json.Unmarshal(data, st) != nil || st.ID == "" {
 		return nil
 	}
 	return st
+}
+
+// neverPrompted reports whether the files of a session say that nobody has prompted in it. Its journal says so at
+// once, its state a little later.
+func neverPrompted(dir string) bool {
+	st := readState(dir)
+	journal, err := regular.Read(filepath.Join(dir, "agents", "main", "wire.jsonl"), maxState)
+	switch {
+	case st != nil && st.LastPrompt != "", bytes.Contains(journal, []byte(`"turn.prompt"`)):
+		return false
+	case err == nil:
+		return true // the state may be in the middle of being written
+	}
+	return st != nil && errors.Is(err, fs.ErrNotExist)
 }
 
 // FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session which
@@ -89,7 +112,7 @@ func FindSession(home, workDir, id string) string {
 	dirs, _ := sessionDirs(home)
 	own := func(dir string) bool { return filepath.Base(dir) == id }
 	alias := func(dir string) bool {
-		name, err := os.ReadFile(filepath.Join(dir, aliasFile))
+		name, err := regular.Read(filepath.Join(dir, aliasFile), maxAlias)
 		return err == nil && string(name) == id
 	}
 	for _, is := range []func(string) bool{own, alias} {

@@ -103,3 +103,38 @@ func TestSessions(t *testing.T) {
 		t.Errorf("sessions is a file: %q", got)
 	}
 }
+
+func TestNeverPrompted(t *testing.T) {
+	const journal = `{"type":"metadata"}` + "\n"
+	const prompt = `{"type":"turn.prompt","agentId":"main"}` + "\n"
+	for name, tt := range map[string]struct {
+		state, journal string // "" for none
+		want           bool
+	}{
+		"new":                      {`{"id":"s"}`, journal, true},
+		"new, no journal yet":      {`{"id":"s"}`, "", true},
+		"new, state half written":  {`{"id":"s`, journal, true},
+		"prompted":                 {`{"id":"s","lastPrompt":"hi"}`, journal + prompt, false},
+		"prompted just now":        {`{"id":"s"}`, journal + prompt, false},
+		"prompted, journal gone":   {`{"id":"s","lastPrompt":"hi"}`, "", false},
+		"nothing can be read":      {"", "", false},
+		"nothing, but half of one": {`{"id":`, "", false},
+	} {
+		dir := t.TempDir()
+		for path, text := range map[string]string{"state.json": tt.state, "agents/main/wire.jsonl": tt.journal} {
+			path = filepath.Join(dir, path)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if text == "" {
+				continue
+			}
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := neverPrompted(dir); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // tail reads what is appended to a file.
@@ -26,7 +28,7 @@ func (t *tail) skip() {
 func (t *tail) read() [][]byte {
 	if t.f == nil {
 		var err error
-		if t.f, err = os.Open(t.path); err != nil {
+		if t.f, err = regular.Open(t.path); err != nil {
 			t.f = nil
 			return nil
 		}

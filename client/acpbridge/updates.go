@@ -2,11 +2,11 @@ package acpbridge
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -350,10 +350,7 @@ func (c *toolCallState) preview(workDir string) wireproto.DisplayBlocks {
 
 // contents returns a file as it stands, "" for one that is not there or is too long to show.
 func contents(path string) string {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20 {
-		return ""
-	}
-	data, err := os.ReadFile(path)
+	data, err := regular.Read(path, 1<<20)
 	if err != nil {
 		return ""
 	}

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
-	"testing"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -19,7 +18,7 @@ import (
 // Agent is a scripted agent in memory, for Options.Transport: each prompt runs the next of
 // its turns. It needs no process and no time, and works inside testing/synctest.
 type Agent struct {
-	t reporter
+	t TB
 
 	mu    sync.Mutex
 	turns []func(*Turn)
@@ -27,39 +26,16 @@ type Agent struct {
 	next  int
 }
 
-// reporter is what an Agent or a Replayer needs of a test.
-type reporter interface {
-	Errorf(format string, args ...any)
-	Fatalf(format string, args ...any)
-	Cleanup(func())
-	Helper()
-}
-
-// panicker stands in where there is no test, as in an Example.
-type panicker struct{}
-
-func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (panicker) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
-func (panicker) Cleanup(func())                    {}
-func (panicker) Helper()                           {}
-
-func report(t testing.TB) reporter {
-	if t == nil {
-		return panicker{}
-	}
-	return t
-}
-
 // NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt too many,
 // or a turn that never ran, fails the test. A nil t is for Examples: what would fail the
-// test panics.
-func NewAgent(t testing.TB, turns ...func(*Turn)) *Agent {
+// test panics. Another program gets a t from [Run].
+func NewAgent(t TB, turns ...func(*Turn)) *Agent {
 	a := &Agent{t: report(t), turns: turns}
 	a.t.Cleanup(func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if left := len(a.turns) - a.next; left > 0 {
-			t.Errorf("clienttest: %d of %d turns were never prompted", left, len(a.turns))
+			a.t.Errorf("clienttest: %d of %d turns were never prompted", left, len(a.turns))
 		}
 	})
 	return a
@@ -337,12 +313,25 @@ type Turn struct {
 // exit leaves the turn's function.
 func (t *Turn) exit() { runtime.Goexit() }
 
-// Send sends any event.
+// Send sends any event. It asks a request as [Turn.Approval], [Turn.Question], [Turn.Tool] and
+// [Turn.Hook] do: it returns when the client has answered, and drops the answer. A
+// ToolCallRequest with an ID is about a ToolCall that the turn itself has sent.
 func (t *Turn) Send(m wireproto.Message) {
-	if t.ctx.Err() != nil {
-		t.exit()
+	switch m := m.(type) {
+	case *wireproto.ApprovalRequest:
+		t.Approval(*m, nil)
+	case *wireproto.QuestionRequest:
+		t.question(*m)
+	case *wireproto.ToolCallRequest:
+		t.tool(*m)
+	case *wireproto.HookRequest:
+		t.hook(*m)
+	default:
+		if t.ctx.Err() != nil {
+			t.exit()
+		}
+		t.c.event(m)
 	}
-	t.c.event(m)
 }
 
 // Step begins another step. The first begins by itself.
@@ -359,53 +348,95 @@ func (t *Turn) Think(text string) { t.Send(&wireproto.ThinkPart{Think: text}) }
 
 // Call sends a tool call that the agent runs itself, and its result.
 func (t *Turn) Call(name string, args any, result string) {
-	id := t.newID("call")
-	raw := t.marshal(args)
-	t.Send(&wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &raw}})
-	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{Output: wireproto.Content{Text: result}}})
+	t.result(t.call(name, args), wireproto.ToolReturnValue{Output: wireproto.Content{Text: result}})
 }
 
-// Approval asks for an approval and returns the answer.
-func (t *Turn) Approval(action, description string) wireproto.ApprovalAnswer {
-	id := t.newID("approval")
-	kind := "foreground_turn"
+// Approval asks for an approval and returns the answer. Before r it sends the tool call that r is
+// about, with r.Sender as its name and args as its arguments ({} for nil), and after the answer the
+// result of the call: nothing, or that it was rejected. If r has a ToolCallID, the turn itself has
+// sent that call and sends its result, and args are not used. An empty Sender is "Shell"; an empty
+// ID or SourceKind is filled in.
+func (t *Turn) Approval(r wireproto.ApprovalRequest, args any) wireproto.ApprovalAnswer {
+	if r.Sender == "" {
+		r.Sender = "Shell"
+	}
+	if r.SourceKind == nil {
+		kind := "foreground_turn"
+		r.SourceKind = &kind
+	}
+	own := r.ToolCallID == ""
+	if own {
+		r.ToolCallID = t.call(r.Sender, args)
+	}
+	r.ID = t.orNew(r.ID, "approval")
 	var answer wireproto.ApprovalAnswer
-	t.request(&wireproto.ApprovalRequest{ID: id, ToolCallID: t.newID("call"), Sender: "Shell", Action: action,
-		Description: description, SourceKind: &kind}, id, &answer)
-	t.Send(&wireproto.ApprovalResponse{RequestID: id, Response: answer.Response, Feedback: answer.Feedback})
+	t.request(&r, r.ID, &answer)
+	t.Send(&wireproto.ApprovalResponse{RequestID: r.ID, Response: answer.Response, Feedback: answer.Feedback})
+	if own {
+		t.result(r.ToolCallID, outcome(answer))
+	}
 	return answer
+}
+
+// outcome is the result of a call that was asked about, as kimi-cli's soul/approval.py has it for a rejected one.
+func outcome(answer wireproto.ApprovalAnswer) wireproto.ToolReturnValue {
+	if answer.Response != wireproto.Reject {
+		return wireproto.ToolReturnValue{}
+	}
+	message := "The tool call is rejected by the user. Stop what you are doing and wait for the user to tell you how to proceed."
+	if answer.Feedback != "" {
+		message = "The tool call is rejected by the user. User feedback: " + answer.Feedback
+	}
+	return wireproto.ToolReturnValue{IsError: true, Message: message}
 }
 
 // Question asks and returns the answers, none when dismissed.
 func (t *Turn) Question(items ...wireproto.QuestionItem) map[string]string {
-	id := t.newID("question")
+	return t.question(wireproto.QuestionRequest{Questions: items})
+}
+
+func (t *Turn) question(r wireproto.QuestionRequest) map[string]string {
+	r.ID, r.ToolCallID = t.orNew(r.ID, "question"), t.orNew(r.ToolCallID, "call")
 	var answer wireproto.QuestionAnswer
-	t.request(&wireproto.QuestionRequest{ID: id, ToolCallID: t.newID("call"), Questions: items}, id, &answer)
+	t.request(&r, r.ID, &answer)
 	return maps.Clone(answer.Answers)
 }
 
 // Tool calls one of the client's tools and returns its result.
 func (t *Turn) Tool(name string, args any) wireproto.ToolReturnValue {
-	id := t.newID("tool")
 	raw := t.marshal(args)
-	t.Send(&wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &raw}})
+	return t.tool(wireproto.ToolCallRequest{Name: name, Arguments: &raw})
+}
+
+func (t *Turn) tool(r wireproto.ToolCallRequest) wireproto.ToolReturnValue {
+	own := r.ID == ""
+	if own {
+		r.ID = t.newID("call")
+		t.Send(&wireproto.ToolCall{ID: r.ID, Function: wireproto.ToolCallFunction{Name: r.Name, Arguments: r.Arguments}})
+	}
 	var result wireproto.ToolResult
-	t.request(&wireproto.ToolCallRequest{ID: id, Name: name, Arguments: &raw}, id, &result)
-	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: result.ReturnValue})
+	t.request(&r, r.ID, &result)
+	if own {
+		t.result(r.ID, result.ReturnValue)
+	}
 	return result.ReturnValue
 }
 
 // Hook asks one of the client's hooks, by the ID it has there, and returns its decision.
 func (t *Turn) Hook(subscription, event, target string, input map[string]any) wireproto.HookAnswer {
-	id := t.newID("hook")
 	data := make(map[string]json.RawMessage)
 	for k, v := range input {
 		data[k] = json.RawMessage(t.marshal(v))
 	}
-	t.Send(&wireproto.HookTriggered{Event: event, Target: target, HookCount: 1})
+	return t.hook(wireproto.HookRequest{SubscriptionID: subscription, Event: event, Target: target, InputData: data})
+}
+
+func (t *Turn) hook(r wireproto.HookRequest) wireproto.HookAnswer {
+	r.ID = t.orNew(r.ID, "hook")
+	t.Send(&wireproto.HookTriggered{Event: r.Event, Target: r.Target, HookCount: 1})
 	var answer wireproto.HookAnswer
-	t.request(&wireproto.HookRequest{ID: id, SubscriptionID: subscription, Event: event, Target: target, InputData: data}, id, &answer)
-	t.Send(&wireproto.HookResolved{Event: event, Target: target, Action: answer.Action, Reason: answer.Reason})
+	t.request(&r, r.ID, &answer)
+	t.Send(&wireproto.HookResolved{Event: r.Event, Target: r.Target, Action: answer.Action, Reason: answer.Reason})
 	return answer
 }
 
@@ -430,11 +461,34 @@ func (t *Turn) Die(exit *client.ProcessError) {
 // Done is closed when the client cancels the turn or goes away.
 func (t *Turn) Done() <-chan struct{} { return t.ctx.Done() }
 
-func (t *Turn) request(m wireproto.Message, id string, result any) {
+// call sends a tool call, with {} for no arguments, and returns its id.
+func (t *Turn) call(name string, args any) string {
+	id := t.newID("call")
+	raw := "{}"
+	if args != nil {
+		raw = t.marshal(args)
+	}
+	t.Send(&wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &raw}})
+	return id
+}
+
+func (t *Turn) result(id string, value wireproto.ToolReturnValue) {
+	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: value})
+}
+
+// request asks m, and reads the answer into result.
+func (t *Turn) request(m wireproto.Request, id string, result any) {
 	answer := make(chan *wireproto.Frame, 1)
 	t.c.mu.Lock()
-	t.c.pending[id] = answer
+	_, open := t.c.pending[id]
+	if !open {
+		t.c.pending[id] = answer
+	}
 	t.c.mu.Unlock()
+	if open {
+		t.c.a.t.Errorf("clienttest: a request with the ID %q is open: give this %s another", id, m.MessageType())
+		t.exit()
+	}
 	if t.ctx.Err() == nil {
 		t.c.write(&wireproto.Frame{Method: wireproto.MethodRequest, ID: id, Message: m})
 	}
@@ -448,6 +502,14 @@ func (t *Turn) request(m wireproto.Message, id string, result any) {
 	case <-t.ctx.Done():
 		t.exit()
 	}
+}
+
+// orNew returns id or, if that is empty, a new one.
+func (t *Turn) orNew(id, kind string) string {
+	if id != "" {
+		return id
+	}
+	return t.newID(kind)
 }
 
 func (t *Turn) newID(kind string) string {

@@ -60,7 +60,7 @@ func TestAgent(t *testing.T) {
 			func(turn *clienttest.Turn) {
 				turn.Think("hm")
 				turn.Say("hello")
-				if answer := turn.Approval("run command", "Run `ls`"); answer.Response != wireproto.Approve {
+				if answer := turn.Approval(wireproto.ApprovalRequest{Action: "run command"}, nil); answer.Response != wireproto.Approve {
 					t.Errorf("answer: %+v", answer)
 				}
 				turn.Step()
@@ -82,7 +82,7 @@ func TestAgent(t *testing.T) {
 			}}},
 		})
 		got, err := types(t, s, "one")
-		want := []string{"TurnBegin", "StepBegin", "ContentPart", "ContentPart", "ApprovalRequest", "ApprovalResponse", "StepBegin",
+		want := []string{"TurnBegin", "StepBegin", "ContentPart", "ContentPart", "ToolCall", "ApprovalRequest", "ApprovalResponse", "ToolResult", "StepBegin",
 			"ToolCall", "ToolCallRequest", "ToolResult", "HookTriggered", "HookRequest", "HookResolved", "TurnEnd"}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)
@@ -132,7 +132,8 @@ func recording(t *testing.T) string {
 	return file
 }
 
-func TestReplay(t *testing.T) {
+// What the real kimi says once can be replayed.
+func TestKimiRecording(t *testing.T) {
 	file := recording(t)
 	s := session(t, &client.Options{Transport: clienttest.Replay(t, file), WorkDir: t.TempDir()})
 	if v := s.Server().Server.Version; v != "1.51.0" {
@@ -144,6 +145,22 @@ func TestReplay(t *testing.T) {
 	}
 	if _, err := types(t, s, "second"); err != nil {
 		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+const tour, tourPrompt = "../../testdata/tour.jsonl", "Make greeting.txt greet Go programmers."
+
+func TestReplay(t *testing.T) {
+	s := session(t, &client.Options{Transport: clienttest.Replay(t, tour), WorkDir: t.TempDir()})
+	if v := s.Server().Server.Version; v != "1.51.0" {
+		t.Errorf("version %q", v)
+	}
+	got, err := types(t, s, tourPrompt)
+	if err != nil || !strings.Contains(strings.Join(got, " "), "ApprovalRequest") {
+		t.Errorf("%v %v", got, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
@@ -162,15 +179,14 @@ func (f *fakeT) Errorf(format string, args ...any) {
 }
 
 func TestReplayDiffers(t *testing.T) {
-	file := recording(t)
 	fake := &fakeT{t, make(chan string, 10)}
-	s := session(t, &client.Options{Transport: clienttest.Replay(fake, file), WorkDir: t.TempDir()})
+	s := session(t, &client.Options{Transport: clienttest.Replay(fake, tour), WorkDir: t.TempDir()})
 	if _, err := types(t, s, "something else"); err == nil {
 		t.Error("no error from a turn that differs")
 	}
 	select {
 	case got := <-fake.log:
-		if !strings.Contains(got, "line ") || !strings.Contains(got, "something else") || !strings.Contains(got, "first") {
+		if !strings.Contains(got, "line ") || !strings.Contains(got, "something else") || !strings.Contains(got, tourPrompt) {
 			t.Errorf("complaint: %s", got)
 		}
 	default:

@@ -75,17 +75,39 @@ func ExampleNewModel() {
 	// 2 requests
 }
 
-// With the real kimi, where there is one.
+// With the real kimi, where there is one; here in a program that is no test.
 func ExampleKimi() {
-	opts := clienttest.Kimi(nil, // t in a test
-		"text: I look.\n"+clienttest.ToolCall("c1", "Shell", map[string]string{"command": "ls"}),
-		"text: Done.")
-	opts.Yolo = true
-	recording, err := os.Create("testdata/ls.jsonl")
+	err := clienttest.Run(func(t clienttest.TB) {
+		opts := clienttest.Kimi(t,
+			clienttest.Reply(clienttest.Text("I look.\n"), clienttest.ToolCall("c1", "Shell", map[string]string{"command": "ls"})),
+			clienttest.Text("Done:\n\n    go.mod\n"))
+		opts.Yolo = true
+		recording, err := os.Create("testdata/ls.jsonl")
+		if err != nil {
+			t.Fatalf("%w", err)
+		}
+		defer recording.Close()
+		opts.Record = recording // to replay later
+		answer, err := client.Ask(context.Background(), "What is here?", opts)
+		fmt.Println(answer, err)
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	opts.Record = recording // to replay later
-	answer, err := client.Ask(context.Background(), "What is here?", opts)
-	fmt.Println(answer, err)
+}
+
+// A program that is no test. What would fail a test is the error.
+func ExampleRun() {
+	err := clienttest.Run(func(t clienttest.TB) {
+		agent := clienttest.NewAgent(t,
+			func(turn *clienttest.Turn) { turn.Say("Hello!") },
+			func(turn *clienttest.Turn) { turn.Say("Hello again!") },
+		)
+		answer, err := client.Ask(context.Background(), "Say hello", &client.Options{Transport: agent, Yolo: true})
+		fmt.Println(answer, err)
+	})
+	fmt.Println(err)
+	// Output:
+	// Hello! <nil>
+	// clienttest: 1 of 2 turns were never prompted
 }

@@ -1,15 +1,17 @@
 package clienttest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/config"
@@ -22,7 +24,8 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // Kimi returns options that run the real kimi with its own scripted model, with no key
 // and no network: each script is what the model says in one call, a line each for text:,
 // think:, usage:, tool_call:, error: and others (kosong/chat_provider/echo/dsl.py in kimi-cli).
-// [ToolCall] writes the longest of them. Work dir, share dir and home are temporary; the
+// [Text], [Think], [ToolCall] and [Error] write lines with any text in them, which [Reply]
+// makes a script. Work dir, share dir and home are temporary; the
 // configuration is an object, and may be changed before use.
 //
 // The lines of a script, of which at least one must be text, thinking or a tool call:
@@ -39,28 +42,44 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // is resumed hears them anew. Scripts that are left over fail no test; one too few is
 // an error of the provider.
 //
+// kimi-cli's own model cannot say line breaks, nor the lines that [NewModel] adds. Where one of
+// the scripts has any, all come from a server as that of [KimiCode]: processes share it, and kimi-cli's
+// HTTP client tries a failed call twice more, each time with the next script, before kimi-cli does.
+//
 // Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, then as
-// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
-func Kimi(t testing.TB, scripts ...string) *client.Options {
+// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. It fails, too,
+// where a kimi is there and does not start or does not answer in time. The program that
+// KIMI_GO_INSTALL_KIMI names, if any, is run first, once: with no argument for Kimi, with --code for KimiCode.
+func Kimi(t TB, scripts ...string) *client.Options {
+	t = report(t)
 	t.Helper()
 	opts := isolated(t, findKimi)
-	script := filepath.Join(filepath.Dir(opts.WorkDir), "scripts.json")
-	data, err := json.Marshal(append([]string{}, scripts...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(script, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	opts.Config = &config.Config{
 		DefaultModel: "scripted",
-		Providers: map[string]config.Provider{"scripted": {
-			Type: "_scripted_echo",
-			Env:  map[string]config.Secret{"KIMI_SCRIPTED_ECHO_SCRIPTS": config.Secret(script)},
-		}},
-		Models: map[string]config.Model{"scripted": {Provider: "scripted", Model: "scripted_echo", MaxContextSize: 100000}},
+		Providers:    map[string]config.Provider{"scripted": scripted(t, opts, scripts)},
+		Models:       map[string]config.Model{"scripted": {Provider: "scripted", Model: "scripted_echo", MaxContextSize: 100000}},
 	}
 	return opts
+}
+
+// scripted returns a provider with the scripts: kimi-cli's own where it can play them, else a server.
+func scripted(t TB, opts *client.Options, scripts []string) config.Provider {
+	if needsServer(scripts) {
+		opts.Env["NO_PROXY"], opts.Env["no_proxy"] = "127.0.0.1", "127.0.0.1"
+		return config.Provider{Type: config.ProviderKimi, BaseURL: NewModel(t, scripts...).URL(), APIKey: "scripted"}
+	}
+	file := filepath.Join(filepath.Dir(opts.WorkDir), "scripts.json")
+	data, err := json.Marshal(append([]string{}, scripts...))
+	if err != nil {
+		t.Fatalf("clienttest: %v", err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatalf("clienttest: %v", err)
+	}
+	return config.Provider{
+		Type: "_scripted_echo",
+		Env:  map[string]config.Secret{"KIMI_SCRIPTED_ECHO_SCRIPTS": config.Secret(file)},
+	}
 }
 
 // KimiCode returns options that run the real Kimi Code, kimi-cli's successor, with the scripts in a model of
@@ -69,7 +88,8 @@ func Kimi(t testing.TB, scripts ...string) *client.Options {
 //
 // The model calls a Go tool as mcp__program__NAME, and the shell is Bash. Where there is no Kimi Code (.kimi/code/bin/kimi in the working directory or above it,
 // then as Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
-func KimiCode(t testing.TB, scripts ...string) *client.Options {
+func KimiCode(t TB, scripts ...string) *client.Options {
+	t = report(t)
 	t.Helper()
 	opts := isolated(t, findKimiCode)
 	opts.Env["KIMI_CODE_NO_AUTO_UPDATE"] = "1"
@@ -79,23 +99,26 @@ func KimiCode(t testing.TB, scripts ...string) *client.Options {
 
 // isolated returns options for the kimi that find finds, with nothing of this machine's user. The
 // directory above its WorkDir is the test's too.
-func isolated(t testing.TB, find func() (string, error)) *client.Options {
+func isolated(t TB, find func() (string, error)) *client.Options {
 	t.Helper()
 	path, err := find()
-	if err != nil {
-		if os.Getenv(RequireKimi) != "" {
-			t.Fatalf("clienttest: no kimi, and %s is set: %v", RequireKimi, err)
-		}
+	switch {
+	case err == nil:
+	case !errors.Is(err, errNoKimi):
+		t.Fatalf("clienttest: %v", err)
+	case os.Getenv(RequireKimi) != "":
+		t.Fatalf("clienttest: %v, and %s is set", err, RequireKimi)
+	default:
 		t.Skipf("clienttest: needs the real kimi: %v", err)
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("clienttest: %v", err)
 	}
 	work, share, home := filepath.Join(dir, "work"), filepath.Join(dir, "share"), filepath.Join(dir, "home")
 	for _, d := range []string{work, share, home} {
 		if err := os.Mkdir(d, 0o700); err != nil {
-			t.Fatal(err)
+			t.Fatalf("clienttest: %v", err)
 		}
 	}
 	env := map[string]string{"HOME": home, "KIMI_DISABLE_TELEMETRY": "1"}
@@ -108,21 +131,26 @@ func isolated(t testing.TB, find func() (string, error)) *client.Options {
 	return &client.Options{Executable: path, WorkDir: work, ShareDir: share, Env: env}
 }
 
-// ToolCall returns the script line of a model's tool call; args is marshalled to JSON.
-func ToolCall(id, name string, args any) string {
-	raw, err := json.Marshal(args)
-	if err != nil {
-		panic("clienttest: ToolCall: " + err.Error())
+// installKimi names the environment variable with a program that installs kimi-cli or, with --code, Kimi Code.
+const installKimi = "KIMI_GO_INSTALL_KIMI"
+
+// install runs the program that the environment names, if it does.
+func install(args ...string) error {
+	program := os.Getenv(installKimi)
+	if program == "" {
+		return nil
 	}
-	line, err := json.Marshal(map[string]string{"id": id, "name": name, "arguments": string(raw)})
-	if err != nil {
-		panic("clienttest: ToolCall: " + err.Error())
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", installKimi, err, bytes.TrimSpace(out[max(0, len(out)-200):]))
 	}
-	return "tool_call: " + string(line)
+	return nil
 }
 
 // findKimi finds a kimi with Wire mode, once for all tests.
 var findKimi = sync.OnceValues(func() (string, error) {
+	if err := install(); err != nil {
+		return "", err
+	}
 	opts := new(client.Options)
 	if os.Getenv("KIMI_PATH") == "" {
 		opts.Executable = findAbove(filepath.Join(".kimi", "bin", "kimi"))
@@ -132,20 +160,29 @@ var findKimi = sync.OnceValues(func() (string, error) {
 
 // findKimiCode finds Kimi Code, once for all tests.
 var findKimiCode = sync.OnceValues(func() (string, error) {
+	if err := install("--code"); err != nil {
+		return "", err
+	}
 	if path := findAbove(filepath.Join(".kimi", "code", "bin", "kimi")); path != "" {
 		return path, nil
 	}
 	return inspect(new(client.Options), client.BackendACP, "Kimi Code 2.x")
 })
 
+// errNoKimi says that there is no kimi, or none with the back end. One that is there and does not start, or does not
+// answer in time, is another error: a test that skips then would hide it.
+var errNoKimi = errors.New("no kimi for this test")
+
 // inspect returns the path of the kimi that the options find, if it has the back end.
 func inspect(opts *client.Options, backend client.Backend, name string) (string, error) {
 	info, err := client.Inspect(context.Background(), opts)
-	if err != nil {
+	switch {
+	case errors.As(err, new(*client.NotFoundError)), errors.As(err, new(*client.IncompatibleError)):
+		return "", fmt.Errorf("%w: %w", errNoKimi, err)
+	case err != nil:
 		return "", err
-	}
-	if info.Backend != backend {
-		return "", fmt.Errorf("%s %s is not %s; set KIMI_PATH to one", info.Path, info.Version, name)
+	case info.Backend != backend:
+		return "", fmt.Errorf("%w: %s %s is not %s; set KIMI_PATH to one", errNoKimi, info.Path, info.Version, name)
 	}
 	return info.Path, nil
 }

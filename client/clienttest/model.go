@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 	"unicode/utf8"
 )
@@ -17,7 +16,7 @@ import (
 // completions, streamed or not, each request with the next script. [KimiCode] runs Kimi Code
 // with one; any other client of such an API will do.
 type Model struct {
-	t      reporter
+	t      TB
 	server *httptest.Server
 	closed chan struct{}
 	close  func()
@@ -29,7 +28,7 @@ type Model struct {
 }
 
 // NewModel starts a model, which is closed when the test ends. A nil t is for Examples, which close it themselves:
-// what would fail the test panics. The scripts are those of [Kimi], so that one table serves kimi-cli and Kimi Code,
+// what would fail the test panics; another program gets a t from [Run]. The scripts are those of [Kimi], so that one table serves kimi-cli and Kimi Code,
 // with a usage of 100 tokens in and 10 out where they name none, and with these lines more:
 //
 //	error: connection         the connection is cut before any answer (timeout is status 408)
@@ -38,6 +37,7 @@ type Model struct {
 //	hang:                     nothing more comes until the client goes away or the model is closed
 //	wait: 200ms               a pause, of any duration
 //	finish: length            the finish_reason; by itself it is stop, or tool_calls
+//	text_json: "one\ntwo"     text as a JSON string, as Text writes it; also think_json: and error_json:
 //
 // With error:, a script is a failed call wherever that stands. Each text: and think: is one piece of the
 // stream, thinking as reasoning_content; the arguments of a tool_call: come in two, and those of a
@@ -53,7 +53,7 @@ type Model struct {
 //	model := clienttest.NewModel(t, "text: hello")
 //	opts := clienttest.KimiCode(t)
 //	maps.Copy(opts.Env, model.Env())
-func NewModel(t testing.TB, scripts ...string) *Model {
+func NewModel(t TB, scripts ...string) *Model {
 	m := &Model{t: report(t), closed: make(chan struct{})}
 	m.t.Helper()
 	m.Add(scripts...)

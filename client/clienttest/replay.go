@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,7 +25,7 @@ type Replayer struct {
 	// Timed plays the agent's lines in recorded time. Default: false, at once.
 	Timed bool
 
-	t    reporter
+	t    TB
 	file string
 	rec  *fixture.Fixture
 }
@@ -37,9 +36,9 @@ type Replayer struct {
 // own version is left out. The work dir, the share dir and the home directory count as what
 // they were when it was recorded. A difference fails the test and names the line. Tools, hooks
 // and handlers of the program run, and must do what they did. A prompt that held a
-// known key was recorded as *** and cannot be replayed. A nil tb is for Examples, as that of [NewAgent].
-func Replay(tb testing.TB, file string) *Replayer {
-	t := report(tb)
+// known key was recorded as *** and cannot be replayed. A nil t is as that of [NewAgent].
+func Replay(t TB, file string) *Replayer {
+	t = report(t)
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

@@ -50,7 +50,7 @@ func parseScript(text string) (*script, error) {
 	s := &script{id: "chatcmpl-scripted", finish: "stop", usage: usage{Other: 100, Output: 10}}
 	var calls int
 	var finish string
-	for raw := range strings.Lines(text) {
+	for raw := range strings.FieldsFuncSeq(text, breaksLine) {
 		line := strings.TrimSpace(raw)
 		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "```") || strings.EqualFold(line, "echo") {
 			continue
@@ -61,11 +61,26 @@ func parseScript(text string) (*script, error) {
 		}
 		said := unquote(strings.TrimPrefix(value, " ")) // more space belongs to what is said
 		value = strings.TrimSpace(value)
+		what, message, _ := strings.Cut(value, " ")
+		message = strings.TrimSpace(message)
 		var err error
-		switch strings.ToLower(strings.TrimSpace(kind)) {
+		kind = strings.ToLower(strings.TrimSpace(kind))
+		if base, ok := strings.CutSuffix(kind, asJSON); ok {
+			kind = base
+			if base != "text" && base != "think" && base != "error" {
+				err = fmt.Errorf("only text, think and error are said as JSON")
+			} else if err = json.Unmarshal([]byte(value), &said); err != nil {
+				err = fmt.Errorf("what is said is no JSON string: %w", err)
+			}
+			what, message, _ = strings.Cut(said, " ")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%.100q: %w", line, err)
+		}
+		switch kind {
 		case "error":
 			if s.fail == nil {
-				s.fail, err = parseFailure(value)
+				s.fail, err = parseFailure(what, message)
 			}
 		case "id":
 			s.id = unquote(value)
@@ -117,9 +132,8 @@ func parseScript(text string) (*script, error) {
 	return s, nil
 }
 
-func parseFailure(value string) (*failure, error) {
-	what, message, _ := strings.Cut(value, " ")
-	f := &failure{message: strings.TrimSpace(message)}
+func parseFailure(what, message string) (*failure, error) {
+	f := &failure{message: message}
 	switch strings.ToLower(what) {
 	case "connection":
 		return f, nil

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
 const prompt = "> "
@@ -21,6 +22,7 @@ type chatCmd struct {
 func (f *chatCmd) Run(e *env) error {
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
 		o.SessionID = f.Session
+		o.SlashCommands = f.Slash || e.interactive() // the user's own words
 		if err := o.Validate(); err != nil {
 			return nil, usage("%w", err)
 		}
@@ -205,7 +207,7 @@ func (c *conversation) command(text string) (done, known bool) {
 		out := c.e.asking()
 		fmt.Fprintln(out, chatHelp)
 		for _, cmd := range c.session.Server().SlashCommands {
-			fmt.Fprintf(out, "/%-10s %s\n", cmd.Name, oneLine(cmd.Description))
+			fmt.Fprintf(out, "/%-10s %s\n", screen.Line(cmd.Name), screen.Line(oneLine(cmd.Description)))
 		}
 	case word == "/plan" && (arg == "on" || arg == "off"):
 		ctx, release := c.e.signals.during(context.Background())

@@ -14,6 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -22,7 +23,7 @@ var errResolved = errors.New("resolved otherwise")
 
 // prompter asks a person. ctx ends when no answer is needed any more.
 type prompter interface {
-	Approval(ctx context.Context) (ask.Decision, error)
+	Approval(ctx context.Context, rest ask.Pages) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
 }
 
@@ -36,6 +37,7 @@ type conversation struct {
 	prompter prompter         // nil where nobody can be asked
 
 	over    atomic.Bool // nothing is asked any more
+	unasked atomic.Bool // a request was rejected, or a question dismissed, for want of somebody to ask
 	mu      sync.Mutex  // of the terminal: one message or question at a time
 	idle    bool        // a chat waits for a prompt
 	steered []string    // typed during the turn, and not taken up yet
@@ -45,7 +47,7 @@ type conversation struct {
 func (e *env) converse(f *runFlags, start func(context.Context, *client.Options) (*client.Session, error), do func(*conversation) error) error {
 	c := &conversation{e: e, flags: f}
 	if f.JSON {
-		c.lines = json.NewEncoder(e.stdout)
+		c.lines = json.NewEncoder(e.stdout.JSON())
 		c.lines.SetEscapeHTML(false)
 	} else {
 		c.show = c.renderer(false)
@@ -81,11 +83,14 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 	if closeErr := c.session.Close(); closeErr != nil && e.signals.stopped() == 0 {
 		err = errors.Join(err, closeErr)
 	}
+	if err == nil && c.unasked.Load() {
+		return errUnasked
+	}
 	return err
 }
 
 func (c *conversation) renderer(inputs bool) *render.Renderer {
-	return render.New(c.e.stdout, render.Options{Colour: c.e.colour(), Quiet: c.flags.Quiet, Inputs: inputs})
+	return render.New(c.e.stdout, render.Options{Quiet: c.flags.Quiet, Inputs: inputs})
 }
 
 // turn runs a turn to its end. meanwhile, if not nil, runs beside it.
@@ -131,12 +136,11 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	}
 	switch m := m.(type) {
 	case *client.ApprovalRequest:
-		if c.show != nil && !c.flags.Quiet {
-			if err := c.show.Message(&m.ApprovalRequest); err != nil {
-				return err
-			}
+		rest, err := c.showApproval(m)
+		if err != nil {
+			return err
 		}
-		c.approve(ctx, m)
+		c.approve(ctx, m, rest)
 	case *client.QuestionRequest:
 		c.answer(ctx, m)
 	case *wireproto.SteerInput:
@@ -157,8 +161,31 @@ func (c *conversation) print(m wireproto.Message) error {
 	return c.show.Message(m)
 }
 
+// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where somebody
+// is asked about it.
+func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pages, err error) {
+	if c.show == nil {
+		return nil, nil
+	}
+	name, arguments := m.Call()
+	asked := c.prompter != nil && c.flags.Answer == ""
+	if !c.flags.Quiet {
+		size := render.Size{}
+		if asked && c.e.outTerminal {
+			size = c.e.size()
+		}
+		rest, err = c.show.Approval(&m.ApprovalRequest, name, arguments, size)
+	}
+	if asked && (c.flags.Quiet || !c.e.outTerminal) && err == nil {
+		if err = c.show.Fresh(); err == nil {
+			rest, err = render.New(c.e.asking(), render.Options{}).Approval(&m.ApprovalRequest, name, arguments, c.e.size())
+		}
+	}
+	return rest, err
+}
+
 // approve answers an approval request: by --answer, by asking, or by rejecting.
-func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest) {
+func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, rest *render.Pages) {
 	var d ask.Decision
 	var err error
 	by := "--answer"
@@ -170,12 +197,8 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest) {
 	case c.flags.Answer == "n":
 		d.Response = wireproto.Reject
 	case c.prompter != nil:
-		if c.flags.Quiet { // what is to be approved must be seen
-			render.New(c.e.asking(), render.Options{Colour: c.e.colour()}).Message(&m.ApprovalRequest)
-		}
-		c.show.Fresh()
 		asked, stop := until(ctx, m.Done())
-		d, err = c.prompter.Approval(asked)
+		d, err = c.prompter.Approval(asked, rest)
 		stop()
 		by = ""
 	default:
@@ -183,7 +206,8 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest) {
 		if c.lines != nil {
 			why = "--json asks nobody"
 		}
-		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, m.Sender, m.Action)
+		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
+		c.unasked.Store(true)
 		m.Reject("")
 		return
 	}
@@ -216,6 +240,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest) {
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
 		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since nobody can be asked\n", program)
+		c.unasked.Store(true)
 		m.Dismiss()
 		return
 	}
@@ -310,8 +335,5 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 
 // note writes a line of this program to standard error, dimmed where that can be seen.
 func (c *conversation) note(text string) {
-	if c.e.errTerminal && c.e.colour() {
-		text = "\x1b[2m" + text + "\x1b[0m"
-	}
-	fmt.Fprintln(c.e.stderr, strings.TrimRight(text, "\n"))
+	c.e.stderr.Print(screen.Span{Style: screen.Dim, Text: screen.Line(strings.TrimRight(text, "\n"))}, screen.Span{Text: "\n"})
 }

@@ -11,12 +11,17 @@
 //	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
 //
-// At a terminal, what the agent wants to do is asked about: y allows it once, a for the
-// session, n rejects it, and the next line may tell the agent what to do instead. Elsewhere it is
-// rejected, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
+// At a terminal, what the agent wants to do is asked about: the whole call is shown, with all its arguments, a page at
+// a time; m shows the next one, y allows it once, a for the session, n rejects it, and the next line may tell the agent what to
+// do instead. What was typed before the question was there answers nothing. Elsewhere it is
+// rejected, which the exit status tells, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
 // In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
-// while the agent works steers it.
+// while the agent works steers it. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
+// chat's input that is no terminal, is the agent's to read unless --slash is given, since /yolo and /afk switch approvals off.
+//
+// What the agent says cannot act on the terminal: control characters, and others that are not seen, are written as ^X and
+// \uNNNN; in JSON as escapes, which mean the same. proxy and wire hand on what kimi writes to standard output as it is.
 //
 // Standard output has what the agent says and does, or with --json one Wire message a line, as
 // its envelope {"type":…,"payload":…}, and nothing else; with --quiet the agent's text alone. Standard error has a
@@ -41,6 +46,7 @@
 //	1    an error
 //	2    the command line is wrong
 //	3    the turn reached the limit of steps
+//	4    the turn finished, but a request was rejected since there was nobody to ask
 //	130  cancelled by Ctrl-C; 143 by a termination signal
 //
 // NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,

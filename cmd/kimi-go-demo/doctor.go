@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -58,9 +60,9 @@ func (d *doctor) fail(do, format string, args ...any) {
 	d.finding("FAIL", format, args...)
 	d.todo(do)
 }
-func (d *doctor) todo(what string) { fmt.Fprintf(d.e.stdout, "      -> %s\n", what) }
+func (d *doctor) todo(what string) { fmt.Fprintf(d.e.stdout, "      -> %s\n", screen.Line(what)) }
 func (d *doctor) finding(mark, format string, args ...any) {
-	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, screen.Line(oneLine(fmt.Sprintf(format, args...))))
 }
 
 // kimi tells which program would run, nil if none can.
@@ -81,16 +83,64 @@ func (d *doctor) kimi() *client.Info {
 		python = ", Python " + info.PythonVersion
 	}
 	d.ok("kimi %s at %s (Wire protocol %s%s)", info.Version, info.Path, info.WireVersion, python)
-	wire, _ := wireproto.ParseVersion(info.WireVersion)
+	d.found(info)
+	wire, err := wireproto.ParseVersion(info.WireVersion)
 	ours, _ := wireproto.ParseVersion(wireproto.ProtocolVersion)
-	switch wire.Compare(ours) {
-	case -1:
+	switch {
+	case err != nil:
+		d.note("it tells no version of the protocol: what came after the first is not there")
+		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
+	case wire.Compare(ours) < 0:
 		d.note("it is older than this client's protocol %s: what came later is not there", wireproto.ProtocolVersion)
 		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
-	case 1:
-		d.note("it is newer than this client's protocol %s: what is new in it is shown by name only", wireproto.ProtocolVersion)
 	}
+	d.newer(info)
+	d.starts(info)
 	return info
+}
+
+// starts makes the handshake, which decides whether kimi can be driven, in folders of its own: the user's are left as
+// they are.
+func (d *doctor) starts(info *client.Info) {
+	dir, err := os.MkdirTemp("", "kimi-go-doctor-")
+	if err != nil {
+		d.fail("set TMPDIR to a directory that can be written", "temporary files: %v", err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	ctx, release := d.e.signals.during(context.Background())
+	defer release()
+	began := time.Now()
+	s, err := client.NewSession(ctx, &client.Options{Executable: info.Path, WorkDir: dir, ShareDir: dir})
+	if err != nil {
+		line, hint := explain(err)
+		d.fail(hint, "%s", line)
+		return
+	}
+	took := time.Since(began)
+	s.Close()
+	d.ok("it starts, and answered after %.1f s", took.Seconds())
+}
+
+// found tells where the kimi was found, if that is not plain.
+func (d *doctor) found(info *client.Info) {
+	switch info.FoundBy {
+	case "Options.Executable", "KIMI_PATH", "PATH":
+		return
+	}
+	by := info.FoundBy
+	if !filepath.IsAbs(by) {
+		by = by + "'s folder of programs"
+	}
+	d.note("it is not on PATH; it was found in %s", by)
+	d.todo("name it by KIMI_PATH if another one is meant")
+}
+
+// newer tells of a kimi that is newer than those that were tested.
+func (d *doctor) newer(info *client.Info) {
+	if than := info.Newer(); than != "" {
+		d.note("it is newer than %s, the newest that this client was tested with: it is used as it is, and what is new in it is shown by name only", than)
+	}
 }
 
 // configuration checks the file, and what it comes to together with the environment.
@@ -127,6 +177,10 @@ func (d *doctor) configuration() {
 	} else {
 		d.ok("model %s, provider type %s%s, %s tokens of context", name, model.Type, at(model.BaseURL), number(model.MaxContextSize))
 		d.key(cfg, model)
+	}
+	if cfg.DefaultYolo {
+		d.note("default_yolo is set: kimi does everything without asking, with --yolo or without")
+		d.todo("to be asked, remove it from the configuration")
 	}
 	d.environment(&model)
 	d.telemetry(cfg)

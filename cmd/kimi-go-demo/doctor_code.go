@@ -13,6 +13,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // lacking is what is not to be had of Kimi Code over its Agent Client Protocol.
@@ -22,6 +23,7 @@ const lacking = "steering a turn, a reason that the model reads with a rejection
 // codeConfig is what doctor reads of Kimi Code's config.toml, which is not kimi-cli's.
 type codeConfig struct {
 	DefaultModel string `toml:"default_model"`
+	DefaultMode  string `toml:"default_permission_mode"`
 	Telemetry    *bool  `toml:"telemetry"`
 	Models       map[string]struct {
 		Provider       string `toml:"provider"`
@@ -45,6 +47,9 @@ type codeProvider struct {
 // kimiCode checks Kimi Code: its own files and variables, and none of kimi-cli's.
 func (d *doctor) kimiCode(info *client.Info) {
 	d.ok("Kimi Code %s at %s, over its Agent Client Protocol (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
+	d.found(info)
+	d.newer(info)
+	d.starts(info)
 	d.note("with it there is none of these: %s", lacking)
 	d.todo("whoever needs one of them names kimi-cli 1.51.0 by --kimi PATH or KIMI_PATH")
 
@@ -71,7 +76,10 @@ func (d *doctor) kimiCode(info *client.Info) {
 func (d *doctor) codeConfig() *codeConfig {
 	cfg := new(codeConfig)
 	path := filepath.Join(d.share, "config.toml")
-	_, err := toml.DecodeFile(path, cfg)
+	data, err := regular.Read(path, 4<<20)
+	if err == nil {
+		_, err = toml.Decode(string(data), cfg)
+	}
 	var syntax toml.ParseError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -87,6 +95,9 @@ func (d *doctor) codeConfig() *codeConfig {
 		return nil
 	default:
 		d.ok("configuration %s can be read; kimi doctor checks it", path)
+		if cfg.DefaultMode == "yolo" || cfg.DefaultMode == "auto" {
+			d.note("default_permission_mode is %s: it does nothing here, where --yolo and --afk decide", cfg.DefaultMode)
+		}
 	}
 	return cfg
 }

@@ -23,7 +23,14 @@ func codeHome(t *testing.T, config string) (d *demo, home string) {
 	if config != "" {
 		d.writeConfig(t, config)
 	}
-	d.fake(t, `case "$*" in --version) echo 2.3.4;; *) echo "error: unknown option '--json'" >&2; exit 1;; esac`)
+	d.fake(t, `case "$*" in
+--version) echo 2.3.4;;
+acp) while read -r line; do case $line in
+	*'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"agentInfo":{"name":"Kimi Code","version":"2.3.4"}}}';;
+	*'"session/new"'*) echo '{"jsonrpc":"2.0","id":2,"error":{"code":-32000,"message":"Authentication required"}}';;
+	esac; done;;
+*) echo "error: unknown option '--json'" >&2; exit 1;;
+esac`)
 	d.env = append(d.env, "KIMI_SHARE_DIR=")
 	return d, home
 }
@@ -58,7 +65,7 @@ func TestDoctorKimiCode(t *testing.T) {
 		"no login": {config: codeLogin, code: 1, want: []string{"FAIL  login: none; ", login}},
 		"key":      {config: withKey, want: []string{"ok    model kimi-code/k2", "ok    API key from the configuration"}},
 		"nothing":  {code: 1, want: []string{"note  configuration ", "none yet", "FAIL  model: no model is set", login, "KIMI_API_KEY"}},
-		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"FAIL  model: no model is set", login}},
+		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"note  default_permission_mode is yolo: it does nothing here", "FAIL  model: no model is set", login}},
 		"variables": {env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_API_KEY": secret, "KIMI_BASE_URL": "https://u:" + secret + "@example.com/v1"},
 			want: []string{"ok    model k2, provider type kimi at https://***@example.com/v1, from the environment", "ok    API key from KIMI_API_KEY"}},
 		"its own variables": {config: codeLogin, env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_MODEL_API_KEY": secret, "KIMI_MODEL_PROVIDER_TYPE": "openai"},
@@ -80,7 +87,7 @@ func TestDoctorKimiCode(t *testing.T) {
 			}
 			d.setenv(tt.env)
 			r := d.run(t, "", append([]string{"doctor"}, tt.args...)...)
-			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  with it there is none of these: steering"}, tt.want...), nil)
+			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  it is newer than 2.1.0", "ok    it starts, and answered after ", "note  with it there is none of these: steering"}, tt.want...), nil)
 			if strings.Contains(r.stdout+r.stderr, secret) || r.stderr != "" {
 				t.Errorf("a secret is shown, or something on stderr:\n%s%s", r.stdout, r.stderr)
 			}
@@ -98,5 +105,5 @@ func TestDoctorOnlyKimiCode(t *testing.T) {
 	d := &demo{work: opts.WorkDir, share: opts.ShareDir}
 	d.setenv(opts.Env)
 	d.env = append(d.env, "PATH="+filepath.Dir(opts.Executable)+string(filepath.ListSeparator)+os.Getenv("PATH"), "KIMI_SHARE_DIR=", "KIMI_CODE_HOME="+opts.ShareDir)
-	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "note  with it", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
+	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  with it", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
 }

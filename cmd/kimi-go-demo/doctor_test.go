@@ -34,17 +34,18 @@ api_key = "` + secret + `"
 func TestDoctorGood(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t)
-	d.writeConfig(t, goodConfig)
+	d.writeConfig(t, "default_yolo = true\n"+goodConfig)
 	os.MkdirAll(filepath.Join(d.share, "credentials"), 0o700)
 	os.WriteFile(filepath.Join(d.share, "credentials", "kimi-code.json"), []byte(secret), 0o600)
 	d.setenv(map[string]string{"KIMI_API_KEY": secret, "KIMI_MODEL_TEMPERATURE": "0.5", "OPENAI_API_KEY": secret})
 	r := d.run(t, "", "doctor")
 	r.check(t, 0, []string{
-		"ok    kimi 1.", "(Wire protocol 1.",
+		"ok    kimi 1.", "(Wire protocol 1.", "ok    it starts, and answered after ",
 		"ok    configuration " + filepath.Join(d.share, "config.toml") + " is valid",
 		"ok    model k2 (kimi-k2), provider type kimi at https://***@api.example.com/v1?***, 262,144 tokens",
 		"ok    API key from KIMI_API_KEY",
 		"note  login: ", "does not use it",
+		"note  default_yolo is set: ", "-> to be asked, remove it",
 		"note  environment: KIMI_API_KEY overrides providers.kimi.api_key",
 		"note  environment: KIMI_PATH chooses",
 		"note  environment: OPENAI_API_KEY is set and does nothing with provider type kimi",
@@ -121,4 +122,26 @@ func TestNoKimi(t *testing.T) {
 	r = d.run(t, "", "prompt", "x")
 	r.check(t, 1, nil, []string{"kimi-cli 1.52 or later", "hint: install"})
 	r.errorLine(t)
+}
+
+// A kimi that is not on PATH: doctor tells who has installed it.
+func TestDoctorFoundBy(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	d.writeConfig(t, goodConfig)
+	d.fake(t, `case $1 in
+info) echo '{"kimi_cli_version":"1.51.0","wire_protocol_version":"1.10"}';;
+*) read -r line; echo '{"jsonrpc":"2.0","id":"1","result":{"protocol_version":"1.10","server":{"name":"kimi","version":"1.51.0"},"slash_commands":[]}}'; read -r line;;
+esac`)
+	path := filepath.Join(d.work, ".nvm", "versions", "node", "v22.19.0", "bin", "kimi")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(d.work, "kimi"), path); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"KIMI_PATH", "NVM_DIR", "NVM_BIN"} {
+		d.env = append(d.env, key+"=")
+	}
+	d.run(t, "", "doctor").check(t, 0, []string{"ok    kimi 1.51.0 at " + path, "note  it is not on PATH; it was found in nvm's folder of programs", "ok    it starts, and answered after "}, nil)
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -32,6 +34,8 @@ var kinds = []struct {
 	{client.ErrLLMNotSupported, "", "choose another model with --model, one with the capability that is named"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
 	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
+	{client.ErrUnasked, "the session keeps yolo or afk mode, in which kimi does everything without asking", "go on with it by --yolo or --afk; in a chat, /yolo or /afk then switches the mode off"},
+	{client.ErrInUse, "the session is open in another program", "close it there first"},
 	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
 	{client.ErrOutcomeUnknown, "nobody knows how the turn ended", "look at what it has done before you go on with the session"},
 	{client.ErrBusy, "", "another turn of this session runs"},
@@ -39,13 +43,21 @@ var kinds = []struct {
 	{errInterrupted, "interrupted", ""},
 }
 
-// flagNames turns what package client tells Go programs into the words of this command.
+// flagNames turns what is said of fields of Options into the words of this command.
 var flagNames = strings.NewReplacer(
-	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "", "; check Options, kimi did not take its arguments", "", "; name a file that can be read", "", "; name a directory that exists", "",
-	"ConfigFile: ", "--config: ", "WorkDir: ", "--work-dir: ", "AddDirs: ", "--add-dir: ", "SkillsDirs: ", "--skills-dir: ",
-	"AgentFile: ", "--agent-file: ", "MCPConfigFiles: ", "--mcp-config-file: ", "SessionID: ", "--session: ", "Model ", "--model ",
-	"options: ", "", "Options.Executable", "--kimi", "Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "", "Options.StartTimeout ", "",
+	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
+	"SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
+	"Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "",
 )
+
+// flags are the flags that become fields of Options.
+var flags = map[string]string{
+	"Executable": "--kimi", "ConfigFile": "--config", "WorkDir": "--work-dir", "AddDirs": "--add-dir", "SkillsDirs": "--skills-dir",
+	"AgentFile": "--agent-file", "MCPConfigFiles": "--mcp-config-file", "SessionID": "--session",
+}
+
+// flagOf returns the flag that becomes a field of Options, or the field's name.
+func flagOf(option string) string { return cmp.Or(flags[option], option) }
 
 // explain returns an error in a line, and what to do about it.
 func explain(err error) (line, hint string) {
@@ -55,6 +67,7 @@ func explain(err error) (line, hint string) {
 		bad          usageError
 		incompatible *client.IncompatibleError
 		missing      *client.NotFoundError
+		start        *client.StartError
 		process      *client.ProcessError
 		invalid      *config.Error
 	)
@@ -64,10 +77,28 @@ func explain(err error) (line, hint string) {
 	case errors.As(err, &bad):
 		return line, program + " --help, or --help after the command"
 	case errors.As(err, &incompatible):
-		return incompatible.Path + " is " + incompatible.Found, installHint + besideHint
+		return oneLine(incompatible.Path + " is " + incompatible.Found), installHint + besideHint
 	case errors.As(err, &missing):
-		return "kimi was not found: tried " + flagNames.Replace(strings.Join(missing.Tried, ", ")),
-			installHint + ", or name one by --kimi PATH or KIMI_PATH"
+		tried := make([]string, len(missing.Tried))
+		for i, place := range missing.Tried {
+			if name, ok := strings.CutPrefix(place, "Options.Executable "); ok {
+				place = "--kimi " + name
+			}
+			tried[i] = place
+		}
+		return "kimi was not found: tried " + strings.Join(tried, ", "), installHint + ", or name one by --kimi PATH or KIMI_PATH"
+	case errors.As(err, &start):
+		return oneLine("start " + start.What()), cmp.Or(start.Hint(), doctorHint)
+	}
+	if options := all[*client.OptionError](err); len(options) > 0 {
+		var lines, hints []string
+		for _, o := range options {
+			lines = append(lines, flagOf(o.Option)+": "+o.Reason)
+			if !slices.Contains(hints, o.Hint()) {
+				hints = append(hints, o.Hint())
+			}
+		}
+		return oneLine(strings.Join(lines, "\n")), strings.Join(hints, "; ")
 	}
 	for _, k := range kinds {
 		if !errors.Is(err, k.err) {
@@ -82,16 +113,31 @@ func explain(err error) (line, hint string) {
 	}
 	switch {
 	case errors.As(err, &invalid):
-		line, _, _ = strings.Cut(line, ": handshake: ") // what kimi itself says about it
 		return line, "mend the file; " + doctorHint
-	case errors.As(err, &process) && process.ExitCode == 2:
-		return line, "kimi did not take its arguments: is it older than 1.51? " + doctorHint
-	case errors.As(err, &process), errors.Is(err, context.DeadlineExceeded):
+	case errors.As(err, &process):
+		return oneLine(process.What()), process.Hint() + "; " + doctorHint
+	case errors.Is(err, context.DeadlineExceeded):
 		return line, doctorHint
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return line, "check the path"
 	}
 	return line, doctorHint
+}
+
+// all returns the errors of a type in the tree of err.
+func all[T error](err error) (found []T) {
+	if e, ok := err.(T); ok {
+		return []T{e}
+	}
+	switch err := err.(type) {
+	case interface{ Unwrap() []error }:
+		for _, e := range err.Unwrap() {
+			found = append(found, all[T](e)...)
+		}
+	case interface{ Unwrap() error }:
+		found = all[T](err.Unwrap())
+	}
+	return found
 }
 
 // shellQuote quotes an argument for a command that is shown to be typed.

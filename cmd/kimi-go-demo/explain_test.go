@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -24,11 +25,14 @@ func TestExplain(t *testing.T) {
 		{client.ErrAuthExpired, "the login has expired", "kimi login"},
 		{fmt.Errorf("%w (5s): the last message was TurnBegin", client.ErrIdle), "the agent has been silent for --idle-timeout (5s): the last message was TurnBegin", "raise --idle-timeout"},
 		{fmt.Errorf("%w: %q in x", client.ErrSessionNotFound, "id"), `no such session: "id" in x`, program + " sessions"},
+		{fmt.Errorf("%w: session %q keeps yolo mode; set Options.Yolo", client.ErrUnasked, "id"), "the session keeps yolo or afk mode", "--yolo"},
+		{fmt.Errorf("%w: dir", client.ErrInUse), "the session is open in another program", "close it there"},
 		{&client.NotFoundError{Tried: []string{"Options.Executable x"}}, "kimi was not found: tried --kimi x", "uv tool install kimi-cli==1.51.0"},
 		{&client.IncompatibleError{Path: "/k", Found: "Kimi Code 2.0"}, "/k is Kimi Code 2.0", "uv tool install kimi-cli==1.51.0"},
 		{&client.ProcessError{ExitCode: 2, Args: []string{"kimi"}}, "kimi ended with exit code 2", "arguments"},
 		{&client.ProcessError{ExitCode: -1, Signal: "killed", Args: []string{"kimi"}}, "kimi was ended by a signal (killed)", "doctor"},
-		{errors.Join(errors.New("client: WorkDir: a"), errors.New("client: ConfigFile: b")), "--work-dir: a; --config: b", "doctor"},
+		{errors.Join(&client.OptionError{Option: "WorkDir", Reason: "a", Remedy: "name one"}, &client.OptionError{Option: "ConfigFile", Reason: "b", Remedy: "name one"}), "--work-dir: a; --config: b", "name one"},
+		{&client.StartError{Path: "/k", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: time.Minute}, "start /k: no answer within 1m0s: it ran and said nothing", "start fewer at once"},
 		{usage("bad"), "bad", "--help"},
 		{errors.New("new"), "new", "doctor"},
 	} {

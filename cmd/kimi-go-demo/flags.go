@@ -47,6 +47,7 @@ type runFlags struct {
 	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
 	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Slash         bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
 	Plan          bool          `help:"Start a new session in plan mode."`
 	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
 	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for so long, such as 5m (default: never)."`
@@ -75,6 +76,7 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 		return nil, usage("--idle-timeout %v is negative", f.IdleTimeout)
 	}
 	o := f.which.options()
+	o.SlashCommands = f.Slash
 	o.Thinking, o.Yolo, o.AFK, o.Plan = f.Thinking, f.Yolo, f.AFK, f.Plan
 	o.AddDirs, o.AgentFile, o.MCPConfigFiles, o.SkillsDirs = f.AddDir, f.AgentFile, f.MCPConfigFile, f.SkillsDir
 	o.MaxStepsPerTurn, o.IdleTimeout = f.MaxSteps, f.IdleTimeout

@@ -3,16 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -23,7 +25,7 @@ const description = `Drives Kimi Code through its Wire protocol.
 The first Ctrl-C cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the turn reached the limit of steps, ` +
-	`130 cancelled by Ctrl-C (143 by a termination signal).`
+	`4 the turn finished, but a request was rejected since there was nobody to ask, 130 cancelled by Ctrl-C (143 by a termination signal).`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -41,7 +43,7 @@ type cli struct {
 // env is what the commands know of the world around them.
 type env struct {
 	stdin          *os.File
-	stdout, stderr io.Writer
+	stdout, stderr *screen.Writer // the only way to the terminal: what the agent says must not act on it
 	input          *ask.Input
 	signals        *signals
 
@@ -50,7 +52,7 @@ type env struct {
 
 func main() {
 	if name, args := wireArgs(os.Args); name != "" {
-		w := &wire{name: name, args: args, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+		w := &wire{name: name, args: args, stdin: os.Stdin, stdout: output(os.Stdout), stderr: output(os.Stderr)}
 		os.Exit(w.run())
 	}
 	os.Exit(run(os.Args[1:]))
@@ -58,15 +60,16 @@ func main() {
 
 func run(args []string) int {
 	e := &env{
-		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, signals: catchSignals(),
+		stdin: os.Stdin, stdout: output(os.Stdout), stderr: output(os.Stderr),
 		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
 	}
+	e.signals = catchSignals(e.stderr)
 	e.input = ask.NewInput(os.Stdin, e.inTerminal)
 
 	exit := -1 // set by --help and --version
 	parser, err := kong.New(new(cli), kong.Name(program), kong.Description(description), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) {
 			if exit < 0 {
 				exit = code
@@ -74,6 +77,11 @@ func run(args []string) int {
 		}))
 	if err != nil {
 		return report(e, err) // a bad struct tag: every test of this command sees it
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) { // kong would change it
+			return report(e, usage("the argument %.150q is not UTF-8", arg))
+		}
 	}
 	ctx, err := parser.Parse(args)
 	if exit >= 0 {
@@ -89,19 +97,33 @@ func run(args []string) int {
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
 // asking returns where questions go: beside the output if that can be seen.
-func (e *env) asking() io.Writer {
+func (e *env) asking() *screen.Writer {
 	if e.outTerminal {
 		return e.stdout
 	}
 	return e.stderr
 }
 
-// colour reports whether standard output takes ANSI styles.
-func (e *env) colour() bool {
-	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
-		return false
+// size returns the size of the terminal at which somebody is asked.
+func (e *env) size() render.Size {
+	f := os.Stderr
+	if e.outTerminal {
+		f = os.Stdout
 	}
-	return e.outTerminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	columns, rows, err := term.GetSize(int(f.Fd()))
+	if err != nil || columns < 20 || rows < 1 {
+		return render.Size{Rows: 24, Columns: 80}
+	}
+	return render.Size{Rows: rows, Columns: columns}
+}
+
+// output returns the writer to f, which shows ANSI styles where f takes them.
+func output(f *os.File) *screen.Writer {
+	colour := isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
+		colour = false
+	}
+	return screen.NewWriter(f, colour)
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -110,6 +132,10 @@ func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errUnasked ends a command whose turns have finished although a request was rejected since there was nobody to ask. That
+// was told when it happened.
+var errUnasked = errors.New("a request was rejected, since there was nobody to ask")
 
 // toldError has been reported already; it only decides about the exit status.
 type toldError struct{ error }
@@ -141,6 +167,8 @@ func report(e *env, err error) int {
 		return int(kimi)
 	case errors.Is(err, errNotUsable):
 		return 1
+	case errors.Is(err, errUnasked):
+		return 4
 	case errors.As(err, &bad):
 		code = 2
 	case errors.Is(err, client.ErrMaxSteps):
@@ -150,9 +178,9 @@ func report(e *env, err error) int {
 		return code
 	}
 	line, hint := explain(err)
-	fmt.Fprintf(e.stderr, "%s: %s\n", program, line)
+	fmt.Fprintf(e.stderr, "%s: %s\n", program, screen.Line(line))
 	if hint != "" {
-		fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+		fmt.Fprintf(e.stderr, "hint: %s\n", screen.Line(hint))
 	}
 	return code
 }

@@ -30,9 +30,6 @@ func (p *promptCmd) Run(e *env) error {
 		return client.NewSession(ctx, o)
 	}
 	return e.converse(&p.runFlags, start, func(c *conversation) error {
-		if c.prompter != nil {
-			e.input.Watch() // so that nothing typed too early answers an approval
-		}
 		result, err := c.turn(text, parts, nil)
 		c.summary(result, err, true)
 		return err
@@ -72,13 +69,11 @@ func (r *resumeCmd) Run(e *env) error {
 		return err
 	}
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
+		o.SlashCommands = r.Slash || text == "" && e.interactive() // as in chat
 		return client.ResumeSession(ctx, id, o)
 	}
 	return e.converse(&r.runFlags, start, func(c *conversation) error {
 		if text != "" {
-			if c.prompter != nil {
-				e.input.Watch()
-			}
 			result, err := c.turn(text, parts, nil)
 			c.summary(result, err, true)
 			return err

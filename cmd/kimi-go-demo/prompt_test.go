@@ -50,7 +50,7 @@ func TestPromptAndResume(t *testing.T) {
 	r.check(t, 0, []string{"> Change it\n", "I change it.", "• StrReplaceFile a.txt", "+ Bye", "Done.\n"}, nil)
 	r = d.run(t, "", "resume", "--config", d.config, "--last", "Once", "more")
 	// The scripts of a new process begin at the head.
-	r.check(t, 0, []string{"I change it."}, []string{"rejected", "there is no terminal", "--answer y", "finished", "session my-id"})
+	r.check(t, 4, []string{"I change it."}, []string{"rejected", "there is no terminal", "--answer y", "finished", "session my-id"})
 }
 
 // Standard output has nothing but messages, and what the agent asks is in them.
@@ -96,16 +96,21 @@ func TestRejected(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		args           []string
+		code           int
 		stdout, stderr []string
 	}{
-		"json":     {[]string{"--json"}, []string{`"reject"`}, []string{"rejected, since --json", "finished: 1 step"}},
-		"answer n": {[]string{"--answer", "n"}, []string{"rejected by --answer"}, []string{"finished: 1 step"}},
+		"no terminal": {nil, 4, []string{"Rejected by user"}, []string{"rejected, since there is no terminal", "finished: 1 step"}},
+		"json":        {[]string{"--json"}, 4, []string{`"reject"`}, []string{"rejected, since --json", "finished: 1 step"}},
+		"answer n":    {[]string{"--answer", "n"}, 0, []string{"rejected by --answer"}, []string{"finished: 1 step"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDemo(t, shell, "text: not reached")
 			r := d.run(t, "", append([]string{"prompt", "--config", d.config, "x"}, tt.args...)...)
-			r.check(t, 0, tt.stdout, tt.stderr)
+			r.check(t, tt.code, tt.stdout, tt.stderr)
+			if strings.Contains(r.stderr, "hint: ") {
+				t.Errorf("it is told twice:\n%s", r.stderr)
+			}
 			if strings.Contains(r.stdout, "not reached") {
 				t.Errorf("the turn went on:\n%s", r.stdout)
 			}

@@ -124,7 +124,7 @@ func (x *proxy) run(e *env) error {
 		x.pass(fixture.Client, toAgent, e.stdin)
 		toAgent.Close()
 	}()
-	outErr := x.pass(fixture.Agent, e.stdout, fromAgent)
+	outErr := x.pass(fixture.Agent, os.Stdout, fromAgent)
 	if outErr != nil {
 		toAgent.Close() // nobody reads: let kimi end
 		io.Copy(io.Discard, fromAgent)

@@ -37,8 +37,8 @@ func (r *replayCmd) Run(e *env) error {
 	}
 	ctx, release := e.signals.during(context.Background())
 	defer release()
-	show := render.New(e.stdout, render.Options{Colour: e.colour(), Quiet: r.Quiet, Inputs: true})
-	lines := json.NewEncoder(e.stdout)
+	show := render.New(e.stdout, render.Options{Quiet: r.Quiet, Inputs: true})
+	lines := json.NewEncoder(e.stdout.JSON())
 	lines.SetEscapeHTML(false)
 	prompts := make(map[string]bool) // ids of the prompts that run
 	var outcome error

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/client"
-	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
 type sessionsCmd struct {
@@ -30,11 +30,11 @@ func (s *sessionsCmd) Run(e *env) error {
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tAGE\tTITLE")
 	for _, info := range list {
-		title := render.Clean(oneLine(info.Title))
+		title := screen.Line(oneLine(info.Title))
 		if info.Archived {
 			title += " (archived)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", info.ID, age(time.Since(info.UpdatedAt)), title)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", screen.Line(info.ID), age(time.Since(info.UpdatedAt)), title)
 	}
 	return w.Flush()
 }
@@ -51,7 +51,7 @@ func writeSessions(e *env, list []client.SessionInfo) error {
 	for i, s := range list {
 		out[i] = session(s)
 	}
-	enc := json.NewEncoder(e.stdout)
+	enc := json.NewEncoder(e.stdout.JSON())
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -29,13 +30,14 @@ type signals struct {
 	slow    *time.Timer // tells that the gentle end takes its time
 	code    int         // exit status of the last signal, 0 for none
 	caught  chan os.Signal
+	stderr  io.Writer
 }
 
 // release leaves signals alone from now on.
 func (s *signals) release() { signal.Stop(s.caught) }
 
-func catchSignals() *signals {
-	s := new(signals)
+func catchSignals(stderr io.Writer) *signals {
+	s := &signals{stderr: stderr}
 	c := make(chan os.Signal, 4)
 	s.caught = c
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -60,7 +62,7 @@ func (s *signals) receive(sig os.Signal) {
 		cancel(errInterrupted)
 		if sig == os.Interrupt {
 			s.slow = time.AfterFunc(slowCancel, func() {
-				fmt.Fprintf(os.Stderr, "\n%s: cancelling; Ctrl-C again closes the session at once\n", program)
+				fmt.Fprintf(s.stderr, "\n%s: cancelling; Ctrl-C again closes the session at once\n", program)
 			})
 			return
 		}

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +34,16 @@ type terminal struct {
 
 func (d *demo) terminal(t *testing.T, args ...string) *terminal {
 	t.Helper()
+	return d.terminalWith(t, nil, args...)
+}
+
+// terminalWith is terminal, with standard output elsewhere unless it is nil.
+func (d *demo) terminalWith(t *testing.T, stdout *os.File, args ...string) *terminal {
+	t.Helper()
 	cmd := d.command(t, args...)
+	if stdout != nil {
+		cmd.Stdout = stdout
+	}
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 200})
 	if err != nil {
 		t.Fatal(err)
@@ -133,6 +144,152 @@ func TestTerminalApproval(t *testing.T) {
 	x.typed("a\r") // resolves the one beside it as well, and what comes later
 	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with: "+program+" resume")
 	x.end(0)
+}
+
+// text returns what was shown, without the terminal's line ends and the command's styles.
+func (x *terminal) text() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return styles.ReplaceAllString(strings.ReplaceAll(x.out.String(), "\r\n", "\n"), "")
+}
+
+var styles = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33|36)m")
+
+// An approval shows the whole call, a page at a time, and what pads it is folded.
+func TestTerminalApprovalPages(t *testing.T) {
+	t.Parallel()
+	sql := "SELECT count(*) FROM users --" + strings.Repeat(" ", 8000) + "\n" + strings.Repeat("\n", 500) + "-- " + strings.Repeat("x", 10000) +
+		"\n? Shell wants to run command\n; DROP TABLE users"
+	args, _ := json.Marshal(map[string]any{"sql": sql, "evil" + evil: evil, "deep": map[string]any{"a": []any{1, nil, "z"}}})
+	d := hostileDemo(t, string(args))
+	x := d.terminal(t, "prompt", "x")
+	x.expect("? sql_query of the subagent ^[]52;c;eA", "wants to query", "• sql_query", "deep:", "a:", "- 1", "- null", "- z", "evil^[]52", "NOT SHOWN YET: 34 lines", "allow? [m]ore")
+	x.typed("m\r")
+	x.expect("; DROP TABLE users", "allow? [y]es")
+	x.typed("n\r")
+	x.expect("what instead?")
+	x.typed("\r")
+	x.expect("answered reject", "finished: 1 step")
+	x.end(0)
+	out := x.text()
+	harmless(t, "the terminal", out)
+	for _, want := range []string{"\n      sql:\n", "\n      │ SELECT count(*) FROM users --⟨8000 blanks⟩\n", "\n    ⋮ 500 blank lines\n", "\n      │ ? Shell wants to run command\n", "\n      │ ; DROP TABLE users\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the terminal does not show %q:\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, "x"); n < 10000 {
+		t.Errorf("%d of 10000 letters are shown", n)
+	}
+	for line := range strings.Lines(out) {
+		if len([]rune(line)) > 201 || strings.HasPrefix(line, "? Shell") || strings.HasPrefix(line, "xx") {
+			t.Errorf("the terminal would break or forge a line: %q", line)
+		}
+	}
+}
+
+// Where the output is not the terminal, what is to be approved is shown where the question is.
+func TestTerminalApprovalOutputElsewhere(t *testing.T) {
+	t.Parallel()
+	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
+	out, err := os.Create(filepath.Join(d.work, "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	for _, flag := range []string{"--quiet", "--plan"} {
+		x := d.terminalWith(t, out, "prompt", flag, "x")
+		x.expect("• sql_query", "sql: DROP TABLE users", "allow? [y]es")
+		x.typed("y\r")
+		x.expect("finished: 1 step")
+		x.end(0)
+	}
+	data, err := os.ReadFile(out.Name())
+	if n := strings.Count(string(data), "sql: DROP TABLE users"); err != nil || n != 1 || strings.Count(string(data), "answered approve") != 2 {
+		t.Errorf("%v, the output is\n%s", err, data)
+	}
+}
+
+// A change that kimi sums up is told as such, and comes from the call.
+func TestTerminalApprovalSummary(t *testing.T) {
+	t.Parallel()
+	content := strings.Repeat("fine\n", 11000) + "the last line\n"
+	d := newDemo(t, clienttest.ToolCall("1", "WriteFile", map[string]any{"path": "a.txt", "content": content}), "text: not reached")
+	x := d.terminal(t, "prompt", "--config", d.config, "x")
+	x.expect("wants to edit file", "a.txt: (0 lines) → (11001 lines): too long for a diff", "• WriteFile", "content:", "│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
+	x.typed("m\r")
+	x.expect("│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
+	x.typed("n\r")
+	x.expect("what instead?")
+	x.typed("\r")
+	x.end(0)
+	r := d.run(t, "", "prompt", "--config", d.config, "--answer", "n", "x")
+	r.check(t, 0, []string{"a.txt: (0 lines) → (11001 lines)", "│ the last line\n"}, nil)
+	if n := strings.Count(r.stdout, "│ fine\n"); n != 11000 {
+		t.Errorf("%d lines are shown", n)
+	}
+}
+
+// What is typed before the question, a line or a part of one, does not answer it, and Enter alone does not approve.
+func TestTerminalTypeAhead(t *testing.T) {
+	t.Parallel()
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	for _, command := range []string{"prompt", "chat"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			d := newDemo(t, wait, echo("1", "on$((1))ce"), "text: done")
+			var x *terminal
+			if command == "prompt" {
+				x = d.terminal(t, "prompt", "--config", d.config, "x")
+			} else {
+				x = d.terminal(t, "chat", "--config", d.config)
+				x.expect("\n> ")
+				x.typed("x\r")
+			}
+			x.expect("until", "allow?")
+			x.typed("y\r")
+			x.expect("y\r\n")
+			if command == "prompt" {
+				x.typed("yes\r")
+				x.expect("yes\r\n")
+			}
+			x.typed("y")
+			x.expect("y")
+			if err := os.WriteFile(filepath.Join(d.work, "go"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			x.expect("$ echo on$((1))ce", "allow?")
+			x.typed("\r")
+			x.expect("y, a or n, please", "allow?")
+			x.typed("n\r")
+			x.expect("what instead?")
+			x.typed("\r")
+			x.expect("finished: 2 steps")
+			if command == "chat" {
+				x.expect("> ")
+				x.typed(ctrlD)
+			}
+			x.end(0)
+			if strings.Contains(x.text(), "on1ce") {
+				t.Errorf("the command ran:\n%s", x.text())
+			}
+		})
+	}
+}
+
+// The commands of an agent, in the help of a chat.
+func TestTerminalHostileHelp(t *testing.T) {
+	t.Parallel()
+	d := hostileDemo(t, `{}`)
+	x := d.terminal(t, "chat")
+	x.expect("\n> ")
+	x.typed("/help\r")
+	x.expect("/^[]52;c;eA", "\n> ")
+	x.typed("fail\r")
+	x.expect("failed", "the model's provider failed", "\n> ")
+	x.typed("/exit\r")
+	x.end(0)
+	harmless(t, "the terminal", x.text())
 }
 
 // The first Ctrl-C, here during a question, cancels the turn.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
 )
 
@@ -57,8 +58,8 @@ type wire struct {
 	name   string
 	args   []string
 	stdin  io.Reader
-	stdout io.Writer
-	stderr io.Writer
+	stdout *screen.Writer
+	stderr *screen.Writer
 }
 
 func (w *wire) run() int {
@@ -110,7 +111,7 @@ func (w *wire) info(version, protocol string, args []string) error {
 		name, err := json.Marshal(version)
 		if err == nil {
 			// With kimi-cli's blanks, for whoever looks for the text.
-			_, err = fmt.Fprintf(w.stdout, `{"kimi_cli_version": %s, "agent_spec_versions": [], "wire_protocol_version": "%s", "python_version": "n/a"}`+"\n", name, protocol)
+			_, err = fmt.Fprintf(w.stdout.JSON(), `{"kimi_cli_version": %s, "agent_spec_versions": [], "wire_protocol_version": "%s", "python_version": "n/a"}`+"\n", name, protocol)
 		}
 		return err
 	}
@@ -136,6 +137,6 @@ func (w *wire) report(err error) int {
 	}
 	line = strings.TrimPrefix(line, "this agent cannot do that: ")
 	hint = strings.NewReplacer("--kimi PATH or ", "", program+" --help, or --help after the command", w.name+" --help").Replace(hint)
-	fmt.Fprintf(w.stderr, "%s: %s\nhint: %s\n", w.name, line, hint)
+	fmt.Fprintf(w.stderr, "%s: %s\nhint: %s\n", w.name, screen.Line(line), screen.Line(hint))
 	return code
 }

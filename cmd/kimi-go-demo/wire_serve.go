@@ -45,7 +45,7 @@ func (w *wire) serve(kimi string) int {
 	}()
 	ended := make(chan error, 1)
 	go func() {
-		if _, err := io.Copy(w.stdout, conn); err != nil {
+		if _, err := io.Copy(os.Stdout, conn); err != nil {
 			conn.CloseWrite() // nobody reads: let kimi end
 			io.Copy(io.Discard, conn)
 		}

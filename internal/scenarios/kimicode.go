@@ -223,6 +223,7 @@ func kimiCodeScenarios() []Scenario {
 		{
 			Name: "code-compact", Shows: "/compact, whose turn ends when the compaction does, and a command that prints text",
 			Scripts: []string{"text: One.", "text: The summary.", "text: Two."},
+			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
 				p.Turn("Say one", nil)
 				list := p.Turn("/compact", nil)

@@ -154,6 +154,7 @@ func turnScenarios() []Scenario {
 		},
 		{
 			Name: "slash-commands", Shows: "prompts that are commands: /clear, /plan, /yolo, and one that does not exist",
+			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
 				commands := p.Session.Server().SlashCommands
 				p.Check(slices.ContainsFunc(commands, func(c wireproto.SlashCommand) bool { return c.Name == "clear" }), "commands", commands)
@@ -171,6 +172,7 @@ func turnScenarios() []Scenario {
 			Name: "compact", Shows: "/compact, with its hooks PreCompact and PostCompact",
 			Scripts: []string{"text: A long story.\nusage: input_other=1000 output=10", "text: And on.", "text: Summary: stories.\nusage: input_other=900 output=5", "text: Still here."},
 			Options: func(p *Play) {
+				p.Options.SlashCommands = true
 				p.Options.Hooks = []client.Hook{hook("PreCompact", "", allow), hook("PostCompact", "", allow)}
 			},
 			Run: func(p *Play) {

@@ -40,6 +40,7 @@ type (
 	launched struct {
 		translator.Launched
 		parts parts
+		exit  error // why Kimi Code could not be started at all; nil otherwise
 	}
 	opened struct {
 		stream *server.Stream
@@ -129,6 +130,9 @@ func (l *loop) finish() {
 // launched goes on with what was set up.
 func (l *loop) launched(in launched) {
 	l.launching, l.parts = false, in.parts
+	if in.exit != nil {
+		l.c.exit, l.ended = in.exit, true
+	}
 	if child := in.parts.child; child != nil {
 		go func() { l.c.tell(childEnded{child.Wait()}) }()
 	}
@@ -379,7 +383,8 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 	l.SessionID, l.MCP = known, spec.MCP()
 	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, remove)
 	if err != nil {
-		return fail(err)
+		l.exit = err
+		return fail(translator.ErrEnded)
 	}
 	p.child = child
 	c.mu.Lock()

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
 // aliasFile, in a session's folder, holds the id by which a client knows the session. Earlier versions
@@ -150,22 +152,10 @@ func readState(dir string) *state {
 	return st
 }
 
-// smallMost is the most that is read of a file that others have written.
+// smallMost is the most that is read of a file that others have written, in bytes.
 const smallMost = 4 << 20
 
-var errNotSmall = errors.New("not a regular file of a few megabytes")
-
-// readSmall reads a regular file that is not too large.
-func readSmall(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > smallMost {
-		return nil, errNotSmall
-	}
-	return os.ReadFile(path)
-}
+func readSmall(path string) ([]byte, error) { return regular.Read(path, smallMost) }
 
 // sessionDirs returns the folders of all sessions: sessions/WORKSPACE/ID.
 func sessionDirs(home string) ([]string, error) {

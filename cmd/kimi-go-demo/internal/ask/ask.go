@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -23,12 +23,23 @@ type Console struct {
 	Out io.Writer
 }
 
-// Approval asks whether to allow what has just been shown. With an error it is a rejection: [io.EOF] at
-// the end of the input, or the cause of ctx's end when nobody needs the answer any more.
-func (c *Console) Approval(ctx context.Context) (Decision, error) {
+// Pages is what has not been shown yet of what is asked about.
+type Pages interface {
+	Hidden() int // lines
+	More() error
+}
+
+// Approval asks whether to allow what has just been shown, and what rest has of it. With an error it is a rejection:
+// [io.EOF] at the end of the input, or the cause of ctx's end when nobody needs the answer any more.
+func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
 	defer c.In.claim()()
 	for {
-		line, err := c.ask(ctx, "  allow? [y]es, [a]lways in this session, [n]o: ")
+		how, keys := "  allow? [y]es, [a]lways in this session, [n]o: ", "y, a or n"
+		if n := rest.Hidden(); n > 0 {
+			how = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: ", lines(n))
+			keys = "m, y, a or n"
+		}
+		line, err := c.ask(ctx, how)
 		if err != nil {
 			return Decision{Response: wireproto.Reject}, err
 		}
@@ -40,9 +51,23 @@ func (c *Console) Approval(ctx context.Context) (Decision, error) {
 		case "n", "no":
 			feedback, err := c.ask(ctx, "  what instead? (Enter alone ends the turn): ")
 			return Decision{wireproto.Reject, strings.TrimSpace(feedback)}, err
+		case "m", "more":
+			if rest.Hidden() > 0 {
+				if err := rest.More(); err != nil {
+					return Decision{Response: wireproto.Reject}, err
+				}
+				continue
+			}
 		}
-		fmt.Fprintln(c.Out, "  y, a or n, please")
+		fmt.Fprintln(c.Out, "  "+keys+", please")
 	}
+}
+
+func lines(n int) string {
+	if n == 1 {
+		return "1 line"
+	}
+	return fmt.Sprintf("%d lines", n)
 }
 
 // Questions asks one question after the other. Those without an answer are left out. Its errors are
@@ -64,29 +89,28 @@ func (c *Console) Questions(ctx context.Context, questions []wireproto.QuestionI
 }
 
 func (c *Console) show(q wireproto.QuestionItem) {
-	var b strings.Builder
-	line := func(text string) {
-		b.WriteString(strings.TrimRight(render.Clean(text), "\n") + "\n")
-	}
+	row := func(mark, text string) []screen.Row { return []screen.Row{{Mark: mark, Text: text}} }
+	head := q.Question
 	if q.Header != "" {
-		line("? " + q.Header + ": " + q.Question)
-	} else {
-		line("? " + q.Question)
+		head = q.Header + ": " + q.Question
 	}
+	list := screen.Rows(screen.Plain, "? ", "  ", head)
 	if q.Body != "" {
-		for l := range strings.Lines(q.Body) {
-			line("    " + l)
-		}
+		list = append(list, screen.Rows(screen.Plain, "    ", "    ", strings.TrimRight(q.Body, "\n"))...)
 	}
 	for i, o := range q.Options {
-		text := fmt.Sprintf("  %d  %s", i+1, o.Label)
+		text := o.Label
 		if o.Description != "" {
 			text += " - " + o.Description
 		}
-		line(text)
+		list = append(list, row(fmt.Sprintf("  %d  ", i+1), text)...)
 	}
 	if q.OtherLabel != "" {
-		line("  or " + strings.TrimSuffix(q.OtherLabel+": "+q.OtherDescription, ": "))
+		list = append(list, row("  or ", strings.TrimSuffix(q.OtherLabel+": "+q.OtherDescription, ": "))...)
+	}
+	var b strings.Builder
+	for _, r := range screen.Layout(list, 0) {
+		b.WriteString(strings.TrimRight(r.String(), " ") + "\n")
 	}
 	io.WriteString(c.Out, b.String())
 }
@@ -131,6 +155,9 @@ func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 
 // ask reads the answer to a question. What ends it otherwise leaves its line.
 func (c *Console) ask(ctx context.Context, question string) (string, error) {
+	if err := c.In.discard(ctx); err != nil {
+		return "", err
+	}
 	io.WriteString(c.Out, question)
 	line, err := c.In.line(ctx, true)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +13,43 @@ import (
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
+
+// pages are the numbers of lines of the pages that are still to come.
+type pages []int
+
+func (p *pages) Hidden() int {
+	n := 0
+	for _, lines := range *p {
+		n += lines
+	}
+	return n
+}
+
+func (p *pages) More() error {
+	*p = (*p)[1:]
+	return nil
+}
+
+var all = new(pages)
+
+// What is not shown yet is told, and shown a page at a time.
+func TestApprovalPages(t *testing.T) {
+	var out bytes.Buffer
+	c := &Console{In: NewInput(strings.NewReader("\nm\nmore\nm\n\ny\n"), false), Out: &out}
+	got, err := c.Approval(t.Context(), &pages{20, 1})
+	if err != nil || got.Response != wireproto.Approve {
+		t.Errorf("Approval = %v, %v", got, err)
+	}
+	const (
+		some = "  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: "
+		none = "  allow? [y]es, [a]lways in this session, [n]o: "
+	)
+	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m, y, a or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
+		"  NOT SHOWN YET: 1 line\n" + some + none + strings.Repeat("  y, a or n, please\n"+none, 2)
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
 
 func TestApproval(t *testing.T) {
 	for _, tt := range []struct {
@@ -31,7 +69,7 @@ func TestApproval(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Console{In: NewInput(strings.NewReader(tt.typed), false), Out: io.Discard}
-			got, err := c.Approval(t.Context())
+			got, err := c.Approval(t.Context(), all)
 			if !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
@@ -88,7 +126,7 @@ func TestQuestionEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := c.Approval(ctx)
+		_, err := c.Approval(ctx, all)
 		ended <- err
 	}()
 	io.WriteString(w, "maybe\n") // it is asking
@@ -97,10 +135,10 @@ func TestQuestionEnds(t *testing.T) {
 		t.Fatalf("Approval = %v, want %v", err, errOver)
 	}
 	go io.WriteString(w, "y\n")
-	if got, err := c.Approval(t.Context()); err != nil || got.Response != wireproto.Approve {
+	if got, err := c.Approval(t.Context(), all); err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
-	if _, err := c.Approval(ctx); !errors.Is(err, errOver) {
+	if _, err := c.Approval(ctx, all); !errors.Is(err, errOver) {
 		t.Errorf("Approval after the end of ctx = %v, want %v", err, errOver)
 	}
 }
@@ -126,12 +164,49 @@ func TestQuestionFirst(t *testing.T) {
 	asked := make(signal, 9)
 	c.Out = asked
 	go func() {
-		d, _ := c.Approval(t.Context())
+		d, _ := c.Approval(t.Context(), all)
 		decided <- d
 	}()
 	<-asked
-	io.WriteString(w, "what?\nn\nstop\nnext\n")
+	for _, line := range []string{"what?\n", "n\n"} {
+		io.WriteString(w, line)
+		<-asked
+	}
+	<-asked // after the word about what?
+	io.WriteString(w, "stop\nnext\n")
 	if got := <-decided; got != (Decision{wireproto.Reject, "stop"}) {
+		t.Errorf("decided %+v", got)
+	}
+	if got := <-prompt; got != "next" {
+		t.Errorf("the prompt got %q, want next", got)
+	}
+}
+
+// A prompt that is asked for while a question is open does not keep the answer from it.
+func TestPromptDuringQuestion(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	in := NewInput(r, true)
+	asked := make(signal, 9)
+	c := &Console{In: in, Out: asked}
+	decided := make(chan Decision)
+	go func() {
+		d, _ := c.Approval(t.Context(), all)
+		decided <- d
+	}()
+	<-asked
+	prompt := make(chan string)
+	go func() {
+		line, _ := in.Line(t.Context())
+		prompt <- line
+	}()
+	for waiting := 0; waiting < 2; runtime.Gosched() {
+		in.mu.Lock()
+		waiting = len(in.waiting)
+		in.mu.Unlock()
+	}
+	io.WriteString(w, "y\nnext\n")
+	if got := <-decided; got.Response != wireproto.Approve {
 		t.Errorf("decided %+v", got)
 	}
 	if got := <-prompt; got != "next" {
@@ -147,21 +222,36 @@ func (s signal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A line typed at a terminal before the question was there does not answer it.
+// Lines typed at a terminal before a question was there do not answer it, nor do those that were typed for the one before.
 func TestTypedTooEarly(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
 	in := NewInput(r, true)
-	in.Watch()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := in.Line(ctx)
+		ended <- err
+	}()
+	io.WriteString(w, "for the prompt\n")
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	cancel(errOver)
 	io.WriteString(w, "y\n")
 	io.WriteString(w, "y") // is read only when the line before has been put aside
 	asked := make(signal, 9)
 	c := &Console{In: in, Out: asked}
 	go func() {
 		<-asked
-		io.WriteString(w, "\x08\nn\nno\n")
+		io.WriteString(w, "es?\n") // a pipe keeps what is no line yet
+		<-asked
+		<-asked
+		io.WriteString(w, "n\n")
+		<-asked
+		io.WriteString(w, "no\n")
 	}()
-	if got, err := c.Approval(t.Context()); err != nil || got != (Decision{wireproto.Reject, "no"}) {
+	if got, err := c.Approval(t.Context(), all); err != nil || got != (Decision{wireproto.Reject, "no"}) {
 		t.Errorf("Approval = %+v, %v", got, err)
 	}
 }

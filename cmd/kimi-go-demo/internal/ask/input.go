@@ -3,8 +3,10 @@ package ask
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +18,9 @@ type Input struct {
 	r *bufio.Reader
 	// terminal: the end of the input is one Ctrl-D, after which more may come.
 	terminal bool
+	tty      *tty          // nil for other inputs, and in tests
+	taking   chan struct{} // holds a token while what was typed at tty is taken or discarded; taken before mu
+	part     []byte        // of a line that was typed at tty; guarded by taking
 
 	mu      sync.Mutex
 	wanted  sync.Cond
@@ -23,11 +28,13 @@ type Input struct {
 	claims  int // questions being asked
 	waiting []*waiter
 	early   []answer // read before anyone asked
+	age     int      // grows with each discard
 }
 
 type answer struct {
 	line string
 	err  error
+	age  int // of the Input when it was read
 }
 
 type waiter struct {
@@ -37,8 +44,11 @@ type waiter struct {
 
 // NewInput reads from r. Nothing is read before the first line is asked for.
 func NewInput(r io.Reader, terminal bool) *Input {
-	in := &Input{r: bufio.NewReader(r), terminal: terminal}
+	in := &Input{r: bufio.NewReader(r), terminal: terminal, taking: make(chan struct{}, 1)}
 	in.wanted.L = &in.mu
+	if f, ok := r.(*os.File); ok && terminal {
+		in.tty = &tty{file: f}
+	}
 	return in
 }
 
@@ -46,28 +56,40 @@ func NewInput(r io.Reader, terminal bool) *Input {
 // input, or the cause of ctx's end.
 func (in *Input) Line(ctx context.Context) (string, error) { return in.line(ctx, false) }
 
-// Watch reads on though nobody asks, so that a question knows what was typed before it.
-func (in *Input) Watch() {
-	in.mu.Lock()
-	in.start()
-	in.mu.Unlock()
-}
-
-// claim gives all that is typed from now on to a question. What was typed at a terminal before is no
-// answer to it, and dropped.
+// claim gives all that is typed from now on to a question.
 func (in *Input) claim() (release func()) {
 	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.terminal {
-		in.early = nil
-	}
 	in.claims++
+	in.mu.Unlock()
 	return func() {
 		in.mu.Lock()
 		in.claims--
 		in.deal()
 		in.mu.Unlock()
 	}
+}
+
+// discard forgets what was typed at a terminal so far, in lines or not, so that it answers no question that is shown
+// after it. Its error is the cause of ctx's end.
+func (in *Input) discard(ctx context.Context) error {
+	if !in.terminal {
+		return nil
+	}
+	select {
+	case in.taking <- struct{}{}:
+		defer func() { <-in.taking }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if in.tty != nil {
+		in.tty.flush()
+		in.part = nil
+	}
+	in.mu.Lock()
+	in.early = nil
+	in.age++
+	in.mu.Unlock()
+	return nil
 }
 
 func (in *Input) line(ctx context.Context, question bool) (string, error) {
@@ -90,8 +112,8 @@ func (in *Input) line(ctx context.Context, question bool) (string, error) {
 	defer in.mu.Unlock()
 	if i := slices.Index(in.waiting, w); i >= 0 {
 		in.waiting = slices.Delete(in.waiting, i, i+1)
-	} else { // the line came at the same moment: it is for the next who asks
-		in.early = slices.Insert(in.early, 0, <-w.ch)
+	} else if a := <-w.ch; a.age == in.age { // it came at the same moment: it is for the next who asks
+		in.early = slices.Insert(in.early, 0, a)
 		in.deal()
 	}
 	return "", context.Cause(ctx)
@@ -105,15 +127,18 @@ func (in *Input) start() {
 	}
 }
 
-// deal hands out what has been read. in.mu is held.
+// deal hands out what has been read, to the question alone while there is one. in.mu is held.
 func (in *Input) deal() {
-	for len(in.early) > 0 && len(in.waiting) > 0 {
-		last := len(in.waiting) - 1
-		w := in.waiting[last]
-		if in.claims > 0 && !w.question {
-			return // the question will ask on
+	for len(in.early) > 0 {
+		i := len(in.waiting) - 1
+		for i >= 0 && in.claims > 0 && !in.waiting[i].question {
+			i--
 		}
-		in.waiting = in.waiting[:last]
+		if i < 0 {
+			return
+		}
+		w := in.waiting[i]
+		in.waiting = slices.Delete(in.waiting, i, i+1)
 		w.ch <- in.early[0]
 		if in.early[0].err != nil && !in.terminal {
 			continue // for all who ask from now on
@@ -126,20 +151,55 @@ func (in *Input) deal() {
 // called off.
 func (in *Input) read() {
 	for {
-		line, err := in.r.ReadString('\n')
-		a := answer{line: strings.TrimRight(line, "\r\n")}
-		if line == "" {
-			a.err = err
+		var err error
+		if in.tty != nil && canWait {
+			err = in.take()
+		} else {
+			var line string
+			line, err = in.r.ReadString('\n')
+			err = in.add(line, err)
 		}
 		in.mu.Lock()
-		in.early = append(in.early, a)
-		in.deal()
-		for a.err != nil && len(in.waiting) == 0 && in.terminal { // Ctrl-D, or the terminal is gone: not again unasked
+		for err != nil && len(in.waiting) == 0 && in.terminal { // Ctrl-D, or the terminal is gone: not again unasked
 			in.wanted.Wait()
 		}
 		in.mu.Unlock()
-		if a.err != nil && !in.terminal {
+		if err != nil && !in.terminal {
 			return
 		}
 	}
+}
+
+// take reads what has been typed. Nothing can be discarded between the reading and the dealing out, so that
+// a line from before a question is never taken for one from after it.
+func (in *Input) take() error {
+	in.tty.wait()
+	in.taking <- struct{}{}
+	defer func() { <-in.taking }()
+	if !in.tty.ready() {
+		return nil // discarded
+	}
+	var buf [4096]byte // a terminal's line is not longer
+	n, err := in.tty.file.Read(buf[:])
+	in.part = append(in.part, buf[:n]...)
+	if err == nil && !bytes.HasSuffix(in.part, []byte("\n")) {
+		return nil // Ctrl-D within a line
+	}
+	line := string(in.part)
+	in.part = nil
+	return in.add(line, err)
+}
+
+// add deals out a line. It returns err if that came instead of a line.
+func (in *Input) add(line string, err error) error {
+	a := answer{line: strings.TrimRight(line, "\r\n")}
+	if line == "" {
+		a.err = err
+	}
+	in.mu.Lock()
+	a.age = in.age
+	in.early = append(in.early, a)
+	in.deal()
+	in.mu.Unlock()
+	return a.err
 }

@@ -4,38 +4,49 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// display shows a block, at most limit lines of it; 0 for all.
-func (r *Renderer) display(s *stream, b wireproto.DisplayBlock, limit int) {
-	switch b := b.(type) {
-	case *wireproto.DiffDisplayBlock:
-		r.diff(s, b, limit)
-	case *wireproto.TodoDisplayBlock:
-		for _, item := range b.Items {
-			box, st := "[ ]", plain
-			switch item.Status {
-			case "done":
-				box, st = "[x]", dim
-			case "in_progress":
-				box, st = "[>]", bold
-			}
-			r.line(s, st, "    "+box+" "+oneLine(item.Title, 200))
-		}
-	case *wireproto.ShellDisplayBlock:
-		r.line(s, bold, "    $ "+strings.ReplaceAll(strings.TrimRight(b.Command, "\n"), "\n", "\n      "))
-	case *wireproto.BackgroundTaskDisplayBlock:
-		r.line(s, dim, fmt.Sprintf("    background task %s (%s): %s", b.TaskID, b.Status, b.Description))
-	case *wireproto.UnknownDisplayBlock:
-		r.line(s, dim, "    ["+b.Type+"]")
-	}
+// display shows a block of a result.
+func (r *Renderer) display(s *stream, b wireproto.DisplayBlock) {
+	r.rows(s, blockRows(b, maxDiff))
 }
 
-func (r *Renderer) diff(s *stream, b *wireproto.DiffDisplayBlock, limit int) {
+// blockRows returns a block as rows, at most limit of a change; 0 for all.
+func blockRows(b wireproto.DisplayBlock, limit int) []screen.Row {
+	one := func(st screen.Style, text string) []screen.Row {
+		return []screen.Row{{Style: st, Mark: "    ", Text: text}}
+	}
+	switch b := b.(type) {
+	case *wireproto.DiffDisplayBlock:
+		return diffRows(b, limit)
+	case *wireproto.TodoDisplayBlock:
+		var list []screen.Row
+		for _, item := range b.Items {
+			box, st := "[ ] ", screen.Plain
+			switch item.Status {
+			case "done":
+				box, st = "[x] ", screen.Dim
+			case "in_progress":
+				box, st = "[>] ", screen.Bold
+			}
+			list = append(list, screen.Row{Style: st, Mark: "    " + box, Text: oneLine(item.Title, 200)})
+		}
+		return list
+	case *wireproto.ShellDisplayBlock:
+		return screen.Rows(screen.Bold, "    $ ", "      ", strings.TrimRight(b.Command, "\n"))
+	case *wireproto.BackgroundTaskDisplayBlock:
+		return one(screen.Dim, fmt.Sprintf("background task %s (%s): %s", b.TaskID, b.Status, b.Description))
+	case *wireproto.UnknownDisplayBlock:
+		return one(screen.Dim, "["+b.Type+"]")
+	}
+	return nil
+}
+
+func diffRows(b *wireproto.DiffDisplayBlock, limit int) []screen.Row {
 	if b.IsSummary {
-		r.line(s, bold, fmt.Sprintf("    %s: %s → %s", b.Path, b.OldText, b.NewText))
-		return
+		return []screen.Row{{Style: screen.Bold, Mark: "    ", Text: fmt.Sprintf("%s: %s → %s: too long for a diff, these are only the sizes", b.Path, b.OldText, b.NewText)}}
 	}
 	changes := compare(split(b.OldText), split(b.NewText))
 	added, removed := 0, 0
@@ -47,21 +58,21 @@ func (r *Renderer) diff(s *stream, b *wireproto.DiffDisplayBlock, limit int) {
 			removed++
 		}
 	}
-	r.line(s, bold, fmt.Sprintf("    %s:%d  +%d -%d", b.Path, b.NewStart, added, removed))
+	list := []screen.Row{{Style: screen.Bold, Mark: "    ", Text: fmt.Sprintf("%s:%d  +%d -%d", b.Path, b.NewStart, added, removed)}}
 	for i, c := range changes {
 		if limit > 0 && i == limit-1 && len(changes) > limit {
-			r.line(s, dim, "    … "+count(len(changes)-i, "more line"))
-			break
+			return append(list, screen.Row{Style: screen.Dim, Mark: "    … ", Text: count(len(changes)-i, "more line")})
 		}
-		st := plain
+		st := screen.Plain
 		switch c.op {
 		case '+':
-			st = green
+			st = screen.Green
 		case '-':
-			st = red
+			st = screen.Red
 		}
-		r.line(s, st, "    "+string(c.op)+" "+c.text)
+		list = append(list, screen.Row{Style: st, Mark: "    " + string(c.op) + " ", Text: c.text})
 	}
+	return list
 }
 
 func split(t string) []string {

@@ -3,27 +3,26 @@
 package render
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // Options says how to show messages.
 type Options struct {
-	Colour bool // ANSI styles
 	Inputs bool // show what the user said too: for a history
 	Quiet  bool // show the text of the agent alone
 }
 
 // Renderer writes messages to a writer. It is not for use by several goroutines at once.
 type Renderer struct {
-	w    io.Writer
+	w    *screen.Writer
 	opts Options
-	buf  bytes.Buffer // of one message
-	err  error        // the first of w
+	buf  []screen.Span // of one message
+	err  error         // the first of w
 
 	open  bool    // the cursor stands behind something in its line
 	last  *stream // who wrote the line
@@ -41,7 +40,8 @@ type stream struct {
 	indent string
 	label  string // of a subagent
 	kind   kind   // of what it wrote last
-	call   *call  // whose arguments still come in
+	call   *call  // whose line is not complete
+	latest *call  // that arguments still come in for
 	above  *call  // whose line is the stream's last
 }
 
@@ -61,7 +61,7 @@ type call struct {
 }
 
 // New returns a renderer that writes to w.
-func New(w io.Writer, opts Options) *Renderer {
+func New(w *screen.Writer, opts Options) *Renderer {
 	return &Renderer{
 		w: w, opts: opts, main: new(stream),
 		subs: make(map[string]*stream), calls: make(map[string]*call), shown: make(map[string]bool), servers: make(map[string]string),
@@ -77,7 +77,7 @@ func (r *Renderer) Message(m wireproto.Message) error {
 // Line shows a line of the program's own, about what was shown last.
 func (r *Renderer) Line(format string, args ...any) error {
 	above := r.main.above
-	r.line(r.main, dim, fmt.Sprintf(format, args...))
+	r.line(r.main, screen.Dim, fmt.Sprintf(format, args...))
 	r.main.above = above
 	return r.flush()
 }
@@ -90,14 +90,15 @@ func (r *Renderer) Fresh() error {
 }
 
 func (r *Renderer) flush() error {
-	if r.err == nil && r.buf.Len() > 0 {
-		_, r.err = r.w.Write(r.buf.Bytes())
+	if r.err == nil && len(r.buf) > 0 {
+		r.err = r.w.Print(r.buf...)
 	}
-	r.buf.Reset()
+	r.buf = r.buf[:0]
 	return r.err
 }
 
 func (r *Renderer) message(s *stream, m wireproto.Message) {
+	r.collect(s, m)
 	if r.opts.Quiet {
 		r.quiet(s, m)
 		return
@@ -108,35 +109,34 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.TurnBegin:
 		if r.opts.Inputs && s == r.main {
-			r.line(s, bold, "> "+summary(m.UserInput))
+			r.lines(s, screen.Bold, "> ", "  ", summary(m.UserInput))
 		}
 	case *wireproto.SteerInput:
-		r.line(s, bold, "» "+summary(m.UserInput))
+		r.lines(s, screen.Bold, "» ", "  ", summary(m.UserInput))
 	case *wireproto.StepInterrupted:
-		r.line(s, dim, "(the step was interrupted)")
+		r.line(s, screen.Dim, "(the step was interrupted)")
 	case *wireproto.StepRetry:
-		r.line(s, yellow, retry(m))
+		r.line(s, screen.Yellow, retry(m))
 	case *wireproto.TextPart:
-		r.stream(s, text, plain, m.Text)
+		r.stream(s, text, screen.Plain, m.Text)
 	case *wireproto.ThinkPart:
-		r.stream(s, thinking, dim, m.Think)
+		r.stream(s, thinking, screen.Dim, m.Think)
 	case wireproto.ContentPart:
-		r.line(s, dim, part(m))
+		r.line(s, screen.Dim, part(m))
 	case *wireproto.ToolCall:
 		r.toolCall(s, m)
-	case *wireproto.ToolCallPart:
-		if s.call != nil && m.ArgumentsPart != nil {
-			s.call.args.WriteString(*m.ArgumentsPart)
-		}
+	case *wireproto.ToolCallPart: // collected
 	case *wireproto.ToolResult:
 		r.toolResult(s, m)
+		delete(r.calls, m.ToolCallID)
 	case *wireproto.SubagentEvent:
 		r.message(r.sub(s, m), m.Event)
 	case *wireproto.ApprovalRequest:
-		r.approval(s, m)
+		name, args := r.Call(m.ToolCallID)
+		r.approval(s, m, screen.Layout(approvalRows(m, name, args), 0))
 	case *wireproto.QuestionRequest:
 		if len(m.Questions) > 0 {
-			r.line(s, yellow, "? "+m.Questions[0].Question)
+			r.lines(s, screen.Yellow, "? ", "  ", m.Questions[0].Question)
 		}
 	default:
 		r.notice(s, m)
@@ -149,9 +149,9 @@ func (r *Renderer) notice(s *stream, m wireproto.Message) {
 	case *wireproto.StatusUpdate:
 		r.status(s, m)
 	case *wireproto.Notification:
-		style := dim
+		style := screen.Dim
 		if m.Severity == "error" || m.Severity == "warning" {
-			style = yellow
+			style = screen.Yellow
 		}
 		body, _, _ := strings.Cut(strings.TrimSpace(m.Body), "\n")
 		if body != "" {
@@ -159,30 +159,28 @@ func (r *Renderer) notice(s *stream, m wireproto.Message) {
 		}
 		r.line(s, style, "◆ "+m.Title+body)
 	case *wireproto.PlanDisplay:
-		r.line(s, bold, "plan "+m.FilePath)
-		for l := range strings.Lines(strings.TrimRight(m.Content, "\n")) {
-			r.line(s, plain, strings.TrimRight("  "+l, " \n"))
-		}
+		r.line(s, screen.Bold, "plan "+m.FilePath)
+		r.rows(s, screen.Layout(screen.Rows(screen.Plain, "  ", "  ", strings.TrimRight(m.Content, "\n")), 0))
 	case *wireproto.CompactionBegin:
-		r.line(s, dim, "compacting the context …")
+		r.line(s, screen.Dim, "compacting the context …")
 	case *wireproto.CompactionEnd:
-		r.line(s, dim, "the context is compacted")
+		r.line(s, screen.Dim, "the context is compacted")
 	case *wireproto.MCPLoadingBegin:
-		r.line(s, dim, "starting the MCP servers …")
+		r.line(s, screen.Dim, "starting the MCP servers …")
 	case *wireproto.HookResolved:
 		if m.Action == wireproto.HookBlock {
-			r.line(s, yellow, strings.TrimSpace("hook "+m.Event+" "+m.Target)+" blocked: "+m.Reason)
+			r.line(s, screen.Yellow, strings.TrimSpace("hook "+m.Event+" "+m.Target)+" blocked: "+m.Reason)
 		}
 	case *wireproto.BtwBegin:
-		r.line(s, dim, "btw: "+m.Question)
+		r.line(s, screen.Dim, "btw: "+m.Question)
 	case *wireproto.BtwEnd:
 		if m.Response != nil {
-			r.line(s, dim, *m.Response)
+			r.lines(s, screen.Dim, "  ", "  ", *m.Response)
 		} else if m.Error != nil {
-			r.line(s, red, *m.Error)
+			r.lines(s, screen.Red, "  ", "  ", *m.Error)
 		}
 	case *wireproto.UnknownMessage:
-		r.line(s, dim, "("+m.Type+")")
+		r.line(s, screen.Dim, "("+m.Type+")")
 	}
 }
 
@@ -190,11 +188,44 @@ func (r *Renderer) notice(s *stream, m wireproto.Message) {
 func (r *Renderer) quiet(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
-		r.stream(s, text, plain, m.Text)
+		r.stream(s, text, screen.Plain, m.Text)
 	case *wireproto.StepBegin, *wireproto.TurnEnd:
 		r.fresh(s)
 		s.kind = block
 	}
+}
+
+// collect keeps the calls that have no result yet, shown or not.
+func (r *Renderer) collect(s *stream, m wireproto.Message) {
+	switch m := m.(type) {
+	case *wireproto.ToolCall:
+		s.latest = &call{name: m.Function.Name}
+		if m.Function.Arguments != nil {
+			s.latest.args.WriteString(*m.Function.Arguments)
+		}
+		r.calls[m.ID] = s.latest
+	case *wireproto.ToolCallPart:
+		if s.latest != nil && m.ArgumentsPart != nil {
+			s.latest.args.WriteString(*m.ArgumentsPart)
+		}
+	case *wireproto.ToolResult:
+		if r.opts.Quiet {
+			delete(r.calls, m.ToolCallID)
+		}
+	case *wireproto.SubagentEvent:
+		if r.opts.Quiet {
+			r.collect(r.sub(s, m), m.Event)
+		}
+	}
+}
+
+// Call returns a call that has no result yet, by its id, with the arguments that have come; "" if there is none.
+func (r *Renderer) Call(id string) (name string, arguments json.RawMessage) {
+	c := r.calls[id]
+	if c == nil {
+		return "", nil
+	}
+	return c.name, json.RawMessage(c.args.String())
 }
 
 // interrupts reports whether m ends the arguments of a call before it. What other parts of
@@ -222,7 +253,7 @@ func retry(m *wireproto.StepRetry) string {
 func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
 	if m.PlanMode != nil && *m.PlanMode != r.planMode && s == r.main {
 		r.planMode = *m.PlanMode
-		r.line(s, dim, map[bool]string{true: "plan mode is on", false: "plan mode is off"}[r.planMode])
+		r.line(s, screen.Dim, map[bool]string{true: "plan mode is on", false: "plan mode is off"}[r.planMode])
 	}
 	if m.MCPStatus == nil {
 		return
@@ -234,9 +265,9 @@ func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
 		r.servers[server.Name] = server.Status
 		switch server.Status {
 		case "connected":
-			r.line(s, dim, fmt.Sprintf("MCP server %s: %s", server.Name, count(len(server.Tools), "tool")))
+			r.line(s, screen.Dim, fmt.Sprintf("MCP server %s: %s", server.Name, count(len(server.Tools), "tool")))
 		case "failed", "unauthorized":
-			r.line(s, yellow, fmt.Sprintf("MCP server %s: %s", server.Name, server.Status))
+			r.line(s, screen.Yellow, fmt.Sprintf("MCP server %s: %s", server.Name, server.Status))
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -46,17 +47,18 @@ func TestGolden(t *testing.T) {
 	for _, tt := range []struct {
 		name, input string
 		opts        render.Options
+		colour      bool
 	}{
-		{"turn", "turn.jsonl", render.Options{}}, // recorded from kimi-cli 1.51.0
-		{"turn-colour", "turn.jsonl", render.Options{Colour: true}},
-		{"turn-quiet", "turn.jsonl", render.Options{Quiet: true}},
-		{"events", "events.jsonl", render.Options{Inputs: true}},
-		{"subagents", "subagents.jsonl", render.Options{}},
-		{"hostile", "hostile.jsonl", render.Options{Colour: true}},
+		{"turn", "turn.jsonl", render.Options{}, false}, // recorded from kimi-cli 1.51.0
+		{"turn-colour", "turn.jsonl", render.Options{}, true},
+		{"turn-quiet", "turn.jsonl", render.Options{Quiet: true}, false},
+		{"events", "events.jsonl", render.Options{Inputs: true}, false},
+		{"subagents", "subagents.jsonl", render.Options{}, false},
+		{"hostile", "hostile.jsonl", render.Options{}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer
-			r := render.New(&out, tt.opts)
+			r := render.New(screen.NewWriter(&out, tt.colour), tt.opts)
 			for _, m := range messages(t, tt.input) {
 				if err := r.Message(m); err != nil {
 					t.Fatal(err)
@@ -88,7 +90,7 @@ func TestGolden(t *testing.T) {
 // What a message shows is there when Message returns: nothing waits for the next one.
 func TestStreaming(t *testing.T) {
 	var out bytes.Buffer
-	r := render.New(&out, render.Options{})
+	r := render.New(screen.NewWriter(&out, false), render.Options{})
 	head, rest := `{"command": "ec`, `ho 1"}`
 	steps := []struct {
 		m    wireproto.Message
@@ -122,7 +124,7 @@ func (w *full) Write(p []byte) (int, error) {
 var errFull = errors.New("no space left")
 
 func TestWriterFails(t *testing.T) {
-	r := render.New(&full{1}, render.Options{})
+	r := render.New(screen.NewWriter(&full{1}, false), render.Options{})
 	if err := r.Message(&wireproto.TextPart{Text: "a"}); err != nil {
 		t.Fatal(err)
 	}

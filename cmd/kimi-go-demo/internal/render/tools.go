@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -19,15 +20,13 @@ const (
 
 // toolCall shows the name at once; the arguments may take their time.
 func (r *Renderer) toolCall(s *stream, m *wireproto.ToolCall) {
-	c := &call{name: oneLine(m.Function.Name, maxSummary)}
-	if m.Function.Arguments != nil {
-		c.args.WriteString(*m.Function.Arguments)
-	}
-	r.calls[m.ID] = c
+	c := r.calls[m.ID]
 	r.fresh(s)
-	r.put(s, cyan, "• "+clean(c.name))
+	r.put(s, screen.Cyan, c.head())
 	s.kind, s.call = callHead, c
 }
+
+func (c *call) head() string { return "• " + screen.Line(oneLine(c.name, maxSummary)) }
 
 // settle completes the line of a call whose arguments are all there.
 func (r *Renderer) settle(s *stream) {
@@ -38,9 +37,9 @@ func (r *Renderer) settle(s *stream) {
 	s.call = nil
 	if r.last != s || s.kind != callHead || !r.open {
 		r.fresh(s)
-		r.put(s, cyan, "• "+clean(c.name))
+		r.put(s, screen.Cyan, c.head())
 	}
-	r.put(s, plain, strings.TrimRight(" "+clean(arguments(c.args.String())), " "))
+	r.put(s, screen.Plain, strings.TrimRight(" "+screen.Line(arguments(c.args.String())), " "))
 	r.newline()
 	s.kind, s.above = block, c
 }
@@ -86,19 +85,18 @@ func value(v any) string {
 
 func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	c := r.calls[m.ToolCallID]
-	delete(r.calls, m.ToolCallID)
 	name := ""
 	if c != nil {
-		name = c.name
+		name = oneLine(c.name, maxSummary)
 	}
 	head := "  └ "
 	if name != "" && (c != s.above || r.last != s) {
 		head += name + ": "
 	}
 	v := m.ReturnValue
-	st := dim
+	st := screen.Dim
 	if v.IsError {
-		st = red
+		st = screen.Red
 	}
 	for i, l := range resultLines(name, &v) {
 		if i > 0 {
@@ -110,7 +108,7 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 		if _, ok := b.(*wireproto.DiffDisplayBlock); ok && r.shown[m.ToolCallID] {
 			continue
 		}
-		r.display(s, b, maxDiff)
+		r.display(s, b)
 	}
 	delete(r.shown, m.ToolCallID)
 }
@@ -152,32 +150,3 @@ func cut(lines []string, n int) []string {
 	}
 	return append(lines[:n-1:n-1], "… "+count(len(lines)-n+1, "more line"))
 }
-
-// approval shows all that is to be approved.
-func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest) {
-	who := m.Sender
-	if m.SubagentType != nil {
-		who += " of the subagent " + *m.SubagentType
-	}
-	if m.SourceKind != nil && *m.SourceKind == "background_agent" {
-		who += ", in the background,"
-	}
-	r.line(s, yellow, "? "+oneLine(who+" wants to "+m.Action, 2*maxSummary))
-	known := false
-	for _, b := range m.Display {
-		switch b.(type) {
-		case *wireproto.DiffDisplayBlock:
-			r.shown[m.ToolCallID] = true
-			known = true
-		case *wireproto.ShellDisplayBlock:
-			known = true
-		}
-		r.display(s, b, 0)
-	}
-	if !known {
-		r.line(s, plain, indent(m.Description))
-	}
-	s.above = r.calls[m.ToolCallID]
-}
-
-func indent(t string) string { return "    " + strings.ReplaceAll(t, "\n", "\n    ") }

@@ -3,53 +3,55 @@ package render
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// style is an ANSI sequence.
-type style string
-
-const (
-	plain  style = ""
-	bold   style = "\x1b[1m"
-	dim    style = "\x1b[2m"
-	red    style = "\x1b[31m"
-	green  style = "\x1b[32m"
-	yellow style = "\x1b[33m"
-	cyan   style = "\x1b[36m"
-	reset        = "\x1b[0m"
-)
-
-// line writes whole lines.
-func (r *Renderer) line(s *stream, st style, t string) {
+// line writes a line; t cannot begin another one.
+func (r *Renderer) line(s *stream, st screen.Style, t string) {
 	r.fresh(s)
 	s.kind, s.above = block, nil
-	r.put(s, st, clean(t))
+	r.put(s, st, screen.Line(t))
 	r.newline()
 }
 
+// lines writes the lines of t, the first after head, the others after rest.
+func (r *Renderer) lines(s *stream, st screen.Style, head, rest, t string) {
+	r.rows(s, screen.Rows(st, head, rest, t))
+}
+
+func (r *Renderer) rows(s *stream, rows []screen.Row) {
+	for _, row := range rows {
+		r.fresh(s)
+		s.kind, s.above = block, nil
+		if row.Text == "" {
+			row.Mark = strings.TrimRight(row.Mark, " ")
+		}
+		r.put(s, row.Style, row.String()+"\n")
+	}
+}
+
 // stream continues what is of one kind, or begins it.
-func (r *Renderer) stream(s *stream, k kind, st style, t string) {
+func (r *Renderer) stream(s *stream, k kind, st screen.Style, t string) {
 	if t == "" {
 		return
 	}
 	if s.kind != k || r.last != s {
 		r.fresh(s)
 		s.kind, s.above = k, nil
-		if k == thinking && !r.opts.Colour {
+		if k == thinking && !r.w.Colour() {
 			t = "(thinking) " + t
 		}
 	}
-	r.put(s, st, clean(t))
+	r.put(s, st, strings.ReplaceAll(t, "\r\n", "\n"))
 }
 
 // fresh goes to the start of a line for s, and says whose it is where a subagent takes over.
 func (r *Renderer) fresh(s *stream) {
 	r.newline()
 	if r.last != s && s.label != "" {
-		r.put(s, dim, s.label)
+		r.put(s, screen.Dim, screen.Line(s.label))
 		r.newline()
 	}
 	r.last = s
@@ -57,18 +59,18 @@ func (r *Renderer) fresh(s *stream) {
 
 func (r *Renderer) newline() {
 	if r.open {
-		r.buf.WriteByte('\n')
+		r.styled(screen.Plain, "\n")
 		r.open = false
 	}
 }
 
 // put writes text that may have several lines, each with the indent and the style.
-func (r *Renderer) put(s *stream, st style, t string) {
+func (r *Renderer) put(s *stream, st screen.Style, t string) {
 	for {
 		line, rest, more := strings.Cut(t, "\n")
 		if line != "" {
 			if !r.open {
-				r.styled(dim, s.indent)
+				r.styled(screen.Dim, s.indent)
 			}
 			r.styled(st, line)
 			r.open = true
@@ -77,59 +79,21 @@ func (r *Renderer) put(s *stream, st style, t string) {
 			return
 		}
 		if !r.open {
-			r.styled(dim, strings.TrimRight(s.indent, " "))
+			r.styled(screen.Dim, strings.TrimRight(s.indent, " "))
 		}
-		r.buf.WriteByte('\n')
+		r.styled(screen.Plain, "\n")
 		r.open = false
 		t = rest
 	}
 }
 
-func (r *Renderer) styled(st style, t string) {
-	if t == "" {
-		return
-	}
-	if st == plain || !r.opts.Colour {
-		r.buf.WriteString(t)
-		return
-	}
-	r.buf.WriteString(string(st))
-	r.buf.WriteString(t)
-	r.buf.WriteString(reset)
+func (r *Renderer) styled(st screen.Style, t string) {
+	r.buf = append(r.buf, screen.Span{Style: st, Text: t})
 }
-
-// clean makes visible what could move the cursor, rename the window or turn the order of the
-// text around: what is shown to be approved must be what will be done.
-func clean(t string) string {
-	t = strings.ReplaceAll(t, "\r\n", "\n")
-	if !strings.ContainsFunc(t, hidden) {
-		return t
-	}
-	var b strings.Builder
-	for _, c := range t {
-		switch {
-		case !hidden(c):
-			b.WriteRune(c)
-		case c < ' ':
-			b.WriteString("^" + string(c+'@'))
-		default:
-			fmt.Fprintf(&b, "\\u%04x", c)
-		}
-	}
-	return b.String()
-}
-
-func hidden(c rune) bool {
-	return unicode.IsControl(c) && c != '\n' && c != '\t' || unicode.Is(unicode.Bidi_Control, c)
-}
-
-// Clean returns t with the control characters made visible, for others that write beside a Renderer.
-func Clean(t string) string { return clean(t) }
 
 // oneLine folds white space and cuts t to at most n runes.
 func oneLine(t string, n int) string {
-	t = strings.Join(strings.FieldsFunc(t, func(c rune) bool { return c == '\n' || c == '\r' }), "⏎")
-	runes := []rune(strings.TrimSpace(t))
+	runes := []rune(strings.TrimSpace(strings.Join(strings.FieldsFunc(t, func(c rune) bool { return c == '\n' || c == '\r' }), "⏎")))
 	if len(runes) > n {
 		return string(runes[:n-1]) + "…"
 	}

@@ -1,0 +1,288 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+const (
+	// callWait is how long Call waits for what is on its way.
+	callWait = 5 * time.Second
+	// callPoll is how often it looks into the file of a background agent, which sends no events.
+	callPoll = 50 * time.Millisecond
+	// maxAgentFile is the longest such file that is read, in bytes.
+	maxAgentFile = 256 << 20
+)
+
+// Call returns the whole tool call that is asked about: the tool's name, and its arguments as the model wrote them,
+// of which Description and Display may show a part. They come from the agent's ToolCall and ToolCallPart
+// messages. A subagent's call may follow the request: Call waits for it, for 5 s at most. It returns "" and nil
+// where the call is not known for certain, as when the model has given two calls the same id, and for what is no
+// live request. It never
+// returns another call's arguments. What cannot be seen should not be approved.
+//
+// kimi takes the last of several members with one name, and tells Command from command, which encoding/json does not do
+// for a struct: decode into a map to see what will run.
+func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
+	if r.request == nil {
+		return "", nil
+	}
+	if asked, ok := r.request.asked.(*wireproto.ApprovalRequest); ok {
+		return r.request.call(asked)
+	}
+	return "", nil
+}
+
+// toolCalls are the calls of all agents that have no result yet, under the session's mu.
+type toolCalls struct {
+	agents  map[string]*agentCalls // by id, "" is the main one
+	bridged bool                   // the bridge to Kimi Code tells of each call, whole, before its request, and of one anew to make it whole
+	changed chan struct{}          // closed with the next change; nil while nobody waits
+}
+
+// agentCalls are the calls of one step.
+type agentCalls struct {
+	open []*toolCall
+	last *toolCall // the arguments of which go on
+	told bool      // the model's message is complete: whatever it calls is here
+}
+
+type toolCall struct {
+	id, name string
+	args     []string
+	request  *request // the one that asks about it
+}
+
+// noteCallLocked notes what an event says about tool calls. The session's mu is held.
+func (s *Session) noteCallLocked(m wireproto.Message) {
+	agent := ""
+	for {
+		e, ok := m.(*wireproto.SubagentEvent)
+		if !ok {
+			break
+		}
+		if m = e.Event; e.AgentID != nil {
+			agent = *e.AgentID
+		} else {
+			return // before protocol 1.6: nobody knows whose it is
+		}
+	}
+	if !s.calls.note(agent, m) {
+		return
+	}
+	for r := range s.requests {
+		if agent == "" {
+			break // its calls precede its requests
+		}
+		if asked, ok := r.asked.(*wireproto.ApprovalRequest); ok && agentOf(asked) == agent {
+			s.bindCallLocked(r)
+		}
+	}
+	if s.calls.changed != nil {
+		close(s.calls.changed)
+		s.calls.changed = nil
+	}
+}
+
+// note reports whether anything has changed.
+func (c *toolCalls) note(agent string, m wireproto.Message) bool {
+	a := c.agents[agent]
+	if a == nil {
+		a = new(agentCalls)
+	}
+	switch m := m.(type) {
+	case *wireproto.TurnBegin:
+		if agent == "" {
+			clear(c.agents)
+		}
+		delete(c.agents, agent)
+		return true
+	case *wireproto.StepBegin, *wireproto.StepRetry, *wireproto.TurnEnd:
+		delete(c.agents, agent) // what it called before is over
+		return true
+	case *wireproto.ToolCall:
+		if c.bridged {
+			a.open = slices.DeleteFunc(a.open, func(old *toolCall) bool { return old.id == m.ID })
+		}
+		a.last = &toolCall{id: m.ID, name: m.Function.Name}
+		if m.Function.Arguments != nil {
+			a.last.args = append(a.last.args, *m.Function.Arguments)
+		}
+		a.open = append(a.open, a.last)
+	case *wireproto.ToolCallPart:
+		if a.last == nil || m.ArgumentsPart == nil {
+			return false
+		}
+		a.last.args = append(a.last.args, *m.ArgumentsPart)
+	case *wireproto.StatusUpdate:
+		a.told = true
+	case *wireproto.ToolResult:
+		for i := len(a.open) - 1; i >= 0; i-- {
+			if a.open[i].id == m.ToolCallID {
+				a.open = append(a.open[:i:i], a.open[i+1:]...)
+			}
+		}
+	default:
+		return false
+	}
+	if c.agents == nil {
+		c.agents = make(map[string]*agentCalls)
+	}
+	c.agents[agent] = a
+	return true
+}
+
+// find returns the one call that a request can be about, nil if there is none, or more than one.
+func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
+	var found *toolCall
+	for _, c := range a.open {
+		if c.id != asked.ToolCallID {
+			continue
+		}
+		if found != nil {
+			return nil
+		}
+		found = c
+	}
+	if found == nil || found.id == "" || found.name != asked.Sender {
+		return nil
+	}
+	return found
+}
+
+// bindCallLocked finds the call that r is about. In kimi-cli the events of the main agent precede its requests; those of
+// a subagent follow them, up to the StatusUpdate that ends the model's message: before it, another call with the same
+// id may still come. The session's mu is held.
+func (s *Session) bindCallLocked(r *request) {
+	asked, ok := r.asked.(*wireproto.ApprovalRequest)
+	if !ok || r.tool != nil {
+		return
+	}
+	agent := agentOf(asked)
+	a := s.calls.agents[agent]
+	if a == nil || agent != "" && !s.calls.bridged && !a.told {
+		return
+	}
+	if c := a.find(asked); c != nil && c.request == nil {
+		c.request, r.tool = r, c
+	}
+}
+
+func agentOf(asked *wireproto.ApprovalRequest) string {
+	if asked.AgentID == nil {
+		return ""
+	}
+	return *asked.AgentID
+}
+
+// call waits for the call that r is about, if it may still come.
+func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessage) {
+	ctx, cancel := context.WithTimeout(context.Background(), callWait)
+	defer cancel()
+	s := r.s
+	for {
+		s.mu.Lock()
+		var tool toolCall
+		if r.tool != nil {
+			tool = *r.tool // more may be added to the original
+		}
+		over := r.err != nil || agentOf(asked) == "" || s.calls.bridged // nothing is on its way
+		if s.calls.changed == nil {
+			s.calls.changed = make(chan struct{})
+		}
+		changed := s.calls.changed
+		s.mu.Unlock()
+		var poll <-chan time.Time
+		switch agent := agentOf(asked); {
+		case tool.id != "":
+			return tool.whole()
+		case over:
+			return "", nil
+		case r.background:
+			if tool := s.launch.backgroundCall(s.id, agent, asked); tool != nil {
+				s.mu.Lock()
+				r.tool = tool
+				s.mu.Unlock()
+				continue
+			}
+			poll = time.After(callPoll)
+		}
+		select {
+		case <-changed:
+		case <-poll:
+		case <-r.done:
+		case <-ctx.Done():
+			return "", nil
+		}
+	}
+}
+
+// whole returns the name and the arguments, "" and nil if these are not complete.
+func (c *toolCall) whole() (string, json.RawMessage) {
+	args := strings.Join(c.args, "")
+	if args == "" {
+		args = "{}" // as in kimi_cli/soul/toolset.py
+	}
+	if !json.Valid([]byte(args)) {
+		args = escapeControls(args)
+	}
+	if !json.Valid([]byte(args)) {
+		return "", nil
+	}
+	return c.name, json.RawMessage(args)
+}
+
+// escapeControls escapes the control characters in the strings of a JSON text, which kimi-cli takes as they are.
+func escapeControls(text string) string {
+	var b strings.Builder
+	inString, escaped := false, false
+	for i := range len(text) {
+		switch c := text[i]; {
+		case inString && c < 0x20 && !escaped:
+			fmt.Fprintf(&b, `\u%04x`, c)
+			continue
+		case escaped:
+			escaped = false
+		case inString && c == '\\':
+			escaped = true
+		case c == '"':
+			inString = !inString
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+// backgroundCall looks for a call in the file of a background agent, which kimi-cli writes as it goes
+// (kimi_cli/background/agent_runner.py).
+func (l *launch) backgroundCall(session, agent string, asked *wireproto.ApprovalRequest) *toolCall {
+	if l.opts.Transport != nil || validSessionID(agent) != nil {
+		return nil
+	}
+	f, err := regular.Open(filepath.Join(l.sessionsDir(), session, "subagents", agent, "wire.jsonl"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || info.Size() > maxAgentFile {
+		return nil // its end, which counts, would take too long
+	}
+	var c toolCalls
+	for rec, err := range wireproto.ReadSessionFile(f) {
+		if err == nil {
+			c.note("", rec.Message)
+		}
+	}
+	if a := c.agents[""]; a != nil && a.told {
+		return a.find(asked)
+	}
+	return nil
+}

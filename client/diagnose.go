@@ -1,0 +1,270 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// neededNode is the oldest Node.js that runs Kimi Code 2.1.0 (engines in its package.json).
+const neededNode = "22.19.0"
+
+const nodeCure = "put Node.js 22.19 or later on PATH"
+
+// diagnose explains a start that failed with err: noise is the first line the program
+// printed that is no protocol, end how it ended in the end.
+func (l *launch) diagnose(ctx context.Context, path, noise string, err, end error) error {
+	if l.opts.Transport != nil {
+		return err
+	}
+	var exit *ProcessError
+	if !errors.As(err, &exit) { // it lived
+		errors.As(end, &exit)
+		var answer *wireproto.RPCError
+		switch {
+		case errors.As(err, &answer):
+			if reason, remedy := l.obstacle(); reason != "" {
+				return &StartError{Path: path, Reason: reason, Remedy: remedy, Err: err}
+			}
+			return err
+		case ctx.Err() != nil:
+			return l.gaveUp(ctx, path, exit, noise)
+		}
+		return err
+	}
+	if bad := missing(path, exit); bad != nil {
+		bad.Err = err
+		return bad
+	}
+	because := func(bad error) error {
+		var incompatible *IncompatibleError
+		if errors.As(bad, &incompatible) {
+			incompatible.Err = err
+		}
+		return bad
+	}
+	if !l.kimiCode {
+		if bad := l.classify(path, noise, exit.Stderr); bad == errKimiCode {
+			return bad
+		} else if bad != nil {
+			return because(bad)
+		}
+		if bad := l.configError(); bad != nil {
+			return &StartError{Path: path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, err)}
+		}
+	}
+	if reason, remedy := l.obstacle(); reason != "" {
+		return &StartError{Path: path, Reason: reason, Remedy: remedy, Err: err}
+	}
+	if l.kimiCode {
+		found := "Kimi Code"
+		if info, probeErr := l.probeKimiCode(ctx, path); probeErr == nil {
+			found += " " + info.Version
+		}
+		found += ", whose \"kimi acp\" ended before it answered"
+		if tail := lastLines(exit.Stderr, 2, 200); tail != "" {
+			found += " (" + tail + ")"
+		}
+		return because(&IncompatibleError{Path: path, Found: found, Want: wantKimi,
+			Remedy: "run \"kimi acp\" to see why, or install it anew with " + installKimiCode})
+	}
+	switch info, bad := l.probe(ctx, path); {
+	case errors.As(bad, new(*IncompatibleError)):
+		return because(bad)
+	case bad == nil && info.Backend == BackendACP:
+		return errKimiCode
+	}
+	return err // what a program does not tell in time condemns it not
+}
+
+// gaveUp is the error of a start or a question that ctx has ended: what the program did until then.
+func (l *launch) gaveUp(ctx context.Context, path string, end *ProcessError, noise string) error {
+	cause := context.Cause(ctx)
+	e := &StartError{Path: path, Err: errors.Join(cause, asError(end))}
+	did := "it ran"
+	if end != nil {
+		did = fmt.Sprintf("it ran, used %v of processor time", end.CPU.Round(10*time.Millisecond))
+		noise = lastLines(noise+"\n"+end.Stderr, 8, 1000)
+	}
+	if noise != "" {
+		did += " and said: " + noise
+	} else {
+		did += " and said nothing"
+	}
+	var limit startTimeout
+	if errors.As(cause, &limit) {
+		e.Limit, e.Reason, e.Remedy = time.Duration(limit), did, "start fewer at once"
+	} else {
+		e.Reason = cause.Error() + ": " + did
+	}
+	return e
+}
+
+func asError(e *ProcessError) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+var (
+	// noProgram matches what env and a shell say of an interpreter that is not there.
+	noProgram = regexp.MustCompile(`(?m)^(?:\S*/)?env: (?:can't execute )?['‘"]?([\w.+-]+)['’"]?: No such file or directory|(?:exec: )?\b([\w.+-]+): (?:command )?not found$`)
+	// nodeVersion matches the last line of an error that Node.js reports.
+	nodeVersion = regexp.MustCompile(`(?m)^Node\.js v(\d+\.\d+\.\d+)\s*$`)
+)
+
+// missing says what the program needs and has not, as its last words tell; nil where they do not.
+func missing(path string, end *ProcessError) *StartError {
+	if m := nodeVersion.FindStringSubmatch(end.Stderr); m != nil && newer(neededNode, m[1]) && end.ExitCode != 0 {
+		return &StartError{Path: path, Reason: "it needs Node.js 22.19 or later and ran in " + m[1], Remedy: nodeCure, Err: end}
+	}
+	if end.ExitCode != 127 {
+		return nil
+	}
+	if m := noProgram.FindStringSubmatch(end.Stderr); m != nil {
+		name := m[1] + m[2]
+		return &StartError{Path: path, Reason: "there is no " + name + " on PATH to run it", Remedy: cure(name, "put "+name+" on PATH"), Err: end}
+	}
+	return nil
+}
+
+// cure says what to do where an interpreter is missing.
+func cure(name, otherwise string) string {
+	if filepath.Base(name) == "node" {
+		return nodeCure
+	}
+	return otherwise
+}
+
+// interpreter returns the program that the first line of a script names, "" for none.
+func interpreter(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, _ := f.Read(head)
+	line, _, _ := strings.Cut(string(head[:n]), "\n")
+	script, ok := strings.CutPrefix(line, "#!")
+	words := strings.Fields(script)
+	if !ok || len(words) == 0 {
+		return ""
+	}
+	return words[0]
+}
+
+// systemError is what the system says, without the path and the call that the error repeats.
+func systemError(err error) string {
+	var path *fs.PathError
+	var program *exec.Error
+	switch {
+	case errors.As(err, &path):
+		err = path.Err
+	case errors.As(err, &program):
+		err = program.Err
+	}
+	return err.Error()
+}
+
+// obstacle names what is wrong with the folders in which kimi keeps its files, and what to do. To be asked after a
+// start has failed: it tries to write.
+func (l *launch) obstacle() (reason, remedy string) {
+	home := l.shareDir
+	if l.kimiCode {
+		home = l.codeHome()
+	}
+	const elsewhere = ", or set KIMI_SHARE_DIR to another folder"
+	for _, dir := range []string{home, filepath.Join(home, "sessions"), l.sessionsDir(), filepath.Join(home, "logs")} {
+		switch info, err := os.Stat(dir); {
+		case errors.Is(err, fs.ErrNotExist):
+			if dir != home {
+				continue
+			}
+			if parent := existing(dir); !writes(parent) {
+				return parent + " cannot be written, where its folder " + filepath.Base(dir) + " is to be", "make it writable" + elsewhere
+			}
+			continue
+		case err != nil:
+			return dir + ": " + systemError(err), "make its folder one that can be used" + elsewhere
+		case !info.IsDir():
+			return dir + " is not a directory", "move it away" + elsewhere
+		}
+		if !writes(dir) {
+			return dir + " cannot be written", "make it writable" + elsewhere
+		}
+	}
+	return "", ""
+}
+
+// existing returns the nearest folder above dir that there is.
+func existing(dir string) string {
+	for {
+		parent := filepath.Dir(dir)
+		if _, err := os.Stat(parent); err == nil || parent == dir {
+			return parent
+		}
+		dir = parent
+	}
+}
+
+// writes reports whether a file can be made in dir.
+func writes(dir string) bool {
+	f, err := os.CreateTemp(dir, ".kimi-go-*")
+	if err != nil {
+		return false
+	}
+	f.Close()
+	os.Remove(f.Name())
+	return true
+}
+
+// invalid names all that is wrong with the configuration file, and the file once.
+func invalid(err error) string {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		all = joined.Unwrap()
+	}
+	reason := "its configuration is not valid"
+	for i, err := range all {
+		var at *config.Error
+		if !errors.As(err, &at) {
+			reason += ": " + err.Error()
+			continue
+		}
+		if i == 0 {
+			reason = "its configuration " + at.File + " is not valid: "
+		} else {
+			reason += "; "
+		}
+		if at.Line > 0 {
+			reason += fmt.Sprintf("line %d: ", at.Line)
+		}
+		if at.Key != "" {
+			reason += at.Key + ": "
+		}
+		reason += at.Text
+	}
+	return reason
+}
+
+// configError names what is wrong with the configuration file.
+func (l *launch) configError() error {
+	path := l.configPath()
+	if path == "" || !isFile(path) {
+		return nil
+	}
+	_, err := config.Load(path)
+	return err
+}

@@ -1,0 +1,29 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package client
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// holdSession takes a session's directory for this process, by a lock of the system on the directory itself: it writes
+// nothing, and ends with the process, however that ends. nil stands for a directory that is not there or that takes
+// no locks.
+func holdSession(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, nil
+	}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return f, nil
+	}
+	f.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, fmt.Errorf("%w: %s", ErrInUse, dir)
+	}
+	return nil, nil
+}

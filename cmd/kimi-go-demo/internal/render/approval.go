@@ -1,0 +1,197 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Size is that of the terminal at which somebody decides. With the zero Size all is shown at once.
+type Size struct{ Rows, Columns int }
+
+// Pages is what of an approval request is not shown yet.
+type Pages struct {
+	r    *Renderer
+	rows []screen.Row
+	size int // of a page
+}
+
+// Hidden returns how many lines are not shown yet.
+func (p *Pages) Hidden() int { return len(p.rows) }
+
+// More shows the next page.
+func (p *Pages) More() error {
+	n := len(p.rows)
+	if p.size > 0 {
+		n = min(n, p.size)
+	}
+	p.r.rows(p.r.main, p.rows[:n])
+	p.rows = p.rows[n:]
+	return p.r.flush()
+}
+
+// Approval shows a request and the whole call that it is about, as much as a page holds; Pages has the rest.
+func (r *Renderer) Approval(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage, size Size) (*Pages, error) {
+	r.settle(r.main)
+	const others = 4 // rows of the question, and of what is said meanwhile
+	rows := screen.Layout(approvalRows(m, name, arguments), size.Columns)
+	p := &Pages{r: r}
+	if size.Rows > 0 {
+		p.size = max(size.Rows-others, 5)
+	}
+	if p.size > 0 && len(rows) > p.size {
+		rows, p.rows = rows[:p.size], rows[p.size:]
+	}
+	r.approval(r.main, m, rows)
+	return p, r.flush()
+}
+
+func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest, rows []screen.Row) {
+	r.rows(s, rows)
+	for _, b := range m.Display {
+		if _, ok := b.(*wireproto.DiffDisplayBlock); ok {
+			r.shown[m.ToolCallID] = true
+		}
+	}
+	s.above = r.calls[m.ToolCallID]
+}
+
+// approvalRows returns all that is to be approved: what the agent says of it, and the call itself.
+func approvalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage) []screen.Row {
+	who := m.Sender
+	if m.SubagentType != nil {
+		who += " of the subagent " + *m.SubagentType
+	}
+	if m.SourceKind != nil && *m.SourceKind == "background_agent" {
+		who += ", in the background,"
+	}
+	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + m.Action}}
+	var seen []argument // shown already, word for word
+	known := false
+	for _, b := range m.Display {
+		switch b := b.(type) {
+		case *wireproto.DiffDisplayBlock:
+			known = true
+			seen = append(seen, argument{"path", b.Path})
+			if b.OldText == "" && !b.IsSummary {
+				seen = append(seen, argument{"content", b.NewText}, argument{"content", b.NewText + "\n"})
+			}
+		case *wireproto.ShellDisplayBlock:
+			known = true
+			seen = append(seen, argument{"command", b.Command})
+		}
+		list = append(list, blockRows(b, 0)...)
+	}
+	if !known {
+		list = append(list, screen.Rows(screen.Plain, "      ", "      ", m.Description)...)
+	}
+	rows, all := callRows(name, arguments, seen)
+	if all && name == m.Sender {
+		return list
+	}
+	return append(list, rows...)
+}
+
+type argument struct{ key, text string }
+
+// callRows returns a call, but for the arguments that have been seen; all says that these are all.
+func callRows(name string, arguments json.RawMessage, seen []argument) (rows []screen.Row, all bool) {
+	if name == "" {
+		return []screen.Row{{Style: screen.Yellow, Mark: "    ", Text: "the call itself is not known here"}}, false
+	}
+	rows = []screen.Row{{Style: screen.Cyan, Mark: "    • ", Text: name}}
+	args := bytes.TrimSpace(arguments)
+	if len(args) == 0 {
+		args = []byte("{}")
+	}
+	if !json.Valid(args) {
+		rows = append(rows, screen.Rows(screen.Plain, "      ", "      ", string(args))...)
+		return append(rows, screen.Row{Style: screen.Yellow, Mark: "    ", Text: "these arguments are not valid JSON"}), false
+	}
+	fields, ok := members(args)
+	if !ok {
+		return append(rows, valueRows("", args, 0)...), false
+	}
+	if len(fields) == 0 {
+		rows[0].Text += ", without arguments"
+		return rows, false
+	}
+	all = true
+	for _, f := range fields {
+		var text string
+		if json.Unmarshal(f.value, &text) == nil && text != "" && slices.Contains(seen, argument{f.key, text}) {
+			continue
+		}
+		all = false
+		rows = append(rows, valueRows(f.label, f.value, 0)...)
+	}
+	return rows, all
+}
+
+// maxDepth is how deep values are shown member by member; deeper ones follow in a row.
+const maxDepth = 5
+
+// valueRows returns a JSON value after its label.
+func valueRows(label string, value json.RawMessage, depth int) []screen.Row {
+	mark := "      " + strings.Repeat("  ", depth)
+	row := func(text string) []screen.Row {
+		return []screen.Row{{Mark: mark, Text: strings.TrimRight(label+text, " ")}}
+	}
+	var text string
+	if value[0] == '"' && json.Unmarshal(value, &text) == nil {
+		switch {
+		case text == "":
+			return row(`""`)
+		case !strings.Contains(text, "\n"):
+			return row(text)
+		}
+		return append(row(""), screen.Rows(screen.Plain, mark+"│ ", mark+"│ ", text)...)
+	}
+	fields, ok := members(value)
+	if !ok || len(fields) == 0 || depth == maxDepth {
+		var b bytes.Buffer
+		if json.Compact(&b, value) != nil {
+			return row(string(value))
+		}
+		return row(b.String())
+	}
+	list := row("")
+	for _, f := range fields {
+		list = append(list, valueRows(f.label, f.value, depth+1)...)
+	}
+	return list
+}
+
+type member struct {
+	key, label string
+	value      json.RawMessage
+}
+
+// members returns the members of an object, each as often as it is there, or the elements of a list.
+func members(value json.RawMessage) (list []member, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(value))
+	open, err := dec.Token()
+	if err != nil || open != json.Delim('{') && open != json.Delim('[') {
+		return nil, false
+	}
+	for dec.More() {
+		m := member{label: "- "}
+		if open == json.Delim('{') {
+			key, err := dec.Token()
+			if err != nil {
+				return nil, false
+			}
+			m.key, _ = key.(string)
+			m.label = m.key + ": "
+		}
+		if dec.Decode(&m.value) != nil {
+			return nil, false
+		}
+		list = append(list, m)
+	}
+	return list, true
+}

@@ -1,0 +1,80 @@
+// Package regular reads files that somebody else has written: regular files alone, up to a limit.
+// A named pipe, which holds up whoever opens it, and a device without end are refused.
+package regular
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+var (
+	// ErrKind is the error for what is there and is no regular file.
+	ErrKind = errors.New("not a regular file")
+	// ErrTooLarge is the error for a file beyond the limit.
+	ErrTooLarge = errors.New("too large")
+)
+
+// Open opens a regular file for reading. Symbolic links are followed.
+func Open(path string) (*os.File, error) {
+	return check(path)(os.OpenFile(path, os.O_RDONLY|nonblock, 0))
+}
+
+// OpenIn opens a regular file in root for reading, as [os.Root.Open] does.
+func OpenIn(root *os.Root, name string) (*os.File, error) {
+	return check(name)(root.OpenFile(name, os.O_RDONLY|nonblock, 0))
+}
+
+// Root opens a directory as [os.OpenRoot] does, which would wait for the writer of a named pipe.
+func Root(path string) (*os.Root, error) {
+	return os.OpenRoot(path + string(os.PathSeparator) + ".")
+}
+
+// check looks at what was opened, not at the path, so that nothing can change in between.
+func check(path string) func(*os.File, error) (*os.File, error) {
+	return func(f *os.File, err error) (*os.File, error) {
+		if err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		switch {
+		case err != nil:
+		case info.IsDir():
+			err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("is a directory, %w", ErrKind)}
+		case !info.Mode().IsRegular():
+			err = &fs.PathError{Op: "read", Path: path, Err: ErrKind}
+		}
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		return f, nil
+	}
+}
+
+// Read reads a regular file of at most limit bytes.
+func Read(path string, limit int64) ([]byte, error) { return read(path, limit)(Open(path)) }
+
+// ReadIn reads a regular file in root of at most limit bytes.
+func ReadIn(root *os.Root, name string, limit int64) ([]byte, error) {
+	return read(name, limit)(OpenIn(root, name))
+}
+
+func read(path string, limit int64) func(*os.File, error) ([]byte, error) {
+	return func(f *os.File, err error) ([]byte, error) {
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, limit+1))
+		if err == nil && int64(len(data)) > limit {
+			err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return data, nil
+	}
+}
