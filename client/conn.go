@@ -37,6 +37,7 @@ type conn struct {
 	wake   chan struct{} // to the writer
 	exited chan struct{} // closed when the agent has ended
 	done   chan struct{} // closed when nothing is read or answered any more
+	left   error         // of the peer's Close; set before done is closed
 }
 
 // handler receives, on the reader's goroutine, what is not an answer.
@@ -82,7 +83,9 @@ func (c *conn) start() {
 		c.endInput()
 		c.giveUp("output")
 		err := <-exit
-		c.peer.Close()
+		if c.left = c.peer.Close(); c.left != nil {
+			c.log.Error("client: close the agent", "error", c.left)
+		}
 		c.mu.Lock()
 		if c.why != nil && err != nil {
 			err = because(c.why, err)

@@ -115,7 +115,11 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
-		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+		err = l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+		if left := s.conn.left; left != nil {
+			err = fmt.Errorf("%w; %w", err, left)
+		}
+		return nil, err
 	}
 	s.setApprovals(approvals)
 	s.mu.Lock()

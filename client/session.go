@@ -277,7 +277,8 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 // Close ends the session: it closes the agent's input, waits, interrupts, waits, and kills
 // it with all that it has started. It takes no longer than Options.StopGrace by much, and
 // may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed]. An
-// error says that the agent had to be killed, or that Options.Record could not be written.
+// error says that the agent had to be killed, that something of it may be left, or that Options.Record could not
+// be written.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	first := !s.closing
@@ -307,6 +308,9 @@ func (s *Session) Close() error {
 		}
 	}
 	s.closeErr = errors.Join(s.closeErr, s.recordErr)
+	if left := s.conn.left; left != nil {
+		s.closeErr = errors.Join(s.closeErr, fmt.Errorf("client: close: %w", left))
+	}
 	return s.closeErr
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/fixture"
+	"github.com/kimi-go/kimi-go/internal/spawn"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -42,7 +44,11 @@ func (p *proxyCmd) Run(e *env) error {
 	if !slices.Contains(args, "--wire") || !p.Typed && p.Record == "" {
 		return become(path, args) // nothing to look at: out of the way
 	}
-	x := &proxy{cmd: exec.Command(path, args...)}
+	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
+	if err != nil {
+		return err
+	}
+	x := &proxy{cmd: cmd}
 	if p.Typed {
 		x.typed = newTyped()
 	}
