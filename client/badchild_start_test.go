@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -145,7 +146,7 @@ func TestHandshake(t *testing.T) {
 func init() {
 	programs["tombstone"] = func() { fmt.Println("kimi-cli is no longer maintained.") }
 	programs["node"] = func() {
-		if os.Args[1] == "--version" {
+		if slices.Contains(os.Args, "--version") {
 			fmt.Println("2.1.0")
 			return
 		}
