@@ -14,7 +14,7 @@ FUZZTIME ?= 1m
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(abspath scripts/install-kimi.sh)' KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
+.PHONY: help demo test test-windows check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
 	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
 	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
+
+test-windows: ## the tests that need no kimi, built for Windows and run under wine (needs wine64 and mingw-w64)
+	go run ./scripts/test-windows $(TESTFLAGS)
 
 check: RACE = -race
 check: check-static test ## everything that must hold before a change is merged
