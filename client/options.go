@@ -24,7 +24,8 @@ import (
 type Options struct {
 	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
 	// or kimi-agent on PATH, then kimi in ~/.local/bin and ~/.kimi-code/bin, and where these install programs, in
-	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells.
+	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells. On Windows a .cmd of
+	// npm or pnpm stands for the node and the script that it runs; any other batch file gives [*IncompatibleError].
 	Executable string
 	// ExtraArgs are added to kimi's arguments. Default: none.
 	ExtraArgs []string

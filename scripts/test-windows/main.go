@@ -242,7 +242,7 @@ func read(out io.Reader) (*report, error) {
 			reason := "no reason"
 			for l := range strings.Lines(text) {
 				if place.MatchString(l) {
-					reason = strings.TrimSpace(place.ReplaceAllString(l, ""))
+					reason = fmt.Sprintf("%.60s", strings.TrimSpace(place.ReplaceAllString(l, "")))
 				}
 			}
 			r.skipped[reason] = append(r.skipped[reason], e.Test)
