@@ -410,7 +410,7 @@ func TestCheck(t *testing.T) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		got = append(got, strings.Join(strings.SplitN(line, ":", 3)[:2], ":"))
 	}
-	want := []string{"client: WorkDir", "client: AddDirs", "client: SkillsDirs", "client: ConfigFile", "client: AgentFile", "client: MCPConfigFiles"}
+	want := []string{"client: Options.WorkDir", "client: Options.AddDirs", "client: Options.SkillsDirs", "client: Options.ConfigFile", "client: Options.AgentFile", "client: Options.MCPConfigFiles"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
