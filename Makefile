@@ -50,8 +50,8 @@ fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
 	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig; do \
 		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$${t%:*} || exit 1; done
 
-soak: ## 5,000 turns over 50 sessions at once, with agents that misbehave at random
-	go test -race -tags soak -run '^TestSoak$$' -v -timeout 60m ./client -args $(SOAKFLAGS)
+soak: ## 1,000 schedules of agents that misbehave and programs that do anything at any time (SOAKFLAGS=-soak.seed=N)
+	go test -race -run '^TestSoak$$' -v -timeout 60m ./client -args -soak.schedules=1000 $(SOAKFLAGS)
 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
