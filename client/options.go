@@ -136,6 +136,19 @@ type Options struct {
 	MaxLine int
 }
 
+// String names what is set. Values of Env, of ExtraArgs and of the configuration that may be secret
+// are ***, and so they are for every verb of fmt, in log/slog and in encoding/json.
+func (o Options) String() string { return show(o) }
+
+// Format implements [fmt.Formatter]: every verb prints [Options.String].
+func (o Options) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Options.String].
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Options.String].
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
+
 // ownedFlags are flags of kimi that this package sets itself or that would change what
 // it talks to, each with what to use instead.
 var ownedFlags = map[string]string{
