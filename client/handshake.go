@@ -115,6 +115,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
+		s.endRecording(o.StopGrace) // the error of the start says more
 		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 	}
 	s.setApprovals(approvals)

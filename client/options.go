@@ -113,9 +113,15 @@ type Options struct {
 	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
-	// Record receives a recording of everything that goes both ways, for clienttest.Replay. Secrets
-	// that are known are left out; prompts, files and outputs are in it. Close returns its write
-	// error. A Write that blocks holds up the session. Default: nil.
+	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
+	// and outputs are in it. Known secrets of 8 bytes or more are replaced by ***, in whatever form they stand
+	// there: those of the environment, of Config, MCPServers and ExtraArgs, of kimi's configuration, mcp.json and
+	// logins, as they are when the session starts, found by their names and places. So is what looks like a
+	// bearer token, an sk-… key or a private key. A part of a secret, and one that is changed in another way than by
+	// JSON, URLs, base64 and line ends, is not recognised. Record is written by a goroutine of its own, and never
+	// stalls the session: more than 128 MiB that wait for it end the recording. Close waits for it as long as
+	// StopGrace allows, and returns its error, or that the recording is incomplete; nothing is written after
+	// Close. Default: nil.
 	Record io.Writer
 	// Logger receives what is worth a look but no error; it must not block. Default: nil, silent.
 	Logger *slog.Logger
