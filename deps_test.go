@@ -30,7 +30,7 @@ var floors = map[string][]string{
 	"wireproto":         {},
 	"internal/regular":  {},
 	"config":            {"internal/regular"},
-	"internal/fixture":  {"wireproto", "config"},
+	"internal/fixture":  {"wireproto", "config", "internal/regular"},
 	"internal/spawn":    {},
 	"client/acpbridge":  {"config", "internal/regular", "wireproto"},
 	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "internal/spawn", "wireproto"},

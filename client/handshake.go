@@ -115,6 +115,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
+		s.endRecording(o.StopGrace) // the error of the start says more
 		err = l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
 		if left := s.conn.left; left != nil {
 			err = fmt.Errorf("%w; %w", err, left)

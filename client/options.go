@@ -114,9 +114,15 @@ type Options struct {
 	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
-	// Record receives a recording of everything that goes both ways, for clienttest.Replay. Secrets
-	// that are known are left out; prompts, files and outputs are in it. Close returns its write
-	// error. A Write that blocks holds up the session. Default: nil.
+	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
+	// and outputs are in it. Known secrets of 8 bytes or more are replaced by ***, in whatever form they stand
+	// there: those of the environment, of Config, MCPServers and ExtraArgs, of kimi's configuration, mcp.json and
+	// logins, as they are when the session starts, found by their names and places. So is what looks like a
+	// bearer token, an sk-… key or a private key. A part of a secret, and one that is changed in another way than by
+	// JSON, URLs, base64 and line ends, is not recognised. Record is written by a goroutine of its own, and never
+	// stalls the session: more than 128 MiB that wait for it end the recording. Close waits for it as long as
+	// StopGrace allows, and returns its error, or that the recording is incomplete; nothing is written after
+	// Close. Default: nil.
 	Record io.Writer
 	// Logger receives what is worth a look but no error; it must not block. Default: nil, silent.
 	Logger *slog.Logger
@@ -136,6 +142,19 @@ type Options struct {
 	// logged. Default: 100 MiB.
 	MaxLine int
 }
+
+// String names what is set. Values of Env, of ExtraArgs and of the configuration that may be secret
+// are ***, and so they are for every verb of fmt, in log/slog and in encoding/json.
+func (o Options) String() string { return show(o) }
+
+// Format implements [fmt.Formatter]: every verb prints [Options.String].
+func (o Options) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Options.String].
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Options.String].
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // ownedFlags are flags of kimi that this package sets itself or that would change what
 // it talks to, each with what to use instead.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -45,8 +46,6 @@ type Session struct {
 
 	closed   chan struct{} // closed when Close is through
 	closeErr error         // what it returned
-
-	recordErr error // of Options.Record; set before conn.done is closed
 
 	held *os.File // keeps others from the session while the agent lives; nil for none
 }
@@ -280,6 +279,7 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 // error says that the agent had to be killed, that something of it may be left, or that Options.Record could not
 // be written.
 func (s *Session) Close() error {
+	begun := time.Now()
 	s.mu.Lock()
 	first := !s.closing
 	s.closing = true
@@ -307,7 +307,7 @@ func (s *Session) Close() error {
 			<-s.Done()
 		}
 	}
-	s.closeErr = errors.Join(s.closeErr, s.recordErr)
+	s.closeErr = errors.Join(s.closeErr, s.endRecording(s.opts.StopGrace-time.Since(begun)))
 	if left := s.conn.left; left != nil {
 		s.closeErr = errors.Join(s.closeErr, fmt.Errorf("client: close: %w", left))
 	}
@@ -340,7 +340,7 @@ func (s *Session) exited() {
 // ended gives the reason why the session is over and ends its requests.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
-		s.recordErr = r.finish(exit)
+		r.finish(exit)
 	}
 	s.mu.Lock()
 	switch {

@@ -2,19 +2,14 @@ package acpbridge
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"reflect"
 	"regexp"
-	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 	"github.com/modelcontextprotocol/go-sdk/mcp"
@@ -33,8 +28,7 @@ var underscores = regexp.MustCompile(`_+`)
 type toolServer struct {
 	names map[string]string // the client's, by kimi's
 	url   string
-	token string
-	http  *http.Server
+	guard *guard
 	done  chan struct{} // closed when the server has ended
 	stop  context.CancelFunc
 }
@@ -54,7 +48,7 @@ func (b *Conn) serveTools(tools []wireproto.ExternalTool) (*wireproto.ExternalTo
 	taken := &wireproto.ExternalTools{Accepted: []string{}, Rejected: []wireproto.RejectedTool{}}
 	server := mcp.NewServer(&mcp.Implementation{Name: toolServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())
-	s := &toolServer{names: make(map[string]string), token: rand.Text(), done: make(chan struct{}), stop: stop}
+	s := &toolServer{names: make(map[string]string), done: make(chan struct{}), stop: stop}
 	for _, t := range tools {
 		var schema struct {
 			Type string `json:"type"`
@@ -81,22 +75,11 @@ func (b *Conn) serveTools(tools []wireproto.ExternalTool) (*wireproto.ExternalTo
 	s.url = "http://" + listener.Addr().String() + "/"
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{MaxRequestBodyBytes: wireproto.MaxLine})
-	s.http = &http.Server{
-		ReadHeaderTimeout: time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0), // nothing is printed
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+s.token)) != 1 {
-				http.Error(w, "no token", http.StatusUnauthorized)
-				return
-			}
-			handler.ServeHTTP(w, r)
-		}),
-	}
+	s.guard = newGuard(ctx, handler)
 	b.tools = s
 	go func() {
 		defer close(s.done)
-		s.http.Serve(listener)
+		s.guard.http.Serve(listener)
 		for session := range server.Sessions() {
 			session.Close()
 		}
@@ -133,12 +116,12 @@ func (b *Conn) handler(ctx context.Context, name string) mcp.ToolHandler {
 
 // server describes the server to kimi.
 func (s *toolServer) server() mcpServer {
-	return mcpServer{Type: "http", Name: toolServerName, URL: s.url, Headers: &[]pair{{"Authorization", "Bearer " + s.token}}}
+	return mcpServer{Type: "http", Name: toolServerName, URL: s.url, Headers: &[]pair{{"Authorization", s.guard.authorization()}}}
 }
 
 func (s *toolServer) close() {
 	s.stop()
-	s.http.Close()
+	s.guard.http.Close()
 	<-s.done
 }
 

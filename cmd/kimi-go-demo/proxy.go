@@ -53,7 +53,7 @@ func (p *proxyCmd) Run(e *env) error {
 		x.typed = newTyped()
 	}
 	if p.Record != "" {
-		f, err := os.OpenFile(p.Record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := createRecording(p.Record)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (p *proxyCmd) Run(e *env) error {
 // machine reads from kimi's arguments where secrets and paths may be.
 func machine(path string, args []string) *fixture.Machine {
 	share := config.ShareDir()
-	m := &fixture.Machine{Command: path, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
+	m := &fixture.Machine{Command: path, Args: args, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
 	if cwd, err := os.Getwd(); err == nil {
 		m.WorkDirs = append(m.WorkDirs, cwd)
 	}
@@ -75,14 +75,7 @@ func machine(path string, args []string) *fixture.Machine {
 		if !joined && i+1 < len(args) {
 			value = args[i+1]
 		}
-		switch flag {
-		case "--config-file":
-			m.ConfigFiles = append(m.ConfigFiles, value)
-		case "--config":
-			m.Config, _ = config.Parse([]byte(value))
-		case "--mcp-config-file":
-			m.MCPConfigFiles = append(m.MCPConfigFiles, value)
-		case "--work-dir", "-w":
+		if flag == "--work-dir" || flag == "-w" {
 			if abs, err := filepath.Abs(value); err == nil {
 				m.WorkDirs = append(m.WorkDirs, abs)
 			}
@@ -144,7 +137,8 @@ func (x *proxy) run(e *env) error {
 	}
 	if x.record != nil {
 		end := fixture.End{ExitCode: x.cmd.ProcessState.ExitCode(), Signal: signalName(x.cmd.ProcessState)}
-		if err := x.record.End(end); err != nil {
+		x.record.End(end)
+		if err := x.record.Wait(recordingGrace); err != nil {
 			return fmt.Errorf("recording: %w", err)
 		}
 	}
