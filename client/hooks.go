@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -96,8 +97,11 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		s.answerHook(r, req, Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx))))
 	})
 	var d HookDecision
-	guard(func() (err error) { d, err = h.Handle(ctx, req); return err }, func(err error) {
-		if err != nil {
+	s.guard(ctx, "hook "+h.Event, func() (err error) { d, err = h.Handle(ctx, req); return err }, func(err error) {
+		switch {
+		case errors.Is(err, errNotStarted):
+			d = Block(err.Error())
+		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
 		}
