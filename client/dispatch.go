@@ -171,11 +171,11 @@ func (s *Session) refusesLocked(r *request) any {
 	_, tool := r.asked.(*wireproto.ToolCallRequest)
 	switch {
 	case s.closing && hook:
-		return r.decline(ErrClosed.Error())
+		return r.decline("the session is closed")
 	case s.closing, r.turn == nil, !r.turn.cancelled, r.background:
 		return nil
 	case hook, tool, s.waitsForAnswers:
-		return r.decline(ErrCancelled.Error())
+		return r.decline("the turn was cancelled")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 		cancel := sync.OnceFunc(func() { s.cancelReplay(r) })
 		stop := context.AfterFunc(ctx, func() {
 			cancel()
-			if !waitOr(r.done, releaseAfter) {
+			if !waitOr(r.done, s.opts.heldFor()) {
 				s.giveUpReplay(r, context.Cause(ctx))
 			}
 		})

@@ -243,17 +243,8 @@ func (s *Session) closeRequests(err error, match func(*request) bool) {
 	}
 }
 
-// blockTools has the hooks that have not decided yet about a call of a tool block it. kimi allows
-// what a hook has left open at the end of a turn or of its input, and a background agent then goes on.
-func (s *Session) blockTools(cause error) {
-	s.answerAll(cause, func(r *request) bool {
-		req, hook := r.asked.(*wireproto.HookRequest)
-		return hook && req.Event == "PreToolUse"
-	})
-}
-
-// answerAll declines the requests that match, and ends their handlers' ctx with the cause.
-func (s *Session) answerAll(cause error, match func(*request) bool) {
+// answerAll declines the requests that match.
+func (s *Session) answerAll(why string, match func(*request) bool) {
 	var open []*request
 	s.mu.Lock()
 	for r := range s.requests {
@@ -263,8 +254,7 @@ func (s *Session) answerAll(cause error, match func(*request) bool) {
 	}
 	s.mu.Unlock()
 	for _, r := range open {
-		r.cancel(cause)
-		if err := r.answer(r.decline(cause.Error())); err != nil {
+		if err := r.answer(r.decline(why)); err != nil {
 			s.opts.Logger.Debug("client: decline", "id", r.id, "error", err)
 		}
 	}

@@ -350,8 +350,11 @@ func (s *Session) Close() error {
 
 // stop ends the agent for Close.
 func (s *Session) stop() {
-	s.blockTools(ErrClosed) // before its input ends
-	s.closeRequests(ErrClosed, func(*request) bool { return true })
+	guards := func(r *request) bool {
+		req, hook := r.asked.(*wireproto.HookRequest)
+		return hook && req.Event == "PreToolUse"
+	}
+	s.closeRequests(ErrClosed, func(r *request) bool { return !guards(r) })
 	s.cancel(ErrClosed)
 	s.mu.Lock()
 	t, replay := s.turn, s.replay
@@ -363,6 +366,7 @@ func (s *Session) stop() {
 	if replay != nil {
 		replay.queue.cancel()
 	}
+	s.answerAll("the session is closed", guards) // kimi takes what the end of its input leaves open for an allowance
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
 		s.conn.peer.Interrupt()

@@ -14,9 +14,15 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// releaseAfter is how long a loop is held, after the ctx of its turn or replay has ended, by an
-// agent that does not obey. It leaves room in the second that is promised.
-const releaseAfter = 750 * time.Millisecond
+// heldFor is how long an agent that does not obey holds a loop after the ctx of its turn or replay
+// has ended. It leaves room in the second that is promised; a shorter StopGrace ends the agent in
+// that time, of which the error then tells.
+func (o *Options) heldFor() time.Duration {
+	if o.StopGrace <= time.Second {
+		return o.StopGrace + time.Second
+	}
+	return 750 * time.Millisecond
+}
 
 // maxResultText limits TurnResult.Text, so that a result never grows with its turn.
 const maxResultText = 4 << 20
@@ -88,7 +94,7 @@ func (t *Turn) watch() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		if !t.over {
-			t.release = time.AfterFunc(releaseAfter, t.giveUp)
+			t.release = time.AfterFunc(t.s.opts.heldFor(), t.giveUp)
 		}
 	})
 	if limit := t.s.opts.IdleTimeout; limit > 0 {
@@ -263,11 +269,10 @@ func (t *Turn) requestCancelLocked() {
 	t.cancelled = true
 	t.touch()
 	t.s.mu.Unlock()
-	t.s.blockTools(ErrCancelled)
 	// Whatever the answer says, the turn ends with the answer to its prompt.
 	t.s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 	if t.s.waitsForAnswers {
-		t.s.answerAll(ErrCancelled, func(r *request) bool {
+		t.s.answerAll("the turn was cancelled", func(r *request) bool {
 			return r.turn == t && !r.background && r.decline("") != nil
 		})
 	}
