@@ -220,7 +220,7 @@ func (c *conn) shut(err error) {
 func encode(f *wireproto.Frame) ([]byte, error) {
 	var line bytes.Buffer
 	if err := wireproto.NewEncoder(&line).Encode(f); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
 	return line.Bytes(), nil
 }
@@ -271,7 +271,7 @@ func (c *conn) begin(method string, params any, finish func(json.RawMessage, err
 	f.ID = strconv.FormatInt(c.lastID.Add(1), 10) // a string on the wire: kimi refuses numbers
 	line, err := encode(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("client: %s: %w", method, err)
 	}
 	return c.send(line, f.ID, &call{method, finish})
 }

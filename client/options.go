@@ -95,7 +95,7 @@ type Options struct {
 	MaxRalphIterations *int
 
 	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
-	// returning without an answer rejects. ctx ends with the turn. It runs beside the loop, which then sees
+	// returning without an answer rejects. ctx ends with the turn and with Close. It runs beside the loop, which then sees
 	// the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop answers.
 	Approve func(context.Context, *ApprovalRequest) error
 	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
@@ -110,8 +110,11 @@ type Options struct {
 	Tools []Tool
 	// Hooks decide about what the agent does; they fail closed. Default: none.
 	Hooks []Hook
-	// OnMessage receives, one at a time, what arrives while no turn runs. A request comes live: left
-	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
+	// OnMessage receives, one at a time, what arrives while no turn runs, and what a background agent asks in
+	// a turn that is being cancelled. A request comes live: left unanswered and not held when OnMessage
+	// returns, it is rejected. While OnMessage is busy, 1 MiB waits for it; what comes then is dropped and
+	// logged, requests are rejected. The session itself does not wait, so OnMessage may start turns.
+	// Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
 	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
@@ -133,10 +136,11 @@ type Options struct {
 	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
 	StartTimeout time.Duration
 	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
-	// handler of this program ran and no request waited for its answer. Default: 0, no limit.
+	// handler of this program ran and no request waited for its answer. Those of a turn that is being
+	// cancelled do not count. Default: 0, no limit.
 	IdleTimeout time.Duration
 	// StopGrace limits how long Close, and a turn that is being cancelled, waits before the agent is
-	// killed. Default: 5 s.
+	// killed, and how long Close waits for handlers. Default: 5 s.
 	StopGrace time.Duration
 	// MaxLine is the longest line that is read from the agent, in bytes; a longer one is skipped and
 	// logged. Default: 100 MiB.
