@@ -14,7 +14,7 @@ FUZZTIME ?= 1m
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(abspath scripts/install-kimi.sh)' KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
+.PHONY: help demo test test-windows check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
 	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
 	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
+
+test-windows: ## the tests that need no kimi, built for Windows and run under wine (needs wine64 and mingw-w64)
+	go run ./scripts/test-windows $(TESTFLAGS)
 
 check: RACE = -race
 check: check-static test ## everything that must hold before a change is merged
@@ -47,8 +50,8 @@ fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
 	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig; do \
 		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$${t%:*} || exit 1; done
 
-soak: ## 5,000 turns over 50 sessions at once, with agents that misbehave at random
-	go test -race -tags soak -run '^TestSoak$$' -v -timeout 60m ./client -args $(SOAKFLAGS)
+soak: ## 1,000 schedules of agents that misbehave and programs that do anything at any time (SOAKFLAGS=-soak.seed=N)
+	go test -race -run '^TestSoak$$' -v -timeout 60m ./client -args -soak.schedules=1000 $(SOAKFLAGS)
 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)

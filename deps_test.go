@@ -30,10 +30,11 @@ var floors = map[string][]string{
 	"wireproto":         {},
 	"internal/regular":  {},
 	"config":            {"internal/regular"},
-	"internal/fixture":  {"wireproto", "config"},
+	"internal/fixture":  {"wireproto", "config", "internal/regular"},
+	"internal/spawn":    {},
 	"client/acpbridge":  {"config", "internal/regular", "wireproto"},
-	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "wireproto"},
-	"client/clienttest": {"client", "config", "internal/fixture", "wireproto"},
+	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "internal/spawn", "wireproto"},
+	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
 }
 
 // list runs go list for the system that the test runs on, test files left out.

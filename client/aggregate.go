@@ -55,6 +55,7 @@ func Prompt(ctx context.Context, text string, opts *Options, parts ...wireproto.
 			yield(nil, err)
 			return
 		}
+		defer turn.killDeaf()
 		Aggregate(turn.Messages())(yield)
 	}
 }

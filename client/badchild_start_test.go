@@ -1,5 +1,3 @@
-//go:build unix
-
 package client_test
 
 import (
@@ -9,13 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -75,8 +70,11 @@ func TestStartContextEnds(t *testing.T) {
 	if err := shut(t, s); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if err := syscall.Kill(s.PID(), 0); err != syscall.ESRCH {
-		t.Errorf("the process is still there: %v", err)
+	if p, err := os.FindProcess(s.PID()); err == nil {
+		if runs(p) {
+			t.Error("the process is still there")
+		}
+		p.Release()
 	}
 }
 
@@ -145,26 +143,45 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
-func TestNotKimi(t *testing.T) {
-	dir := t.TempDir()
-	program := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-			t.Fatal(err)
+func init() {
+	programs["tombstone"] = func() { fmt.Println("kimi-cli is no longer maintained.") }
+	programs["node"] = func() {
+		if slices.Contains(os.Args, "--version") {
+			fmt.Println("2.1.0")
+			return
 		}
-		return path
+		fmt.Fprintf(os.Stderr, "error: unknown option '%s'\n", os.Args[1])
+		os.Exit(1)
 	}
-	for name, test := range map[string]struct{ path, found string }{
-		"tombstone": {program("kimi-1.52", "#!/bin/sh\necho 'kimi-cli is no longer maintained.'\n"), "kimi-cli 1.52 or later"},
-		"node":      {program("kimi-2", "#!/bin/sh\ntest \"$1\" = --version && echo 2.1.0 && exit\necho \"error: unknown option '$1'\" >&2\nexit 1\n"), "Kimi Code 2.1.0"},
-		"other":     {program("other", "#!/bin/sh\necho 'bad flag' >&2\nexit 2\n"), "not kimi"},
+	programs["other"] = func() {
+		fmt.Fprintln(os.Stderr, "bad flag")
+		os.Exit(2)
+	}
+	programs["hangs when asked"] = func() {
+		if os.Args[1] == "info" {
+			time.Sleep(100 * time.Second) // until it is killed
+		}
+		fmt.Fprintln(os.Stderr, "last words")
+		os.Exit(3)
+	}
+	programs["tells HOME"] = func() {
+		fmt.Fprintf(os.Stderr, "HOME=%s\n", os.Getenv("HOME"))
+		os.Exit(3)
+	}
+}
+
+func TestNotKimi(t *testing.T) {
+	for name, found := range map[string]string{
+		"tombstone": "kimi-cli 1.52 or later",
+		"node":      "Kimi Code 2.1.0",
+		"other":     "not kimi",
 	} {
 		t.Run(name, func(t *testing.T) {
 			opts := spawn(t, serves, "")
-			opts.Executable = test.path
+			opts.Env[programKey] = name
 			err := fails(t, limited(t), opts)
 			var bad *client.IncompatibleError
-			if !errors.As(err, &bad) || !strings.Contains(bad.Found, test.found) || bad.Path != test.path {
+			if !errors.As(err, &bad) || !strings.Contains(bad.Found, found) || bad.Path != opts.Executable {
 				t.Errorf("NewSession: %v", err)
 			}
 			var process *client.ProcessError
@@ -175,19 +192,19 @@ func TestNotKimi(t *testing.T) {
 	}
 	t.Run("dies, and hangs when asked what it is", func(t *testing.T) {
 		opts := spawn(t, serves, "")
-		opts.Executable = program("hangs", "#!/bin/sh\ntest \"$1\" = info && sleep 100\necho 'last words' >&2\nexit 3\n")
-		opts.StartTimeout = 500 * time.Millisecond
+		opts.Env[programKey] = "hangs when asked"
+		opts.StartTimeout = 3 * time.Second
 		began := time.Now()
 		hasEnded(t, fails(t, limited(t), opts), "exit 3")
-		if d := time.Since(began); d > 5*time.Second {
+		if d := time.Since(began); d > 8*time.Second { // not as long as it hangs
 			t.Errorf("it took %v", d)
 		}
 	})
 	t.Run("no environment", func(t *testing.T) {
 		opts := spawn(t, serves, "")
-		opts.Executable = program("env", "#!/bin/sh\necho \"HOME=$HOME\" >&2\nexit 3\n")
 		opts.ModifyCmd = func(cmd *exec.Cmd) { cmd.Env = nil } // this program's own, says package exec
 		t.Setenv("HOME", "/home/me")
+		t.Setenv(programKey, "tells HOME")
 		var process *client.ProcessError
 		if err := fails(t, limited(t), opts); !errors.As(err, &process) || process.Stderr != "HOME=/home/me\n" {
 			t.Errorf("NewSession: %v", err)
@@ -195,7 +212,7 @@ func TestNotKimi(t *testing.T) {
 	})
 	t.Run("nothing", func(t *testing.T) {
 		opts := spawn(t, serves, "")
-		opts.Executable = filepath.Join(dir, "none")
+		opts.Executable = filepath.Join(t.TempDir(), "none")
 		var none *client.NotFoundError
 		if err := fails(t, limited(t), opts); !errors.As(err, &none) {
 			t.Errorf("NewSession: %v", err)
@@ -203,36 +220,12 @@ func TestNotKimi(t *testing.T) {
 	})
 	t.Run("no program", func(t *testing.T) {
 		opts := spawn(t, serves, "")
-		opts.Executable = program("text", "hello\n")
-		if err := fails(t, limited(t), opts); !errors.Is(err, syscall.ENOEXEC) {
+		opts.Executable = filepath.Join(t.TempDir(), "text.exe")
+		if err := os.WriteFile(opts.Executable, []byte("hello\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := fails(t, limited(t), opts); !errors.Is(err, noProgram) || !strings.Contains(err.Error(), "KIMI_PATH") {
 			t.Errorf("NewSession: %v", err)
 		}
 	})
-}
-
-var tells = script("tells of itself", func(a *agent) {
-	a.handshake()
-	a.begin()
-	sid, _, _ := syscall.Syscall(syscall.SYS_GETSID, 0, 0, 0)
-	dir, _ := os.Getwd()
-	a.text(os.Getenv("EXTRA"), strconv.FormatBool(int(sid) == os.Getpid()), strconv.FormatBool(os.Getenv("PWD") == dir), os.Getenv("HOME"))
-	a.leave()
-	a.exit(0)
-})
-
-// ModifyCmd changes what is its own to change.
-func TestModifyCmd(t *testing.T) {
-	opts := spawn(t, tells, "same group")
-	opts.WorkDir, _ = filepath.EvalSymlinks(opts.WorkDir)
-	opts.Env["HOME"] = "" // unset
-	opts.ModifyCmd = func(cmd *exec.Cmd) {
-		cmd.Env = append(cmd.Env, "EXTRA=more")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, os.Stdout, os.Stderr
-	}
-	s := start(t, opts)
-	got, _ := read(t, prompt(t, limited(t), s))
-	if diff := cmp.Diff([]string{"TurnBegin", "StepBegin", "more", "true", "true", ""}, got); diff != "" {
-		t.Error(diff)
-	}
 }

@@ -1,5 +1,3 @@
-//go:build unix
-
 package client_test
 
 import (
@@ -12,7 +10,6 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,27 +25,19 @@ var (
 		a.handshake()
 		a.hang()
 	})
-	stops = script("stops", func(a *agent) {
-		a.handshake()
-		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		a.hang()
-	})
-	endsAtSIGINT = script("ends at SIGINT", func(a *agent) {
-		interrupted := make(chan os.Signal, 1)
-		signal.Notify(interrupted, os.Interrupt)
-		a.handshake()
-		<-interrupted
-	})
 )
 
+// stubborn are agents that Close ends, and whether it has to kill them. The system has more.
+var stubborn = map[string]bool{ignoresAll: true, serves: false}
+
 func TestCloseStubborn(t *testing.T) {
-	for name, killed := range map[string]bool{ignoresAll: true, stops: true, endsAtSIGINT: false, serves: false} {
+	for name, killed := range stubborn {
 		t.Run(name, func(t *testing.T) {
 			opts := spawn(t, name, "")
 			if opts.StopGrace = 300 * time.Millisecond; !killed {
 				opts.StopGrace = limit // it must not take that long
 			}
-			if name == endsAtSIGINT {
+			if name == "ends at SIGINT" {
 				opts.StopGrace = 3 * time.Second // of which two pass before SIGINT
 			}
 			s := start(t, opts)
@@ -153,29 +142,48 @@ func TestReadsNothing(t *testing.T) {
 // leave starts a process that outlives the agent, with its stdout and stderr.
 func (a *agent) leave() (pid int) {
 	kind, how, _ := strings.Cut(a.arg, ", ")
-	cmd := exec.Command("sleep", "100")
-	// It ends by itself, should the test that ends it not live to do so.
-	const noise = "trap '' PIPE; i=0; while [ $i -lt %d ]; do i=$((i+1)); echo noise; echo noise >&2; %s; done"
-	switch {
-	case strings.Contains(how, "noisy"):
-		cmd = exec.Command("sh", "-c", fmt.Sprintf(noise, 20_000_000, ":"))
-	case strings.Contains(how, "drips"):
-		cmd = exec.Command("sh", "-c", fmt.Sprintf(noise, 500, "sleep 0.2"))
+	exe, err := os.Executable()
+	if err != nil {
+		panic(err)
 	}
+	cmd := exec.Command(exe, how)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	switch kind {
-	case "own group":
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	case "own session":
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	case "hidden":
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
-	}
+	cmd.Env = append(os.Environ(), programKey+"=straggler")
+	detach(cmd, kind)
 	if err := cmd.Start(); err != nil {
 		panic(err)
 	}
 	return cmd.Process.Pid
+}
+
+func init() { programs["straggler"] = straggler }
+
+// straggler is what leave starts. It ends by itself, should the test that ends it not live to do so.
+func straggler() {
+	signal.Ignore(brokenPipe...)
+	end := time.After(100 * time.Second)
+	noise := func() {
+		fmt.Println("noise")
+		fmt.Fprintln(os.Stderr, "noise")
+	}
+	switch how := os.Args[1]; {
+	case strings.Contains(how, "noisy"):
+		for start := time.Now(); time.Since(start) < 100*time.Second; {
+			noise()
+		}
+	case strings.Contains(how, "drips"):
+		tick := time.NewTicker(200 * time.Millisecond)
+		for {
+			select {
+			case <-tick.C:
+				noise()
+			case <-end:
+				return
+			}
+		}
+	default:
+		<-end
+	}
 }
 
 var leaves = script("leaves a process", func(a *agent) {
@@ -195,26 +203,28 @@ func TestLeavesProcess(t *testing.T) {
 		"same group":  {"dies", "closed"},
 		"own group":   {"dies", "closed"},
 		"own session": {"dies", "closed, noisy"},
-		"hidden":      {"dies", "dies, noisy", "closed", "closed, drips"},
+		"hidden":      {"dies", "dies, noisy", "dies, drips", "closed", "closed, drips"},
 	} {
 		for _, how := range ways {
 			t.Run(kind+", "+how, func(t *testing.T) {
 				s := start(t, spawn(t, leaves, kind+", "+how))
 				turn := prompt(t, limited(t), s)
 				var last error
+				var left *os.Process
 				within(t, limit, "the loop", func() {
 					for m, err := range turn.Messages() {
 						last = err
 						text, ok := m.(*wireproto.TextPart)
-						if !ok {
+						if !ok || left != nil {
 							continue
 						}
 						pid, err := strconv.Atoi(text.Text)
 						if err != nil {
-							t.Fatal(err)
+							t.Error(err)
+							continue
 						}
-						if kind == "hidden" {
-							defer syscall.Kill(pid, syscall.SIGKILL)
+						if left, err = os.FindProcess(pid); err != nil && kind == "hidden" {
+							t.Error(err) // others may have been ended
 						}
 						if strings.HasPrefix(how, "closed") {
 							if err := shut(t, s); err != nil {
@@ -223,6 +233,17 @@ func TestLeavesProcess(t *testing.T) {
 						}
 					}
 				})
+				within(t, limit, "Done", func() { <-s.Done() })
+				switch {
+				case left == nil: // it has ended before it was looked at
+				case kind == "hidden":
+					left.Kill()
+				case runs(left):
+					t.Errorf("process %d is left", left.Pid)
+				}
+				if left != nil {
+					left.Release()
+				}
 				var process *client.ProcessError
 				if strings.HasPrefix(how, "closed") {
 					if last != client.ErrClosed {

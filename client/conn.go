@@ -37,6 +37,7 @@ type conn struct {
 	wake   chan struct{} // to the writer
 	exited chan struct{} // closed when the agent has ended
 	done   chan struct{} // closed when nothing is read or answered any more
+	left   error         // of the peer's Close; set before done is closed
 }
 
 // handler receives, on the reader's goroutine, what is not an answer.
@@ -82,7 +83,9 @@ func (c *conn) start() {
 		c.endInput()
 		c.giveUp("output")
 		err := <-exit
-		c.peer.Close()
+		if c.left = c.peer.Close(); c.left != nil {
+			c.log.Error("client: close the agent", "error", c.left)
+		}
 		c.mu.Lock()
 		if c.why != nil && err != nil {
 			err = because(c.why, err)
@@ -217,7 +220,7 @@ func (c *conn) shut(err error) {
 func encode(f *wireproto.Frame) ([]byte, error) {
 	var line bytes.Buffer
 	if err := wireproto.NewEncoder(&line).Encode(f); err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+		return nil, err
 	}
 	return line.Bytes(), nil
 }
@@ -268,7 +271,7 @@ func (c *conn) begin(method string, params any, finish func(json.RawMessage, err
 	f.ID = strconv.FormatInt(c.lastID.Add(1), 10) // a string on the wire: kimi refuses numbers
 	line, err := encode(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("client: %s: %w", method, err)
 	}
 	return c.send(line, f.ID, &call{method, finish})
 }

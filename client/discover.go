@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/internal/spawn"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -135,7 +135,7 @@ func (l *launch) find() (program, error) {
 	var tools []string
 	for _, place := range places(runtime.GOOS, l.getenv) {
 		for _, dir := range place.dirs() {
-			if path := filepath.Join(dir, "kimi"); runnable(path) {
+			if path, ok := spawn.Find(filepath.Join(dir, "kimi")); ok {
 				return program{path, cmp.Or(place.tool, place.dir)}, nil
 			}
 		}
@@ -157,7 +157,7 @@ func (l *launch) find() (program, error) {
 func (l *launch) use(p program) {
 	l.path = p.path
 	dir := filepath.Dir(p.path)
-	if p.by == "Options.Executable" || p.by == "KIMI_PATH" || p.by == "PATH" || !runnable(filepath.Join(dir, "node")) {
+	if _, ok := spawn.Find(filepath.Join(dir, "node")); !ok || p.by == "Options.Executable" || p.by == "KIMI_PATH" || p.by == "PATH" {
 		return
 	}
 	l.env = overlay(l.env, map[string]string{"PATH": strings.TrimSuffix(dir+string(filepath.ListSeparator)+l.getenv("PATH"), string(filepath.ListSeparator))})
@@ -166,21 +166,15 @@ func (l *launch) use(p program) {
 // lookup finds a program by path, or by name on the PATH of the agent's environment.
 func (l *launch) lookup(name string) (string, bool) {
 	if strings.ContainsRune(name, filepath.Separator) || strings.ContainsRune(name, '/') {
-		path := absolute(name)
-		return path, runnable(path)
+		return spawn.Find(absolute(name))
 	}
 	for _, dir := range filepath.SplitList(l.getenv("PATH")) {
-		if path := filepath.Join(dir, name); filepath.IsAbs(path) && runnable(path) {
-			return path, true
+		path := filepath.Join(dir, name)
+		if found, ok := spawn.Find(path); ok && filepath.IsAbs(path) {
+			return found, true
 		}
 	}
 	return "", false
-}
-
-// runnable reports whether path, or on Windows path with an extension of programs, can run.
-func runnable(path string) bool {
-	_, err := exec.LookPath(path)
-	return err == nil
 }
 
 // errKimiCode is classify's answer for Kimi Code 2.x.
@@ -216,6 +210,8 @@ func looksLike(path string) Backend {
 	head := make([]byte, 1024)
 	n, _ := io.ReadFull(f, head)
 	switch head = head[:n]; {
+	case bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)): // npm's shim on Windows
+		return BackendACP
 	case !bytes.HasPrefix(head, []byte("#!")):
 	case bytes.Contains(head, []byte("@moonshot-ai/kimi-code")):
 		return BackendACP

@@ -1,9 +1,7 @@
 package client
 
 import (
-	"errors"
 	"fmt"
-	"runtime"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -35,8 +33,11 @@ func (s *Session) refuse(id, why string) {
 
 func (s *Session) event(m wireproto.Message, size int) {
 	s.mu.Lock()
-	replay := s.replay
-	if replay == nil {
+	var replay *stream
+	if s.replay != nil {
+		replay = s.replay.queue
+		s.resolvedLocked(m)
+	} else {
 		s.account(m)
 		s.noteCallLocked(m)
 	}
@@ -54,15 +55,21 @@ func (s *Session) account(m wireproto.Message) {
 		if u, ok := m.Event.(*wireproto.StatusUpdate); ok && u.TokenUsage != nil {
 			s.status.Usage.Add(*u.TokenUsage)
 		}
-	case *wireproto.ApprovalResponse:
+	}
+	s.resolvedLocked(m)
+	if s.turn != nil {
+		s.turn.account(m)
+	}
+}
+
+// resolvedLocked retires the request that the agent has resolved itself.
+func (s *Session) resolvedLocked(m wireproto.Message) {
+	if m, ok := m.(*wireproto.ApprovalResponse); ok {
 		for r := range s.requests {
 			if r.id == m.RequestID {
 				r.close(ErrAnswered)
 			}
 		}
-	}
-	if s.turn != nil {
-		s.turn.account(m)
 	}
 }
 
@@ -87,12 +94,16 @@ func set[T any](dst *T, src *T) {
 }
 
 // request hands a request to its handler, or into the stream to be answered there.
+//
+// What waits in kimi outside of turns is live at any time: what a background agent asks, and every
+// hook, since a replay repeats no hook requests. All else in a replay is history.
 func (s *Session) request(id string, m wireproto.Message, size int) {
 	approval, _ := m.(*wireproto.ApprovalRequest)
 	background := approval != nil && approval.SourceKind != nil && *approval.SourceKind == "background_agent"
+	hook := m.MessageType() == "HookRequest" // one that could not be read among them
 	s.mu.Lock()
-	if s.replay != nil && !background {
-		replay := s.replay
+	if s.replay != nil && !background && !hook {
+		replay := s.replay.queue
 		s.mu.Unlock()
 		s.deliver(m, size, nil, replay)
 		return
@@ -103,10 +114,17 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	t := s.turn
 	r := s.open(id, m, background)
 	s.bindCallLocked(r)
-	decline := t != nil && t.declined && !background && r.decline() != nil
+	refused := s.refusesLocked(r)
+	cancelled := t != nil && t.cancelled
+	switch {
+	case refused == nil && s.closing:
+		r.close(ErrClosed)
+	case cancelled && !background:
+		r.cancel(ErrCancelled) // no handler starts
+	}
 	s.mu.Unlock()
-	if decline {
-		r.answer(r.decline())
+	if refused != nil {
+		r.answer(refused)
 		s.deliver(m, size, t, nil)
 		return
 	}
@@ -116,23 +134,26 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		live := &ApprovalRequest{*req, r}
 		if s.opts.Approve == nil {
 			m = live
+			if background && cancelled { // it is not the turn's, which may have no reader any more
+				t = nil
+			}
 			break
 		}
-		go s.run("Approve", live, func() error { return s.opts.Approve(r.ctx, live) })
+		go s.run("Approve", r, live, func() error { return s.opts.Approve(r.ctx, live) })
 	case *wireproto.QuestionRequest:
 		live := &QuestionRequest{*req, r}
 		if s.opts.Answer == nil {
 			m = live
 			break
 		}
-		go s.run("Answer", live, func() error { return s.opts.Answer(r.ctx, live) })
+		go s.run("Answer", r, live, func() error { return s.opts.Answer(r.ctx, live) })
 	case *wireproto.ToolCallRequest:
 		go s.runTool(r, req)
 	case *wireproto.HookRequest:
 		go s.runHook(r, req)
 	default:
 		s.opts.Logger.Warn("client: a request of an unknown type", "type", m.MessageType())
-		if m.MessageType() == "HookRequest" { // kimi takes an error for an allowance
+		if hook { // kimi takes an error for an allowance
 			r.answer(wireproto.HookAnswer{RequestID: id, Action: wireproto.HookBlock, Reason: "the hook request could not be read"})
 			break
 		}
@@ -142,40 +163,21 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	s.deliver(m, size, t, nil)
 }
 
-// run calls a handler and rejects what it leaves unanswered.
-func (s *Session) run(name string, live wireproto.Message, call func() error) {
-	guard(call, func(err error) {
-		if err != nil && !errors.Is(err, ErrAnswered) { // resolved by the agent meanwhile
-			s.opts.Logger.Error("client: handler failed", "handler", name, "error", err)
-		}
-		s.settle(live)
-	})
-}
-
-var errGoexit = errors.New("runtime.Goexit was called")
-
-// guard calls the program's own code and then end, also behind a panic or runtime.Goexit, as by
-// t.FailNow in a test; the goroutine may end with it.
-func guard(call func() error, end func(error)) {
-	growStack()
-	err := errGoexit
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-		end(err)
-	}()
-	err = call()
-}
-
-// growStack makes room at once, while there is little to copy, for what reading and checking
-// arguments and writing an answer take: a stack that doubles three times under them costs more
-// than they do.
-//
-//go:noinline
-func growStack() {
-	var room [8 << 10]byte
-	runtime.KeepAlive(&room)
+// refusesLocked returns the answer to a request for which no handler starts any more, nil where
+// none need be given: kimi itself rejects what a cancelled turn or a closed session leaves open. But
+// it allows what a hook leaves open, and a back end may wait for its tool.
+func (s *Session) refusesLocked(r *request) any {
+	_, hook := r.asked.(*wireproto.HookRequest)
+	_, tool := r.asked.(*wireproto.ToolCallRequest)
+	switch {
+	case s.closing && hook:
+		return r.decline("the session is closed")
+	case s.closing, r.turn == nil, !r.turn.cancelled, r.background:
+		return nil
+	case hook, tool, s.waitsForAnswers:
+		return r.decline("the turn was cancelled")
+	}
+	return nil
 }
 
 // deliver puts a message where it is waited for.
@@ -187,16 +189,31 @@ func (s *Session) deliver(m wireproto.Message, size int, t *Turn, replay *stream
 	case replay != nil:
 		q = replay
 	default:
-		s.deliverOutside(m)
+		s.deliverOutside(m, size)
 		return
 	}
 	taken, wait := q.push(m, size)
 	if !taken {
-		s.settle(m)
+		s.pass(m, size)
 	}
 	if wait {
 		q.waitRoom()
 	}
+}
+
+// pass settles a message that no loop takes. What a background agent asks in it is not the turn's:
+// OnMessage gets it.
+func (s *Session) pass(m wireproto.Message, size int) {
+	if fromBackground(m) {
+		s.deliverOutside(m, size)
+		return
+	}
+	s.settle(m)
+}
+
+func fromBackground(m wireproto.Message) bool {
+	live, ok := m.(*ApprovalRequest)
+	return ok && live.request.background
 }
 
 // idle wakes the consumer once the reader has nothing more to hand on at once.
@@ -208,42 +225,6 @@ func (s *Session) idle() {
 		t.queue.flush()
 	}
 	if replay != nil {
-		replay.flush()
+		replay.queue.flush()
 	}
-}
-
-// deliverOutside queues a message for OnMessage, served by goroutines that live only
-// while there is something to serve: the reader never runs the program's code.
-func (s *Session) deliverOutside(m wireproto.Message) {
-	if s.opts.OnMessage == nil {
-		s.settle(m)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.outside = append(s.outside, m)
-	if !s.serving {
-		s.serving = true
-		go s.serveOutside()
-	}
-}
-
-// serveOutside serves one message and leaves the rest to the next goroutine.
-func (s *Session) serveOutside() {
-	s.mu.Lock()
-	if len(s.outside) == 0 {
-		s.serving = false
-		s.mu.Unlock()
-		return
-	}
-	m := s.outside[0]
-	s.outside = s.outside[1:]
-	s.mu.Unlock()
-	guard(func() error { s.opts.OnMessage(m); return nil }, func(err error) {
-		if err != nil {
-			s.opts.Logger.Error("client: handler failed", "handler", "OnMessage", "error", err)
-		}
-		s.settle(m)
-		go s.serveOutside()
-	})
 }

@@ -47,8 +47,11 @@
 // The ctx of NewSession and ResumeSession bounds the start alone. The ctx of
 // [Session.Prompt] bounds the turn, as [Turn.Cancel] and leaving the loop do: kimi is asked to
 // cancel, the session stays usable. A kimi that does not obey within Options.StopGrace is
-// killed, except after Cancel, which has a ctx of its own. Handlers, hooks and tools get a ctx
-// that ends with the turn; [context.Cause] tells why. There is no deadline but
+// killed, except after Cancel, which has a ctx of its own. When the ctx of Prompt ends, whoever
+// waits for the turn is let go within a second, however deaf kimi is; the next Prompt waits for the
+// turn's end. Handlers, hooks and tools get a ctx
+// that ends with the turn and with Close; [context.Cause] tells why. None starts once its turn is
+// being cancelled or Close has begun, and Close waits for those that run. There is no deadline but
 // those of Options.StartTimeout, Options.StopGrace and Hook.Timeout. Options.IdleTimeout guards
 // against an agent that lives and says nothing.
 //

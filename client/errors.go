@@ -13,6 +13,7 @@ import (
 var (
 	ErrClosed          = errors.New("client: session is closed; start another, or continue it with ResumeSession")
 	ErrBusy            = errors.New("client: a turn is running; read it to its end or cancel it first")
+	ErrReading         = errors.New("client: another loop reads this turn; range over Messages in one place, and wait elsewhere with Result")
 	ErrNoTurn          = errors.New("client: no turn is running")
 	ErrNoApprover      = errors.New("client: nobody can approve what the agent wants to do; set Options.Yolo or Options.Approve, or use NewSession and answer in the loop")
 	ErrAnswered        = errors.New("client: the request has been answered already")

@@ -107,7 +107,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	}
 	s = &Session{
 		opts: o, launch: l, id: id, model: l.modelName(),
-		requests: make(map[*request]struct{}), closed: make(chan struct{}),
+		requests: make(map[*request]struct{}), running: make(map[uint64]string), closed: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
@@ -115,7 +115,12 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
-		return nil, l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+		s.endRecording(o.StopGrace) // the error of the start says more
+		err = l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+		if left := s.conn.left; left != nil {
+			err = fmt.Errorf("%w; %w", err, left)
+		}
+		return nil, err
 	}
 	s.setApprovals(approvals)
 	s.mu.Lock()

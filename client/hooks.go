@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -15,12 +16,15 @@ import (
 // library matches, not the agent, which drops a hook whose expression it cannot compile: it is
 // asked about each event, and what does not match is allowed at once. Options.Validate refuses
 // an expression that Go does not know, such as a lookahead of Python's.
+//
+// kimi-cli 1.51 asks no hook about what a background agent does (subagents/runner.py gives hooks to
+// those in the foreground alone): there only approvals guard.
 type Hook struct {
 	ID      string        // made up when empty
 	Event   string        // one of Session.Server().Hooks.SupportedEvents but SessionStart and SessionEnd, which never come
 	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the tool's name; "" for all
 	Timeout time.Duration // for Handle; 30 s when 0
-	// Handle decides. ctx ends at Timeout, and with the turn.
+	// Handle decides. ctx ends at Timeout, with the turn, and with Close.
 	Handle func(ctx context.Context, r *wireproto.HookRequest) (HookDecision, error)
 }
 
@@ -96,8 +100,11 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		s.answerHook(r, req, Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx))))
 	})
 	var d HookDecision
-	guard(func() (err error) { d, err = h.Handle(ctx, req); return err }, func(err error) {
-		if err != nil {
+	s.guard(ctx, "hook "+h.Event, func() (err error) { d, err = h.Handle(ctx, req); return err }, func(err error) {
+		switch {
+		case errors.Is(err, errNotStarted):
+			d = Block(err.Error())
+		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
 		}

@@ -24,7 +24,8 @@ import (
 type Options struct {
 	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
 	// or kimi-agent on PATH, then kimi in ~/.local/bin and ~/.kimi-code/bin, and where these install programs, in
-	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells.
+	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells. On Windows a .cmd of
+	// npm or pnpm stands for the node and the script that it runs; any other batch file gives [*IncompatibleError].
 	Executable string
 	// ExtraArgs are added to kimi's arguments. Default: none.
 	ExtraArgs []string
@@ -94,7 +95,7 @@ type Options struct {
 	MaxRalphIterations *int
 
 	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
-	// returning without an answer rejects. ctx ends with the turn. It runs beside the loop, which then sees
+	// returning without an answer rejects. ctx ends with the turn and with Close. It runs beside the loop, which then sees
 	// the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop answers.
 	Approve func(context.Context, *ApprovalRequest) error
 	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
@@ -109,13 +110,22 @@ type Options struct {
 	Tools []Tool
 	// Hooks decide about what the agent does; they fail closed. Default: none.
 	Hooks []Hook
-	// OnMessage receives, one at a time, what arrives while no turn runs. A request comes live: left
-	// unanswered and not held when OnMessage returns, it is rejected. Default: nil, requests are rejected.
+	// OnMessage receives, one at a time, what arrives while no turn runs, and what a background agent asks in
+	// a turn that is being cancelled. A request comes live: left unanswered and not held when OnMessage
+	// returns, it is rejected. While OnMessage is busy, 1 MiB waits for it; what comes then is dropped and
+	// logged, requests are rejected. The session itself does not wait, so OnMessage may start turns.
+	// Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
-	// Record receives a recording of everything that goes both ways, for clienttest.Replay. Secrets
-	// that are known are left out; prompts, files and outputs are in it. Close returns its write
-	// error. A Write that blocks holds up the session. Default: nil.
+	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
+	// and outputs are in it. Known secrets of 8 bytes or more are replaced by ***, in whatever form they stand
+	// there: those of the environment, of Config, MCPServers and ExtraArgs, of kimi's configuration, mcp.json and
+	// logins, as they are when the session starts, found by their names and places. So is what looks like a
+	// bearer token, an sk-… key or a private key. A part of a secret, and one that is changed in another way than by
+	// JSON, URLs, base64 and line ends, is not recognised. Record is written by a goroutine of its own, and never
+	// stalls the session: more than 128 MiB that wait for it end the recording. Close waits for it as long as
+	// StopGrace allows, and returns its error, or that the recording is incomplete; nothing is written after
+	// Close. Default: nil.
 	Record io.Writer
 	// Logger receives what is worth a look but no error; it must not block. Default: nil, silent.
 	Logger *slog.Logger
@@ -126,15 +136,29 @@ type Options struct {
 	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
 	StartTimeout time.Duration
 	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
-	// handler of this program ran and no request waited for its answer. Default: 0, no limit.
+	// handler of this program ran and no request waited for its answer. Those of a turn that is being
+	// cancelled do not count. Default: 0, no limit.
 	IdleTimeout time.Duration
 	// StopGrace limits how long Close, and a turn that is being cancelled, waits before the agent is
-	// killed. Default: 5 s.
+	// killed, and how long Close waits for handlers. Default: 5 s.
 	StopGrace time.Duration
 	// MaxLine is the longest line that is read from the agent, in bytes; a longer one is skipped and
 	// logged. Default: 100 MiB.
 	MaxLine int
 }
+
+// String names what is set. Values of Env, of ExtraArgs and of the configuration that may be secret
+// are ***, and so they are for every verb of fmt, in log/slog and in encoding/json.
+func (o Options) String() string { return show(o) }
+
+// Format implements [fmt.Formatter]: every verb prints [Options.String].
+func (o Options) Format(f fmt.State, _ rune) { io.WriteString(f, o.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Options.String].
+func (o Options) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Options.String].
+func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // ownedFlags are flags of kimi that this package sets itself or that would change what
 // it talks to, each with what to use instead.

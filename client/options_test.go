@@ -195,7 +195,7 @@ func TestArgs(t *testing.T) {
 		want []string // behind the work dir
 	}{
 		"none":           {Options{}, nil},
-		"AddDirs":        {Options{AddDirs: []string{"/a", "b"}}, []string{"--add-dir", "/a", "--add-dir", filepath.Join(wd, "b")}},
+		"AddDirs":        {Options{AddDirs: []string{absolute("/a"), "b"}}, []string{"--add-dir", absolute("/a"), "--add-dir", filepath.Join(wd, "b")}},
 		"ConfigFile":     {Options{ConfigFile: "c.json"}, []string{"--config-file", filepath.Join(wd, "c.json")}},
 		"Model":          {Options{Model: "m"}, []string{"--model", "m"}},
 		"thinking":       {Options{Thinking: &yes}, []string{"--thinking"}},
@@ -203,8 +203,8 @@ func TestArgs(t *testing.T) {
 		"run modes":      {Options{Yolo: true, AFK: true, Plan: true}, []string{"--yolo", "--afk", "--plan"}},
 		"Agent":          {Options{Agent: "okabe"}, []string{"--agent", "okabe"}},
 		"AgentFile":      {Options{AgentFile: "a.yaml"}, []string{"--agent-file", filepath.Join(wd, "a.yaml")}},
-		"MCPConfigFiles": {Options{MCPConfigFiles: []string{"/m.json", "n.json"}}, []string{"--mcp-config-file", "/m.json", "--mcp-config-file", filepath.Join(wd, "n.json")}},
-		"SkillsDirs":     {Options{SkillsDirs: []string{"/s", "t"}}, []string{"--skills-dir", "/s", "--skills-dir", filepath.Join(wd, "t")}},
+		"MCPConfigFiles": {Options{MCPConfigFiles: []string{absolute("/m.json"), "n.json"}}, []string{"--mcp-config-file", absolute("/m.json"), "--mcp-config-file", filepath.Join(wd, "n.json")}},
+		"SkillsDirs":     {Options{SkillsDirs: []string{absolute("/s"), "t"}}, []string{"--skills-dir", absolute("/s"), "--skills-dir", filepath.Join(wd, "t")}},
 		"loop control": {Options{MaxStepsPerTurn: 1, MaxRetriesPerStep: 2, MaxRalphIterations: &forever},
 			[]string{"--max-steps-per-turn", "1", "--max-retries-per-step", "2", "--max-ralph-iterations", "-1"}},
 		"ExtraArgs": {Options{Yolo: true, ExtraArgs: []string{"--debug"}}, []string{"--yolo", "--debug"}},
@@ -229,6 +229,7 @@ func TestArgs(t *testing.T) {
 func TestArgsSecrets(t *testing.T) {
 	const key = "sk-very-secret"
 	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMP", os.Getenv("TMPDIR")) // its name on Windows
 	l := launched(t, &Options{
 		Config: &config.Config{
 			DefaultModel: "m",
@@ -279,6 +280,7 @@ func TestArgsSecrets(t *testing.T) {
 // Files with secrets are gone also where the start fails.
 func TestSecretsGone(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("TMP", os.Getenv("TMPDIR")) // its name on Windows
 	for name, transport := range map[string]Transport{"refuses": noTransport{}, "panics": panics{}} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -344,7 +346,7 @@ func TestShareDir(t *testing.T) {
 	}{
 		"inherited": {nil, "/inherited"},
 		"Env":       {map[string]string{"KIMI_SHARE_DIR": "/mine"}, "/mine"},
-		"unset":     {map[string]string{"KIMI_SHARE_DIR": "", "HOME": "/home/me", "USERPROFILE": "/home/me"}, "/home/me/.kimi"},
+		"unset":     {map[string]string{"KIMI_SHARE_DIR": "", "HOME": "/home/me", "USERPROFILE": "/home/me"}, filepath.FromSlash("/home/me/.kimi")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, err := newLaunch(&Options{Env: test.env})
@@ -369,7 +371,10 @@ func TestWorkDir(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("real", link); err != nil {
-		t.Skip(err)
+		t.Skip("no symbolic links:", err)
+	}
+	if _, err := os.Readlink(link); err != nil {
+		t.Skip("a symbolic link cannot be read")
 	}
 	t.Chdir(link)
 	for given, want := range map[string]string{
@@ -405,7 +410,7 @@ func TestCheck(t *testing.T) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		got = append(got, strings.Join(strings.SplitN(line, ":", 3)[:2], ":"))
 	}
-	want := []string{"client: WorkDir", "client: AddDirs", "client: SkillsDirs", "client: ConfigFile", "client: AgentFile", "client: MCPConfigFiles"}
+	want := []string{"client: Options.WorkDir", "client: Options.AddDirs", "client: Options.SkillsDirs", "client: Options.ConfigFile", "client: Options.AgentFile", "client: Options.MCPConfigFiles"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

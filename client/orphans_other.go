@@ -2,6 +2,6 @@
 
 package client
 
-// killMarked does nothing where the environment of another process cannot be read
-// simply: a background task of a kimi that was killed lives on there until it ends.
-func killMarked(string) {}
+// killMarked does nothing. On Windows no process leaves the job of the child. Elsewhere the environment of
+// another process cannot be read simply: a background task of a kimi that was killed lives on there until it ends.
+func killMarked(string) error { return nil }

@@ -3,27 +3,32 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/kimi-go/kimi-go/internal/spawn"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // run runs a short command of the program and returns what it prints. The error is one of the start, or the end of ctx.
 func (l *launch) run(ctx context.Context, path string, args ...string) (stdout string, end *ProcessError, err error) {
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = l.env
-	ownGroup(cmd)
-	cmd.Cancel = func() error { killTree(cmd.Process); return nil }
+	cmd, err := spawn.Command(ctx, path, l.env, args...)
+	if err != nil {
+		return "", nil, startError(path, err)
+	}
+	var group spawn.Group
+	cmd.Cancel = group.Kill
 	cmd.WaitDelay = time.Second
 	var out, errOut tailBuffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err = cmd.Run()
+	if err = group.Start(cmd); err == nil {
+		err = errors.Join(cmd.Wait(), group.End())
+	}
 	if cmd.ProcessState == nil {
 		if ctx.Err() != nil {
 			return "", nil, l.gaveUp(ctx, path, nil, "")

@@ -4,17 +4,18 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
 const (
@@ -39,10 +40,11 @@ type processTransport struct {
 	stderr io.Writer // may be nil
 }
 
-// process is a child in a process group of its own, connected by three pipes: kimi hangs
+// process is a child in a group of its own, connected by three pipes: kimi hangs
 // on /dev/null and refuses files.
 type process struct {
 	cmd    *exec.Cmd
+	group  spawn.Group
 	args   []string
 	marker string
 	stdin  *os.File
@@ -55,7 +57,9 @@ type process struct {
 	drain  int           // bytes read behind the child's end; the reader's own
 	last   time.Time     // when reading must have ended; set before exited
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
-	state  *os.ProcessState
+	// Set before reaped is closed.
+	state *os.ProcessState
+	left  error // why something of it may be left all the same
 }
 
 func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) {
@@ -66,9 +70,11 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 		args: append([]string{c.Path}, redactArgs(c.Args)...), marker: rand.Text(),
 		quiet: make(chan struct{}), reaped: make(chan struct{}),
 	}
-	// Not CommandContext: the child must outlive ctx.
-	p.cmd = exec.Command(c.Path, c.Args...)
-	p.cmd.Env = slices.Clone(c.Env)
+	// Not ctx: the child must outlive it.
+	var err error
+	if p.cmd, err = spawn.Command(context.Background(), c.Path, c.Env, c.Args...); err != nil {
+		return nil, startError(c.Path, err)
+	}
 	p.cmd.Dir = c.Dir
 	if t.modify != nil {
 		t.modify(p.cmd)
@@ -81,10 +87,9 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 		}
 	}
 	p.cmd.Env = append(env, markerKey+"="+markers)
-	ownGroup(p.cmd)
 	ends, err := p.pipes()
 	if err == nil {
-		err = p.cmd.Start()
+		err = p.group.Start(p.cmd)
 	}
 	for _, f := range ends {
 		f.Close()
@@ -100,17 +105,17 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 
 // pipes sets the pipes up and returns the child's ends.
 func (p *process) pipes() (ends []*os.File, err error) {
-	in, stdin, err := os.Pipe()
+	in, stdin, err := inputPipe()
 	if err != nil {
 		return nil, err
 	}
 	ends, p.stdin, p.cmd.Stdin = append(ends, in), stdin, in
-	stdout, out, err := os.Pipe()
+	stdout, out, err := outputPipe()
 	if err != nil {
 		return ends, err
 	}
 	ends, p.stdout, p.cmd.Stdout = append(ends, out), stdout, out
-	stderr, errOut, err := os.Pipe()
+	stderr, errOut, err := outputPipe()
 	if err != nil {
 		return ends, err
 	}
@@ -127,14 +132,27 @@ func (p *process) closePipes() {
 	}
 }
 
+// batchError returns what is said of a batch file that cannot be run, nil for any other error.
+func batchError(err error) error {
+	var batch *spawn.BatchError
+	if !errors.As(err, &batch) {
+		return nil
+	}
+	return &IncompatibleError{Path: batch.Path, Found: "a program whose arguments cmd.exe would read (" + batch.Reason + ")", Want: wantKimi,
+		Remedy: "set Options.Executable or KIMI_PATH to kimi.exe, or to the kimi.cmd that " + installKimiCode + " makes"}
+}
+
 func startError(path string, err error) error {
+	if batch := batchError(err); batch != nil {
+		return batch
+	}
 	switch {
-	case errors.Is(err, syscall.E2BIG):
+	case errors.Is(err, errTooLong):
 		return &StartError{Path: path, Reason: "arguments and environment are too long", Remedy: "use fewer or shorter ones", Err: err}
 	case errors.Is(err, fs.ErrNotExist) && isFile(path) && interpreter(path) != "":
 		program := interpreter(path)
 		return &StartError{Path: path, Reason: "its interpreter " + program + " is not there", Remedy: cure(program, "install the program anew"), Err: err}
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ENOEXEC):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNoProgram):
 		return &StartError{Path: path, Reason: systemError(err), Remedy: "set KIMI_PATH or Options.Executable to a kimi that can be run", Err: err}
 	}
 	return &StartError{Path: path, Reason: systemError(err), Remedy: "see whether it runs by itself", Err: err}
@@ -146,8 +164,7 @@ func (p *process) reap() {
 	p.state, _ = p.cmd.Process.Wait()
 	p.last = time.Now().Add(drainTime)
 	p.exited.Store(true)
-	killGroup(p.cmd.Process.Pid)
-	killMarked(p.marker)
+	p.left = errors.Join(p.group.End(), killMarked(p.marker))
 	deadline := time.Now().Add(drainGrace)
 	p.stdout.SetReadDeadline(deadline) // wakes a Read that waits; later ones set their own
 	p.stderr.SetReadDeadline(deadline)
@@ -208,11 +225,14 @@ func (p *process) Close() error {
 	case <-p.reaped:
 	default:
 		if !p.exited.Load() { // else its id may be another's
-			killTree(p.cmd.Process)
+			p.group.Kill()
 		}
 		<-p.reaped
 	}
 	p.stdin.Close()
+	if p.left != nil {
+		return fmt.Errorf("processes that the agent started may be left, with %s in their variable %s: %w", p.marker, markerKey, p.left)
+	}
 	return nil
 }
 
@@ -223,6 +243,9 @@ func (p *process) Wait() error {
 	if p.state != nil {
 		e.ExitCode, e.Signal = p.state.ExitCode(), signalName(p.state)
 		e.CPU = p.state.UserTime() + p.state.SystemTime()
+		if p.group.Killed(e.ExitCode) {
+			e.ExitCode, e.Signal = -1, "killed"
+		}
 	}
 	return e
 }

@@ -9,17 +9,14 @@ import (
 	"syscall"
 )
 
-// ownGroup makes the child the leader of a process group, so that it and what it starts
-// can be ended together, and a Ctrl-C at the terminal reaches this program alone.
-func ownGroup(cmd *exec.Cmd) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = new(syscall.SysProcAttr)
-	}
-	if !cmd.SysProcAttr.Setsid { // a session leader leads a group already
-		cmd.SysProcAttr.Setpgid = true
-		cmd.SysProcAttr.Pgid = 0
-	}
-}
+// What exec says of arguments that are too long, and of a file that is no program.
+const errTooLong, errNoProgram = syscall.E2BIG, syscall.ENOEXEC
+
+// inputPipe returns a pipe for the input of a child.
+func inputPipe() (theirs, ours *os.File, err error) { return os.Pipe() }
+
+// outputPipe returns a pipe for an output of a child.
+func outputPipe() (ours, theirs *os.File, err error) { return os.Pipe() }
 
 // keepReadEnd gives the child the read end of its own stderr, besides the one here. When this
 // program is killed, kimi tells there that it ends its background tasks; if that fails, since
@@ -47,15 +44,6 @@ func keepReadEnd(cmd *exec.Cmd, stderr *os.File) (*os.File, error) {
 }
 
 func interrupt(p *os.Process) error { return p.Signal(os.Interrupt) }
-
-// killTree ends the child and its group.
-func killTree(p *os.Process) {
-	killGroup(p.Pid)
-	p.Kill()
-}
-
-// killGroup ends what is left of a group.
-func killGroup(pgid int) { syscall.Kill(-pgid, syscall.SIGKILL) }
 
 func signalName(s *os.ProcessState) string {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {

@@ -1,35 +1,55 @@
 package client
 
 import (
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
-	"syscall"
+
+	"golang.org/x/sys/windows"
 )
 
-// ownGroup keeps a console window from opening and Ctrl-C from reaching the child.
-func ownGroup(cmd *exec.Cmd) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = new(syscall.SysProcAttr)
+// What Windows says of arguments that are too long, and of a file that is no program.
+const errTooLong, errNoProgram = windows.ERROR_FILENAME_EXCED_RANGE, windows.ERROR_BAD_EXE_FORMAT
+
+// inputPipe returns a pipe for the input of a child.
+func inputPipe() (theirs, ours *os.File, err error) {
+	ours, theirs, err = pipe(windows.PIPE_ACCESS_OUTBOUND, windows.GENERIC_READ)
+	return theirs, ours, err
+}
+
+// outputPipe returns a pipe for an output of a child.
+func outputPipe() (ours, theirs *os.File, err error) {
+	return pipe(windows.PIPE_ACCESS_INBOUND, windows.GENERIC_WRITE)
+}
+
+// pipe returns a pipe whose end here has deadlines, which those of [os.Pipe] have not: a read would wait for
+// every process that holds the other end. Only a named pipe can be used so. Its name cannot be guessed, it
+// has one instance, and whoever else opens it first makes this fail.
+func pipe(access, childAccess uint32) (ours, theirs *os.File, err error) {
+	const size = 64 << 10
+	name, err := windows.UTF16PtrFromString(`\\.\pipe\kimi-go-` + rand.Text())
+	if err != nil {
+		return nil, nil, err
 	}
-	cmd.SysProcAttr.CreationFlags |= syscall.CREATE_NEW_PROCESS_GROUP
-	cmd.SysProcAttr.HideWindow = true
+	here, err := windows.CreateNamedPipe(name, access|windows.FILE_FLAG_OVERLAPPED|windows.FILE_FLAG_FIRST_PIPE_INSTANCE,
+		windows.PIPE_TYPE_BYTE|windows.PIPE_REJECT_REMOTE_CLIENTS, 1, size, size, 0, nil)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	child, err := windows.CreateFile(name, childAccess, 0, nil, windows.OPEN_EXISTING, 0, 0)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("open a pipe: %w", err), windows.CloseHandle(here))
+	}
+	return os.NewFile(uintptr(here), "|0"), os.NewFile(uintptr(child), "|1"), nil
 }
 
 // keepReadEnd does nothing: files cannot be handed on here.
 func keepReadEnd(*exec.Cmd, *os.File) (*os.File, error) { return nil, nil }
 
 // interrupt does nothing: Windows cannot interrupt one process that has no console of its
-// own. Closing the input comes before it, ending the tree after it.
+// own. Closing the input comes before it, ending the job after it.
 func interrupt(*os.Process) error { return nil }
-
-// killTree ends the child and what it has started.
-func killTree(p *os.Process) {
-	exec.Command("taskkill", "/T", "/F", "/PID", strconv.Itoa(p.Pid)).Run()
-	p.Kill()
-}
-
-// killGroup does nothing: a tree can be found only while its root lives.
-func killGroup(int) {}
 
 func signalName(*os.ProcessState) string { return "" }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
@@ -19,7 +20,7 @@ type recording struct {
 
 func (l *launch) record(peer Conn, command string) Conn {
 	machine := &fixture.Machine{
-		Command: command, Config: l.opts.Config, ConfigFiles: []string{l.configPath()},
+		Command: command, Args: l.opts.ExtraArgs, Config: l.opts.Config, ConfigFiles: []string{l.configPath()},
 		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
 		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
 	}
@@ -57,15 +58,27 @@ func (r *recording) PID() int {
 	return 0
 }
 
-// finish notes how the agent ended, behind its last line. It returns the first error of the
-// writer.
-func (r *recording) finish(exit error) error {
+// finish notes how the agent ended, after its last line.
+func (r *recording) finish(exit error) {
 	end := fixture.End{Unasked: r.unasked.Load()}
 	var p *ProcessError
 	if errors.As(exit, &p) {
 		end.ExitCode, end.Signal = p.ExitCode, p.Signal
 	}
-	if err := r.w.End(end); err != nil {
+	r.w.End(end)
+}
+
+// minFlush is how long the last lines of a recording may take, however late it is.
+const minFlush = 200 * time.Millisecond
+
+// endRecording waits until the recording has been written, as long as limit, and returns the first
+// error of its writer. Nothing more is written after it.
+func (s *Session) endRecording(limit time.Duration) error {
+	r, ok := s.conn.peer.(*recording)
+	if !ok {
+		return nil
+	}
+	if err := r.w.Wait(max(limit, minFlush)); err != nil {
 		return fmt.Errorf("client: recording: %w", err)
 	}
 	return nil

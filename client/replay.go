@@ -6,87 +6,114 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
+// replay is a replay that runs. Its state is guarded by the session's mu.
+type replay struct {
+	queue   *stream
+	err     error         // how it ended; set before the queue ends
+	givenUp bool          // ctx has ended and the agent does not obey: the loop has been told the end
+	done    chan struct{} // closed with the agent's answer, however slow the loop is
+}
+
 // Replay streams the history of the session as kimi stored it: merged text, no approvals.
-// Requests in it are plain values; no handler runs. No turn may run meanwhile ([ErrBusy]).
+// Requests in it are plain values, for which no handler runs; what a background agent asks
+// meanwhile, and a hook, is no history: its handler or OnMessage gets it. No turn may run
+// meanwhile ([ErrBusy]).
+//
+// When ctx ends, so does the loop, with its cause, within a second. Leaving the loop early waits
+// until the agent has ended the replay, at most for Options.StopGrace.
 func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		if ctx == nil {
 			yield(nil, errNilContext)
 			return
 		}
-		q := newStream()
-		s.mu.Lock()
-		err := s.err
-		switch {
-		case err != nil:
-		case s.closing:
-			err = ErrClosed
-		case s.turn != nil || s.replay != nil:
-			err = ErrBusy
-		default:
-			s.replay = q
-		}
-		s.mu.Unlock()
-		if err != nil {
+		r := &replay{queue: newStream(), done: make(chan struct{})}
+		if err := s.occupy(ctx, "replay", func() { s.replay = r }); err != nil {
 			yield(nil, err)
 			return
 		}
-		var end error
-		ended := make(chan struct{}) // closed with the agent's answer, however slow the loop is
-		finish := func(raw json.RawMessage, err error) {
-			var result wireproto.ReplayResult
-			if err == nil {
-				err = json.Unmarshal(raw, &result)
-			}
-			if end = err; err == nil && result.Status == wireproto.StatusCancelled {
-				end = errors.Join(ErrCancelled, context.Cause(ctx))
-			}
-			s.mu.Lock()
-			s.replay = nil
-			s.mu.Unlock()
-			close(ended)
-			q.end()
-		}
+		finish := func(raw json.RawMessage, err error) { s.finishReplay(r, ctx, raw, err) }
 		if err := s.conn.begin(wireproto.MethodReplay, nil, finish); err != nil {
 			finish(nil, err)
 			yield(nil, err)
 			return
 		}
-		defer q.cancel() // also where the loop's body panics: the reader must get past q
-		abort := func() {
-			q.cancel()
-			s.mu.Lock()
-			if s.replay == q { // else it has ended, and what follows must not be hit
-				s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+		defer r.queue.cancel() // also where the loop's body panics: the reader must get past the queue
+		cancel := sync.OnceFunc(func() { s.cancelReplay(r) })
+		stop := context.AfterFunc(ctx, func() {
+			cancel()
+			if !waitOr(r.done, s.opts.heldFor()) {
+				s.giveUpReplay(r, context.Cause(ctx))
 			}
-			s.mu.Unlock()
-			if !waitOr(ended, s.opts.StopGrace) {
-				s.kill(fmt.Errorf("client: the agent did not end the replay within %v of its cancellation", s.opts.StopGrace))
-			}
-		}
-		stop := context.AfterFunc(ctx, abort)
+		})
 		defer stop()
 		for {
-			m, ok := q.next()
+			m, ok := r.queue.next()
 			if !ok {
 				break
 			}
 			if !yield(m, nil) {
-				if stop() {
-					go abort()
-				}
+				cancel()
 				for ok {
-					_, ok = q.next()
+					_, ok = r.queue.next()
 				}
 				return
 			}
 		}
-		if end != nil {
-			yield(nil, end)
+		if r.err != nil {
+			yield(nil, r.err)
 		}
 	}
+}
+
+// finishReplay ends a replay with the agent's answer.
+func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessage, err error) {
+	var result wireproto.ReplayResult
+	if err == nil {
+		err = json.Unmarshal(raw, &result)
+	}
+	if err == nil && result.Status == wireproto.StatusCancelled {
+		err = errors.Join(ErrCancelled, context.Cause(ctx))
+	}
+	s.mu.Lock()
+	s.replay = nil
+	if !r.givenUp {
+		r.err = err
+	}
+	s.mu.Unlock()
+	close(r.done)
+	r.queue.end()
+}
+
+// cancelReplay asks the agent to end a replay, and ends the agent if it does not.
+func (s *Session) cancelReplay(r *replay) {
+	r.queue.cancel()
+	s.mu.Lock()
+	if s.replay == r { // else it has ended, and what follows must not be hit
+		s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+	}
+	s.mu.Unlock()
+	time.AfterFunc(s.opts.StopGrace, func() {
+		select {
+		case <-r.done:
+		default:
+			s.kill(fmt.Errorf("client: the agent did not end the replay within Options.StopGrace (%v) of its cancellation", s.opts.StopGrace))
+		}
+	})
+}
+
+// giveUpReplay ends the loop over a replay before the agent has.
+func (s *Session) giveUpReplay(r *replay, cause error) {
+	s.mu.Lock()
+	if s.replay == r {
+		r.givenUp, r.err = true, errors.Join(ErrCancelled, cause)
+	}
+	s.mu.Unlock()
+	r.queue.end()
 }

@@ -112,8 +112,15 @@ func TestReplayLeft(t *testing.T) {
 						break
 					}
 				}
-				if d := time.Since(began); d != 5*time.Second {
+				want := 5 * time.Second
+				if name != "break" {
+					want = 750 * time.Millisecond
+				}
+				if d := time.Since(began); d != want {
 					t.Errorf("it took %v", d)
+				}
+				if _, err := s.Prompt(t.Context(), "hello"); err == nil || !strings.Contains(err.Error(), "replay") || time.Since(began) != 5*time.Second {
+					t.Errorf("Prompt after %v: %v", time.Since(began), err)
 				}
 				<-s.Done()
 				if err := s.Err(); err == nil || !strings.Contains(err.Error(), "replay") {
@@ -217,4 +224,61 @@ func TestReplayBackground(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hook that asks during a replay is no history: a background agent waits for it.
+func TestReplayHook(t *testing.T) {
+	const unreadable = `{"jsonrpc":"2.0","method":"request","id":"h2","params":{"type":"HookRequest","payload":{"id":7}}}`
+	asks := func(a *agent) {
+		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+`,"hooks":{"supported_events":["PreToolUse"],"configured":{}}}`)
+		id := a.call(wireproto.MethodReplay).ID
+		a.request("h1", &wireproto.HookRequest{ID: "h1", SubscriptionID: "mine", Event: "PreToolUse"})
+		a.text(a.answer("h1"))
+		a.raw(unreadable + "\n")
+		a.text(a.answer("h2"))
+		a.result(id, `{"status":"finished","events":2,"requests":0}`)
+		a.serve()
+	}
+	hook := client.Hook{ID: "mine", Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+		return client.Allow(), nil
+	}}
+	bubble(t, asks, client.Options{Hooks: []client.Hook{hook}}, func(t *testing.T, s *client.Session) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got, err := loop(s.Replay(ctx))
+		want := []string{`{"request_id":"h1","action":"allow"}`, `{"request_id":"h2","action":"block","reason":"the hook request could not be read"}`}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		works(t, s)
+	})
+}
+
+// A request that a background agent has resolved by itself during a replay takes no answer.
+func TestReplayResolves(t *testing.T) {
+	asks := func(a *agent) {
+		a.handshake()
+		kind := "background_agent"
+		a.request("r1", &wireproto.ApprovalRequest{ID: "r1", SourceKind: &kind})
+		id := a.call(wireproto.MethodReplay).ID
+		a.event(&wireproto.ApprovalResponse{RequestID: "r1", Response: wireproto.Approve})
+		a.result(id, `{"status":"finished","events":1,"requests":0}`)
+		a.serve()
+	}
+	var held *client.ApprovalRequest
+	on := func(m wireproto.Message) {
+		if r, ok := m.(*client.ApprovalRequest); ok {
+			r.Hold()
+			held = r
+		}
+	}
+	bubble(t, asks, client.Options{OnMessage: on}, func(t *testing.T, s *client.Session) {
+		synctest.Wait()
+		if _, err := loop(s.Replay(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if err := held.Approve(); err != client.ErrAnswered {
+			t.Errorf("Approve: %v", err)
+		}
+	})
 }

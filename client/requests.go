@@ -139,37 +139,70 @@ func (r *request) close(err error) bool {
 }
 
 // decline returns the answer of one who does not want to, nil for what has none.
-func (r *request) decline() any {
+func (r *request) decline(why string) any {
 	switch r.asked.(type) {
 	case *wireproto.ApprovalRequest:
 		return &wireproto.ApprovalAnswer{RequestID: r.id, Response: wireproto.Reject}
 	case *wireproto.QuestionRequest:
 		return &wireproto.QuestionAnswer{RequestID: r.id}
 	case *wireproto.ToolCallRequest:
-		return &wireproto.ToolAnswer{ToolCallID: r.id, ReturnValue: toolError(errors.New("the turn was cancelled"))}
+		return &wireproto.ToolAnswer{ToolCallID: r.id, ReturnValue: toolError(errors.New(why))}
 	case *wireproto.HookRequest:
-		return &wireproto.HookAnswer{RequestID: r.id, Action: wireproto.HookBlock, Reason: "the turn was cancelled"}
+		return &wireproto.HookAnswer{RequestID: r.id, Action: wireproto.HookBlock, Reason: why}
 	}
 	return nil
 }
 
-// answer sends the one answer.
+// answer sends the one answer. One that cannot be written declines instead, so that the agent does
+// not wait for it, and is an error.
 func (r *request) answer(result any) error {
 	if r == nil {
 		return errors.New("client: not a live request: it did not come from a session")
 	}
+	f, err := resultFrame(r.id, result)
+	if err == nil {
+		err = r.reply(f)
+	}
+	if !errors.Is(err, errCannotSend) {
+		return err
+	}
+	why := fmt.Sprintf("the answer cannot be sent: %.200v", err)
+	if errors.Is(err, wireproto.ErrLineTooLong) {
+		why = fmt.Sprintf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20)
+	}
+	f, declineErr := resultFrame(r.id, r.decline(why))
+	if declineErr == nil {
+		declineErr = r.reply(f)
+	}
+	if declineErr != nil {
+		return declineErr
+	}
+	return fmt.Errorf("%w; the agent was told no", err)
+}
+
+// errCannotSend says that an answer is of no form that can be sent.
+var errCannotSend = errors.New("client: answer")
+
+// resultFrame makes the frame of a result. What the program has put into it may not be encodable,
+// or panic.
+func resultFrame(id string, result any) (f *wireproto.Frame, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: panic: %v", errCannotSend, v)
+		}
+	}()
 	raw, err := json.Marshal(result)
 	if err != nil {
-		return fmt.Errorf("client: answer: %w", err)
+		return nil, fmt.Errorf("%w: %w", errCannotSend, err)
 	}
-	return r.reply(&wireproto.Frame{ID: r.id, Result: raw})
+	return &wireproto.Frame{ID: id, Result: raw}, nil
 }
 
 // reply retires the request, unless the frame cannot be sent at all, and sends the frame.
 func (r *request) reply(f *wireproto.Frame) error {
 	line, err := encode(f)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errCannotSend, err)
 	}
 	r.s.mu.Lock()
 	first := r.close(ErrAnswered)
@@ -210,20 +243,19 @@ func (s *Session) closeRequests(err error, match func(*request) bool) {
 	}
 }
 
-// declineAll answers what a cancelled turn still waits for. What it asks later, request declines.
-func (t *Turn) declineAll() {
-	t.s.mu.Lock()
-	t.declined = true
+// answerAll declines the requests that match.
+func (s *Session) answerAll(why string, match func(*request) bool) {
 	var open []*request
-	for r := range t.s.requests {
-		if r.turn == t && !r.background && r.decline() != nil {
+	s.mu.Lock()
+	for r := range s.requests {
+		if match(r) {
 			open = append(open, r)
 		}
 	}
-	t.s.mu.Unlock()
+	s.mu.Unlock()
 	for _, r := range open {
-		if err := r.answer(r.decline()); err != nil {
-			t.s.opts.Logger.Debug("client: decline", "id", r.id, "error", err)
+		if err := r.answer(r.decline(why)); err != nil {
+			s.opts.Logger.Debug("client: decline", "id", r.id, "error", err)
 		}
 	}
 }
@@ -245,7 +277,7 @@ func (s *Session) settle(m wireproto.Message) {
 	s.mu.Lock()
 	left := r.err == nil && !r.held
 	s.mu.Unlock()
-	if left && r.answer(r.decline()) == nil {
+	if left && r.answer(r.decline("nobody answered")) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)
 	}
 }

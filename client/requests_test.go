@@ -1,8 +1,10 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -239,6 +241,47 @@ func TestOnMessageBlocks(t *testing.T) {
 	})
 	if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What waits for an OnMessage that blocks is bounded: the rest is dropped and told, and requests in
+// it are rejected. Turns are not held up.
+func TestOnMessageBounded(t *testing.T) {
+	const n = 5000
+	var answer string
+	floods := func(a *agent) {
+		a.handshake()
+		for range n {
+			a.text(strings.Repeat("x", 1000))
+		}
+		a.ask("r1")
+		answer = a.answer("r1")
+		a.serve()
+	}
+	var log bytes.Buffer
+	synctest.Test(t, func(t *testing.T) {
+		calls, release := 0, make(chan struct{})
+		s, err := client.NewSession(t.Context(), &client.Options{
+			Transport: memory(floods), WorkDir: t.TempDir(), ShareDir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			OnMessage: func(wireproto.Message) { calls++; <-release },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		synctest.Wait()
+		if diff := cmp.Diff(`{"request_id":"r1","response":"reject"}`, answer); diff != "" {
+			t.Error(diff)
+		}
+		works(t, s)
+		close(release)
+		synctest.Wait()
+		if calls < 800 || calls > 1200 {
+			t.Errorf("OnMessage was called %d times", calls)
+		}
+	})
+	if text := log.String(); strings.Count(text, "dropped") != 2 || !strings.Contains(text, "messages=") {
+		t.Errorf("the log: %.500s", text)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -32,21 +33,24 @@ type Session struct {
 	cancel          context.CancelCauseFunc
 
 	mu       sync.Mutex
-	turn     *Turn                 // the turn that runs
-	replay   *stream               // the replay that runs; never beside a turn
+	turn     *Turn                 // the turn that runs, or that still has to end for the agent
+	replay   *replay               // the replay, likewise; never beside a turn
 	requests map[*request]struct{} // not answered yet
 	calls    toolCalls
 	status   Status
-	outside  []wireproto.Message // for OnMessage
-	serving  bool                // a goroutine serves OnMessage
-	closing  bool                // Close was called
-	killed   error               // why the agent was ended by force
-	err      error               // why the session is over; set before conn.done is closed
+	running  map[uint64]string // the handlers that run, by goroutine
+	quiet    chan struct{}     // closed when none runs any more; nil unless Close waits for that
+	closing  bool              // Close was called
+	killed   error             // why the agent was ended by force
+	err      error             // why the session is over; set before conn.done is closed
 
-	closed   chan struct{} // closed when Close is through
-	closeErr error         // what it returned
+	outside     []outsideMessage // for OnMessage
+	outsideSize int              // of their lines
+	outsideLost int              // dropped since there was room
+	serving     bool             // a goroutine serves OnMessage
 
-	recordErr error // of Options.Record; set before conn.done is closed
+	closed   chan struct{} // closed when Close has ended the agent
+	closeErr error         // what it says of that
 
 	held *os.File // keeps others from the session while the agent lives; nil for none
 }
@@ -162,7 +166,9 @@ func (s *Session) PID() int {
 }
 
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
-// text may be empty if there are parts. A turn that runs already gives [ErrBusy].
+// text may be empty if there are parts. A turn that runs already gives [ErrBusy]. After a turn
+// whose ctx has ended before the agent has obeyed, Prompt waits until the agent does, or is killed
+// for it, at most for Options.StopGrace.
 //
 // Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
 // zero-width space (U+200B) goes before the slash, so that the model reads it as words.
@@ -183,21 +189,11 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("client: prompt: %w", err)
 	}
-	t := newTurn(ctx, s)
-	s.mu.Lock()
-	switch {
-	case s.err != nil:
-		err = s.err
-	case s.closing:
-		err = ErrClosed
-	case s.turn != nil || s.replay != nil:
-		err = ErrBusy
-	default:
+	var t *Turn
+	if err := s.occupy(ctx, "prompt", func() {
+		t = newTurn(ctx, s)
 		s.turn = t
-	}
-	s.mu.Unlock()
-	if err != nil {
-		t.stop(err)
+	}); err != nil {
 		return nil, err
 	}
 	if err := s.conn.begin(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input}, t.finish); err != nil {
@@ -209,6 +205,50 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	}
 	t.watch()
 	return t, nil
+}
+
+// occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
+// has been given up on this side and still has to end for the agent.
+func (s *Session) occupy(ctx context.Context, what string, take func()) error {
+	var limit <-chan time.Time
+	for {
+		var err error
+		var settling <-chan struct{}
+		s.mu.Lock()
+		switch {
+		case s.err != nil:
+			err = s.err
+		case s.closing:
+			err = ErrClosed
+		case s.turn != nil:
+			settling, err = s.turn.done, ErrBusy
+			if s.turn.givenUp() {
+				err = nil
+			}
+		case s.replay != nil:
+			settling, err = s.replay.done, ErrBusy
+			if s.replay.givenUp {
+				err = nil
+			}
+		default:
+			take()
+		}
+		s.mu.Unlock()
+		if err != nil || settling == nil {
+			return err
+		}
+		if limit == nil {
+			limit = time.After(s.opts.StopGrace)
+		}
+		select {
+		case <-settling:
+		case <-s.ctx.Done(): // the session has ended, or is about to
+		case <-limit:
+			return fmt.Errorf("%w: the agent has not ended it within Options.StopGrace (%v)", ErrBusy, s.opts.StopGrace)
+		case <-ctx.Done():
+			return fmt.Errorf("client: %s: %w", what, context.Cause(ctx))
+		}
+	}
 }
 
 func userInput(text string, parts []wireproto.ContentPart) (wireproto.Content, error) {
@@ -245,7 +285,7 @@ func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.Con
 	if err != nil {
 		return err
 	}
-	if t == nil {
+	if t == nil || t.givenUp() {
 		return ErrNoTurn
 	}
 	t.queue.lift() // the answer stands behind what the loop has not taken yet
@@ -260,7 +300,10 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 		return false, errNilContext
 	}
 	s.mu.Lock()
-	q := s.replay
+	var q *stream
+	if s.replay != nil {
+		q = s.replay.queue
+	}
 	if s.turn != nil {
 		q = s.turn.queue
 	}
@@ -276,27 +319,52 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 
 // Close ends the session: it closes the agent's input, waits, interrupts, waits, and kills
 // it with all that it has started. It takes no longer than Options.StopGrace by much, and
-// may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed]. An
-// error says that the agent had to be killed, or that Options.Record could not be written.
+// may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed].
+//
+// Once Close has begun, no handler starts (a tool, a hook, Approve, Answer, OnMessage), the ctx of
+// those that run has ended, and no request can be answered any more. Close waits for the handlers
+// that run, so that after it none does; for one that calls Close itself, and so for all when
+// called within a handler, it does not wait. What OnMessage has not been given yet, it is not given.
+//
+// An error says that the agent had to be killed, that something of it may be left, that a handler
+// has not returned in time, or that Options.Record could not be written.
 func (s *Session) Close() error {
+	deadline := time.Now().Add(s.opts.StopGrace)
 	s.mu.Lock()
 	first := !s.closing
 	s.closing = true
-	t, replay := s.turn, s.replay
+	inside := s.insideLocked()
 	s.mu.Unlock()
-	if !first {
-		<-s.closed
+	if first {
+		s.stop(deadline)
+		close(s.closed)
+	}
+	<-s.closed
+	if inside {
 		return s.closeErr
 	}
-	defer close(s.closed)
+	return errors.Join(s.closeErr, s.waitHandlers(deadline))
+}
+
+// stop ends the agent for Close.
+func (s *Session) stop(deadline time.Time) {
+	guards := func(r *request) bool {
+		req, hook := r.asked.(*wireproto.HookRequest)
+		return hook && req.Event == "PreToolUse"
+	}
+	s.closeRequests(ErrClosed, func(r *request) bool { return !guards(r) })
 	s.cancel(ErrClosed)
+	s.mu.Lock()
+	t, replay := s.turn, s.replay
+	s.mu.Unlock()
 	if t != nil {
 		t.stop(ErrClosed)
 		t.queue.cancel()
 	}
 	if replay != nil {
-		replay.cancel()
+		replay.queue.cancel()
 	}
+	s.answerAll("the session is closed", guards) // kimi takes what the end of its input leaves open for an allowance
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
 		s.conn.peer.Interrupt()
@@ -306,8 +374,10 @@ func (s *Session) Close() error {
 			<-s.Done()
 		}
 	}
-	s.closeErr = errors.Join(s.closeErr, s.recordErr)
-	return s.closeErr
+	s.closeErr = errors.Join(s.closeErr, s.endRecording(time.Until(deadline)))
+	if left := s.conn.left; left != nil {
+		s.closeErr = errors.Join(s.closeErr, fmt.Errorf("client: close: %w", left))
+	}
 }
 
 // kill ends the agent at once, for a reason that the session's error then tells.
@@ -329,14 +399,14 @@ func (s *Session) exited() {
 		t.queue.lift()
 	}
 	if replay != nil {
-		replay.lift()
+		replay.queue.lift()
 	}
 }
 
 // ended gives the reason why the session is over and ends its requests.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
-		s.recordErr = r.finish(exit)
+		r.finish(exit)
 	}
 	s.mu.Lock()
 	switch {

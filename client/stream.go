@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -103,6 +104,20 @@ func (q *stream) end() {
 	q.mu.Unlock()
 	signal(q.room)
 	q.flush()
+}
+
+// extract removes from what no consumer has taken the messages that match.
+func (q *stream) extract(match func(wireproto.Message) bool) (out []wireproto.Message) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queue = slices.DeleteFunc(q.queue, func(m wireproto.Message) bool {
+		if !match(m) {
+			return false
+		}
+		out = append(out, m)
+		return true
+	})
+	return out
 }
 
 // next returns the next message, waiting for it; false at the end. Not for use by two

@@ -108,7 +108,7 @@ func (t Tool) declaration() wireproto.ExternalTool {
 // runTool calls a tool and answers with what it returns, unless its turn has ended.
 func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 	var value wireproto.ToolReturnValue
-	guard(func() (err error) {
+	s.guard(r.ctx, fmt.Sprintf("tool %.64s", call.Name), func() (err error) {
 		for _, t := range s.opts.Tools {
 			if t.name == call.Name {
 				args := json.RawMessage("{}")
@@ -125,11 +125,10 @@ func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 			value = toolError(err)
 		}
 		err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
-		if errors.Is(err, wireproto.ErrLineTooLong) {
-			value = toolError(fmt.Errorf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20))
-			err = r.answer(&wireproto.ToolAnswer{ToolCallID: call.ID, ReturnValue: value})
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errCannotSend):
+			s.opts.Logger.Error("client: the result of a tool cannot be sent", "tool", call.Name, "id", call.ID, "error", err)
+		case err != nil:
 			s.opts.Logger.Info("client: the result of a tool came too late", "tool", call.Name, "id", call.ID, "error", err)
 		}
 	})

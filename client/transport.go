@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"log/slog"
 )
 
 // Transport starts an agent that speaks Wire and connects to it. The default starts
@@ -21,6 +23,19 @@ type Command struct {
 	Env  []string // the whole environment, "KEY=value"
 	Dir  string   // working directory, absolute
 }
+
+// String names what is started. The variables of Env show by their names, and what is no flag in Args
+// is ***; so it is for every verb of fmt, in log/slog and in encoding/json.
+func (c Command) String() string { return show(c) }
+
+// Format implements [fmt.Formatter]: every verb prints [Command.String].
+func (c Command) Format(f fmt.State, _ rune) { io.WriteString(f, c.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Command.String].
+func (c Command) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Command.String].
+func (c Command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Conn is a running agent. Read and Write may be called at the same time, by one
 // goroutine each; the other methods at any time, from any goroutine, many times.

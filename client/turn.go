@@ -14,11 +14,21 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
+// heldFor is how long an agent that does not obey holds a loop after the ctx of its turn or replay
+// has ended. It leaves room in the second that is promised; a shorter StopGrace ends the agent in
+// that time, of which the error then tells.
+func (o *Options) heldFor() time.Duration {
+	if o.StopGrace <= time.Second {
+		return o.StopGrace + time.Second
+	}
+	return 750 * time.Millisecond
+}
+
 // maxResultText limits TurnResult.Text, so that a result never grows with its turn.
 const maxResultText = 4 << 20
 
 // Turn is one prompt and all that the agent does about it. Read it with Messages, or
-// wait for its end with Result; a turn that nobody reads is held up once some 1 MiB waits.
+// wait for its end with Result; a turn that is not read is held up once some 1 MiB waits.
 type Turn struct {
 	s      *Session
 	caller context.Context // of Prompt; its end cancels the turn
@@ -26,27 +36,36 @@ type Turn struct {
 	stop   context.CancelCauseFunc
 	queue  *stream
 
-	reading sync.Mutex        // taken for each message
-	live    wireproto.Message // the last message taken
+	live wireproto.Message // the last message taken; the consumer's own
 
-	mu      sync.Mutex
-	over    bool
-	cause   error // why this side cancelled it: ctx, silence; nil otherwise
-	unwatch func() bool
-	idle    *time.Timer // nil without IdleTimeout
-	grace   *time.Timer // kills the agent; nil unless aborted
+	mu       sync.Mutex // taken before s.mu
+	consumer *consumer  // nil while nobody reads
+	over     bool
+	early    *TurnResult // how far it came when it was given up; nil otherwise
+	cause    error       // why this side cancelled it: ctx, silence; nil otherwise
+	unwatch  func() bool
+	idle     *time.Timer // nil without IdleTimeout
+	grace    *time.Timer // kills the agent; nil unless aborted
+	release  *time.Timer // gives the turn up; nil unless ctx has ended
 
-	// Written by the reader under s.mu, and no more when done is closed.
-	result   TurnResult
-	text     []string // of the last assistant message
-	size     int
-	tools    map[string]string // names of the calls that have no result yet, by id
-	last     string            // type of the last message
-	declined bool              // the cancelled turn is not to wait for answers
-	lastAt   time.Time         // when it came; kept only for IdleTimeout
+	// Written under s.mu, by the reader but for cancelled and lastAt, and no more when done is closed.
+	result    TurnResult
+	text      []string // of the last assistant message
+	size      int
+	tools     map[string]string // names of the calls that have no result yet, by id
+	last      string            // type of the last message
+	cancelled bool              // the agent was asked to cancel it
+	lastAt    time.Time         // when it came; kept only for IdleTimeout
 
-	err  error
-	done chan struct{}
+	err   error         // set before ended is closed
+	ended chan struct{} // closed when nobody need wait any more: the turn is done, or given up
+	done  chan struct{} // closed when it has ended for the agent
+}
+
+// consumer takes the messages of a turn: a loop over Messages, or Result.
+type consumer struct {
+	loop uint64        // the loop's goroutine; 0 for Result
+	left chan struct{} // closed when it takes no more
 }
 
 // TurnResult says how far a turn came.
@@ -58,7 +77,7 @@ type TurnResult struct {
 }
 
 func newTurn(ctx context.Context, s *Session) *Turn {
-	t := &Turn{s: s, caller: ctx, queue: newStream(), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
+	t := &Turn{s: s, caller: ctx, queue: newStream(), ended: make(chan struct{}), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
 	t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return t
 }
@@ -70,7 +89,14 @@ func (t *Turn) watch() {
 	if t.over {
 		return
 	}
-	t.unwatch = context.AfterFunc(t.caller, func() { t.abort(context.Cause(t.caller)) })
+	t.unwatch = context.AfterFunc(t.caller, func() {
+		t.abort(context.Cause(t.caller))
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if !t.over {
+			t.release = time.AfterFunc(t.s.opts.heldFor(), t.giveUp)
+		}
+	})
 	if limit := t.s.opts.IdleTimeout; limit > 0 {
 		t.idle = time.AfterFunc(limit, t.checkIdle)
 	}
@@ -81,69 +107,148 @@ func (t *Turn) watch() {
 // finish: [ErrCancelled], [ErrMaxSteps], an error of the agent, or why the session is over.
 // Leaving the loop early cancels the turn, drops the rest and waits for the turn's end; the
 // session stays usable.
+//
+// When the ctx of Prompt ends, so does the loop, with its cause, within a second: also where the
+// agent does not obey. The session then goes on to end the turn, and the next Prompt waits for that.
+//
+// One loop at a time reads a turn: a second one gets [ErrReading] at once. One that begins while
+// Result takes the rest gets the end alone.
 func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
-		for {
-			m, ok := t.next()
-			if !ok {
-				break
-			}
-			if !yield(m, nil) {
-				t.abort(ErrCancelled)
-				t.drain()
+		me, other := t.attach(goroutineID())
+		if me != nil {
+			defer t.detach(me)
+			if !t.loop(yield) {
 				return
 			}
+		} else if other.loop != 0 {
+			yield(nil, ErrReading)
+			return
 		}
-		<-t.done
+		<-t.ended
 		if t.err != nil {
 			yield(nil, t.err)
 		}
 	}
 }
 
-// next takes the next message. Asking for it leaves the one before behind: a live request
-// that nobody has answered or held is rejected, so that the agent does not wait for ever.
-func (t *Turn) next() (wireproto.Message, bool) {
-	t.reading.Lock()
-	defer t.reading.Unlock()
-	if t.live != nil {
-		if t.caller.Err() != nil {
-			t.abort(context.Cause(t.caller)) // now: rejected first, the turn would end as finished
+// loop gives out what comes. It returns false after yield has.
+func (t *Turn) loop(yield func(wireproto.Message, error) bool) bool {
+	for {
+		m, ok := t.next()
+		if !ok {
+			return true
 		}
-		t.s.settle(t.live)
+		if !yield(m, nil) {
+			t.abort(ErrCancelled)
+			t.drain()
+			return false
+		}
 	}
+}
+
+// attach makes the caller the turn's consumer, or returns the one that there is.
+func (t *Turn) attach(loop uint64) (me, other *consumer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.consumer != nil {
+		return nil, t.consumer
+	}
+	t.consumer = &consumer{loop: loop, left: make(chan struct{})}
+	return t.consumer, nil
+}
+
+func (t *Turn) detach(c *consumer) {
+	t.mu.Lock()
+	t.consumer = nil
+	t.mu.Unlock()
+	close(c.left)
+}
+
+// next takes the next message, for the consumer. It first settles the one before: a live request
+// that is neither answered nor held is rejected, so that the agent does not wait for ever.
+func (t *Turn) next() (wireproto.Message, bool) {
+	t.settleLive()
 	m, ok := t.queue.next()
 	t.live = m
 	return m, ok
 }
 
-func (t *Turn) drain() {
-	for ok := true; ok; {
-		_, ok = t.next()
+func (t *Turn) settleLive() {
+	if t.live == nil {
+		return
 	}
-	<-t.done
+	if t.caller.Err() != nil {
+		t.abort(context.Cause(t.caller)) // now: rejected first, the turn would end as finished
+	}
+	t.s.settle(t.live)
+	t.live = nil
 }
 
-// Result drains what Messages has not given out, rejecting requests, and waits for the end
-// of the turn. The result is never nil: with an error it says how far the turn came.
+// drain takes what is left, for the consumer, and waits for the end.
+func (t *Turn) drain() {
+	t.settleLive()
+	for {
+		m, ok := t.queue.next()
+		if !ok {
+			break
+		}
+		if t.caller.Err() != nil {
+			t.abort(context.Cause(t.caller))
+		}
+		t.s.pass(m, 0)
+	}
+	<-t.ended
+}
+
+// Result waits for the end of the turn. It drains what Messages has not given out: requests are
+// rejected, but for those of background agents, which go to Options.OnMessage. The result is
+// never nil: with an error it says how far the turn came.
+//
+// Beside a loop over Messages on another goroutine it takes nothing away and waits until the turn
+// has ended, or the loop has, and then takes the rest. Within the loop it takes the rest, and
+// rejects the request that the loop has in hand, if that is not answered.
 func (t *Turn) Result() (*TurnResult, error) {
-	t.drain()
+	for {
+		me, other := t.attach(0)
+		switch {
+		case me != nil:
+			t.drain()
+			t.detach(me)
+		case other.loop == goroutineID():
+			t.drain()
+		default:
+			select {
+			case <-t.ended:
+			case <-other.left:
+				continue
+			}
+		}
+		break
+	}
+	if t.early != nil {
+		r := *t.early
+		return &r, t.err
+	}
 	r := t.result
 	r.Text = strings.Join(t.text, "")
 	return &r, t.err
 }
 
 // Cancel asks the agent to stop the turn, and returns when the turn has ended or ctx is
-// done. What was sent up to the end can still be read, except, behind a loop that has left 8 MiB
-// unread, the rest; the loop then ends with [ErrCancelled], unless the turn had finished
+// done. What was sent up to the end can still be read, except the rest after 8 MiB
+// that no loop has read; the loop then ends with [ErrCancelled], unless the turn had finished
 // first. The session stays usable.
+//
+// From then on no handler starts for the turn, and those that run see their ctx end. What a
+// background agent asks meanwhile goes to Options.OnMessage.
 func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
 	t.mu.Lock()
 	if !t.over {
-		t.requestCancel()
+		t.requestCancelLocked()
 	}
 	t.mu.Unlock()
 	t.stop(ErrCancelled)
@@ -156,14 +261,48 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	}
 }
 
-// requestCancel asks the agent to cancel the turn that runs. mu is held and the turn is not
+// requestCancelLocked asks the agent to cancel the turn that runs. mu is held and the turn is not
 // over, so that the request stands before the prompt of a later turn, which it must not
-// hit. Handlers are stopped behind it, lest the agent go on with what they then answer.
-func (t *Turn) requestCancel() {
+// hit. Handlers are stopped after it, so that the agent does not go on with what they then answer.
+func (t *Turn) requestCancelLocked() {
+	t.s.mu.Lock()
+	t.cancelled = true
+	t.touch()
+	t.s.mu.Unlock()
 	// Whatever the answer says, the turn ends with the answer to its prompt.
 	t.s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 	if t.s.waitsForAnswers {
-		t.declineAll()
+		t.s.answerAll("the turn was cancelled", func(r *request) bool {
+			return r.turn == t && !r.background && r.decline("") != nil
+		})
+	}
+}
+
+// giveUp lets go of those who wait for a turn whose ctx has ended and that the agent does not end.
+// For the session it runs until the agent has ended it, or has been killed for it.
+func (t *Turn) giveUp() {
+	t.mu.Lock()
+	if t.over {
+		t.mu.Unlock()
+		return
+	}
+	t.s.mu.Lock()
+	early := t.result
+	early.Text = strings.Join(t.text, "")
+	t.s.mu.Unlock()
+	t.early, t.err = &early, cancelled(context.Cause(t.caller))
+	close(t.ended)
+	t.mu.Unlock()
+	t.queue.end()
+}
+
+// givenUp reports whether a turn that is not done has ended on this side.
+func (t *Turn) givenUp() bool {
+	select {
+	case <-t.ended:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -185,10 +324,20 @@ func (t *Turn) abort(cause error) {
 		}
 		t.s.kill(fmt.Errorf("client: the agent did not end the turn within Options.StopGrace (%v) of its cancellation", grace))
 	})
-	t.requestCancel()
+	t.requestCancelLocked()
 	t.mu.Unlock()
 	t.stop(cause)
 	t.queue.cancel()
+}
+
+// killDeaf ends at once an agent that has been given up, for a session that has no other turn.
+func (t *Turn) killDeaf() {
+	t.mu.Lock()
+	deaf := !t.over && t.early != nil
+	t.mu.Unlock()
+	if deaf {
+		t.s.kill(errors.New("client: the agent did not obey the end of ctx"))
+	}
 }
 
 // finish ends the turn with the answer to its prompt. It runs on the reader's goroutine, so
@@ -196,8 +345,8 @@ func (t *Turn) abort(cause error) {
 func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Lock()
 	t.over = true // before another turn can begin
-	cause, unwatch := t.cause, t.unwatch
-	for _, timer := range []*time.Timer{t.idle, t.grace} {
+	cause, unwatch, unread := t.cause, t.unwatch, t.consumer == nil
+	for _, timer := range []*time.Timer{t.idle, t.grace, t.release} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -205,14 +354,23 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Unlock()
 	t.s.mu.Lock()
 	t.s.turn = nil
+	unread = unread && t.cancelled
 	t.s.mu.Unlock()
 	if unwatch != nil {
 		unwatch()
 	}
-	t.err = t.outcome(raw, err, cause)
+	if unread { // and may stay so
+		for _, m := range t.queue.extract(fromBackground) {
+			t.s.pass(m, 0)
+		}
+	}
 	ended := fmt.Errorf("%w any more: the one that asked has ended", ErrNoTurn)
 	t.s.closeRequests(ended, func(r *request) bool { return r.turn == t && !r.background })
 	t.stop(ended)
+	if !t.givenUp() {
+		t.err = t.outcome(raw, err, cause)
+		close(t.ended)
+	}
 	close(t.done)
 	t.queue.end()
 }
@@ -290,12 +448,12 @@ func (t *Turn) account(m wireproto.Message) {
 }
 
 // checkIdle aborts the turn if the agent alone has been silent for the whole limit. While
-// this side has something to do, time does not count.
+// this side has something to do, time does not count; once the turn is being cancelled, it has not.
 func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
 	waiting := t.queue.pending()
 	t.s.mu.Lock()
-	if waiting || len(t.s.requests) > 0 {
+	if !t.cancelled && (waiting || len(t.s.requests) > 0) {
 		t.lastAt = time.Now()
 	}
 	silent := time.Since(t.lastAt)
@@ -324,5 +482,5 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the silence anew: an answer of this side has ended a wait. s.mu is held.
+// touch starts the silence anew: this side has sent what the agent waited for, or has to obey. s.mu is held.
 func (t *Turn) touch() { t.lastAt = time.Now() }

@@ -144,7 +144,7 @@ func problem(e Effective, model string, known bool, bad string) string {
 // redactURL removes from a URL what may be secret; what is no URL goes whole.
 func redactURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil {
+	if err != nil || strings.Contains(u.Opaque, "@") { // user:password@host
 		return mask
 	}
 	if u.User == nil && u.RawQuery == "" && u.Fragment == "" {

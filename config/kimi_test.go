@@ -44,8 +44,8 @@ func kimiPath(t *testing.T) string {
 	}
 	path := os.Getenv("KIMI_PATH")
 	for _, p := range []string{"../.kimi/bin/kimi", "../../.kimi/bin/kimi"} {
-		if _, err := os.Stat(p); path == "" && err == nil {
-			path, _ = filepath.Abs(p)
+		if found, err := exec.LookPath(p); path == "" && err == nil {
+			path, _ = filepath.Abs(found)
 		}
 	}
 	if path == "" && os.Getenv("KIMI_GO_REQUIRE_KIMI") != "" {

@@ -10,7 +10,7 @@ import (
 // MCPServer is one MCP server as mcp.json and --mcp-config-file define it, in
 // the format of fastmcp that Kimi Code 1.51.0 reads: a program to start
 // (Command) or a remote server (URL). Put secrets into Env, Headers or Auth:
-// Args and URL print as they are, and Args show in the process list.
+// Args show in the process list, and Command and CWD print as they are.
 type MCPServer struct {
 	Command        string            `json:"command,omitzero"`                      // program to start; required unless URL is set
 	Args           []string          `json:"args,omitzero"`                         // its arguments; default none

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"strings"
 )
 
 const mask = "***"
@@ -74,7 +76,8 @@ func (e Extra) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 func (e Extra) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // Format prints the config, for every verb, as JSON with the secrets masked and
-// without the unknown keys.
+// without the unknown keys. What may be secret in a URL, and the arguments of MCP servers, are
+// masked too.
 func (c Config) Format(f fmt.State, _ rune) { show(f, c) }
 
 // Format prints the provider as [Config.Format] does.
@@ -88,6 +91,38 @@ func (r OAuthRef) Format(f fmt.State, _ rune) { show(f, r) }
 
 // Format prints the server as [Config.Format] does.
 func (s MCPServer) Format(f fmt.State, _ rune) { show(f, s) }
+
+// MarshalJSON returns the provider for showing: its secrets, and what may be secret in its
+// URL, are ***.
+func (p Provider) MarshalJSON() ([]byte, error) {
+	type fields Provider
+	p.BaseURL = redactURL(p.BaseURL)
+	return json.Marshal(fields(p))
+}
+
+// MarshalJSON returns the service as [Provider.MarshalJSON] does.
+func (s Service) MarshalJSON() ([]byte, error) {
+	type fields Service
+	s.BaseURL = redactURL(s.BaseURL)
+	return json.Marshal(fields(s))
+}
+
+// MarshalJSON returns the server as [Provider.MarshalJSON] does. Of its arguments the names of
+// the flags show.
+func (s MCPServer) MarshalJSON() ([]byte, error) {
+	type fields MCPServer
+	s.URL = redactURL(s.URL)
+	s.Args = slices.Clone(s.Args)
+	for i, arg := range s.Args {
+		switch flag, _, joined := strings.Cut(arg, "="); {
+		case !strings.HasPrefix(arg, "-"), len(arg) > 2 && arg[1] != '-': // -kVALUE
+			s.Args[i] = mask
+		case joined:
+			s.Args[i] = flag + "=" + mask
+		}
+	}
+	return json.Marshal(fields(s))
+}
 
 func show(f fmt.State, v any) {
 	text, err := json.Marshal(v)

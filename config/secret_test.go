@@ -27,6 +27,8 @@ func TestSecretVerbs(t *testing.T) {
 				Extra{"k": canary}, []Secret{canary}, &[]Secret{canary}, map[string]Secret{"k": canary}, map[Secret]int{canary: 1},
 				Provider{APIKey: canary}, struct{ P *Provider }{&Provider{APIKey: canary}},
 				struct{ C *Config }{&Config{Services: Services{MoonshotFetch: &Service{APIKey: canary}}}},
+				Provider{BaseURL: "https://me:" + canary + "@p/v1"}, Service{BaseURL: "https://p/v1?key=" + canary}, MCPServer{URL: "https://" + canary + "@x#" + canary},
+				struct{ S *MCPServer }{&MCPServer{Args: []string{canary, "--token", canary, "--token=" + canary, "-k" + canary, "-H", "A: " + canary}}}, Provider{BaseURL: "me:" + canary + "@p"},
 				struct{ O *OAuthRef }{&OAuthRef{Extra: Extra{"k": canary}}}, struct{ S *MCPServer }{&MCPServer{Auth: canary}},
 			} {
 				if got := fmt.Sprintf(format, holder); strings.Contains(got, canary) || strings.Contains(got, hex) {
@@ -47,7 +49,7 @@ func TestConfigShowsNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	servers := map[string]MCPServer{"s": {
-		Env: map[string]Secret{"E": canary}, Headers: map[string]Secret{"H": canary}, Auth: canary, Extra: Extra{"x": canary},
+		URL: "https://me:" + canary + "@x/?k=" + canary, Args: []string{"--flag=" + canary, canary}, Env: map[string]Secret{"E": canary}, Headers: map[string]Secret{"H": canary}, Auth: canary, Extra: Extra{"x": canary},
 	}}
 	all := struct {
 		Config  *Config
@@ -75,7 +77,7 @@ func TestConfigShowsNoSecret(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(outputs["json"], `"api_key":"***"`) || !strings.Contains(outputs["slog"], mask) {
+	if !strings.Contains(outputs["json"], `"api_key":"***"`) || !strings.Contains(outputs["json"], `"args":["--flag=***","***"]`) || !strings.Contains(outputs["json"], "https://***@x/?***") || !strings.Contains(outputs["slog"], mask) {
 		t.Errorf("no masks in %s", outputs)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
 // RequireKimi names the environment variable that, when set, makes tests of the real
@@ -194,14 +195,9 @@ func findAbove(name string) string {
 		return ""
 	}
 	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if path := filepath.Join(dir, name); isExecutable(path) {
+		if path, ok := spawn.Find(filepath.Join(dir, name)); ok {
 			return path
 		}
 	}
 	return ""
-}
-
-func isExecutable(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }

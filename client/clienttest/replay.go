@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -223,7 +224,7 @@ func content(s said) string {
 					delete(info, "version")
 				}
 			}
-			c["content"] = v
+			c["content"] = slashed(v)
 		}
 	}
 	out, err := json.MarshalIndent(c, "", " ")
@@ -232,6 +233,31 @@ func content(s said) string {
 	}
 	return string(out)
 }
+
+// belowName finds a path below one of the names that a recording has for paths.
+var belowName = regexp.MustCompile(`(?:/work|/share|/home/user)(?:[\\/]+[^\s\\/"'<>|:*?]+)+`)
+
+// slashed writes the paths below the names of a recording with slashes in all strings of v: Windows has
+// backslashes, twice in a string of JSON.
+func slashed(v any) any {
+	switch v := v.(type) {
+	case string:
+		return belowName.ReplaceAllStringFunc(v, func(path string) string {
+			return backslashes.ReplaceAllString(path, "/")
+		})
+	case []any:
+		for i := range v {
+			v[i] = slashed(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = slashed(v[k])
+		}
+	}
+	return v
+}
+
+var backslashes = regexp.MustCompile(`\\+`)
 
 // play writes the agent's lines, each behind all that the client had said before it.
 func (p *player) play() {

@@ -164,6 +164,30 @@ func TestReplayPaths(t *testing.T) {
 	}
 }
 
+// TestReplayOtherSystem plays what was recorded on Windows elsewhere, and the other way round.
+func TestReplayOtherSystem(t *testing.T) {
+	const slashes = `"read /work/a/b.txt, /share/c and {\"path\":\"/work/d\"}; keep \\d"`
+	const backslashes = `"read /work\\a\\b.txt, /share\\c and {\"path\":\"/work\\\\d\"}; keep \\d"`
+	for _, tt := range []struct{ recorded, said string }{
+		{backslashes, slashes}, {slashes, backslashes}, {slashes, slashes}, {backslashes, backslashes},
+	} {
+		name := file(t, &fixture.End{}, by("> "+initialize, welcome,
+			`> {"jsonrpc":"2.0","method":"prompt","id":"2","params":{"user_input":`+tt.recorded+`}}`,
+			`{"jsonrpc":"2.0","id":"2","result":{"status":"finished"}}`)...)
+		var said string
+		if err := json.Unmarshal([]byte(tt.said), &said); err != nil {
+			t.Fatal(err)
+		}
+		s := session(t, &client.Options{Transport: clienttest.Replay(t, name), WorkDir: t.TempDir()})
+		if _, err := types(t, s, said); err != nil {
+			t.Errorf("recorded %s, said %s: %v", tt.recorded, tt.said, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestReplayTimed plays in recorded time.
 func TestReplayTimed(t *testing.T) {
 	name := file(t, &fixture.End{}, by("> "+initialize, welcome)...)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,9 +60,9 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 	}
 	opts.OnMessage = c.outside
 	if f.Record != "" {
-		file, err := os.OpenFile(f.Record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		file, err := createRecording(f.Record)
 		if err != nil {
-			return hinted{err, "--record needs a file that can be written"}
+			return err
 		}
 		defer file.Close()
 		opts.Record = file

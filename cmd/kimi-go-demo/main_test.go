@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -23,7 +24,35 @@ import (
 // programKey makes the test binary the command itself, or a kimi that misbehaves.
 const programKey = "KIMI_GO_DEMO_TEST_PROGRAM"
 
+// playKey names what the test binary does under the name kimi.
+const playKey = "KIMI_GO_DEMO_TEST_KIMI"
+
+// plays are the kimis that need no shell, by name.
+var plays = map[string]func(){
+	"echo": func() {
+		io.Copy(os.Stdout, os.Stdin)
+		fmt.Fprint(os.Stderr, "err\n")
+		os.Exit(7)
+	},
+	"fails": func() {
+		switch os.Args[1] {
+		case "--version":
+			fmt.Println("2.3.4")
+			os.Exit(0)
+		case "acp":
+			fmt.Fprint(os.Stderr, "oops\n")
+			os.Exit(7)
+		}
+		fmt.Fprint(os.Stderr, "error: unknown option '--json'\n")
+		os.Exit(1)
+	},
+}
+
 func TestMain(m *testing.M) {
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "kimi" {
+		plays[os.Getenv(playKey)]()
+		os.Exit(0)
+	}
 	switch os.Getenv(programKey) {
 	case "":
 		os.Exit(m.Run())
@@ -121,6 +150,29 @@ func (d *demo) fake(t *testing.T, script string) {
 	d.setenv(map[string]string{"KIMI_PATH": path})
 }
 
+// plays makes the test binary the kimi, under that name.
+func (d *demo) plays(t *testing.T, name string) (kimi string) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" {
+		kimi = filepath.Join(d.work, "kimi")
+		err = os.Symlink(self, kimi)
+	} else if data, readErr := os.ReadFile(self); readErr != nil {
+		err = readErr
+	} else {
+		kimi = filepath.Join(d.work, "kimi.exe")
+		err = os.WriteFile(kimi, data, 0o700)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.setenv(map[string]string{"KIMI_PATH": kimi, playKey: name})
+	return kimi
+}
+
 func (d *demo) command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -216,6 +268,9 @@ func TestUsage(t *testing.T) {
 		{"prompt", "--work-dir", "w\xff", "x"}, {"prompt", "\xff"}, {"resume"}, {"resume", "--image", "a.png", "id"}, {"chat", "words"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			if runtime.GOOS == "windows" && !utf8.ValidString(strings.Join(args, "")) {
+				t.Skip("arguments are always Unicode there")
+			}
 			r := d.run(t, "", args...)
 			r.check(t, 2, nil, nil)
 			r.errorLine(t)

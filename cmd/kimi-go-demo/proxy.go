@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/fixture"
+	"github.com/kimi-go/kimi-go/internal/spawn"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -42,12 +44,16 @@ func (p *proxyCmd) Run(e *env) error {
 	if !slices.Contains(args, "--wire") || !p.Typed && p.Record == "" {
 		return become(path, args) // nothing to look at: out of the way
 	}
-	x := &proxy{cmd: exec.Command(path, args...)}
+	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
+	if err != nil {
+		return err
+	}
+	x := &proxy{cmd: cmd}
 	if p.Typed {
 		x.typed = newTyped()
 	}
 	if p.Record != "" {
-		f, err := os.OpenFile(p.Record, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		f, err := createRecording(p.Record)
 		if err != nil {
 			return err
 		}
@@ -60,7 +66,7 @@ func (p *proxyCmd) Run(e *env) error {
 // machine reads from kimi's arguments where secrets and paths may be.
 func machine(path string, args []string) *fixture.Machine {
 	share := config.ShareDir()
-	m := &fixture.Machine{Command: path, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
+	m := &fixture.Machine{Command: path, Args: args, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
 	if cwd, err := os.Getwd(); err == nil {
 		m.WorkDirs = append(m.WorkDirs, cwd)
 	}
@@ -69,14 +75,7 @@ func machine(path string, args []string) *fixture.Machine {
 		if !joined && i+1 < len(args) {
 			value = args[i+1]
 		}
-		switch flag {
-		case "--config-file":
-			m.ConfigFiles = append(m.ConfigFiles, value)
-		case "--config":
-			m.Config, _ = config.Parse([]byte(value))
-		case "--mcp-config-file":
-			m.MCPConfigFiles = append(m.MCPConfigFiles, value)
-		case "--work-dir", "-w":
+		if flag == "--work-dir" || flag == "-w" {
 			if abs, err := filepath.Abs(value); err == nil {
 				m.WorkDirs = append(m.WorkDirs, abs)
 			}
@@ -138,7 +137,8 @@ func (x *proxy) run(e *env) error {
 	}
 	if x.record != nil {
 		end := fixture.End{ExitCode: x.cmd.ProcessState.ExitCode(), Signal: signalName(x.cmd.ProcessState)}
-		if err := x.record.End(end); err != nil {
+		x.record.End(end)
+		if err := x.record.Wait(recordingGrace); err != nil {
 			return fmt.Errorf("recording: %w", err)
 		}
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"os"
 	"os/exec"
 	"syscall"
+
+	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
 // forwarded is what Windows has.
@@ -12,10 +15,13 @@ var forwarded = []os.Signal{os.Interrupt}
 
 // become runs the program in this one's place, as far as Windows can.
 func become(path string, args []string) error {
-	cmd := exec.Command(path, args...)
+	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
+	if err != nil {
+		return err
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var exit *exec.ExitError
-	err := cmd.Run()
+	err = cmd.Run()
 	if errors.As(err, &exit) {
 		return exitStatus(exit.ExitCode())
 	}

@@ -296,17 +296,6 @@ func TestWireNobodyReads(t *testing.T) {
 	}
 }
 
-// A kimi that fails at once: what it says and its exit status are the program's.
-func TestWireKimiFails(t *testing.T) {
-	t.Parallel()
-	d := bareDemo(t)
-	d.fake(t, `case $1 in --version) echo 2.3.4;; acp) echo oops >&2; exit 7;; *) echo "error: unknown option '--json'" >&2; exit 1;; esac`)
-	r := d.run(t, `{"jsonrpc":"2.0","id":"1","method":"initialize","params":{"protocol_version":"1.10"}}`+"\n", "wire")
-	if r.stderr != "oops\n" || r.stdout != "" || r.code != 7 {
-		t.Errorf("%+v", r)
-	}
-}
-
 func TestWireInfo(t *testing.T) {
 	t.Parallel()
 	d, kimiWire := codeDemo(t)

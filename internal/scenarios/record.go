@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/internal/fixture"
@@ -127,7 +128,8 @@ func (c *pipeConn) Wait() error {
 		c.cmd.Wait()
 		exit := &client.ProcessError{ExitCode: c.cmd.ProcessState.ExitCode()}
 		c.exit = exit
-		if err := c.w.End(fixture.End{ExitCode: exit.ExitCode, Unasked: c.unasked}); err != nil {
+		c.w.End(fixture.End{ExitCode: exit.ExitCode, Unasked: c.unasked})
+		if err := c.w.Wait(time.Minute); err != nil {
 			c.exit = err
 		}
 	})

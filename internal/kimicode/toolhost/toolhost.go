@@ -4,19 +4,14 @@ package toolhost
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
 	"net/http"
 	"regexp"
 	"sync/atomic"
-	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 
@@ -27,14 +22,6 @@ import (
 const ServerName = "program"
 
 const prefix = "mcp__" + ServerName + "__"
-
-const (
-	// headerTime and idleTime are for connections that say nothing; a call takes the time it takes.
-	headerTime = 5 * time.Second
-	idleTime   = 2 * time.Minute
-	// connections is how many there may be at once. Kimi Code uses a few.
-	connections = 64
-)
 
 var underscores = regexp.MustCompile(`_+`)
 
@@ -62,16 +49,15 @@ type Host struct {
 	Rejected []wireproto.RejectedTool
 	Names    map[string]string // the program's names, by the model's
 
-	token string
+	guard *guard
 	calls func(*Call)
 	keys  atomic.Int64
-	http  *http.Server
 	stop  context.CancelFunc
 	done  chan struct{} // closed when the server has ended
 }
 
 // Authorization returns the header that Kimi Code must send.
-func (h *Host) Authorization() string { return "Bearer " + h.token }
+func (h *Host) Authorization() string { return h.guard.authorization() }
 
 // Start starts a server with the tools that Kimi Code can take. calls receives each call, from a
 // goroutine of its own.
@@ -80,7 +66,7 @@ func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	h := &Host{
 		Accepted: []string{}, Rejected: []wireproto.RejectedTool{}, Names: make(map[string]string),
-		token: rand.Text(), calls: calls, stop: stop, done: make(chan struct{}),
+		calls: calls, stop: stop, done: make(chan struct{}),
 	}
 	for _, t := range tools {
 		if why := h.refusal(t); why != "" {
@@ -99,24 +85,10 @@ func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	h.URL = "http://" + listener.Addr().String() + "/"
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{MaxRequestBodyBytes: wireproto.MaxLine})
-	h.http = &http.Server{
-		ReadHeaderTimeout: headerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // nothing is printed
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(h.Authorization())) != 1 {
-				w.Header().Set("Connection", "close")
-				http.Error(w, "no token", http.StatusUnauthorized)
-				return
-			}
-			handler.ServeHTTP(w, r)
-		}),
-	}
+	h.guard = newGuard(ctx, handler)
 	go func() {
 		defer close(h.done)
-		h.http.Serve(newLimited(listener, connections))
+		h.guard.http.Serve(listener)
 		for session := range server.Sessions() {
 			session.Close()
 		}
@@ -171,7 +143,7 @@ func (h *Host) handler(ctx context.Context, name string) mcp.ToolHandler {
 // Close ends the server and every call.
 func (h *Host) Close() {
 	h.stop()
-	h.http.Close()
+	h.guard.http.Close()
 	<-h.done
 }
 

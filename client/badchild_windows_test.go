@@ -1,0 +1,65 @@
+package client_test
+
+import (
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/windows"
+
+	"github.com/kimi-go/kimi-go/client"
+)
+
+const (
+	killedCode = 1 // the exit code of what kill ends
+	noProgram  = windows.ERROR_BAD_EXE_FORMAT
+)
+
+var brokenPipe = []os.Signal{syscall.SIGPIPE}
+
+func init() { ends["killed"] = client.ProcessError{ExitCode: killedCode} }
+
+func endBySystem(string) {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		self.Kill()
+	}
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		err = p.Kill()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runs reports whether a process runs. Its end may take a moment.
+func runs(p *os.Process) bool {
+	h, err := windows.OpenProcess(windows.SYNCHRONIZE, false, uint32(p.Pid))
+	if err != nil {
+		return false
+	}
+	defer windows.CloseHandle(h)
+	event, err := windows.WaitForSingleObject(h, uint32(5*time.Second/time.Millisecond))
+	return err != nil || event != windows.WAIT_OBJECT_0
+}
+
+// detach makes a process one that is hard to find. A hidden one is a child of the test by name, and so
+// not in the job of the agent.
+func detach(cmd *exec.Cmd, kind string) {
+	switch kind {
+	case "own group", "own session":
+		cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP | windows.DETACHED_PROCESS}
+	case "hidden":
+		parent, err := windows.OpenProcess(windows.PROCESS_CREATE_PROCESS|windows.PROCESS_DUP_HANDLE, false, uint32(os.Getppid()))
+		if err != nil {
+			panic(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{ParentProcess: syscall.Handle(parent)}
+	}
+}

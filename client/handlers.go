@@ -1,0 +1,206 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Handlers are the program's own code: tools, hooks, Approve, Answer and OnMessage. Each runs on a
+// goroutine of its own, through guard, and the session knows which of them run.
+
+var (
+	errGoexit     = errors.New("runtime.Goexit was called")
+	errNotStarted = errors.New("not started")
+)
+
+// guard calls the program's own code and then end, also after a panic or runtime.Goexit, as by
+// t.FailNow in a test; the goroutine may end with it. It does not start what nobody waits for any
+// more: after Close has begun, or once ctx has ended. end then gets errNotStarted.
+func (s *Session) guard(ctx context.Context, name string, call func() error, end func(error)) {
+	growStack()
+	id := goroutineID()
+	err := s.enter(ctx, id, name)
+	if err != nil {
+		end(err)
+		return
+	}
+	err = errGoexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+		end(err)
+		s.leave(id)
+	}()
+	err = call()
+}
+
+// enter notes that a handler runs on goroutine id, or says why it must not.
+func (s *Session) enter(ctx context.Context, id uint64, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closing:
+		return fmt.Errorf("%w: %w", errNotStarted, ErrClosed)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
+	}
+	s.running[id] = name
+	return nil
+}
+
+func (s *Session) leave(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, id)
+	if len(s.running) == 0 && s.quiet != nil {
+		close(s.quiet)
+	}
+}
+
+// waitHandlers waits for the handlers that run, at most until the deadline. Close has begun, so
+// that no other starts.
+func (s *Session) waitHandlers(deadline time.Time) error {
+	s.mu.Lock()
+	if len(s.running) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.quiet == nil {
+		s.quiet = make(chan struct{})
+	}
+	quiet := s.quiet
+	s.mu.Unlock()
+	if waitOr(quiet, max(0, time.Until(deadline))) {
+		return nil
+	}
+	s.mu.Lock()
+	names := slices.Sorted(maps.Values(s.running))
+	s.mu.Unlock()
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("client: close: still running after Options.StopGrace (%v): %.150s; a handler must return when its ctx ends, and OnMessage when Session.Done is closed",
+		s.opts.StopGrace, strings.Join(names, ", "))
+}
+
+// insideLocked reports whether the caller runs within a handler of this session.
+func (s *Session) insideLocked() bool {
+	if len(s.running) == 0 {
+		return false
+	}
+	_, inside := s.running[goroutineID()]
+	return inside
+}
+
+// goroutineID returns the number of the calling goroutine. It serves two questions alone, for which
+// Go has no other answer: whether Close is called within a handler, for which it then must not
+// wait, and whether Result is called within the loop, which then takes no more messages itself.
+func goroutineID() uint64 {
+	var buf [40]byte
+	head, _, _ := bytes.Cut(buf[len("goroutine "):runtime.Stack(buf[:], false)], []byte(" "))
+	id, _ := strconv.ParseUint(string(head), 10, 64)
+	return id
+}
+
+// growStack makes room at once, while there is little to copy, for what reading and checking
+// arguments and writing an answer take: a stack that doubles three times under them costs more
+// than they do.
+//
+//go:noinline
+func growStack() {
+	var room [8 << 10]byte
+	runtime.KeepAlive(&room)
+}
+
+// run calls a handler and rejects what it leaves unanswered.
+func (s *Session) run(name string, r *request, live wireproto.Message, call func() error) {
+	s.guard(r.ctx, name, call, func(err error) {
+		switch {
+		case err == nil, errors.Is(err, ErrAnswered): // resolved by the agent meanwhile
+		case errors.Is(err, ErrClosed), errors.Is(err, errNotStarted):
+			s.opts.Logger.Debug("client: handler came too late", "handler", name, "error", err)
+		default:
+			s.opts.Logger.Error("client: handler failed", "handler", name, "error", err)
+		}
+		s.settle(live)
+	})
+}
+
+// outsideMessage is a message for OnMessage.
+type outsideMessage struct {
+	message wireproto.Message
+	size    int // of its line
+}
+
+// deliverOutside queues a message for OnMessage, served by goroutines that live only while there
+// is something to serve: the reader never runs the program's code. Nor does it wait for it, since
+// OnMessage may itself wait for what the reader has yet to read, such as a turn that it starts. So
+// what does not fit into the window is dropped, and requests among it are rejected.
+func (s *Session) deliverOutside(m wireproto.Message, size int) {
+	if s.opts.OnMessage == nil {
+		s.settle(m)
+		return
+	}
+	s.mu.Lock()
+	switch {
+	case s.closing: // no handler starts any more, and requests have been retired
+		s.mu.Unlock()
+		return
+	case s.outsideSize > window:
+		s.outsideLost++
+		first := s.outsideLost == 1
+		s.mu.Unlock()
+		if first {
+			s.opts.Logger.Warn("client: OnMessage is too slow: messages are dropped", "waiting", s.outsideSize)
+		}
+		s.settle(m)
+		return
+	}
+	defer s.mu.Unlock()
+	s.outside = append(s.outside, outsideMessage{m, size})
+	s.outsideSize += size
+	if !s.serving {
+		s.serving = true
+		go s.serveOutside()
+	}
+}
+
+// serveOutside serves one message and leaves the rest to the next goroutine.
+func (s *Session) serveOutside() {
+	s.mu.Lock()
+	if len(s.outside) == 0 || s.closing {
+		s.outside, s.serving = nil, false
+		s.mu.Unlock()
+		return
+	}
+	next := s.outside[0]
+	s.outside = s.outside[1:]
+	s.outsideSize -= next.size
+	lost := s.outsideLost
+	if s.outsideSize <= window {
+		s.outsideLost = 0
+	}
+	s.mu.Unlock()
+	if lost > 0 {
+		s.opts.Logger.Warn("client: messages for OnMessage were dropped", "messages", lost)
+	}
+	m := next.message
+	s.guard(context.Background(), "OnMessage", func() error { s.opts.OnMessage(m); return nil }, func(err error) {
+		if err != nil && !errors.Is(err, errNotStarted) {
+			s.opts.Logger.Error("client: handler failed", "handler", "OnMessage", "error", err)
+		}
+		s.settle(m)
+		go s.serveOutside()
+	})
+}

@@ -1,0 +1,133 @@
+package spawn
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	win "golang.org/x/sys/windows"
+)
+
+const windows = true
+
+// killCode is the exit code of what Kill ends. No program ends with it by itself.
+const killCode = 0x4B696C6C
+
+// Group is a child with what it starts. On Unix it is a process group, which a descendant can leave. On
+// Windows it is a job object, which none leaves, and which ends with this program. A Group is used once.
+type Group struct {
+	mu  sync.Mutex
+	job win.Handle // 0 before Start and after End
+}
+
+// Start starts cmd as the first of the group, which a Ctrl-C at this program's console does not reach.
+// The child runs no instruction before it is in the job.
+func (g *Group) Start(cmd *exec.Cmd) error {
+	// The last gate: a caller may have changed the path. What has no extension may get that of a batch file.
+	if ext := strings.ToLower(filepath.Ext(cmd.Path)); isBatch(cmd.Path) {
+		return &BatchError{cmd.Path, "cmd.exe would read them again"}
+	} else if ext != ".exe" && ext != ".com" {
+		return fmt.Errorf("%s: %w", cmd.Path, exec.ErrNotFound)
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.CreationFlags |= win.CREATE_NEW_PROCESS_GROUP | win.CREATE_SUSPENDED
+	cmd.SysProcAttr.HideWindow = true
+	g.mu.Lock() // a Kill waits until the child is in the job
+	defer g.mu.Unlock()
+	job, err := newJob()
+	if err != nil {
+		return fmt.Errorf("job object: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		win.CloseHandle(job)
+		return err
+	}
+	if err := adopt(job, uint32(cmd.Process.Pid)); err != nil {
+		cmd.Process.Kill()
+		cmd.Wait()
+		win.CloseHandle(job)
+		return fmt.Errorf("job object: %w", err)
+	}
+	g.job = job
+	return nil
+}
+
+// newJob makes a job object that ends its processes when its only handle is closed, as it is by the
+// system when this program ends, however it does.
+func newJob() (win.Handle, error) {
+	job, err := win.CreateJobObject(nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	var info win.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
+	info.BasicLimitInformation.LimitFlags = win.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
+	if _, err := win.SetInformationJobObject(job, win.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info))); err != nil {
+		win.CloseHandle(job)
+		return 0, err
+	}
+	return job, nil
+}
+
+// adopt puts a suspended process into a job and lets it run. Its id is not another's: os.Process has it open.
+func adopt(job win.Handle, pid uint32) error {
+	process, err := win.OpenProcess(win.PROCESS_SET_QUOTA|win.PROCESS_TERMINATE, false, pid)
+	if err != nil {
+		return err
+	}
+	defer win.CloseHandle(process)
+	if err := win.AssignProcessToJobObject(job, process); err != nil {
+		return err
+	}
+	// os.StartProcess has closed the handle of the thread.
+	threads, err := win.CreateToolhelp32Snapshot(win.TH32CS_SNAPTHREAD, 0)
+	if err != nil {
+		return err
+	}
+	defer win.CloseHandle(threads)
+	entry := win.ThreadEntry32{Size: uint32(unsafe.Sizeof(win.ThreadEntry32{}))}
+	for err = win.Thread32First(threads, &entry); err == nil; err = win.Thread32Next(threads, &entry) {
+		if entry.OwnerProcessID != pid {
+			continue
+		}
+		thread, err := win.OpenThread(win.THREAD_SUSPEND_RESUME, false, entry.ThreadID)
+		if err != nil {
+			return err
+		}
+		defer win.CloseHandle(thread)
+		_, err = win.ResumeThread(thread)
+		return err
+	}
+	return errors.Join(errors.New("the child has no thread"), err)
+}
+
+// Kill ends the group. It must not be called once the child has been waited for.
+func (g *Group) Kill() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.job == 0 {
+		return nil
+	}
+	return win.TerminateJobObject(g.job, killCode)
+}
+
+// End ends what the child has left behind. It is called once, as soon as the child has been waited for.
+func (g *Group) End() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := errors.Join(win.TerminateJobObject(g.job, killCode), win.CloseHandle(g.job))
+	g.job = 0
+	if err != nil {
+		err = fmt.Errorf("job object: %w", err)
+	}
+	return err
+}
+
+// Killed reports whether the child was ended by Kill, by its exit code.
+func (g *Group) Killed(exitCode int) bool { return exitCode == killCode }

@@ -1,0 +1,157 @@
+// Package spawn starts programs: as themselves, and so that they can be ended together with what
+// they start.
+//
+// Windows hands a batch file to cmd.exe, which reads the arguments once more: it expands %PATH% and
+// runs what stands after an ampersand. No quoting is safe from it. So a shim of npm or pnpm is read
+// for the program that it runs, and any other batch file is refused.
+package spawn
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Find returns the path of the program at path, to which Windows may add an extension; false if none
+// is there that can run.
+func Find(path string) (string, bool) {
+	found, err := exec.LookPath(path)
+	return found, err == nil
+}
+
+// Command returns the command that runs the program at path with the arguments in the environment env, as
+// [exec.CommandContext] does. Its error may be a [*BatchError].
+func Command(ctx context.Context, path string, env []string, args ...string) (*exec.Cmd, error) {
+	if windows && isBatch(path) {
+		return shimCommand(ctx, path, env, args)
+	}
+	if windows && isVolta(path) {
+		return nil, &BatchError{path, "Volta runs it by cmd.exe"}
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.Env = slices.Clone(env)
+	return cmd, nil
+}
+
+// isBatch reports whether Windows runs the file by cmd.exe. It leaves trailing dots and blanks out.
+func isBatch(path string) bool {
+	ext := strings.ToLower(filepath.Ext(strings.TrimRight(path, ". ")))
+	return ext == ".cmd" || ext == ".bat"
+}
+
+// BatchError says that a program would get its arguments by cmd.exe: a batch file that is no shim, or what starts one.
+type BatchError struct {
+	Path   string
+	Reason string
+}
+
+// Error says what to name instead.
+func (e *BatchError) Error() string {
+	return fmt.Sprintf("%s cannot be run safely: cmd.exe would read its arguments (%s); name kimi.exe, or the kimi.cmd that npm install -g makes", e.Path, e.Reason)
+}
+
+// maxShim is more than any shim has.
+const maxShim = 16 << 10
+
+// shimCommand returns the command that the shim at path runs.
+func shimCommand(ctx context.Context, path string, env, args []string) (*exec.Cmd, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxShim {
+		return nil, &BatchError{path, "it is not a shim of npm or pnpm"}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseShim(string(text))
+	if err != nil {
+		return nil, &BatchError{path, err.Error()}
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	node := expand(s.node, dir)
+	if node == "" {
+		if node = findNode(dir, env); node == "" {
+			return nil, &BatchError{path, "it runs node, and no node.exe stands beside it or on PATH"}
+		}
+	}
+	cmd := exec.CommandContext(ctx, node, slices.Concat(s.flags, []string{expand(s.script, dir)}, args)...)
+	cmd.Env = s.environ(env, dir)
+	return cmd, nil
+}
+
+// expand puts the directory of a shim into a path of its text.
+func expand(path, dir string) string {
+	rest, relative := strings.CutPrefix(path, shimDir)
+	if !relative {
+		return path
+	}
+	return filepath.Join(dir, rest)
+}
+
+// environ returns env as the shim changes it.
+func (s *shim) environ(env []string, dir string) []string {
+	env = slices.Clone(env)
+	if s.nodePath == "" && s.nodePathMore == "" {
+		return env
+	}
+	const key = "NODE_PATH"
+	value := s.nodePath
+	if old := lookupEnv(env, key); old != "" {
+		value = strings.ReplaceAll(s.nodePathMore, oldNodePath, old)
+	}
+	dirs := strings.Split(value, ";")
+	for i, d := range dirs {
+		dirs[i] = expand(d, dir)
+	}
+	env = slices.DeleteFunc(env, func(entry string) bool {
+		k, _, _ := strings.Cut(entry, "=")
+		return strings.EqualFold(k, key)
+	})
+	return append(env, key+"="+strings.Join(dirs, ";"))
+}
+
+// lookupEnv returns a variable of an environment of Windows, in which case does not matter.
+func lookupEnv(env []string, key string) string {
+	for _, entry := range slices.Backward(env) {
+		if k, v, _ := strings.Cut(entry, "="); strings.EqualFold(k, key) {
+			return v
+		}
+	}
+	return ""
+}
+
+// findNode returns the node.exe beside a shim, or else the first on PATH; "" for none. Volta's node.exe is a
+// shim of its own, which starts the real one by cmd.exe.
+func findNode(dir string, env []string) string {
+	for _, d := range append([]string{dir}, filepath.SplitList(lookupEnv(env, "PATH"))...) {
+		path := filepath.Join(d, "node.exe")
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || !filepath.IsAbs(path) || isVolta(path) {
+			continue
+		}
+		return path
+	}
+	return ""
+}
+
+// isVolta reports whether a program is a shim of Volta: a link to volta-shim.exe, or a copy of it beside volta.exe.
+func isVolta(path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return false
+	}
+	if strings.EqualFold(filepath.Base(real), "volta-shim.exe") {
+		return true
+	}
+	_, err = os.Stat(filepath.Join(filepath.Dir(real), "volta-shim.exe"))
+	return err == nil
+}
