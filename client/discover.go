@@ -247,11 +247,11 @@ type bridgeTransport struct{ process *processTransport }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, remove []string) (bridge.Child, error) {
-		conn, err := t.process.Start(ctx, (*Command)(c))
+		p, err := t.process.start(ctx, (*Command)(c), true, remove)
 		if err != nil {
 			return nil, err
 		}
-		return conn.(*process), nil
+		return p, nil
 	})
 	var no *bridge.UnsupportedError
 	switch {

@@ -3,6 +3,9 @@
 package spawn
 
 import (
+	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -11,30 +14,116 @@ const windows = false
 
 // Group is a child with what it starts. On Unix it is a process group, which a descendant can leave. On
 // Windows it is a job object, which none leaves, and which ends with this program. A Group is used once.
-type Group struct{ cmd *exec.Cmd }
+type Group struct {
+	cmd   *exec.Cmd
+	guard *guard // nil without
+}
+
+// Guard, called before Start, has the group ended when this program ends without having ended it, as by SIGKILL,
+// for a child that does not notice: it gets SIGTERM, a few seconds, and SIGKILL, as does every process with the marker in
+// its environment (on Linux), and the folders of remove are removed. A shell watches over this program by the end of
+// a pipe. It leads the process group, so that the group's id stays this group's as long as there is something to end.
+func (g *Group) Guard(marker string, remove []string) error {
+	w := &guard{cmd: exec.Command("/bin/sh", append([]string{"-c", guardScript, "kimi-go-guard", marker}, remove...)...)}
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	w.cmd.Stdin = theirs
+	w.cmd.Env = []string{"PATH=/usr/bin:/bin:" + os.Getenv("PATH")}
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err = w.cmd.Start()
+	theirs.Close()
+	if err != nil {
+		ours.Close()
+		return fmt.Errorf("start /bin/sh, which ends the agent when this program is killed: %w", err)
+	}
+	w.pipe, g.guard = ours, w
+	return nil
+}
+
+// guard is a shell that ends the group when this program ends.
+type guard struct {
+	cmd  *exec.Cmd
+	pipe *os.File
+}
+
+// guardScript reads the id of the child, and then nothing more until this program has ended.
+const guardScript = `
+trap '' INT TERM HUP
+marker=$1
+shift
+read -r child
+read -r _
+kill -TERM 0
+i=0
+while [ -n "$child" ] && [ $i -lt 30 ] && kill -0 "$child"; do
+	sleep 0.1
+	i=$((i + 1))
+done 2>/dev/null
+for file in $(grep -las -- "$marker" /proc/[0-9]*/environ); do
+	pid=${file#/proc/}
+	kill -KILL "${pid%/environ}"
+done 2>/dev/null
+for dir; do rm -rf -- "$dir"; done
+kill -KILL 0
+`
+
+// release ends the guard, whose group has been ended.
+func (w *guard) release() {
+	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
+	w.cmd.Wait()
+	w.pipe.Close()
+}
 
 // Start starts cmd as the first of the group, which a Ctrl-C at this program's terminal does not reach.
 func (g *Group) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
 	}
+	g.cmd = cmd
+	if g.guard != nil {
+		cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pgid = false, true, g.guard.cmd.Process.Pid
+		err := cmd.Start()
+		if err == nil {
+			_, err = io.WriteString(g.guard.pipe, fmt.Sprintln(cmd.Process.Pid))
+			if err != nil {
+				g.Kill()
+				cmd.Wait()
+			}
+		}
+		if err != nil {
+			g.guard.release()
+		}
+		return err
+	}
 	if !cmd.SysProcAttr.Setsid { // a session leader leads a group already
 		cmd.SysProcAttr.Setpgid = true
 		cmd.SysProcAttr.Pgid = 0
 	}
-	g.cmd = cmd
 	return cmd.Start()
+}
+
+// id returns the id of the process group.
+func (g *Group) id() int {
+	if g.guard != nil {
+		return g.guard.cmd.Process.Pid
+	}
+	return g.cmd.Process.Pid
 }
 
 // Kill ends the group. It must not be called once the child has been waited for: its id may be another's.
 func (g *Group) Kill() error {
-	syscall.Kill(-g.cmd.Process.Pid, syscall.SIGKILL)
+	syscall.Kill(-g.id(), syscall.SIGKILL)
 	return g.cmd.Process.Kill()
 }
 
 // End ends what the child has left behind. It is called once, as soon as the child has been waited for.
 func (g *Group) End() error {
-	syscall.Kill(-g.cmd.Process.Pid, syscall.SIGKILL) // fails where none is left
+	syscall.Kill(-g.id(), syscall.SIGKILL) // fails where none is left
+	if g.guard != nil {
+		g.guard.release()
+	}
 	return nil
 }
 
