@@ -1,7 +1,9 @@
 package kimigo_test
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ var allowed = []string{
 	"github.com/modelcontextprotocol/go-sdk",
 	// What the MCP SDK needs itself.
 	"github.com/segmentio/asm",
+	"github.com/coder/websocket",
 	"github.com/segmentio/encoding",
 	"github.com/yosida95/uritemplate",
 	"golang.org/x/oauth2",
@@ -27,13 +30,20 @@ var allowed = []string{
 
 // floors are the packages of this module with what each may import of it: nothing above itself.
 var floors = map[string][]string{
-	"wireproto":         {},
-	"internal/regular":  {},
-	"config":            {"internal/regular"},
-	"internal/fixture":  {"wireproto", "config", "internal/regular"},
-	"internal/spawn":    {},
-	"client/acpbridge":  {"config", "internal/regular", "wireproto"},
-	"client":            {"client/acpbridge", "config", "internal/fixture", "internal/regular", "internal/spawn", "wireproto"},
+	"wireproto":                           {},
+	"internal/regular":                    {},
+	"config":                              {"internal/regular"},
+	"internal/fixture":                    {"wireproto", "config", "internal/regular"},
+	"internal/spawn":                      {},
+	"internal/kimicode/api":               {},
+	"internal/kimicode/home":              {"config", "internal/kimicode/relay", "internal/regular"},
+	"internal/kimicode/relay":             {},
+	"internal/kimicode/server":            {"internal/kimicode/api"},
+	"internal/kimicode/toolhost":          {"wireproto"},
+	"internal/kimicode/bridge/translator": {"internal/kimicode/api", "wireproto"},
+	"internal/kimicode/bridge": {"config", "internal/kimicode/api", "internal/kimicode/bridge/translator", "internal/kimicode/home", "internal/kimicode/relay",
+		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
+	"client":            {"config", "internal/kimicode/bridge", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
 }
 
@@ -94,6 +104,35 @@ func TestWireprotoIsPure(t *testing.T) {
 	for _, path := range imports {
 		if within(path, []string{"context", "net", "os", "sync", "syscall", "unsafe"}) || strings.Contains(path, ".") {
 			t.Errorf("wireproto imports %s", path)
+		}
+	}
+}
+
+// The translator is a state machine: no files, no network, no goroutines, and the time is given to it.
+func TestTranslatorIsPure(t *testing.T) {
+	const dir = "internal/kimicode/bridge/translator"
+	imports := list(t, "-f", `{{join .Imports "\n"}}`, "./"+dir)
+	if !slices.Contains(imports, "encoding/json") {
+		t.Fatalf("go list says %q", imports)
+	}
+	for _, path := range imports {
+		if within(path, []string{"context", "io", "os", "sync", "syscall", "unsafe"}) || within(path, []string{"net"}) && path != "net/url" {
+			t.Errorf("the translator imports %s", path)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range []string{"time.Now(", "time.After(", "time.NewTimer(", "time.Sleep(", "go func("} {
+			if !strings.HasSuffix(file, "_test.go") && strings.Contains(string(text), call) {
+				t.Errorf("%s calls %s", file, strings.TrimSuffix(call, "("))
+			}
 		}
 	}
 }

@@ -88,7 +88,7 @@ func TestBackendsEnd(t *testing.T) {
 				eventually(t, 10*time.Second, func() bool {
 					buf := make([]byte, 4<<20)
 					stacks = string(buf[:runtime.Stack(buf, true)])
-					return !strings.Contains(stacks, "client/acpbridge.")
+					return !strings.Contains(stacks, "internal/kimicode/")
 				}, func() string { return "goroutines of the bridge are left:\n" + stacks })
 			})
 		}

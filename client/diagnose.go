@@ -71,17 +71,17 @@ func (l *launch) diagnose(ctx context.Context, path, noise string, err, end erro
 		if info, probeErr := l.probeKimiCode(ctx, path); probeErr == nil {
 			found += " " + info.Version
 		}
-		found += ", whose \"kimi acp\" ended before it answered"
+		found += ", whose \"kimi web\" ended before it said where it listens"
 		if tail := lastLines(exit.Stderr, 2, 200); tail != "" {
 			found += " (" + tail + ")"
 		}
 		return because(&IncompatibleError{Path: path, Found: found, Want: wantKimi,
-			Remedy: "run \"kimi acp\" to see why, or install it anew with " + installKimiCode})
+			Remedy: "run \"kimi web --no-open\" to see why, or install it anew with " + installKimiCode})
 	}
 	switch info, bad := l.probe(ctx, path); {
 	case errors.As(bad, new(*IncompatibleError)):
 		return because(bad)
-	case bad == nil && info.Backend == BackendACP:
+	case bad == nil && info.Backend == BackendServer:
 		return errKimiCode
 	}
 	return err // what a program does not tell in time condemns it not

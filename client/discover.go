@@ -40,7 +40,7 @@ const (
 // Newer returns the newest version that this package is tested with if the program is newer, else "".
 func (i *Info) Newer() string {
 	tested := testedKimi
-	if i.Backend == BackendACP {
+	if i.Backend == BackendServer {
 		tested = testedKimiCode
 	}
 	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
@@ -61,8 +61,8 @@ type Backend string
 
 // The back ends.
 const (
-	BackendWire Backend = "wire" // kimi-cli and kimi-agent: kimi --wire
-	BackendACP  Backend = "acp"  // Kimi Code 2.x, which has no Wire mode: a bridge over kimi acp
+	BackendWire   Backend = "wire"   // kimi-cli and kimi-agent: kimi --wire
+	BackendServer Backend = "server" // Kimi Code 2.x, which has no Wire mode: a bridge over the server of kimi web
 )
 
 // Inspect tells which kimi would run, asking it with "info --json" or "--version". Where that does not
@@ -186,7 +186,7 @@ func (l *launch) classify(path, stdout, stderr string) error {
 		return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
 			Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
 	}
-	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || looksLike(path) == BackendACP {
+	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || looksLike(path) == BackendServer {
 		return errKimiCode
 	}
 	return nil
@@ -200,7 +200,7 @@ func looksLike(path string) Backend {
 	}
 	real = filepath.ToSlash(real)
 	if strings.Contains(real, "@moonshot-ai/kimi-code/") {
-		return BackendACP
+		return BackendServer
 	}
 	f, err := regular.Open(real)
 	if err != nil {
@@ -211,10 +211,10 @@ func looksLike(path string) Backend {
 	n, _ := io.ReadFull(f, head)
 	switch head = head[:n]; {
 	case bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)): // npm's shim on Windows
-		return BackendACP
+		return BackendServer
 	case !bytes.HasPrefix(head, []byte("#!")):
 	case bytes.Contains(head, []byte("@moonshot-ai/kimi-code")):
-		return BackendACP
+		return BackendServer
 	case bytes.Contains(head, []byte("kimi_cli")):
 		return BackendWire
 	}
@@ -222,7 +222,7 @@ func looksLike(path string) Backend {
 }
 
 // KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
-// and drives "kimi acp". It is there for programs that offer Wire themselves. What kimi writes to its
+// and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
 // standard error goes to stderr, nil for nowhere.
 func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
 

@@ -65,7 +65,7 @@ func TestBecause(t *testing.T) {
 // A program that uses the library need not have its demo.
 func TestErrorsNameNoCommand(t *testing.T) {
 	checked := 0
-	for _, dir := range []string{".", "acpbridge", "clienttest", "../config", "../wireproto"} {
+	for _, dir := range []string{".", "../internal/kimicode/bridge", "../internal/kimicode/bridge/translator", "../internal/kimicode/home", "../internal/kimicode/relay", "../internal/kimicode/server", "../internal/kimicode/toolhost", "clienttest", "../config", "../wireproto"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

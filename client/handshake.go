@@ -36,7 +36,7 @@ func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, e
 	l.use(program)
 	path := program.path
 	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
-	if looksLike(path) != BackendACP {
+	if looksLike(path) != BackendServer {
 		s, err := l.startWire(ctx, process, path, id)
 		if !errors.Is(err, errKimiCode) {
 			return s, err

@@ -558,7 +558,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 		{"true", "/bin/true", []string{"not kimi"}, []string{"kimi-cli==1.51.0", "KIMI_PATH"}},
 		{"cat", "/bin/cat", []string{"not kimi"}, []string{"kimi-cli==1.51.0", "KIMI_PATH"}},
 		{"tombstone", write(t, filepath.Join(dir, "tombstone"), tombstone, 0o700), []string{"1.52"}, []string{"kimi-cli==1.51.0"}},
-		{"Kimi Code 2", write(t, filepath.Join(dir, "two"), kimiCode2, 0o700), []string{"Kimi Code 2.3.4", "kimi acp"}, []string{"kimi acp", "@moonshot-ai/kimi-code"}},
+		{"Kimi Code 2", write(t, filepath.Join(dir, "two"), kimiCode2, 0o700), []string{"Kimi Code 2.3.4", "kimi web"}, []string{"kimi web", "@moonshot-ai/kimi-code"}},
 		{"no format", write(t, filepath.Join(dir, "noformat"), "\x7fELF, but no program", 0o700), nil, nil},
 		{"text", write(t, filepath.Join(dir, "text"), "some text", 0o600), nil, nil},
 		{"directory", dir, nil, nil},
@@ -573,7 +573,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 			info, inspectErr := client.Inspect(ctx, opts)
 			s, startErr := client.NewSession(ctx, opts)
 			if tt.name == "Kimi Code 2" { // what it is tells nobody that it does not work
-				if inspectErr != nil || info.Version != "2.3.4" || info.Backend != client.BackendACP {
+				if inspectErr != nil || info.Version != "2.3.4" || info.Backend != client.BackendServer {
 					t.Fatalf("got %+v and %v", info, inspectErr)
 				}
 				info, inspectErr = nil, startErr
@@ -736,7 +736,7 @@ func TestKimiBesideNode(t *testing.T) {
 	opts.Env["PATH"], opts.Env["NVM_DIR"], opts.Env["NVM_BIN"] = t.TempDir(), "", ""
 	ctx := withinCtx(t)
 	info, err := client.Inspect(ctx, opts)
-	if err != nil || info.FoundBy != "nvm" || info.Path != filepath.Join(bin, "kimi") || info.Backend != client.BackendACP {
+	if err != nil || info.FoundBy != "nvm" || info.Path != filepath.Join(bin, "kimi") || info.Backend != client.BackendServer {
 		t.Fatalf("Inspect: %+v, %v", info, err)
 	}
 	e2eText(t, ctx, e2eStart(t, ctx, opts), "hi", "hello")

@@ -37,7 +37,7 @@ func bridgeGone(t testing.TB) {
 	eventually(t, 20*time.Second, func() bool {
 		buf := make([]byte, 4<<20)
 		stacks = string(buf[:runtime.Stack(buf, true)])
-		return !strings.Contains(stacks, "client/acpbridge.") && !strings.Contains(stacks, "go-sdk/mcp.")
+		return !strings.Contains(stacks, "internal/kimicode/") && !strings.Contains(stacks, "go-sdk/mcp.")
 	}, func() string { return "goroutines of the bridge are left:\n" + stacks })
 }
 

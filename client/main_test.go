@@ -33,7 +33,7 @@ func noLeaks(t *testing.T) {
 			left = nil
 			buf := make([]byte, 4<<20)
 			for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-				if (strings.Contains(g, "kimi-go/client.") || strings.Contains(g, "kimi-go/client/acpbridge.")) && !strings.Contains(g, "testing.tRunner") {
+				if (strings.Contains(g, "kimi-go/client.") || strings.Contains(g, "kimi-go/internal/kimicode/")) && !strings.Contains(g, "testing.tRunner") {
 					left = append(left, g)
 				}
 			}

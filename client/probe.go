@@ -46,9 +46,9 @@ func (l *launch) run(ctx context.Context, path string, args ...string) (stdout s
 }
 
 // probe asks a program what it is. An [*IncompatibleError] says that it has not told, or that it is none that
-// speaks Wire or ACP.
+// has a Wire mode or a server.
 func (l *launch) probe(ctx context.Context, path string) (*Info, error) {
-	if looksLike(path) == BackendACP {
+	if looksLike(path) == BackendServer {
 		return l.probeKimiCode(ctx, path)
 	}
 	stdout, end, err := l.run(ctx, path, "info", "--json")
@@ -130,7 +130,7 @@ func (l *launch) probeKimiCode(ctx context.Context, path string) (*Info, error) 
 		}
 		return nil, &IncompatibleError{Path: path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
 	}
-	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendACP, ShareDir: l.codeHome()}, nil
+	return &Info{Path: path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendServer, ShareDir: l.codeHome()}, nil
 }
 
 // try tells what a program is from a handshake, in a work dir and a share dir of its own.
@@ -150,7 +150,7 @@ func (l *launch) try(ctx context.Context, path string) (*Info, error) {
 	defer s.Close()
 	info := s.info()
 	info.ShareDir = l.shareDir
-	if info.Backend == BackendACP {
+	if info.Backend == BackendServer {
 		info.ShareDir = l.codeHome()
 	}
 	return info, nil
@@ -160,7 +160,7 @@ func (l *launch) try(ctx context.Context, path string) (*Info, error) {
 func (s *Session) info() *Info {
 	info := &Info{Path: s.launch.path, Version: s.server.Server.Version, WireVersion: s.server.ProtocolVersion, Backend: BackendWire}
 	if s.server.Bridge != nil {
-		info.Backend = BackendACP
+		info.Backend = BackendServer
 	}
 	return info
 }

@@ -52,7 +52,7 @@ func (l *launch) listSessions() ([]SessionInfo, error) {
 	backend := l.backend()
 	var list []SessionInfo
 	var err error
-	if backend != BackendACP {
+	if backend != BackendServer {
 		if list, err = l.listWire(); err != nil {
 			return nil, err
 		}
@@ -241,7 +241,7 @@ func (l *launch) findSession(id string) (string, error) {
 	found, err := l.finds(id)
 	if err == nil && !found {
 		share := l.shareDir
-		if l.backend() == BackendACP {
+		if l.backend() == BackendServer {
 			share = l.codeHome()
 		}
 		err = fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, share)

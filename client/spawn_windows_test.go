@@ -101,7 +101,7 @@ func TestShimInspect(t *testing.T) {
 	opts.Env["KIMI_PATH"] = ""
 	opts.Executable = ""
 	info, err := client.Inspect(limited(t), opts)
-	if err != nil || !strings.EqualFold(info.Path, path) || info.Version != "2.1.0" || info.Backend != client.BackendACP {
+	if err != nil || !strings.EqualFold(info.Path, path) || info.Version != "2.1.0" || info.Backend != client.BackendServer {
 		t.Errorf("Inspect: %+v, %v", info, err)
 	}
 }

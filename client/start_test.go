@@ -28,7 +28,7 @@ func kind(b *backend) client.Backend {
 	if b.name == "kimi-cli" {
 		return client.BackendWire
 	}
-	return client.BackendACP
+	return client.BackendServer
 }
 
 // shellScript writes a script of the shell and returns its path.
@@ -154,7 +154,7 @@ func TestInspectBanner(t *testing.T) {
 			t.Parallel()
 			path := shellScript(t, filepath.Join(t.TempDir(), "kimi"), "test \"$1\" = --version && printf '"+said+"\\n' && exit\necho \"error: unknown option '$2'\" >&2\nexit 1")
 			info, err := client.Inspect(limited(t), &client.Options{Executable: path})
-			if err != nil || info.Version != "2.1.0" || info.Backend != client.BackendACP {
+			if err != nil || info.Version != "2.1.0" || info.Backend != client.BackendServer {
 				t.Errorf("got %+v, %v", info, err)
 			}
 		})

@@ -167,7 +167,7 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	if path := findAbove(filepath.Join(".kimi", "code", "bin", "kimi")); path != "" {
 		return path, nil
 	}
-	return inspect(new(client.Options), client.BackendACP, "Kimi Code 2.x")
+	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x")
 })
 
 // errNoKimi says that there is no kimi, or none with the back end. One that is there and does not start, or does not

@@ -38,7 +38,7 @@ func (f *doctorCmd) Run(e *env) error {
 	if abs, err := filepath.Abs(d.share); err == nil {
 		d.share = abs
 	}
-	if info := d.kimi(); info != nil && info.Backend == client.BackendACP {
+	if info := d.kimi(); info != nil && info.Backend == client.BackendServer {
 		d.kimiCode(info)
 	} else {
 		d.configuration()
@@ -75,7 +75,7 @@ func (d *doctor) kimi() *client.Info {
 		d.fail(hint, "%s", line)
 		return nil
 	}
-	if info.Backend == client.BackendACP {
+	if info.Backend == client.BackendServer {
 		return info
 	}
 	python := ""
