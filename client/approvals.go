@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/regular"
@@ -70,7 +71,7 @@ type kept struct {
 // cannot read and starts without.
 func (l *launch) keptApprovals(id string) (kept, error) {
 	data, err := regular.Read(filepath.Join(l.sessionsDir(), id, "state.json"), maxState)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file in the way: kimi will not start either
 		return kept{}, nil
 	}
 	if err != nil {
