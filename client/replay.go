@@ -17,6 +17,7 @@ type replay struct {
 	queue   *stream
 	err     error         // how it ended; set before the queue ends
 	givenUp bool          // ctx has ended and the agent does not obey: the loop has been told the end
+	grace   *time.Timer   // kills the agent; nil unless cancelled
 	done    chan struct{} // closed with the agent's answer, however slow the loop is
 }
 
@@ -83,6 +84,9 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 	}
 	s.mu.Lock()
 	s.replay = nil
+	if r.grace != nil {
+		r.grace.Stop() // it holds the session
+	}
 	if !r.givenUp {
 		r.err = err
 	}
@@ -97,15 +101,15 @@ func (s *Session) cancelReplay(r *replay) {
 	s.mu.Lock()
 	if s.replay == r { // else it has ended, and what follows must not be hit
 		s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
+		r.grace = time.AfterFunc(s.opts.StopGrace, func() {
+			select {
+			case <-r.done:
+			default:
+				s.kill(fmt.Errorf("client: the agent did not end the replay within Options.StopGrace (%v) of its cancellation", s.opts.StopGrace))
+			}
+		})
 	}
 	s.mu.Unlock()
-	time.AfterFunc(s.opts.StopGrace, func() {
-		select {
-		case <-r.done:
-		default:
-			s.kill(fmt.Errorf("client: the agent did not end the replay within Options.StopGrace (%v) of its cancellation", s.opts.StopGrace))
-		}
-	})
 }
 
 // giveUpReplay ends the loop over a replay before the agent has.

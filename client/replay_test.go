@@ -3,11 +3,13 @@ package client_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -132,6 +134,26 @@ func TestReplayLeft(t *testing.T) {
 }
 
 // An agent that has ended the replay in time is not killed for a slow loop.
+// A replay that was left keeps nothing of a session that is closed.
+func TestReplayReleased(t *testing.T) {
+	left := func() weak.Pointer[client.Session] {
+		opts := &client.Options{Transport: story(-1), WorkDir: t.TempDir(), ShareDir: t.TempDir(), StopGrace: time.Hour}
+		s, err := client.NewSession(limited(t), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range s.Replay(limited(t)) {
+			break
+		}
+		if err := shut(t, s); err != nil {
+			t.Error(err)
+		}
+		return weak.Make(s)
+	}()
+	eventually(t, limit, func() bool { runtime.GC(); return left.Value() == nil },
+		func() string { return "the session is still held" })
+}
+
 func TestReplaySlowLoop(t *testing.T) {
 	bubble(t, story(-1), client.Options{}, func(t *testing.T, s *client.Session) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -74,6 +74,11 @@ func soakProgram() {
 		panic(err)
 	}
 	a.report = json.NewEncoder(conn)
+	go func() {
+		if n, _ := conn.Read(make([]byte, 1)); n > 0 {
+			a.die()
+		}
+	}()
 	time.AfterFunc(2*time.Minute, func() { os.Exit(97) })
 	if a.plan.Stubborn {
 		signal.Ignore(os.Interrupt)
@@ -106,6 +111,10 @@ func (a *puppet) exit(code int) {
 // kill ends the agent as from outside.
 func (a *puppet) kill() {
 	a.say("kill", "", "")
+	a.die()
+}
+
+func (a *puppet) die() {
 	if p, err := os.FindProcess(os.Getpid()); err == nil {
 		p.Kill()
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,11 @@ import (
 // ends checks that each call ended as it had to.
 func (c *checker) ends() {
 	closing := c.find(0, "", "call Close", "")
+	if i := c.find(0, "main", "return NewSession", ""); i >= 0 {
+		if well := slices.Contains([]string{"", "noise", "slow"}, c.plan.Agent.Start); well != (c.log[i].Err == nil) {
+			c.wrong("the start: %v", c.log[i].Err)
+		}
+	}
 	for _, call := range c.calls {
 		if !call.taken {
 			c.refused(call)

@@ -188,15 +188,13 @@ func (c *checker) collect() {
 	}
 }
 
-// replayed returns the replay that the agent has read at i: its program gives it no name. It is the
-// one that got a message of it, or the first of the others, as a rule one that got none at all.
+// replayed returns the replay that the agent has read at i: the program gives it no name. It is the
+// one that got a message of it, or else one that ran at that time.
 func (c *checker) replayed(i int, all []*called) *called {
 	places := make(map[string]string)
-	got := make(map[string]bool)
 	for _, e := range c.log {
 		if e.What == "message" && strings.HasPrefix(e.Who, "replay ") {
 			places[e.Key] = e.Who
-			got[e.Who] = true
 		}
 	}
 	place := ""
@@ -214,11 +212,16 @@ func (c *checker) replayed(i int, all []*called) *called {
 		case !call.replay || call.read >= 0:
 		case call.place == place:
 			return call
-		case place == "" && call.taken && (other == nil || got[other.place] && !got[call.place]):
+		case place == "" && call.taken && c.log[call.begun].At.Before(c.log[i].At) && (other == nil || c.endedBefore(other, i)):
 			other = call
 		}
 	}
 	return other
+}
+
+// endedBefore compares by the clock: the agent reports later than it does.
+func (c *checker) endedBefore(call *called, i int) bool {
+	return call.ended < len(c.log) && c.log[call.ended].At.Before(c.log[i].At)
 }
 
 // wrote reports whether the line begun at i has been written.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -104,7 +103,7 @@ func (r *soakRun) answer(who string, m wireproto.Message) {
 	case "hold":
 		hold()
 		r.beside.Go(func() {
-			waitFor(nil, 10*time.Millisecond)
+			r.log.wait(10*time.Millisecond, nil, r.log.len(), things(1))
 			give("approve", yes)
 		})
 	case "late":
@@ -170,19 +169,13 @@ func (r *soakRun) move(who, do string) {
 	}
 }
 
+// kill kills the agent, by its own hand: its process id may be another's by now.
 func (r *soakRun) kill(who string) {
-	s := r.session.Load()
-	if s == nil {
-		return
-	}
 	r.note(who, "kills the agent", "", "", nil)
-	select {
-	case <-s.Done(): // its id may be another's by now
-	default:
-		if p, err := os.FindProcess(s.PID()); err == nil {
-			p.Kill()
-			p.Release()
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.agent != nil {
+		r.agent.Write([]byte("\n"))
 	}
 }
 

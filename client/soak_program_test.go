@@ -36,6 +36,7 @@ type soakRun struct {
 	calls    atomic.Int64
 
 	mu     sync.Mutex
+	agent  net.Conn     // on which the agent reports, and is killed
 	turn   *client.Turn // the last one
 	last   string       // the key of the last call
 	endCtx func()       // that of the last call
@@ -104,6 +105,9 @@ func (r *soakRun) listen(l net.Listener, gone chan<- struct{}) {
 		return
 	}
 	defer conn.Close()
+	r.mu.Lock()
+	r.agent = conn
+	r.mu.Unlock()
 	r.note("agent", "connected", "", "", nil)
 	for dec := json.NewDecoder(conn); ; {
 		var e entry

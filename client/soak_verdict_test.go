@@ -87,6 +87,7 @@ func TestSoakVerdict(t *testing.T) {
 		loop p1: message ` + key
 	}
 	for name, test := range map[string]struct{ text, want string }{
+		"no start":        {"main: call NewSession s\nmain: return NewSession s = other", "the start: other"},
 		"all is well":     {answered + seen + end, ""},
 		"lost at the end": {answered + "\nloop p1: message m1" + end, "m2 was lost"},
 		"lost before":     {sent + "\nloop p1: message m2", ""}, // the loop may be at it yet
