@@ -243,7 +243,7 @@ func (l *loop) do(o translator.Output) {
 	case translator.Upload:
 		s := l.parts.server
 		go func() {
-			id, err := s.Upload(c.ctx, o.Name, o.Data)
+			id, err := s.Upload(c.ctx, o.Name, o.MediaType, o.Data)
 			data, _ := json.Marshal(map[string]string{"id": id})
 			c.tell(translator.Answer{ID: o.ID, Data: data, Err: err})
 		}()

@@ -14,6 +14,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"regexp"
 	"strings"
 	"time"
@@ -166,10 +167,13 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 
 // Upload stores a file on the server and returns its id. A prompt names it as its source: a
 // request of its own may be larger than the 1 MiB that other bodies may have.
-func (s *Server) Upload(ctx context.Context, name string, data []byte) (string, error) {
+func (s *Server) Upload(ctx context.Context, name, mediaType string, data []byte) (string, error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
-	w, err := form.CreateFormFile("file", name)
+	w, err := form.CreatePart(textproto.MIMEHeader{
+		"Content-Disposition": {multipart.FileContentDisposition("file", name)},
+		"Content-Type":        {mediaType},
+	})
 	if err == nil {
 		_, err = w.Write(data)
 	}

@@ -54,14 +54,14 @@ func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.
 		parts[u.part].Source = &api.Source{Kind: "file", FileID: stored.ID}
 		t.upload(parts, uploads[1:], then)
 	}
-	t.do(Upload{t.lastID, u.name, u.data})
+	t.do(Upload{t.lastID, u.name, u.mediaType, u.data})
 }
 
 // upload is a part whose data goes to the server by itself.
 type upload struct {
-	part int // its place
-	name string
-	data []byte
+	part            int // its place
+	name, mediaType string
+	data            []byte
 }
 
 // fits refuses what the server would refuse, before anything is sent.
@@ -120,7 +120,7 @@ func media(parts []api.Part, uploads []upload, kind, url string) ([]api.Part, []
 			return nil, nil, fmt.Errorf("the data: URL of a %s is not base64", kind)
 		}
 		_, suffix, _ := strings.Cut(mediaType, "/")
-		uploads = append(uploads, upload{len(parts), kind + "." + suffix, raw})
+		uploads = append(uploads, upload{len(parts), kind + "." + suffix, mediaType, raw})
 		part.Source = nil
 	}
 	return append(parts, part), uploads, nil

@@ -111,9 +111,10 @@ type (
 	}
 	// Upload stores data on the server. Its answer is {"id":…}.
 	Upload struct {
-		ID   int
-		Name string
-		Data []byte
+		ID        int
+		Name      string
+		MediaType string
+		Data      []byte
 	}
 	// Open opens the stream of a session's events.
 	Open struct{ Session string }
