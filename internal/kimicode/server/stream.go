@@ -62,6 +62,13 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	st.C = st.c
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
+	for deadline, wait := time.Now().Add(settleTime), retryFirst; lost(err) && time.Now().Before(deadline); wait = min(2*wait, retryMost) {
+		select {
+		case <-time.After(wait):
+		case <-life.Done():
+		}
+		conn, held, err = st.connect(life)
+	}
 	if !stop() {
 		err = errors.Join(err, context.Cause(ctx))
 	}
@@ -74,6 +81,12 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	}
 	go st.run(life, conn, held)
 	return st, nil
+}
+
+// lost reports whether a connection failed in a way in which the next one may not.
+func lost(err error) bool {
+	var no *NotFoundError
+	return err != nil && !errors.As(err, &no) && !errors.Is(err, context.Canceled)
 }
 
 // Close ends the stream and returns when its connection is closed.
