@@ -34,6 +34,8 @@ type Item struct {
 	Gap bool
 	// Resync says, with Gap, that durable events may be missing, too.
 	Resync bool
+	// Until is, with Gap, the last durable event that is replayed after it.
+	Until int64
 }
 
 // Stream is the events of one session, in order, each durable one once, over as many
@@ -166,8 +168,9 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 				break
 			}
 			cursor := a.Cursors[st.session]
-			if again && (len(a.Resync) > 0 || cursor.Epoch != st.epoch) {
-				held[0].Resync = true
+			if again {
+				held[0].Resync = held[0].Resync || len(a.Resync) > 0 || cursor.Epoch != st.epoch
+				held[0].Until = cursor.Seq
 			}
 			if !again || held[0].Resync {
 				st.seq, st.epoch = cursor.Seq, cursor.Epoch
