@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -190,7 +191,7 @@ func (l *loop) input(in any) {
 func (l *loop) item(item server.Item) {
 	switch {
 	case item.Gap:
-		l.step(translator.Gap{Resync: item.Resync})
+		l.step(translator.Gap{Resync: item.Resync, Until: item.Until})
 	case item.Event.Type == api.TypeApprovalRequested && !l.c.set.remote:
 		l.step(translator.Event{Event: withOldText(item.Event)})
 	default:
@@ -214,12 +215,14 @@ func withOldText(e *api.Event) *api.Event {
 		data, err := os.ReadFile(path)
 		return string(data), err == nil
 	})
-	raw, err := json.Marshal(payload)
-	if err != nil {
+	var raw bytes.Buffer
+	enc := json.NewEncoder(&raw)
+	enc.SetEscapeHTML(false) // the input of the tool stays as the server wrote it
+	if enc.Encode(payload) != nil {
 		return e
 	}
 	with := *e
-	with.Payload = raw
+	with.Payload = raw.Bytes()
 	return &with
 }
 

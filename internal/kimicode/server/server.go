@@ -94,6 +94,12 @@ func newServer(url, token string, child Child) *Server {
 	return &Server{url: url, token: token, child: child, http: &http.Client{Transport: transport}}
 }
 
+// URL returns where the server listens.
+func (s *Server) URL() string { return s.url }
+
+// Token returns what opens the server. It is a secret.
+func (s *Server) Token() string { return s.token }
+
 // Call calls a route below /api/v1 and decodes the data of its answer into result, which may be
 // nil. An answer that is no success, and none at all, is an [*api.Error].
 func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {

@@ -34,6 +34,8 @@ type Item struct {
 	Gap bool
 	// Resync says, with Gap, that durable events may be missing, too.
 	Resync bool
+	// Until is, with Gap, the last durable event that is replayed after it.
+	Until int64
 }
 
 // Stream is the events of one session, in order, each durable one once, over as many
@@ -62,6 +64,13 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	st.C = st.c
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
+	for deadline, wait := time.Now().Add(settleTime), retryFirst; lost(err) && time.Now().Before(deadline); wait = min(2*wait, retryMost) {
+		select {
+		case <-time.After(wait):
+		case <-life.Done():
+		}
+		conn, held, err = st.connect(life)
+	}
 	if !stop() {
 		err = errors.Join(err, context.Cause(ctx))
 	}
@@ -74,6 +83,12 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	}
 	go st.run(life, conn, held)
 	return st, nil
+}
+
+// lost reports whether a connection failed in a way in which the next one may not.
+func lost(err error) bool {
+	var no *NotFoundError
+	return err != nil && !errors.As(err, &no) && !errors.Is(err, context.Canceled)
 }
 
 // Close ends the stream and returns when its connection is closed.
@@ -153,8 +168,9 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 				break
 			}
 			cursor := a.Cursors[st.session]
-			if again && (len(a.Resync) > 0 || cursor.Epoch != st.epoch) {
-				held[0].Resync = true
+			if again {
+				held[0].Resync = held[0].Resync || len(a.Resync) > 0 || cursor.Epoch != st.epoch
+				held[0].Until = cursor.Seq
 			}
 			if !again || held[0].Resync {
 				st.seq, st.epoch = cursor.Seq, cursor.Epoch

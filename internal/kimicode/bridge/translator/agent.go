@@ -200,7 +200,7 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 	switch e.Type {
 	case api.TypeStepStarted:
 		a.turn = p.TurnID
-		a.step = &step{n: p.Step}
+		a.step = &step{n: p.Step, doubtful: e.Seq <= t.inbox.window} // its deltas may have come before the connection was there again
 		a.lastCall = ""
 		if a.retrying {
 			a.retrying = false
@@ -369,7 +369,7 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 			return // it may not be the first part; the call is told when it is whole
 		}
 		c = t.begin(a, p.ToolCallID, p.Name, p.Part)
-	case c.whole != nil:
+	case c.whole != nil, c.rest:
 	case a.step.doubtful || a.step.snapped || a.lastCall != p.ToolCallID:
 		c.rest = true // a part belongs to the latest call
 	case p.Part != "":
@@ -399,11 +399,39 @@ func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *ca
 	if args == nil {
 		args = json.RawMessage("{}")
 	}
-	if c == nil || c.rest || a.step != nil && (a.step.doubtful || a.step.snapped) && !sameJSON(c.told.String(), string(args)) {
-		c = t.begin(a, id, name, string(args)) // anew: the parts that are missing cannot be made good
+	if c == nil {
+		c = t.begin(a, id, name, string(args))
+	} else if told, whole := c.told.String(), string(args); told != whole && !sameJSON(told, whole) {
+		if rest, ok := strings.CutPrefix(whole, compact(told)); ok && a.lastCall == id {
+			t.from(a, &wireproto.ToolCallPart{ArgumentsPart: &rest})
+		} else {
+			c = t.begin(a, id, name, whole) // anew: what was told is not what runs
+		}
 	}
 	c.whole = args
 	return c
+}
+
+// compact returns JSON, which need not be whole, without the space between its tokens, as the server
+// writes it.
+func compact(s string) string {
+	var b strings.Builder
+	quoted, escaped := false, false
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case escaped:
+			escaped = false
+		case quoted && c == '\\':
+			escaped = true
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // toolStarted notes that a call runs. It has been approved, or needs no approval.

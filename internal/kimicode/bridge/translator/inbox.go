@@ -10,8 +10,8 @@ import (
 // must come first, they wait.
 type inbox struct {
 	items  []item
-	held   bool // an answer is fetched
-	window int64
+	held   bool  // an answer is fetched
+	window int64 // the last durable event that the server replayed after the last gap
 }
 
 // item is an event, a gap, or what a snapshot says of the step that runs.
@@ -19,6 +19,7 @@ type item struct {
 	event    *api.Event
 	gap      bool
 	resync   bool
+	until    int64 // of a gap
 	inFlight *inFlight
 }
 
@@ -41,6 +42,7 @@ func (t *Translator) drain() {
 		t.inbox.items = t.inbox.items[1:]
 		switch {
 		case i.gap:
+			t.inbox.window = i.until
 			t.gap(i.resync)
 		case i.inFlight != nil:
 			t.catchUp(i.inFlight)

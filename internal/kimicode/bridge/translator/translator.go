@@ -71,7 +71,11 @@ type (
 	// Event is an event of the session.
 	Event struct{ *api.Event }
 	// Gap says that events may be missing before the next one: volatile ones, and with Resync durable ones, too.
-	Gap struct{ Resync bool }
+	// The durable ones that follow were replayed up to Until: volatile ones may be missing between them.
+	Gap struct {
+		Resync bool
+		Until  int64
+	}
 	// ToolCalled says that the agent calls one of the client's tools.
 	ToolCalled struct {
 		Key  int
@@ -235,7 +239,7 @@ func (t *Translator) Step(in Input, now time.Time) []Output {
 	case Event:
 		t.take(item{event: in.Event})
 	case Gap:
-		t.take(item{gap: true, resync: in.Resync})
+		t.take(item{gap: true, resync: in.Resync, until: in.Until})
 	case ToolCalled:
 		t.toolCalled(in)
 	case ToolGone:

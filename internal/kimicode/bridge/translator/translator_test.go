@@ -130,7 +130,7 @@ func TestGapBeforeStepEnds(t *testing.T) {
 	r.want("think  me", "text Hello", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// Arguments of which parts are missing are told anew, whole, before anything is asked about them.
+// Arguments of which parts are missing are made good before anything is asked about them.
 func TestGapInArguments(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -140,7 +140,7 @@ func TestGapInArguments(t *testing.T) {
 	r.event("permission.approval.requested", `{"id":"a1","agentId":"main","turnId":0,"toolCallId":"c1","toolName":"Bash","action":"Running: ls",
 		"display":{"kind":"command","command":"ls"},"toolInput":{"command":"ls"}}`)
 	r.answer("GET /sessions/s1/snapshot", fmt.Sprintf(`{"as_of_seq":%d,"in_flight_turn":{"turn_id":0}}`, r.seq))
-	r.want(`call c1 Bash {"comm`, `call c1 Bash {"command":"ls"}`, "? approve a1 Bash c1")
+	r.want(`call c1 Bash {"comm`, `part and":"ls"}`, "? approve a1 Bash c1")
 }
 
 // Two subagents that ask at once with the same call id are two requests, each with its own agent.

@@ -1,0 +1,112 @@
+//go:build unix
+
+package bridge_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+)
+
+// longTurn is a turn of all that there is: thinking, text that is more than ASCII, calls with long
+// arguments, approvals, and a subagent.
+func longTurn() []string {
+	slowly := func(lines ...string) string { return strings.Join(lines, "\nwait: 25ms\n") }
+	say := func(lines ...string) string { return strings.Join(lines, "\n") }
+	bash := func(id, name string) []string {
+		args, _ := json.Marshal(map[string]string{"command": "echo " + name + " " + strings.Repeat("#", 30)})
+		raw := string(args)
+		part := func(s string) string {
+			b, _ := json.Marshal(s)
+			return "tool_call_part: " + string(b)
+		}
+		call, _ := json.Marshal(map[string]string{"id": id, "name": "Bash", "arguments": raw[:8]})
+		return []string{"tool_call: " + string(call), part(raw[8:20]), part(raw[20:30]), part(raw[30:])}
+	}
+	lines := func(before []string, more []string) []string { return append(before, more...) }
+	return []string{
+		slowly(lines([]string{clienttest.Think("let me "), clienttest.Think("see 😀 "), clienttest.Think("now"),
+			clienttest.Text("I go "), clienttest.Text("😀 "), clienttest.Text("to work")}, bash("c1", "main"))...),
+		slowly(clienttest.Text("delegate "), clienttest.Text("it"), clienttest.ToolCall("c2", "Agent", map[string]any{
+			"description": "some work", "prompt": "do it", "subagent_type": "coder", "run_in_background": false})),
+		slowly(lines([]string{clienttest.Think("sub "), clienttest.Think("thinks"), clienttest.Text("sub "), clienttest.Text("says")}, bash("c3", "sub"))...),
+		slowly(clienttest.Text("sub "), clienttest.Text(strings.Repeat("is done ", 40))),
+		say(clienttest.Text("gone "), "tool_call: "+`{"id":"c4","name":"TodoList","arguments":"{\"todos\": [{\"title\": \"x\", \"status\": \"pending\"}]}"}`),
+		slowly(clienttest.Think("well"), clienttest.Text("all "), clienttest.Text("is 😀"), clienttest.Text(" done")),
+	}
+}
+
+// prompted runs a turn on a server through a proxy with hooks.
+func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*client.ApprovalRequest) bool) *tale {
+	t.Helper()
+	p := webtest.NewProxy(t, k.URL, k.Token, hooks)
+	defer p.Close()
+	opts := &client.Options{
+		Transport: transport{func() bridge.Child { return p.Child() }},
+		WorkDir:   k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
+	}
+	ctx := within(t, time.Minute)
+	s, err := client.NewSession(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := hearTurn(ctx, s, "go", approve)
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	return told
+}
+
+var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
+
+// The connection is lost at each event of a long turn, before it, in its middle, or after it. The client is told
+// the same as ever: all, and nothing twice.
+func TestLostSocket(t *testing.T) {
+	k := webtest.NewKimi(t)
+	frames := 0
+	count := webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
+		frames++
+		if os.Getenv("SHOW") != "" {
+			fmt.Printf("%d %.700s\n", frames, f)
+		}
+		return [][]byte{f}, webtest.Keep
+	}}
+	k.Model.Add(longTurn()...)
+	want := prompted(t, k, count, always)
+	if want.Status != "finished" || len(want.Agents) != 2 || len(want.Approvals) != 2 {
+		raw, _ := json.MarshalIndent(want, "", " ")
+		t.Fatalf("without a cut: %s", raw)
+	}
+	t.Logf("%d frames", frames)
+	for n := 1; n <= frames; n++ {
+		how := []webtest.Cut{webtest.Before, webtest.Half, webtest.After}[n%3]
+		var mu sync.Mutex
+		seen, event := 0, ""
+		hooks := webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
+			mu.Lock()
+			defer mu.Unlock()
+			if seen++; seen == n {
+				event = string(f[:min(len(f), 200)])
+				return [][]byte{f}, how
+			}
+			return [][]byte{f}, webtest.Keep
+		}}
+		k.Model.Add(longTurn()...)
+		got := prompted(t, k, hooks, always)
+		if diff := cmp.Diff(want, got, sameTale); diff != "" {
+			t.Errorf("cut %d (%d: before, half, after) at %s:\n(-want +got)\n%s", n, how, event, diff)
+		}
+	}
+}

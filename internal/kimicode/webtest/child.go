@@ -1,0 +1,62 @@
+package webtest
+
+import (
+	"io"
+	"sync"
+)
+
+// Child stands for the process of a server that runs elsewhere.
+type Child struct {
+	out  *io.PipeReader
+	in   *io.PipeWriter
+	done chan struct{}
+	end  func(error)
+	err  error
+}
+
+// NewChild returns a child that says where a server listens.
+func NewChild(url, token string) *Child {
+	c := &Child{done: make(chan struct{})}
+	c.out, c.in = io.Pipe()
+	var once sync.Once
+	c.end = func(err error) {
+		once.Do(func() {
+			c.err = err
+			c.in.Close()
+			close(c.done)
+		})
+	}
+	go io.WriteString(c.in, "  Local:    "+url+"/#token="+token+"\n")
+	return c
+}
+
+// End ends the child as if it had ended by itself.
+func (c *Child) End(err error) { c.end(err) }
+
+// Read reads its banner.
+func (c *Child) Read(p []byte) (int, error) { return c.out.Read(p) }
+
+// Interrupt ends the child.
+func (c *Child) Interrupt() error {
+	c.end(nil)
+	return nil
+}
+
+// Close ends the child.
+func (c *Child) Close() error {
+	c.end(nil)
+	c.out.Close()
+	return nil
+}
+
+// Wait waits for the end.
+func (c *Child) Wait() error {
+	<-c.done
+	return c.err
+}
+
+// PID returns 0: there is no process.
+func (c *Child) PID() int { return 0 }
+
+// Done is closed when the child has ended.
+func (c *Child) Done() <-chan struct{} { return c.done }
