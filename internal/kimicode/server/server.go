@@ -13,10 +13,12 @@ import (
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/textproto"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -248,6 +250,18 @@ func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 		return meta, &RoutesError{meta.ServerVersion, missing}
 	}
 	return meta, nil
+}
+
+// listens reports whether the server takes connections, as far as the system says.
+func (s *Server) listens(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "http://"), "https://"))
+	if err != nil {
+		return !errors.Is(err, syscall.ECONNREFUSED)
+	}
+	conn.Close()
+	return true
 }
 
 // Shutdown asks the server to end. It does so only when no WebSocket is open.

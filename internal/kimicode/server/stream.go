@@ -18,6 +18,9 @@ const (
 	// pongEvery is how often this side says that it lives: a client that has sent nothing for
 	// 20 s is closed, however it reads.
 	pongEvery = 5 * time.Second
+	// probeEvery is how often this side looks whether the server still listens. One that was asked to end by
+	// someone else stops that, and then waits for this connection to be closed.
+	probeEvery = 2 * time.Second
 	// silence is how long a connection may be silent: the server pings every 10 s.
 	silence = 35 * time.Second
 	// The waits between attempts to connect again.
@@ -49,6 +52,7 @@ type Stream struct {
 	c       chan Item
 	cancel  context.CancelFunc
 	last    chan struct{} // closed when the connection that there is is the last
+	refused chan struct{} // closed when the server takes no more connections
 	done    chan struct{}
 
 	// The goroutine's own.
@@ -60,7 +64,7 @@ type Stream struct {
 // bounds the opening alone.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
-	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), done: make(chan struct{})}
+	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), done: make(chan struct{})}
 	st.C = st.c
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
@@ -231,6 +235,8 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 			return
 		case <-st.last:
 			return
+		case <-st.refused:
+			return
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, retryMost)
@@ -244,10 +250,19 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 	alive, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
+		probe := time.NewTicker(probeEvery)
+		defer probe.Stop()
 		tick := time.NewTicker(pongEvery)
 		defer tick.Stop()
 		for {
 			select {
+			case <-probe.C:
+				if st.server.listens(alive) {
+					continue
+				}
+				close(st.refused)
+				conn.CloseNow()
+				return
 			case <-tick.C:
 				if conn.Write(alive, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`)) != nil {
 					return
