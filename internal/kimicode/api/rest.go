@@ -276,11 +276,11 @@ type Pending[T any] struct {
 
 // MCPServers is the answer of GET /mcp/servers. It tells of the newest session only.
 type MCPServers struct {
-	Items []struct {
+	Servers []struct {
 		Name      string `json:"name"`
-		Status    string `json:"status"`
+		Status    string `json:"status"` // connected, error, disabled, …
 		LastError string `json:"last_error"`
-	} `json:"items"`
+	} `json:"servers"`
 }
 
 // Skills is the answer of GET /sessions/{id}/skills.

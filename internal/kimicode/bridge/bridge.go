@@ -208,6 +208,9 @@ func (p *parts) takeDown() error {
 	return nil
 }
 
+// stopAgain is how long a server that was asked to end may take before it is asked again. As a rule it takes 0.2 s.
+const stopAgain = 2 * time.Second
+
 // stopWait is how long a server may take to end once it was asked to and nothing is connected to it.
 // The client has limits of its own, and kills it when they pass.
 const stopWait = 10 * time.Second

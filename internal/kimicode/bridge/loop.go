@@ -314,8 +314,16 @@ func (l *loop) quit(q translator.Quit) {
 		if q.DeleteUnused && !c.set.remote && home.Unused(c.set.home, q.Session) {
 			s.Call(ctx, http.MethodPost, "/sessions/"+q.Session+":delete", struct{}{}, nil)
 		}
-		if err := s.Shutdown(ctx); err != nil {
-			c.Interrupt()
+		s.CloseIdle()
+		s.Shutdown(ctx)
+		// Where a session has MCP servers it may hang all the same; being asked once more it ends at once.
+		for {
+			select {
+			case <-time.After(stopAgain):
+				c.running().Interrupt()
+			case <-c.ctx.Done():
+				return
+			}
 		}
 	}()
 }

@@ -266,7 +266,9 @@ func (s *Server) listens(ctx context.Context) bool {
 
 // Shutdown asks the server to end. It does so only when no WebSocket is open.
 func (s *Server) Shutdown(ctx context.Context) error {
-	return s.Call(ctx, http.MethodPost, "/shutdown", struct{}{}, nil)
+	err := s.Call(ctx, http.MethodPost, "/shutdown", struct{}{}, nil)
+	s.CloseIdle() // it waits for them, too
+	return err
 }
 
 // CloseIdle closes the connections that no call uses.

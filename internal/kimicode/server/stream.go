@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coder/websocket"
@@ -21,6 +22,8 @@ const (
 	// probeEvery is how often this side looks whether the server still listens. One that was asked to end by
 	// someone else stops that, and then waits for this connection to be closed.
 	probeEvery = 2 * time.Second
+	// byeTime is how long the server may take to answer the end of a connection.
+	byeTime = time.Second
 	// silence is how long a connection may be silent: the server pings every 10 s.
 	silence = 35 * time.Second
 	// The waits between attempts to connect again.
@@ -53,6 +56,8 @@ type Stream struct {
 	cancel  context.CancelFunc
 	last    chan struct{} // closed when the connection that there is is the last
 	refused chan struct{} // closed when the server takes no more connections
+	closing sync.Once
+	bye     chan struct{} // closed by Close
 	done    chan struct{}
 
 	// The goroutine's own.
@@ -64,7 +69,7 @@ type Stream struct {
 // bounds the opening alone.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
-	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), done: make(chan struct{})}
+	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
 	st.C = st.c
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
@@ -95,10 +100,14 @@ func lost(err error) bool {
 	return err != nil && !errors.As(err, &no) && !errors.Is(err, context.Canceled)
 }
 
-// Close ends the stream and returns when its connection is closed.
+// Close ends the stream and returns when its connection is closed: with a word to the server, if that
+// is heard in time.
 func (st *Stream) Close() {
-	st.cancel()
+	st.closing.Do(func() { close(st.bye) })
+	timer := time.AfterFunc(byeTime, st.cancel)
+	defer timer.Stop()
 	<-st.done
+	st.cancel()
 }
 
 // Last says that the server has ended: C gives out what is left and is closed. It is called once.
@@ -237,6 +246,8 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 			return
 		case <-st.refused:
 			return
+		case <-st.bye:
+			return
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, retryMost)
@@ -263,6 +274,9 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 				close(st.refused)
 				conn.CloseNow()
 				return
+			case <-st.bye:
+				conn.Close(websocket.StatusNormalClosure, "")
+				return
 			case <-tick.C:
 				if conn.Write(alive, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`)) != nil {
 					return
@@ -276,6 +290,8 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		select {
 		case st.c <- item:
 			return true
+		case <-st.bye:
+			return true // nobody takes it: the connection is being closed
 		case <-ctx.Done():
 			return false
 		}

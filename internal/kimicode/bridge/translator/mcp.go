@@ -20,8 +20,8 @@ func (t *Translator) pollMCP() {
 		if err != nil || json.Unmarshal(data, &list) != nil {
 			return
 		}
-		m := &wireproto.MCPStatus{Total: len(list.Items)}
-		for _, s := range list.Items {
+		m := &wireproto.MCPStatus{Total: len(list.Servers)}
+		for _, s := range list.Servers {
 			status := s.Status
 			switch status {
 			case "connected":
