@@ -153,7 +153,7 @@ func TestKimiCodeToolNames(t *testing.T) {
 	if len(calls) != 1 || calls[0].Function.Name != "read__file" || len(asked) != 1 || asked[0].ID != calls[0].ID {
 		t.Errorf("calls %+v, requests %+v", calls, asked)
 	}
-	if got := e2eResult(t, msgs, "0:c").Output.String(); got != "it ran" {
+	if got := e2eResult(t, msgs, "c").Output.String(); got != "it ran" {
 		t.Errorf("result %q", got)
 	}
 	if n := len(e2eOf[*client.ApprovalRequest](msgs)); n > 0 {

@@ -141,7 +141,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 	if len(plans) != 1 || plans[0].Content != "# The plan\n" || !strings.HasSuffix(plans[0].FilePath, ".md") {
 		t.Errorf("plans %+v", plans)
 	}
-	if r := resultOf(t, msgs, "o-1"); !strings.Contains(r.Output.String(), "Plan mode remains active") || codePlanTold(msgs) != nil || !s.Status().PlanMode {
+	if r := resultOf(t, msgs, "o-1"); !strings.Contains(r.Output.String(), "User rejected the plan. Feedback:\n\nRevise") || codePlanTold(msgs) != nil || !s.Status().PlanMode {
 		t.Errorf("revised: %+v, told %v", r, codePlanTold(msgs))
 	}
 

@@ -77,9 +77,9 @@ capabilities = ["thinking"]
 		thinks   string
 		session  string // Session.Model
 	}{
-		{name: "its own configuration", set: configured, want: "model-1", thinks: "enabled", session: "model-1"},
+		{name: "its own configuration", set: configured, want: "model-1", thinks: "enabled", session: "first"},
 		{name: "a model of its own", set: configured, model: "second", want: "model-2", thinks: "enabled", session: "second"},
-		{name: "thinking off", set: configured, thinking: ptr(false), want: "model-1", thinks: "disabled", session: "model-1"},
+		{name: "thinking off", set: configured, thinking: ptr(false), want: "model-1", thinks: "disabled", session: "first"},
 		{name: "object", set: object, want: "of-the-object", thinks: "disabled", session: "scripted"}, // default_thinking is false
 		{name: "object, thinking", set: object, thinking: ptr(true), want: "of-the-object", thinks: "enabled", session: "scripted"},
 	} {

@@ -3,6 +3,7 @@ package translator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 
@@ -213,17 +214,30 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 			a.step.doubtful = false // what the failed attempt has said does not count
 		}
 		a.retrying = true
-		for id, c := range a.calls {
-			if c.whole == nil { // of the attempt that has failed
-				delete(a.calls, id)
-			}
-		}
+		t.endBroken(a)
 		t.from(a, &wireproto.StepRetry{
 			N: max(a.number, 1), NextAttempt: p.NextAttempt, MaxAttempts: p.MaxAttempts,
 			WaitS: p.DelayMS / 1000, ErrorType: p.ErrorName, StatusCode: p.StatusCode,
 		})
 	default:
 		t.endStep(a, e.Type, p)
+	}
+}
+
+// endBroken ends the calls of an attempt that has failed: they will never run.
+func (t *Translator) endBroken(a *agent) {
+	var ids []string
+	for id, c := range a.calls {
+		if c.whole == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(x, y string) int { return a.calls[x].n - a.calls[y].n })
+	for _, id := range ids {
+		delete(a.calls, id)
+		t.from(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{
+			IsError: true, Message: "the model's answer broke off, and it is asked again",
+		}})
 	}
 }
 

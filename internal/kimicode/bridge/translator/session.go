@@ -208,10 +208,11 @@ func (t *Translator) opened(err error) {
 		t.startFailed(err)
 		return
 	}
-	plan := t.set.Plan
-	profile := map[string]any{"agent_config": api.AgentConfig{
-		Model: t.session.model, Thinking: t.set.Thinking, Permission: t.set.Permission, PlanMode: &plan,
-	}}
+	settings := api.AgentConfig{Model: t.session.model, Thinking: t.set.Thinking, Permission: t.set.Permission}
+	if t.set.Plan || !t.session.resumed { // a session that is continued stays in plan mode
+		settings.PlanMode = &t.set.Plan
+	}
+	profile := map[string]any{"agent_config": settings}
 	if !t.session.resumed && t.set.ID != "" {
 		profile["metadata"] = map[string]string{"cwd": t.set.WorkDir, IDKey: t.set.ID}
 	}
@@ -228,7 +229,8 @@ func (t *Translator) opened(err error) {
 				t.startFailed(err)
 				return
 			}
-			t.context.tokens, t.context.most, t.context.plan = st.ContextTokens, st.MaxContextTokens, st.PlanMode
+			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
+			t.setPlan(st.PlanMode)
 			t.listSkills()
 		})
 	})
@@ -265,8 +267,8 @@ func (t *Translator) contradicted(st *api.Status) error {
 	if st.Permission != t.set.Permission {
 		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run under it", st.Permission, t.set.Permission)
 	}
-	if st.PlanMode != t.set.Plan {
-		return fmt.Errorf("the server says that plan mode is %t, not %t, which was set", st.PlanMode, t.set.Plan)
+	if want := t.set.Plan; st.PlanMode != want && (want || !t.session.resumed) {
+		return fmt.Errorf("the server says that plan mode is %t, not %t, which was set", st.PlanMode, want)
 	}
 	return nil
 }

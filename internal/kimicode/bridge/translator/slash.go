@@ -70,14 +70,11 @@ func (t *Translator) slash(u *turn, name, args string) {
 // compacted ends the turn of /compact.
 func (t *Translator) compacted(kind string) {
 	u := t.turn
-	switch kind {
-	case api.TypeCompactionDone:
+	if kind == api.TypeCompactionDone {
 		t.finishTurn(u, wireproto.StatusFinished, nil)
-	case api.TypeCompactionStopped:
-		t.finishTurn(u, wireproto.StatusCancelled, nil)
-	default:
-		t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the context could not be compacted"})
+		return
 	}
+	t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the context could not be compacted"})
 }
 
 // sideQuestion is a question that is asked aside: an agent of its own answers it from what the

@@ -300,7 +300,10 @@ func (t *Translator) cancel(f *wireproto.Frame) {
 	u := t.turn
 	u.cancelled = true
 	t.dropRequests(false)
-	if u.sent {
+	switch {
+	case u.compacts: // nothing ends a compaction; what is prompted meanwhile waits for it
+		t.finishTurn(u, wireproto.StatusCancelled, nil)
+	case u.sent:
 		t.abort(u)
 	}
 }
@@ -313,7 +316,7 @@ func (t *Translator) abort(u *turn) {
 	}
 	u.aborting = true
 	path := t.of("/prompts/" + url.PathEscape(u.prompt) + ":abort")
-	if u.skill || u.compacts {
+	if u.skill {
 		path = t.of(":abort")
 	}
 	t.call("POST", path, struct{}{}, true, func(_ json.RawMessage, err error) {
