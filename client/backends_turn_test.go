@@ -38,9 +38,16 @@ func TestBackendsTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 		types := slices.DeleteFunc(e2eTypes(msgs), func(s string) bool { return s == "StatusUpdate" })
-		e2eSame(t, "types", []string{"TurnBegin", "StepBegin", "ContentPart", "ContentPart", "ContentPart", "ContentPart", "TurnEnd"}, types)
-		e2eSame(t, "thinking", []*wireproto.ThinkPart{{Think: "let me"}, {Think: " see"}}, e2eOf[*wireproto.ThinkPart](msgs))
-		e2eSame(t, "text", []*wireproto.TextPart{{Text: "hel"}, {Text: "lo"}}, e2eOf[*wireproto.TextPart](msgs))
+		e2eSame(t, "types", []string{"TurnBegin", "StepBegin", "ContentPart", "TurnEnd"}, slices.Compact(types)) // Kimi Code joins what comes within 16 ms
+		var thinking, text string
+		for _, p := range e2eOf[*wireproto.ThinkPart](msgs) {
+			thinking += p.Think
+		}
+		for _, p := range e2eOf[*wireproto.TextPart](msgs) {
+			text += p.Text
+		}
+		e2eSame(t, "thinking", "let me see", thinking)
+		e2eSame(t, "text", "hello", text)
 		result, err := turn.Result()
 		if err != nil {
 			t.Error(err)
@@ -106,17 +113,19 @@ func TestBackendsTurns(t *testing.T) {
 			t.Errorf("the model does not get the image: %.3000s", last)
 		}
 
-		// A slash command, which the model does not hear of.
+		// A slash command.
 		if !slices.ContainsFunc(s.Server().SlashCommands, func(c wireproto.SlashCommand) bool { return c.Name == b.slash && c.Description != "" }) {
 			t.Errorf("no command %s in %+v", b.slash, s.Server().SlashCommands)
 		}
-		if turn, err = s.Prompt(ctx, "/"+b.slash); err != nil {
-			t.Fatal(err)
+		if b.says != "" {
+			if turn, err = s.Prompt(ctx, "/"+b.slash); err != nil {
+				t.Fatal(err)
+			}
+			if result, err := turn.Result(); err != nil || !strings.Contains(result.Text, b.says) {
+				t.Errorf("/%s: %+v, %v, want %q", b.slash, result, err, b.says)
+			}
 		}
-		if result, err := turn.Result(); err != nil || !strings.Contains(result.Text, b.says) {
-			t.Errorf("/%s: %+v, %v, want %q", b.slash, result, err, b.says)
-		}
-		if n := len(model.Requests()); n != 4 {
+		if n := len(model.Requests()); n != 4 { // it does not hear of the command
 			t.Errorf("%d calls of the model, want 4", n)
 		}
 		if s.ID() != id || s.Err() != nil {

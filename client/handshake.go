@@ -192,9 +192,7 @@ func (s *Session) checkServer() error {
 	}
 	hooks := s.server.Hooks
 	for _, h := range s.opts.Hooks {
-		switch bridge := s.server.Bridge; {
-		case bridge != nil:
-			errs = append(errs, fmt.Errorf("%w: %s has no hooks of the client, such as %s; name a command as [[hooks]] in Kimi Code's config.toml", ErrUnsupported, bridge.Backend, h.Event))
+		switch {
 		case hooks == nil:
 			errs = append(errs, fmt.Errorf("%w: it has no hooks, such as %s; use kimi-cli 1.28 or later", ErrUnsupported, h.Event))
 		case !slices.Contains(hooks.SupportedEvents, h.Event):

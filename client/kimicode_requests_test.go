@@ -72,7 +72,7 @@ func TestKimiCodeSameCallID(t *testing.T) {
 	}
 }
 
-// What Kimi Code takes as an answer are labels, whatever is in them.
+// Answers are labels, several of them, other words, and both.
 func TestKimiCodeQuestionLabels(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -97,11 +97,10 @@ func TestKimiCodeQuestionLabels(t *testing.T) {
 		id      string
 		answers map[string]string
 		read    map[string]string
-		lost    string // the question whose answer is no label
 	}{
-		{"q-1", map[string]string{"Which?": "Red, dark, Blue"}, map[string]string{"Which?": "Red, dark, Blue"}, ""},
-		{"q-2", map[string]string{"One\nor two?": "b", "What else?": "c, and more"}, map[string]string{"One\nor two?": "b"}, "What else?"},
-		{"q-3", map[string]string{"Alone?": "perhaps"}, map[string]string{}, "Alone?"},
+		{"q-1", map[string]string{"Which?": "Red, dark, Blue"}, map[string]string{"Which?": "Red, dark, Blue"}},
+		{"q-2", map[string]string{"One\nor two?": "b", "What else?": "c, and more"}, map[string]string{"One\nor two?": "b", "What else?": "c, and more"}},
+		{"q-3", map[string]string{"Alone?": "perhaps"}, map[string]string{"Alone?": "perhaps"}},
 	} {
 		t.Run(tt.id, func(t *testing.T) {
 			msgs := e2eTurn(t, ctx, s, "go", func(m wireproto.Message) {
@@ -112,12 +111,7 @@ func TestKimiCodeQuestionLabels(t *testing.T) {
 				}
 			})
 			e2eSame(t, "what the model reads", tt.read, answersRead(t, msgs, tt.id))
-			notes := e2eOf[*wireproto.Notification](msgs)
-			switch {
-			case tt.lost == "" && len(notes) == 0:
-			case len(notes) != 1:
-				t.Errorf("%d notifications", len(notes))
-			case notes[0].Type != "bridge.answer_lost" || notes[0].Severity != "warning" || !strings.Contains(notes[0].Body, tt.lost):
+			if notes := e2eOf[*wireproto.Notification](msgs); len(notes) > 0 {
 				t.Errorf("notification %+v", notes[0])
 			}
 		})

@@ -1,0 +1,208 @@
+//go:build unix
+
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// What is said while a turn runs reaches the model in that turn, and shows as SteerInput.
+func TestKimiCodeSteer(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	model := clienttest.NewModel(t, codeTool("h", "hold", noInput{}), "text: faster it is", "text: usable")
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	var s *client.Session
+	opts.Tools = []client.Tool{mustTool(client.NewTool("hold", "", func(ctx context.Context, _ noInput) (string, error) {
+		return "held", s.Steer(ctx, "faster")
+	}))}
+	s = e2eStart(t, ctx, opts)
+	if err := s.Steer(ctx, "nothing runs"); !errors.Is(err, client.ErrNoTurn) {
+		t.Errorf("without a turn: %v", err)
+	}
+	msgs, res, err := playTurn(t, ctx, s, "go")
+	if err != nil || res.Text != "faster it is" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if r := resultOf(t, msgs, "h"); r.IsError || r.Output.String() != "held" {
+		t.Errorf("the tool: %+v", r)
+	}
+	steered := e2eOf[*wireproto.SteerInput](msgs)
+	if len(steered) != 1 || steered[0].UserInput.String() != "faster" {
+		t.Errorf("steered %+v", steered)
+	}
+	if requests := model.Requests(); len(requests) != 2 || !strings.Contains(string(requests[1]), "faster") {
+		t.Errorf("%d requests, or the second without the steer", len(requests))
+	}
+	e2eText(t, ctx, s, "go on", "usable")
+}
+
+// Hooks of the program decide about tools, prompts and the end of a turn, also under Yolo; what they block does not run.
+func TestKimiCodeHooks(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	model := clienttest.NewModel(t,
+		say(codeBash("a", "touch allowed"), codeBash("b", "touch blocked"), codeTool("c", "own", noInput{})), "text: done", "text: once more",
+		"text: never")
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	opts.Yolo = true
+	opts.Tools = []client.Tool{mustTool(client.NewTool("own", "", func(context.Context, noInput) (string, error) { return "ran", nil }))}
+	var mu sync.Mutex
+	var seen []string
+	hook := func(event, matcher string, decide func(*wireproto.HookRequest) client.HookDecision) client.Hook {
+		return client.Hook{Event: event, Matcher: matcher, Handle: func(_ context.Context, r *wireproto.HookRequest) (client.HookDecision, error) {
+			mu.Lock()
+			seen = append(seen, strings.TrimSpace(r.Event+" "+r.Target))
+			mu.Unlock()
+			return decide(r), nil
+		}}
+	}
+	stops := 0
+	opts.Hooks = []client.Hook{
+		hook("PreToolUse", "Bash", func(r *wireproto.HookRequest) client.HookDecision {
+			if strings.Contains(string(r.InputData["tool_input"]), "blocked") {
+				return client.Block("not that")
+			}
+			return client.Allow()
+		}),
+		hook("PreToolUse", "^own$", func(*wireproto.HookRequest) client.HookDecision { return client.Block("not the program's either") }),
+		hook("UserPromptSubmit", "", func(r *wireproto.HookRequest) client.HookDecision {
+			if strings.Contains(string(r.InputData["prompt"]), "forbidden") {
+				return client.Block("no such prompts")
+			}
+			return client.Allow()
+		}),
+		hook("Stop", "", func(*wireproto.HookRequest) client.HookDecision {
+			if stops++; stops == 1 {
+				return client.Block("one more round")
+			}
+			return client.Allow()
+		}),
+	}
+	s := e2eStart(t, ctx, opts)
+	msgs, res, err := playTurn(t, ctx, s, "go")
+	if err != nil || res.Text != "once more" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if !wasRun(t, opts, "allowed") || wasRun(t, opts, "blocked") {
+		t.Errorf("carried out: allowed %v, blocked %v", wasRun(t, opts, "allowed"), wasRun(t, opts, "blocked"))
+	}
+	for id, reason := range map[string]string{"b": "not that", "c": "not the program's either"} {
+		if r := resultOf(t, msgs, id); !r.IsError || !strings.Contains(r.Output.String(), reason) {
+			t.Errorf("%s: %+v", id, r)
+		}
+	}
+	var blocked []string
+	for _, r := range e2eOf[*wireproto.HookResolved](msgs) {
+		if r.Action == wireproto.HookBlock {
+			blocked = append(blocked, r.Event+": "+r.Reason)
+		}
+	}
+	e2eSame(t, "blocked, as the stream tells", []string{"PreToolUse: not that", "PreToolUse: not the program's either", "Stop: one more round"}, blocked)
+	if _, _, err := playTurn(t, ctx, s, "forbidden"); err != nil {
+		t.Errorf("a blocked prompt: %v", err)
+	}
+	if n := len(model.Requests()); n != 3 {
+		t.Errorf("the model was called %d times, want 3", n)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, want := range []string{"PreToolUse Bash", "PreToolUse own", "UserPromptSubmit", "Stop"} {
+		if !slices.Contains(seen, want) {
+			t.Errorf("no %s among %q", want, seen)
+		}
+	}
+}
+
+// The user's own bad hook would make Kimi Code drop them all, silently.
+func TestKimiCodeHooksBesideBadOnes(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts := clienttest.KimiCode(t, codeBash("b", "touch blocked"), "text: done")
+	write(t, opts.ShareDir+"/config.toml", "[[hooks]]\nevent = \"NoSuchEvent\"\ncommand = \"true\"\n", 0o600)
+	opts.Yolo = true
+	opts.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+		return client.Block("no"), nil
+	}}}
+	s, err := client.NewSession(ctx, opts)
+	if err != nil {
+		if !strings.Contains(err.Error(), "hooks") {
+			t.Errorf("NewSession: %v", err)
+		}
+		return // refused: that is safe
+	}
+	defer closed(t, s)
+	if _, _, err := playTurn(t, ctx, s, "go"); err != nil || wasRun(t, opts, "blocked") {
+		t.Errorf("%v, carried out: %v", err, wasRun(t, opts, "blocked"))
+	}
+}
+
+// Pictures by URL and large ones, and videos, reach the model.
+func TestKimiCodeMedia(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	model := clienttest.NewModel(t, "text: large", "text: video")
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	opts.Env["KIMI_MODEL_CAPABILITIES"] = "image_in,video_in"
+	s := e2eStart(t, ctx, opts)
+	png, err := base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := "data:image/png;base64," + base64.StdEncoding.EncodeToString(append(png, bytes.Repeat([]byte{0}, 2<<20)...))
+	_, res, err := playTurn(t, ctx, s, "see", &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: large}})
+	if err != nil || res.Text != "large" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if !strings.Contains(string(model.Requests()[0]), "image_url") {
+		t.Errorf("no image in %.500s", model.Requests()[0])
+	}
+	_, res, err = playTurn(t, ctx, s, "watch", &wireproto.VideoURLPart{VideoURL: wireproto.MediaURL{URL: "data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE="}})
+	if err != nil || res.Text != "video" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if _, _, err := playTurn(t, ctx, s, strings.Repeat("long ", 300_000)); err == nil || !strings.Contains(err.Error(), "1044480") {
+		t.Errorf("a prompt that the server does not take: %v", err)
+	}
+}
+
+// A question aside is answered beside the turn and leaves no trace in it.
+func TestKimiCodeSideQuestion(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	model := clienttest.NewModel(t, "text: first", "text: an aside", "text: second")
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
+	opts.SlashCommands = true
+	s := e2eStart(t, ctx, opts)
+	e2eText(t, ctx, s, "one", "first")
+	msgs, _, err := playTurn(t, ctx, s, "/btw what is this?")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := e2eOf[*wireproto.BtwBegin](msgs), e2eOf[*wireproto.BtwEnd](msgs)
+	if len(begin) != 1 || begin[0].Question != "what is this?" || len(end) != 1 || end[0].Response == nil || *end[0].Response != "an aside" || end[0].ID != begin[0].ID {
+		t.Errorf("begin %+v, end %+v", begin, end)
+	}
+	if texts := e2eOf[*wireproto.TextPart](msgs); len(texts) > 0 {
+		t.Errorf("it is told as the model's text: %+v", texts[0])
+	}
+	e2eText(t, ctx, s, "two", "second")
+	if last := string(model.Requests()[2]); strings.Contains(last, "an aside") {
+		t.Error("the session's own agent knows of it")
+	}
+}
