@@ -14,6 +14,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -204,5 +205,25 @@ func TestKimiCodeSideQuestion(t *testing.T) {
 	e2eText(t, ctx, s, "two", "second")
 	if last := string(model.Requests()[2]); strings.Contains(last, "an aside") {
 		t.Error("the session's own agent knows of it")
+	}
+}
+
+// An MCP server that does not start is told of; the turn goes on without it.
+func TestKimiCodeMCPFailed(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts := clienttest.KimiCode(t, say("wait: 3s", "text: done"))
+	opts.MCPServers = map[string]config.MCPServer{"broken": {Command: "false"}}
+	s := e2eStart(t, ctx, opts)
+	msgs, res, err := playTurn(t, ctx, s, "go")
+	if err != nil || res.Text != "done" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	notes := e2eOf[*wireproto.Notification](msgs)
+	if len(notes) != 1 || notes[0].Type != "bridge.mcp_failed" || !strings.Contains(notes[0].Title, "broken") {
+		t.Errorf("notifications %+v", notes)
+	}
+	if mcp := s.Status().MCP; mcp == nil || mcp.Total != 1 || mcp.Connected != 0 || mcp.Servers[0].Status != "failed" {
+		t.Errorf("status %+v", mcp)
 	}
 }
