@@ -27,6 +27,8 @@ type session struct {
 	tools   *wireproto.ExternalTools
 	mcp     bool
 	skills  []wireproto.SlashCommand
+	bound   bool            // the server has taken the agent's profile, if there is one
+	notes   []string        // to tell the client
 	late    map[string]bool // prompts that were to be added to a turn, and must not become one
 }
 
@@ -101,7 +103,7 @@ func (t *Translator) launched(l Launched) {
 		return
 	}
 	s := &t.session
-	s.version, s.mcp = l.Version, l.MCP
+	s.version, s.mcp, s.notes = l.Version, l.MCP, l.Warnings
 	t.tools.own = l.OwnTools
 	if l.Accepted != nil || l.Rejected != nil {
 		s.tools = &wireproto.ExternalTools{Accepted: append([]string{}, l.Accepted...), Rejected: append([]wireproto.RejectedTool{}, l.Rejected...)}
@@ -209,9 +211,11 @@ func (t *Translator) opened(err error) {
 		return
 	}
 	plan := t.set.Plan
-	profile := map[string]any{"agent_config": api.AgentConfig{
-		Model: t.session.model, Thinking: t.set.Thinking, Permission: t.set.Permission, PlanMode: &plan,
-	}}
+	cfg := api.AgentConfig{Permission: t.set.Permission, PlanMode: &plan}
+	if t.set.Profile == "" { // else the first prompt sets them: a model binds the session to the server's own agent
+		cfg.Model, cfg.Thinking = t.session.model, t.set.Thinking
+	}
+	profile := map[string]any{"agent_config": cfg}
 	if !t.session.resumed && t.set.ID != "" {
 		profile["metadata"] = map[string]string{"cwd": t.set.WorkDir, IDKey: t.set.ID}
 	}
@@ -312,6 +316,9 @@ func (t *Translator) started() {
 		t.do(Send{&wireproto.Frame{ID: s.frame.ID, Result: raw}})
 		s.frame = nil
 	}
+	for _, note := range s.notes {
+		t.notify("settings", "warning", "A setting of the user is not in force", note)
+	}
 	t.takeWaiting()
 	t.drain()
 }
@@ -354,15 +361,7 @@ func (t *Translator) failStart(id string, err error) {
 }
 
 // UnsupportedError names something that has no place in Kimi Code.
-type UnsupportedError struct {
-	Option string // such as "--max-ralph-iterations"
-	Why    string
-}
-
-// Error names it and says what to do.
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("Kimi Code has no place for %s: %s", e.Option, e.Why)
-}
+type UnsupportedError = api.UnsupportedError
 
 // clientGone ends the server. A session without a turn is deleted, as kimi-cli does.
 func (t *Translator) clientGone() {
