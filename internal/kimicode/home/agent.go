@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
 // Agent is an agent of the program's own, as files that Kimi Code reads. Kimi Code skips a bad file without a word,
@@ -45,6 +47,10 @@ func LoadAgent(path string) (*Agent, error) {
 		main, err = parseMarkdown(path, data)
 	} else {
 		main, err = a.loadYAML(path)
+	}
+	var no *api.UnsupportedError
+	if errors.As(err, &no) {
+		return nil, no // it names the file
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the agent file %w", err)
