@@ -34,20 +34,14 @@ func TestKimiCodeUnsupportedOptions(t *testing.T) {
 		return func(_ *testing.T, o *client.Options) { o.MCPServers = map[string]config.MCPServer{"mine": s} }
 	}
 	for name, set := range map[string]func(*testing.T, *client.Options){
-		"--agent okabe": func(_ *testing.T, o *client.Options) { o.Agent = "okabe" },
-		"--agent-file": func(t *testing.T, o *client.Options) {
-			o.AgentFile = write(t, root(o)+"/agent.yaml", "version: 1", 0o600)
-		},
-		"--skills-dir":            func(_ *testing.T, o *client.Options) { o.SkillsDirs = []string{o.WorkDir} },
-		"--max-ralph-iterations":  func(_ *testing.T, o *client.Options) { o.MaxRalphIterations = ptr(1) },
-		"-odd":                    func(_ *testing.T, o *client.Options) { o.ExtraArgs = []string{"--odd"} },
-		"hooks":                   cfg(func(c *config.Config) { c.Hooks = []config.Hook{{Event: "Stop", Command: "true"}} }),
-		"services":                cfg(func(c *config.Config) { c.Services.MoonshotFetch = &config.Service{BaseURL: "u"} }),
-		"background":              cfg(func(c *config.Config) { c.Background.KeepAliveOnExit = true }),
-		"provider type gemini":    provider("gemini"),
-		"provider type vertexai":  provider(config.ProviderVertexAI),
-		"mcpServers.mine.cwd":     server(config.MCPServer{Command: "true", CWD: "/"}),
-		"mcpServers.mine.timeout": server(config.MCPServer{URL: "http://127.0.0.1:1", Timeout: ptr(1)}),
+		"--agent okabe":                     func(_ *testing.T, o *client.Options) { o.Agent = "okabe" },
+		"--max-ralph-iterations":            func(_ *testing.T, o *client.Options) { o.MaxRalphIterations = ptr(1) },
+		"--odd":                             func(_ *testing.T, o *client.Options) { o.ExtraArgs = []string{"--odd"} },
+		"loop_control.max_ralph_iterations": cfg(func(c *config.Config) { c.LoopControl.MaxRalphIterations = 1 }),
+		"skip_afk_prompt_injection":         cfg(func(c *config.Config) { c.SkipAFKPromptInjection = true }),
+		"provider type _echo":               provider("_echo"),
+		"mcpServers.mine.include_tags":      server(config.MCPServer{Command: "true", Extra: config.Extra{"include_tags": []any{"a"}}}),
+		"mcpServers.mine.sse_read_timeout":  server(config.MCPServer{URL: "http://127.0.0.1:1", SSEReadTimeout: ptr(1.5)}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

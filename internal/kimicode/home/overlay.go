@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -115,7 +116,11 @@ func Build(s *Spec) (o *Overlay, err error) {
 		return o, err
 	}
 	link := func(name string) error {
-		return os.Symlink(filepath.Join(s.Real, name), filepath.Join(o.Dir, name))
+		err := os.Symlink(filepath.Join(s.Real, name), filepath.Join(o.Dir, name))
+		if err != nil && runtime.GOOS == "windows" && !errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%w; Windows lets programs make links in its developer mode", err)
+		}
+		return err
 	}
 	for _, e := range entries {
 		if slices.Contains(own, e.Name()) || e.Name() == "skills" && len(s.SkillsDirs) > 0 {

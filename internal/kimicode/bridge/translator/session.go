@@ -180,6 +180,10 @@ func (t *Translator) setUp() {
 	open := func() { t.do(Open{t.session.id}) }
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
+		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
+			t.checkModel(open)
+			return
+		}
 		open()
 		return
 	}
@@ -194,6 +198,24 @@ func (t *Translator) setUp() {
 		}
 		t.session.model = c.DefaultModel
 		open()
+	})
+}
+
+// checkModel fails the start where the server does not know the model.
+func (t *Translator) checkModel(then func()) {
+	t.call("GET", "/models", nil, true, func(data json.RawMessage, err error) {
+		var list api.Models
+		if err == nil {
+			err = json.Unmarshal(data, &list)
+		}
+		if err == nil && !slices.ContainsFunc(list.Items, func(m api.Model) bool { return m.Model == t.set.Model }) {
+			err = t.modelError(&api.Error{Code: api.CodeBadField})
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		then()
 	})
 }
 

@@ -133,8 +133,11 @@ func (t *Translator) submit(u *turn) {
 	})
 }
 
-// unbound reports whether the agent's profile is still to be told to the server, by a prompt.
-func (t *Translator) unbound() bool { return t.set.Profile != "" && !t.session.bound }
+// unbound reports whether the agent's profile is still to be told to the server, by a prompt. Without a model, no
+// prompt runs and nothing is bound.
+func (t *Translator) unbound() bool {
+	return t.set.Profile != "" && !t.session.bound && t.session.model != ""
+}
 
 // profileError tells an agent that cannot be from other errors.
 func profileError(err error) error {
