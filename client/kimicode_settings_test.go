@@ -206,8 +206,7 @@ func TestKimiCodeConfig(t *testing.T) {
 		m := clienttest.NewModel(t,
 			clienttest.ToolCall("c1", "Bash", map[string]string{"command": "echo ran"}),
 			clienttest.ToolCall("c2", "Bash", map[string]string{"command": "echo ran"}), "error: 500 no", "text: not reached")
-		var opts *client.Options
-		opts = with(t, m, func(c *config.Config) {
+		opts := with(t, m, func(c *config.Config) {
 			c.DefaultYolo = true
 			c.LoopControl.MaxStepsPerTurn = ptr(2)
 			c.LoopControl.MaxRetriesPerStep = ptr(1)

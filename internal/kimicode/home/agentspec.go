@@ -112,9 +112,7 @@ func loadSpec(path string, depth int) (*spec, error) {
 		if err != nil {
 			return nil, err
 		}
-		for name, value := range args {
-			s.args[name] = value
-		}
+		maps.Copy(s.args, args)
 	}
 	return s, nil
 }

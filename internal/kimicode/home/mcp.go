@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -151,9 +152,7 @@ func (o *Overlay) mcp(s *Spec) error {
 			o.warn("the MCP server %q of %s is not used: the program's own tools have this name", s.Tools.Name, path)
 		}
 	}
-	for name, server := range s.Servers {
-		servers[name] = server
-	}
+	maps.Copy(servers, s.Servers)
 	if t := s.Tools; t != nil {
 		servers[t.Name] = map[string]any{
 			"transport": "http", "url": t.URL, "headers": map[string]string{"Authorization": t.Authorization},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -195,9 +196,7 @@ func (o *Overlay) config(s *Spec) error {
 			}
 		}
 	}
-	for key, value := range s.Config {
-		table[key] = value
-	}
+	maps.Copy(table, s.Config)
 	hooks, err := hooksOf(table["hooks"])
 	if err != nil {
 		// Kimi Code runs no hook at all where one is bad: neither would it run the program's.

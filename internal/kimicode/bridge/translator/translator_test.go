@@ -338,7 +338,7 @@ func TestProfile(t *testing.T) {
 	r.want("c: error -32000")
 	for id, tt := range map[string]struct{ msg, want string }{
 		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "another agent"},
-		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "did not take the agent file"},
+		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "the agent file was not taken"},
 	} {
 		r.prompt(id, "hi")
 		c := r.call(route)

@@ -148,7 +148,7 @@ func profileError(err error) error {
 			return errors.New("the session was begun with another agent, or one with other tools or subagents, and keeps it: " +
 				"continue it without an agent file, or begin a new session")
 		case strings.Contains(e.Msg, "Unknown agent profile"):
-			return errors.New("Kimi Code did not take the agent file; its log tells why")
+			return errors.New("the agent file was not taken; the log of Kimi Code tells why")
 		}
 	}
 	return err
