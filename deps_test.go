@@ -17,6 +17,7 @@ var allowed = []string{
 	"github.com/creack/pty",
 	"github.com/google/jsonschema-go",
 	"github.com/modelcontextprotocol/go-sdk",
+	"go.yaml.in/yaml",
 	// What the MCP SDK needs itself.
 	"github.com/segmentio/asm",
 	"github.com/coder/websocket",
@@ -32,18 +33,19 @@ var allowed = []string{
 var floors = map[string][]string{
 	"wireproto":                           {},
 	"internal/regular":                    {},
+	"internal/tempdir":                    {"internal/regular"},
 	"config":                              {"internal/regular"},
 	"internal/fixture":                    {"wireproto", "config", "internal/regular"},
 	"internal/spawn":                      {},
 	"internal/kimicode/api":               {},
-	"internal/kimicode/home":              {"config", "internal/kimicode/relay", "internal/regular"},
+	"internal/kimicode/home":              {"config", "internal/kimicode/api", "internal/kimicode/relay", "internal/regular", "internal/tempdir"},
 	"internal/kimicode/relay":             {},
 	"internal/kimicode/server":            {"internal/kimicode/api"},
 	"internal/kimicode/toolhost":          {"wireproto"},
 	"internal/kimicode/bridge/translator": {"internal/kimicode/api", "wireproto"},
 	"internal/kimicode/bridge": {"config", "internal/kimicode/api", "internal/kimicode/bridge/translator", "internal/kimicode/home", "internal/kimicode/relay",
 		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
-	"client":            {"config", "internal/kimicode/bridge", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "wireproto"},
+	"client":            {"config", "internal/kimicode/bridge", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
 }
 

@@ -79,6 +79,9 @@ func mcpServerProgram() {
 				"name": os.Getenv("MCP_TOOL"), "description": "returns a value", "inputSchema": map[string]string{"type": "object"},
 			}}}
 		case "tools/call":
+			if os.Getenv("MCP_HANG") != "" {
+				continue
+			}
 			result = map[string]any{"content": []any{map[string]string{"type": "text", "text": "value: " + os.Getenv("MCP_SECRET")}}}
 		}
 		answer.Encode(map[string]any{"jsonrpc": "2.0", "id": call.ID, "result": result})

@@ -29,12 +29,18 @@ func TestKimiCodeUnsupportedOptions(t *testing.T) {
 			c.Providers["kimi"] = p
 		})
 	}
+	server := func(s config.MCPServer) func(*testing.T, *client.Options) {
+		return func(_ *testing.T, o *client.Options) { o.MCPServers = map[string]config.MCPServer{"mine": s} }
+	}
 	for name, set := range map[string]func(*testing.T, *client.Options){
-		"--agent okabe":             func(_ *testing.T, o *client.Options) { o.Agent = "okabe" },
-		"--max-ralph-iterations":    func(_ *testing.T, o *client.Options) { o.MaxRalphIterations = ptr(1) },
-		"provider type _echo":       provider(config.ProviderEcho),
-		"skip_afk_prompt_injection": cfg(func(c *config.Config) { c.SkipAFKPromptInjection = true }),
-		"-odd":                      func(_ *testing.T, o *client.Options) { o.ExtraArgs = []string{"--odd"} },
+		"--agent okabe":                     func(_ *testing.T, o *client.Options) { o.Agent = "okabe" },
+		"--max-ralph-iterations":            func(_ *testing.T, o *client.Options) { o.MaxRalphIterations = ptr(1) },
+		"--odd":                             func(_ *testing.T, o *client.Options) { o.ExtraArgs = []string{"--odd"} },
+		"loop_control.max_ralph_iterations": cfg(func(c *config.Config) { c.LoopControl.MaxRalphIterations = 1 }),
+		"skip_afk_prompt_injection":         cfg(func(c *config.Config) { c.SkipAFKPromptInjection = true }),
+		"provider type _echo":               provider("_echo"),
+		"mcpServers.mine.include_tags":      server(config.MCPServer{Command: "true", Extra: config.Extra{"include_tags": []any{"a"}}}),
+		"mcpServers.mine.sse_read_timeout":  server(config.MCPServer{URL: "http://127.0.0.1:1", SSEReadTimeout: ptr(1.5)}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

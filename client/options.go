@@ -76,13 +76,17 @@ type Options struct {
 
 	// Agent is a built-in agent, "default" or "okabe". Default: "default".
 	Agent string
-	// AgentFile is an agent specification. Default: none.
+	// AgentFile is an agent specification: kimi-cli's YAML, for Kimi Code 2.x also its own Markdown. Kimi Code binds a session to
+	// its agent with the first prompt: a session that is continued keeps the system prompt that it began with, and a prompt
+	// fails where the file names other tools or subagents. Subagents go by their names, and a project's own agent file
+	// of the same name comes before. Default: none.
 	AgentFile string
 	// MCPConfigFiles are files of MCP servers, instead of mcp.json in ShareDir. Default: none.
 	MCPConfigFiles []string
 	// MCPServers are MCP servers by name, besides those of the files. Default: none.
 	MCPServers map[string]config.MCPServer
-	// SkillsDirs are directories of skills, instead of those that kimi finds. Default: none.
+	// SkillsDirs are directories of skills, instead of those that kimi finds. Kimi Code 2.x uses those of the project and of
+	// ~/.agents/skills nevertheless, and they come before. Default: none.
 	SkillsDirs []string
 
 	// MaxStepsPerTurn limits the steps of a turn. Default: 0, the configuration's (1000).

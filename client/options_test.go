@@ -218,8 +218,8 @@ func TestArgs(t *testing.T) {
 			if diff := cmp.Diff(append([]string{"--wire", "--session", "s1", "--work-dir", l.workDir}, test.want...), got); diff != "" {
 				t.Error(diff)
 			}
-			if l.secrets.path != "" {
-				t.Errorf("a temporary directory for nothing: %s", l.secrets.path)
+			if l.secrets.dir != nil {
+				t.Errorf("a temporary directory for nothing: %s", l.secrets.dir.Path)
 			}
 		})
 	}
@@ -246,7 +246,7 @@ func TestArgsSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"--config-file", filepath.Join(l.secrets.path, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.secrets.path, "mcp.json")}
+	want := []string{"--config-file", filepath.Join(l.secrets.dir.Path, "config.toml"), "--mcp-config-file", own, "--mcp-config-file", filepath.Join(l.secrets.dir.Path, "mcp.json")}
 	if diff := cmp.Diff(want, args[5:]); diff != "" {
 		t.Error(diff)
 	}

@@ -149,7 +149,11 @@ type Prompt struct {
 	Content  []Part `json:"content"`
 	PromptID string `json:"prompt_id"`
 	AgentID  string `json:"agent_id,omitempty"` // of a side question's agent; the main one by default
-	Profile  string `json:"profile,omitempty"`  // name of an agent file
+	// The agent is bound to a profile, the name of an agent file, with its first model, and keeps it. Further prompts may
+	// name it again; another is an error. A prompt that binds needs the model, and the effort if it is not to be the default.
+	Profile  string `json:"profile,omitempty"`
+	Model    string `json:"model,omitempty"`
+	Thinking string `json:"thinking,omitempty"`
 }
 
 // Submitted is its answer.

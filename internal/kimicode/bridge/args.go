@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/config"
@@ -91,7 +90,13 @@ func parse(cmd *Command) (*settings, error) {
 			no("--agent "+v, "it has the agent \"default\" alone")
 		}
 	}, "agent")
-	str(func(v string) { s.overlay.AgentFile = abs(v) }, "agent-file")
+	str(func(v string) {
+		agent, err := home.LoadAgent(abs(v))
+		if err == nil {
+			s.overlay.Agent, s.Profile = agent, agent.Name
+		}
+		errs = append(errs, err)
+	}, "agent-file")
 	str(func(string) { no("--mcp-config", "write the servers to a file and name it with --mcp-config-file") }, "mcp-config")
 	str(func(v string) { s.overlay.SkillsDirs = append(s.overlay.SkillsDirs, abs(v)) }, "skills-dir")
 	limit := func(option, variable string) {
@@ -140,8 +145,6 @@ func (s *settings) abs(dir, path string) string {
 	return path
 }
 
-const toolTimeout = "KIMI_MCP_TOOL_TIMEOUT_MS"
-
 // environment sets what the whole process of Kimi Code takes from its environment.
 func (s *settings) environment(dir string) error {
 	s.home = home.Path(s.env, dir)
@@ -152,10 +155,6 @@ func (s *settings) environment(dir string) error {
 		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
 	}
 	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for what kimi-cli has left, to take it over
-	// A call of a Go tool takes the time it takes, and its turn can be cancelled.
-	if getenv(s.env, toolTimeout) == "" {
-		s.env = setenv(s.env, toolTimeout, strconv.Itoa(1<<31-1))
-	}
 	return nil
 }
 

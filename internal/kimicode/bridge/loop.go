@@ -378,6 +378,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 	}
 	env := c.set.env
 	var remove []string
+	home.Sweep()
 	if spec.Needed() {
 		overlay, err := home.Build(&spec)
 		if err != nil {
@@ -386,6 +387,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 		p.overlay = overlay
 		env = setenv(env, "KIMI_CODE_HOME", overlay.Dir)
 		remove = []string{overlay.Dir}
+		l.Warnings = overlay.Warnings
 	}
 	known, err := c.set.find()
 	if err != nil {

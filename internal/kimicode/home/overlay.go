@@ -1,18 +1,21 @@
 package home
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
 
-	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/internal/tempdir"
 )
 
 // Spec says what a private home has that the user's has not.
@@ -25,8 +28,8 @@ type Spec struct {
 	Tools      *ToolServer
 	Hooks      []string // events
 	HookScript []byte
-	AgentFile  string
-	SkillsDirs []string
+	Agent      *Agent
+	SkillsDirs []string // absolute, in place of the skills in the user's home
 }
 
 // ToolServer is the MCP server of the program's own tools.
@@ -36,197 +39,211 @@ type ToolServer struct {
 
 // Needed reports whether a private home is needed at all.
 func (s *Spec) Needed() bool {
-	return s.Config != nil || s.Servers != nil || s.NoOwnMCP || s.Tools != nil || len(s.Hooks) > 0 || s.AgentFile != "" || len(s.SkillsDirs) > 0
+	return s.Config != nil || s.Servers != nil || s.NoOwnMCP || s.Tools != nil || len(s.Hooks) > 0 || s.Agent != nil || len(s.SkillsDirs) > 0
 }
 
 // MCP reports whether there are MCP servers besides the program's own tools.
 func (s *Spec) MCP() bool { return len(s.Servers) > 0 }
 
-// AddServers takes the servers of an mcp.json as kimi-cli has it.
-func (s *Spec) AddServers(servers map[string]config.MCPServer) error {
-	s.NoOwnMCP = true
-	if s.Servers == nil {
-		s.Servers = make(map[string]any)
-	}
-	for name, m := range servers {
-		entry := map[string]any{}
-		if m.Command != "" {
-			entry["command"], entry["args"] = m.Command, m.Args
-			env := make(map[string]string)
-			for k, v := range m.Env {
-				env[k] = v.Reveal()
-			}
-			entry["env"] = env
-			if m.CWD != "" {
-				entry["cwd"] = m.CWD
-			}
-		} else {
-			entry["url"] = m.URL
-			entry["transport"] = "http"
-			if m.Transport == config.MCPSSE {
-				entry["transport"] = "sse"
-			}
-			headers := make(map[string]string)
-			for k, v := range m.Headers {
-				headers[k] = v.Reveal()
-			}
-			if m.Auth != "" {
-				headers["Authorization"] = "Bearer " + m.Auth.Reveal()
-			}
-			entry["headers"] = headers
-		}
-		s.Servers[name] = entry
-	}
-	return nil
-}
+const (
+	hookScript = "hook.sh"        // in a private home
+	agentsDir  = "program-agents" // likewise
+)
 
 // own are the entries of a home that a private one has for itself, or does without.
-var own = map[string]bool{
-	"config.toml": true, "mcp.json": true, "workspaces.json": true, "session_index.jsonl": true,
-	"server": true, "server.token": true, "search-index": true, "gui.toml": true,
+var own = []string{
+	"config.toml", "mcp.json", "workspaces.json", "session_index.jsonl", "server", "server.token", "search-index", "gui.toml",
+	hookScript, agentsDir, tempdir.Marker, // where the user's home is a private one itself
 }
+
+// copied are those of them that a private home begins with. Of a session that Kimi Code 0.29 or an older one
+// has made, session_index.jsonl alone tells the work dir.
+var copied = []string{"workspaces.json", "session_index.jsonl"}
 
 // made are the folders of the user's home that must be there before they are linked.
 var made = []string{"sessions", "credentials", "oauth", "workspace-trust", "plugins"}
 
+// kind is the kind of the folders of private homes. The names are those that Kimi Code gives, and keys, tokens and
+// texts of the user are in nothing else.
+var kind = tempdir.Kind{
+	Prefix: "kimi-go-home-",
+	Notice: "The kimi-go library made this folder: it is the home of one session of Kimi Code, laid over the user's own,\n" +
+		"to which its links lead. It is removed when the session has ended, or, if the program was killed before, with the next start.\n",
+	Files: []string{
+		"config.toml*", "mcp.json*", "workspaces.json*", "session_index.jsonl*", hookScript, "server.token*", "gui.toml*", "tui.toml*",
+		"device_id", "region*", "migrations-*", "update*",
+	},
+	Trees: []string{agentsDir, "server", "search-index", "cache", "logs", "telemetry", "files", "blobs", "store", "user-history", "updates"},
+	Links: true,
+}
+
+// Sweep removes the private homes that killed programs have left.
+func Sweep() { kind.Sweep() }
+
 // Overlay is a private home.
 type Overlay struct {
-	Dir string
+	Dir      string
+	Warnings []string // what of the user's settings is not in force, and why
+
+	dir *tempdir.Dir
 }
 
 // Build makes a private home below the system's folder for temporary files. What the user has goes
-// on as it is, over links: sessions, logins, skills, trust.
+// on as it is, over links: sessions, logins, skills, trust. Links lead to folders as far as possible: Kimi Code
+// renames a new file over an old one, which would put a file in place of a link.
 func Build(s *Spec) (o *Overlay, err error) {
-	for _, name := range made {
-		if err := os.MkdirAll(filepath.Join(s.Real, name), 0o700); err != nil {
-			return nil, fmt.Errorf("prepare the home of Kimi Code: %w", err)
-		}
-	}
-	dir, err := os.MkdirTemp("", "kimi-go-home-")
-	if err != nil {
-		return nil, fmt.Errorf("make a private home for Kimi Code: %w; set TMPDIR to a directory that can be written", err)
-	}
-	o = &Overlay{Dir: dir}
 	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("make a private home for Kimi Code: %w", err), o.Close())
+		if err == nil {
+			return
+		}
+		err = fmt.Errorf("make a private home for Kimi Code: %w", err)
+		if o != nil {
+			err = errors.Join(err, o.Close())
 			o = nil
 		}
 	}()
+	for _, name := range made {
+		if err := os.MkdirAll(filepath.Join(s.Real, name), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	dir, err := kind.Make()
+	if err != nil {
+		return nil, err
+	}
+	o = &Overlay{Dir: dir.Path, dir: dir}
 	entries, err := os.ReadDir(s.Real)
 	if err != nil {
 		return o, err
 	}
-	for _, e := range entries {
-		if !own[e.Name()] {
-			if err := os.Symlink(filepath.Join(s.Real, e.Name()), filepath.Join(dir, e.Name())); err != nil {
-				return o, err
-			}
+	link := func(name string) error {
+		err := os.Symlink(filepath.Join(s.Real, name), filepath.Join(o.Dir, name))
+		if err != nil && runtime.GOOS == "windows" && !errors.Is(err, fs.ErrExist) {
+			err = fmt.Errorf("%w; Windows lets programs make links in its developer mode", err)
 		}
-	}
-	if err := os.Symlink(filepath.Join(s.Real, "device_id"), filepath.Join(dir, "device_id")); err != nil && !errors.Is(err, fs.ErrExist) {
-		return o, err
-	}
-	if err := copyFile(filepath.Join(s.Real, "workspaces.json"), filepath.Join(dir, "workspaces.json")); err != nil {
-		return o, err
-	}
-	if err := s.writeConfig(dir); err != nil {
-		return o, err
-	}
-	return o, s.writeMCP(dir)
-}
-
-func copyFile(from, to string) error {
-	data, err := readSmall(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, data, 0o600)
+	for _, e := range entries {
+		if slices.Contains(own, e.Name()) || e.Name() == "skills" && len(s.SkillsDirs) > 0 {
+			continue
+		}
+		if err := link(e.Name()); err != nil {
+			return o, err
+		}
+	}
+	if err := link("device_id"); err != nil && !errors.Is(err, fs.ErrExist) {
+		return o, err
+	}
+	for _, name := range copied {
+		data, err := regular.Read(filepath.Join(s.Real, name), indexMost)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = o.write(name, data)
+		}
+		if err != nil {
+			return o, err
+		}
+	}
+	if err := o.agent(s.Agent); err != nil {
+		return o, err
+	}
+	if err := o.config(s); err != nil {
+		return o, err
+	}
+	return o, o.mcp(s)
 }
 
-// writeConfig writes config.toml: the user's, with what the session needs besides.
-func (s *Spec) writeConfig(dir string) error {
+// write writes a file that only this user can read.
+func (o *Overlay) write(name string, data []byte) error {
+	return os.WriteFile(filepath.Join(o.Dir, name), data, 0o600)
+}
+
+func (o *Overlay) warn(format string, args ...any) {
+	o.Warnings = append(o.Warnings, fmt.Sprintf(format, args...))
+}
+
+// agent writes the agent files.
+func (o *Overlay) agent(a *Agent) error {
+	if a == nil {
+		return nil
+	}
+	if err := os.Mkdir(filepath.Join(o.Dir, agentsDir), 0o700); err != nil {
+		return err
+	}
+	for name, text := range a.files {
+		if err := o.write(filepath.Join(agentsDir, name+".md"), []byte(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// config writes config.toml: the user's, with what the session needs besides.
+func (o *Overlay) config(s *Spec) error {
 	table := make(map[string]any)
+	path := filepath.Join(s.Real, "config.toml")
 	if !s.Replace {
-		data, err := readSmall(filepath.Join(s.Real, "config.toml"))
+		data, err := readSmall(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return err
 		default:
 			if _, err := toml.Decode(string(data), &table); err != nil {
-				return fmt.Errorf("the configuration %s: %w", filepath.Join(s.Real, "config.toml"), err)
+				return fmt.Errorf("%s: %w", path, err)
 			}
 		}
 	}
-	for key, value := range s.Config {
-		table[key] = value
+	maps.Copy(table, s.Config)
+	hooks, err := hooksOf(table["hooks"])
+	if err != nil {
+		// Kimi Code runs no hook at all where one is bad: neither would it run the program's.
+		o.warn("no hook of %s is run: %v", path, err)
+		hooks = nil
+		delete(table, "hooks")
 	}
 	if len(s.Hooks) > 0 {
-		script := filepath.Join(dir, "hook.sh")
-		if err := os.WriteFile(script, s.HookScript, 0o600); err != nil {
+		if err := o.write(hookScript, s.HookScript); err != nil {
 			return err
 		}
-		var hooks []any
-		if list, ok := table["hooks"].([]map[string]any); ok {
-			for _, h := range list {
-				hooks = append(hooks, h)
-			}
-		}
+		command := relay.Command(filepath.Join(o.Dir, hookScript))
 		for _, event := range append([]string{"SessionStart"}, s.Hooks...) {
-			hooks = append(hooks, map[string]any{"event": event, "command": relay.Command(script), "timeout": relay.TimeoutS})
+			hooks = append(hooks, map[string]any{"event": event, "command": command, "timeout": relay.TimeoutS})
 		}
 		table["hooks"] = hooks
 	}
-	if len(s.SkillsDirs) > 0 {
-		table["extra_skill_dirs"] = s.SkillsDirs
+	if s.Agent != nil {
+		first(table, "extra_agent_dirs", filepath.Join(o.Dir, agentsDir))
 	}
+	first(table, "extra_skill_dirs", s.SkillsDirs...)
 	var b strings.Builder
 	if err := toml.NewEncoder(&b).Encode(table); err != nil {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return os.WriteFile(filepath.Join(dir, "config.toml"), []byte(b.String()), 0o600)
+	return o.write("config.toml", []byte(b.String()))
 }
 
-// writeMCP writes mcp.json.
-func (s *Spec) writeMCP(dir string) error {
-	servers := make(map[string]any)
-	if !s.NoOwnMCP {
-		data, err := readSmall(filepath.Join(s.Real, "mcp.json"))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return err
-		default:
-			var file struct {
-				Servers map[string]any `json:"mcpServers"`
-			}
-			if err := json.Unmarshal(data, &file); err != nil {
-				return fmt.Errorf("%s: %w", filepath.Join(s.Real, "mcp.json"), err)
-			}
-			servers = file.Servers
+// first puts entries at the head of a list.
+func first(table map[string]any, key string, entries ...string) {
+	if len(entries) == 0 {
+		return
+	}
+	var list []any
+	for _, e := range entries {
+		list = append(list, e)
+	}
+	switch old := table[key].(type) {
+	case []any:
+		list = append(list, old...)
+	case []string:
+		for _, e := range old {
+			list = append(list, e)
 		}
 	}
-	if servers == nil {
-		servers = make(map[string]any)
-	}
-	for name, server := range s.Servers {
-		servers[name] = server
-	}
-	if t := s.Tools; t != nil {
-		servers[t.Name] = map[string]any{"transport": "http", "url": t.URL, "headers": map[string]string{"Authorization": t.Authorization}}
-	}
-	raw, err := json.Marshal(map[string]any{"mcpServers": servers})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "mcp.json"), raw, 0o600)
+	table[key] = list
 }
 
 // Close removes the private home. Kimi Code has ended: it would make folders anew.
-func (o *Overlay) Close() error {
-	return os.RemoveAll(o.Dir) // made by Build under a name that no other has; links are not followed
-}
+func (o *Overlay) Close() error { return o.dir.RemoveAll() }

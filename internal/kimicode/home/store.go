@@ -67,11 +67,11 @@ func getenv(env []string, key string) string {
 // Sessions returns the sessions of a work dir that have had a turn, the newest first. It reads files
 // and starts nothing.
 func Sessions(home, workDir string) ([]Session, error) {
-	dirs, err := sessionDirs(home)
+	st, err := openStore(home)
 	var list []Session
-	for _, dir := range dirs {
-		if st := readState(dir); st != nil && st.CWD == workDir && st.LastPrompt != "" {
-			list = append(list, Session{st.ID, st.CWD, st.Title, time.UnixMilli(st.UpdatedAt), st.Archived})
+	for _, dir := range st.dirs {
+		if s := st.read(dir); s != nil && s.CWD == workDir && s.used() {
+			list = append(list, Session{filepath.Base(dir), s.CWD, s.Title, s.UpdatedAt.Time, s.Archived})
 		}
 	}
 	slices.SortFunc(list, func(a, b Session) int {
@@ -87,18 +87,18 @@ func FindSession(home, workDir, id string) string {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return ""
 	}
-	dirs, _ := sessionDirs(home)
+	st, _ := openStore(home)
 	own := func(dir string, _ *state) bool { return filepath.Base(dir) == id }
-	alias := func(dir string, st *state) bool {
-		if st.Custom.ID == id {
+	alias := func(dir string, s *state) bool {
+		if s.Custom.ID == id {
 			return true
 		}
 		name, err := readSmall(filepath.Join(dir, aliasFile))
 		return err == nil && string(name) == id
 	}
 	for _, is := range []func(string, *state) bool{own, alias} {
-		for _, dir := range dirs {
-			if st := readState(dir); st != nil && st.CWD == workDir && is(dir, st) {
+		for _, dir := range st.dirs {
+			if s := st.read(dir); s != nil && s.CWD == workDir && is(dir, s) {
 				return filepath.Base(dir)
 			}
 		}
@@ -108,73 +108,137 @@ func FindSession(home, workDir, id string) string {
 
 // Unused reports whether a session is certain to have had no turn, in whatever program.
 func Unused(home, id string) bool {
-	dirs, _ := sessionDirs(home)
-	for _, dir := range dirs {
-		if filepath.Base(dir) != id {
-			continue
+	st, _ := openStore(home)
+	for _, dir := range st.dirs {
+		if filepath.Base(dir) == id {
+			s := st.read(dir)
+			return s != nil && !s.used()
 		}
-		st := readState(dir)
-		if st == nil || st.LastPrompt != "" {
-			return false
-		}
-		journal, err := readSmall(filepath.Join(dir, "agents", "main", "wire.jsonl"))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return true
-		case err != nil:
-			return false
-		}
-		return !strings.Contains(string(journal), `"turn.prompt"`) && !strings.Contains(string(journal), `"context.append_message"`)
 	}
 	return false
 }
 
-// state is a session's state.json; only what is used is declared.
+// state is a session's state.json; only what is used is declared. Its forms:
+//
+//	version 2 (0.43)   cwd; times in milliseconds; no lastPrompt where "kimi -p" made it
+//	0.30               workDir; times in RFC 3339
+//	0.10               neither cwd nor workDir: session_index.jsonl in the home tells it
 type state struct {
-	ID         string `json:"id"`
-	CWD        string `json:"cwd"`
-	UpdatedAt  int64  `json:"updatedAt"` // milliseconds
-	Archived   bool   `json:"archived"`
-	Title      string `json:"title"`
-	LastPrompt string `json:"lastPrompt"`
-	Custom     struct {
-		ID string `json:"kimi_go_id"`
+	CWD            string `json:"cwd"`
+	WorkDir        string `json:"workDir"`
+	UpdatedAt      moment `json:"updatedAt"`
+	Archived       bool   `json:"archived"`
+	Title          string `json:"title"`
+	LastPrompt     string `json:"lastPrompt"`
+	LastTurnReason string `json:"lastTurnReason"`
+	Custom         struct {
+		ID  string `json:"kimi_go_id"`
+		CWD string `json:"cwd"`
 	} `json:"custom"`
+
+	dir string
 }
 
-// readState reads the state of the session in a folder, nil where it has none.
-func readState(dir string) *state {
-	data, err := readSmall(filepath.Join(dir, "state.json"))
-	st := new(state)
-	if err != nil || json.Unmarshal(data, st) != nil || st.ID == "" {
-		return nil
+// moment is a time in milliseconds or in RFC 3339.
+type moment struct{ time.Time }
+
+// UnmarshalJSON takes any form, as Kimi Code does: what it does not understand is the beginning of 1970.
+func (m *moment) UnmarshalJSON(data []byte) error {
+	var ms float64
+	var text string
+	switch {
+	case json.Unmarshal(data, &ms) == nil:
+		m.Time = time.UnixMilli(int64(ms))
+	case json.Unmarshal(data, &text) == nil:
+		m.Time, _ = time.Parse(time.RFC3339, text)
 	}
-	return st
+	if m.IsZero() {
+		m.Time = time.UnixMilli(0)
+	}
+	return nil
 }
 
-// smallMost is the most that is read of a file that others have written, in bytes.
-const smallMost = 4 << 20
+// used reports whether a session has had a turn, or may have had one.
+func (s *state) used() bool {
+	if s.LastPrompt != "" || s.LastTurnReason != "" {
+		return true
+	}
+	journal, err := regular.Read(filepath.Join(s.dir, "agents", "main", "wire.jsonl"), indexMost)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	case err != nil:
+		return true
+	}
+	return strings.Contains(string(journal), `"turn.prompt"`) || strings.Contains(string(journal), `"context.append_message"`)
+}
 
-func readSmall(path string) ([]byte, error) { return regular.Read(path, smallMost) }
+// store is the sessions in a home.
+type store struct {
+	home     string
+	dirs     []string          // folders of the sessions: sessions/WORKSPACE/ID
+	workDirs map[string]string // by the ids of sessions, from session_index.jsonl; nil until it is needed
+}
 
-// sessionDirs returns the folders of all sessions: sessions/WORKSPACE/ID.
-func sessionDirs(home string) ([]string, error) {
+func openStore(home string) (*store, error) {
+	st := &store{home: home}
 	root := filepath.Join(home, "sessions")
 	workspaces, err := os.ReadDir(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return st, nil
 	}
-	var dirs []string
 	for _, w := range workspaces {
-		if !strings.HasPrefix(w.Name(), "wd_") {
+		if strings.HasPrefix(w.Name(), ".") { // an index of Kimi Code's own
 			continue
 		}
 		sessions, _ := os.ReadDir(filepath.Join(root, w.Name()))
 		for _, s := range sessions {
 			if s.IsDir() {
-				dirs = append(dirs, filepath.Join(root, w.Name(), s.Name()))
+				st.dirs = append(st.dirs, filepath.Join(root, w.Name(), s.Name()))
 			}
 		}
 	}
-	return dirs, err
+	return st, err
 }
+
+// read reads the state of the session in a folder, nil where it has none.
+func (st *store) read(dir string) *state {
+	data, err := readSmall(filepath.Join(dir, "state.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = readSmall(filepath.Join(dir, "session-meta", "state.json"))
+	}
+	s := &state{dir: dir}
+	if err != nil || json.Unmarshal(data, s) != nil {
+		return nil
+	}
+	if s.CWD = cmp.Or(s.CWD, s.WorkDir, s.Custom.CWD); s.CWD == "" {
+		s.CWD = st.indexed(filepath.Base(dir))
+	}
+	return s
+}
+
+// indexed returns the work dir of a session of old, "" if it is not known.
+func (st *store) indexed(id string) string {
+	if st.workDirs == nil {
+		st.workDirs = make(map[string]string)
+		data, _ := regular.Read(filepath.Join(st.home, "session_index.jsonl"), indexMost)
+		for line := range strings.Lines(string(data)) {
+			var entry struct {
+				ID      string `json:"sessionId"`
+				WorkDir string `json:"workDir"`
+			}
+			if json.Unmarshal([]byte(line), &entry) == nil && entry.ID != "" {
+				st.workDirs[entry.ID] = entry.WorkDir
+			}
+		}
+	}
+	return st.workDirs[id]
+}
+
+// The most that is read of a file that others have written, in bytes.
+const (
+	smallMost = 4 << 20
+	indexMost = 64 << 20 // of one that grows with the sessions, or with one
+)
+
+func readSmall(path string) ([]byte, error) { return regular.Read(path, smallMost) }

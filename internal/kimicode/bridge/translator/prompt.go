@@ -90,7 +90,7 @@ func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err e
 		case *wireproto.VideoURLPart:
 			parts, uploads, err = media(parts, uploads, "video", p.VideoURL.URL)
 		case *wireproto.AudioURLPart:
-			err = &UnsupportedError{"audio", "it takes text, pictures and videos"}
+			err = &UnsupportedError{Option: "audio", Why: "it takes text, pictures and videos"}
 		default:
 			err = errors.New("it has a content part of an unknown type")
 		}

@@ -27,6 +27,8 @@ type session struct {
 	tools   *wireproto.ExternalTools
 	mcp     bool
 	skills  []wireproto.SlashCommand
+	bound   bool            // the server has taken the agent's profile, if there is one
+	notes   []string        // to tell the client
 	late    map[string]bool // prompts that were to be added to a turn, and must not become one
 }
 
@@ -101,7 +103,7 @@ func (t *Translator) launched(l Launched) {
 		return
 	}
 	s := &t.session
-	s.version, s.mcp = l.Version, l.MCP
+	s.version, s.mcp, s.notes = l.Version, l.MCP, l.Warnings
 	t.tools.own = l.OwnTools
 	if l.Accepted != nil || l.Rejected != nil {
 		s.tools = &wireproto.ExternalTools{Accepted: append([]string{}, l.Accepted...), Rejected: append([]wireproto.RejectedTool{}, l.Rejected...)}
@@ -178,6 +180,10 @@ func (t *Translator) setUp() {
 	open := func() { t.do(Open{t.session.id}) }
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
+		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
+			t.checkModel(open)
+			return
+		}
 		open()
 		return
 	}
@@ -195,6 +201,24 @@ func (t *Translator) setUp() {
 	})
 }
 
+// checkModel fails the start where the server does not know the model.
+func (t *Translator) checkModel(then func()) {
+	t.call("GET", "/models", nil, true, func(data json.RawMessage, err error) {
+		var list api.Models
+		if err == nil {
+			err = json.Unmarshal(data, &list)
+		}
+		if err == nil && !slices.ContainsFunc(list.Items, func(m api.Model) bool { return m.Model == t.set.Model }) {
+			err = t.modelError(&api.Error{Code: api.CodeBadField})
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		then()
+	})
+}
+
 // errHooksOff says that Kimi Code did not run the hook at the session's start: it drops all hooks
 // when one entry of its configuration is bad, and would let everything pass.
 var errHooksOff = errors.New("Kimi Code runs no hooks, so that those of the program would let everything pass; see \"kimi doctor\" about the hooks in its config.toml")
@@ -208,7 +232,10 @@ func (t *Translator) opened(err error) {
 		t.startFailed(err)
 		return
 	}
-	settings := api.AgentConfig{Model: t.session.model, Thinking: t.set.Thinking, Permission: t.set.Permission}
+	settings := api.AgentConfig{Permission: t.set.Permission}
+	if t.set.Profile == "" { // else the first prompt sets them: a model binds the session to the server's own agent
+		settings.Model, settings.Thinking = t.session.model, t.set.Thinking
+	}
 	if t.set.Plan || !t.session.resumed { // a session that is continued stays in plan mode
 		settings.PlanMode = &t.set.Plan
 	}
@@ -314,6 +341,9 @@ func (t *Translator) started() {
 		t.do(Send{&wireproto.Frame{ID: s.frame.ID, Result: raw}})
 		s.frame = nil
 	}
+	for _, note := range s.notes {
+		t.notify("settings", "warning", "A setting of the user is not in force", note)
+	}
 	t.takeWaiting()
 	t.drain()
 }
@@ -356,15 +386,7 @@ func (t *Translator) failStart(id string, err error) {
 }
 
 // UnsupportedError names something that has no place in Kimi Code.
-type UnsupportedError struct {
-	Option string // such as "--max-ralph-iterations"
-	Why    string
-}
-
-// Error names it and says what to do.
-func (e *UnsupportedError) Error() string {
-	return fmt.Sprintf("Kimi Code has no place for %s: %s", e.Option, e.Why)
-}
+type UnsupportedError = api.UnsupportedError
 
 // clientGone ends the server. A session without a turn is deleted, as kimi-cli does.
 func (t *Translator) clientGone() {

@@ -39,6 +39,9 @@ func slashCommand(input wireproto.Content) (name, args string) {
 // slash runs a command as the turn of a prompt.
 func (t *Translator) slash(u *turn, name, args string) {
 	switch {
+	case t.unbound():
+		t.turn = nil
+		t.refuse(u.id, wireproto.CodeInvalidState, "/%.40s: the first prompt makes the agent of the agent file; write it without a command", name)
 	case name == "compact":
 		u.compacts, u.sent, t.session.used = true, true, true
 		t.tellBegin(u)

@@ -30,6 +30,7 @@ type Settings struct {
 	Model      string // an alias; "" for the configuration's default
 	NoModel    bool   // there is a configuration, and no model in it: another must not step in
 	Thinking   string // an effort, "on" or "off"; "" for the model's default
+	Profile    string // name of the agent that the session is bound to; "" for the server's own
 	Permission api.Permission
 	Plan       bool
 	AddDirs    []string // absolute
@@ -59,6 +60,7 @@ type (
 		OwnTools  map[string]string // the client's names of its tools, by the model's
 		HooksOn   bool              // hooks were asked for and are in place
 		MCP       bool              // there are MCP servers to tell of
+		Warnings  []string          // what of the user's settings is not in force
 	}
 	// Answer answers a [Call] or an [Upload].
 	Answer struct {

@@ -3,6 +3,7 @@ package translator
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -320,4 +321,42 @@ func TestDrift(t *testing.T) {
 	r.event("turn.finished", ended(0, "completed"))
 	r.event("turn.ended", `{"agentId":"main","turnId":"zero","reason":"completed"}`)
 	r.want("note bridge.unknown_event", "note bridge.unknown_event")
+}
+
+// The agent of an agent file is bound by the first prompt that the server takes, and by no other call.
+func TestProfile(t *testing.T) {
+	r := newRig(t, Settings{Profile: "mine", Thinking: "off", Slash: true}, wireproto.InitializeParams{})
+	body := func(route string) string {
+		raw, err := json.Marshal(r.call(route).Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	const route = "POST /sessions/s1/prompts"
+	r.prompt("c", "/compact")
+	r.want("c: error -32000")
+	for id, tt := range map[string]struct{ msg, want string }{
+		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "another agent"},
+		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "the agent file was not taken"},
+	} {
+		r.prompt(id, "hi")
+		c := r.call(route)
+		raw, err := json.Marshal(c.Body)
+		if want := `"profile":"mine","model":"m","thinking":"off"`; err != nil || !strings.Contains(string(raw), want) {
+			t.Errorf("%s: %s, %v, want %s", id, raw, err, want)
+		}
+		r.in(Answer{ID: c.ID, Err: &api.Error{Method: "POST", Path: c.Path, Code: api.CodeBadField, Msg: tt.msg}})
+		if f := r.next(); f.ID != id || f.Error == nil || !strings.Contains(f.Error.Message, tt.want) {
+			t.Errorf("%s: %+v", id, f)
+		}
+	}
+	r.begin(0)
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.ended", ended(0, "completed"))
+	r.told()
+	r.prompt("again", "hi")
+	if got := body(route); strings.Contains(got, "profile") || strings.Contains(got, "model") {
+		t.Errorf("a prompt of the bound agent: %s", got)
+	}
 }

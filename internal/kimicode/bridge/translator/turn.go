@@ -95,6 +95,9 @@ func (t *Translator) submit(u *turn) {
 	}
 	u.sent, t.session.used = true, true
 	body := api.Prompt{Content: u.content, PromptID: u.prompt}
+	if t.unbound() {
+		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.set.Thinking
+	}
 	u.content = nil
 	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
 		if t.turn != u { // its events have told all
@@ -109,10 +112,13 @@ func (t *Translator) submit(u *turn) {
 			err = json.Unmarshal(data, &s)
 		}
 		if err != nil {
+			if t.unbound() {
+				err = profileError(err)
+			}
 			t.finishTurn(u, "", promptError(err))
 			return
 		}
-		u.submitted = true
+		u.submitted, t.session.bound = true, true
 		switch s.Status {
 		case api.PromptRunning, api.PromptQueued:
 			if u.cancelled {
@@ -125,6 +131,27 @@ func (t *Translator) submit(u *turn) {
 			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q of the prompt", s.Status)))
 		}
 	})
+}
+
+// unbound reports whether the agent's profile is still to be told to the server, by a prompt. Without a model, no
+// prompt runs and nothing is bound.
+func (t *Translator) unbound() bool {
+	return t.set.Profile != "" && !t.session.bound && t.session.model != ""
+}
+
+// profileError tells an agent that cannot be from other errors.
+func profileError(err error) error {
+	var e *api.Error
+	if errors.As(err, &e) && e.Code == api.CodeBadField {
+		switch {
+		case strings.Contains(e.Msg, "already bound"):
+			return errors.New("the session was begun with another agent, or one with other tools or subagents, and keeps it: " +
+				"continue it without an agent file, or begin a new session")
+		case strings.Contains(e.Msg, "Unknown agent profile"):
+			return errors.New("the agent file was not taken; the log of Kimi Code tells why")
+		}
+	}
+	return err
 }
 
 // promptError tells why a prompt was not taken.

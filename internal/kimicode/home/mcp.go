@@ -1,0 +1,255 @@
+package home
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+// timeoutMost is the longest time limit that Kimi Code takes, in milliseconds: 24 days.
+const timeoutMost = 1<<31 - 1
+
+// AddServers takes the servers of an mcp.json as kimi-cli has it, and writes them as Kimi Code has them: what
+// kimi-cli reads and ignores, such as type, enabled, disabled and alwaysAllow, is ignored; what it
+// acts on and Kimi Code cannot is an [*api.UnsupportedError].
+func (s *Spec) AddServers(servers map[string]config.MCPServer) error {
+	s.NoOwnMCP = true
+	if s.Servers == nil {
+		s.Servers = make(map[string]any)
+	}
+	for name, m := range servers {
+		entry, err := server(name, m)
+		if err != nil {
+			return err
+		}
+		s.Servers[name] = entry
+	}
+	return nil
+}
+
+func server(name string, m config.MCPServer) (map[string]any, error) {
+	no := func(key, why string) error {
+		return &api.UnsupportedError{Option: "mcpServers." + name + "." + key, Why: why}
+	}
+	entry := map[string]any{}
+	if m.Timeout != nil && *m.Timeout > 0 { // 0 stands for none in files of other programs
+		entry["toolTimeoutMs"] = min(*m.Timeout, timeoutMost)
+	}
+	if m.SSEReadTimeout != nil {
+		return nil, no("sse_read_timeout", "it waits for events without a limit")
+	}
+	for _, key := range []string{"include_tags", "exclude_tags"} {
+		if m.Extra[key] != nil {
+			return nil, no(key, "choose tools by their names, in tools")
+		}
+	}
+	hidden, plain := hiddenTools(m.Extra["tools"])
+	if !plain {
+		return nil, no("tools", "it hides tools, by enabled = false, and changes nothing else of them")
+	}
+	if len(hidden) > 0 {
+		entry["disabledTools"] = hidden
+	}
+	if m.Command != "" {
+		env := make(map[string]string)
+		for k, v := range m.Env {
+			env[k] = v.Reveal()
+		}
+		entry["transport"], entry["command"], entry["args"], entry["env"] = "stdio", m.Command, append([]string{}, m.Args...), env
+		if m.CWD != "" {
+			entry["cwd"] = m.CWD
+		}
+		return entry, nil
+	}
+	entry["url"], entry["transport"] = m.URL, "http"
+	if m.Transport == config.MCPSSE || m.Transport == "" && ssePath(m.URL) {
+		entry["transport"] = "sse"
+	}
+	headers := make(map[string]string)
+	for k, v := range m.Headers {
+		headers[k] = v.Reveal()
+	}
+	switch auth := m.Auth.Reveal(); auth {
+	case "":
+	case "oauth":
+		entry["auth"] = "oauth"
+	default:
+		headers["Authorization"] = "Bearer " + auth
+	}
+	entry["headers"] = headers
+	return entry, nil
+}
+
+var sse = regexp.MustCompile(`/sse(/|\?|&|$)`)
+
+// ssePath reports whether fastmcp takes a URL without a transport for one of SSE (fastmcp/mcp_config.py).
+func ssePath(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && sse.MatchString(u.Path)
+}
+
+// hiddenTools returns the tools that an entry of mcp.json hides, false if it changes more of them. One that fastmcp
+// does not understand as its own, such as a list of names, is ignored, as fastmcp ignores it.
+func hiddenTools(value any) (hidden []string, plain bool) {
+	transforms, ok := value.(map[string]any)
+	if !ok {
+		return nil, true
+	}
+	plain = true
+	for name, value := range transforms {
+		t, ok := value.(map[string]any)
+		if !ok {
+			return nil, true
+		}
+		for key, value := range t {
+			switch key {
+			case "enabled":
+				enabled, ok := value.(bool)
+				if !ok {
+					return nil, true
+				}
+				if !enabled {
+					hidden = append(hidden, name)
+				}
+			case "name", "version", "title", "description", "tags", "meta", "arguments":
+				plain = plain && value == nil
+			default: // fastmcp takes the whole for something else
+				return nil, true
+			}
+		}
+	}
+	slices.Sort(hidden)
+	return hidden, plain
+}
+
+// mcp writes mcp.json.
+func (o *Overlay) mcp(s *Spec) error {
+	servers := make(map[string]any)
+	if !s.NoOwnMCP {
+		path := filepath.Join(s.Real, "mcp.json")
+		data, err := readSmall(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		theirs, err := serversOf(data)
+		if err != nil {
+			// Kimi Code takes no server at all where one is bad: neither would it take the program's.
+			o.warn("no MCP server of %s is used: %v", path, err)
+		}
+		for name, raw := range theirs {
+			servers[name] = raw
+		}
+		if s.Tools != nil && servers[s.Tools.Name] != nil {
+			o.warn("the MCP server %q of %s is not used: the program's own tools have this name", s.Tools.Name, path)
+		}
+	}
+	maps.Copy(servers, s.Servers)
+	if t := s.Tools; t != nil {
+		servers[t.Name] = map[string]any{
+			"transport": "http", "url": t.URL, "headers": map[string]string{"Authorization": t.Authorization},
+			"toolTimeoutMs": timeoutMost, // a call of the program takes the time it takes, and its turn can be cancelled
+		}
+	}
+	raw, err := json.Marshal(map[string]any{"mcpServers": servers})
+	if err != nil {
+		return err
+	}
+	return o.write("mcp.json", raw)
+}
+
+// serversOf returns the servers of an mcp.json of Kimi Code, as they stand there. Its error says why Kimi Code would
+// take none of them.
+func serversOf(data []byte) (map[string]json.RawMessage, error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	var file struct {
+		Servers map[string]json.RawMessage `json:"mcpServers"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, errors.New("it is no JSON of an mcp.json")
+	}
+	for name, raw := range file.Servers {
+		if err := checkServer(raw); err != nil {
+			return nil, fmt.Errorf("%.40q: %w", name, err)
+		}
+	}
+	return file.Servers, nil
+}
+
+// checkServer checks a server as Kimi Code does; it ignores keys that it does not know.
+func checkServer(raw json.RawMessage) error {
+	var s struct {
+		Transport         *string           `json:"transport"`
+		Command           *string           `json:"command"`
+		Args              []string          `json:"args"`
+		Env               map[string]string `json:"env"`
+		CWD               *string           `json:"cwd"`
+		Executor          *string           `json:"executor"`
+		URL               *string           `json:"url"`
+		Headers           map[string]string `json:"headers"`
+		Auth              *string           `json:"auth"`
+		BearerTokenEnvVar *string           `json:"bearerTokenEnvVar"`
+		Enabled           *bool             `json:"enabled"`
+		StartupTimeoutMS  *float64          `json:"startupTimeoutMs"`
+		ToolTimeoutMS     *float64          `json:"toolTimeoutMs"`
+		EnabledTools      []string          `json:"enabledTools"`
+		DisabledTools     []string          `json:"disabledTools"`
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		var typed *json.UnmarshalTypeError
+		if errors.As(err, &typed) && typed.Field != "" {
+			return fmt.Errorf("%s must not be of the type %s", typed.Field, typed.Value)
+		}
+		return errors.New("it is no table")
+	}
+	transport := ""
+	switch {
+	case s.Transport != nil:
+		transport = *s.Transport
+	case s.Command != nil:
+		transport = "stdio"
+	case s.URL != nil:
+		transport = "http"
+	}
+	switch transport {
+	case "stdio":
+		if s.Command == nil || *s.Command == "" {
+			return errors.New("command is missing")
+		}
+	case "http", "sse":
+		if u, err := url.Parse(deref(s.URL)); s.URL == nil || err != nil || u.Scheme == "" {
+			return errors.New("url must be a URL")
+		}
+		if s.Auth != nil && *s.Auth != "oauth" {
+			return errors.New(`auth can be "oauth" only`)
+		}
+		if s.BearerTokenEnvVar != nil && *s.BearerTokenEnvVar == "" {
+			return errors.New("bearerTokenEnvVar is empty")
+		}
+	default:
+		return errors.New("it has no command and no url, or a transport other than stdio, http and sse")
+	}
+	for name, ms := range map[string]*float64{"startupTimeoutMs": s.StartupTimeoutMS, "toolTimeoutMs": s.ToolTimeoutMS} {
+		if ms != nil && (*ms != float64(int64(*ms)) || *ms < 1 || *ms > timeoutMost) {
+			return fmt.Errorf("%s must be a whole number from 1 to %d", name, timeoutMost)
+		}
+	}
+	return nil
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
