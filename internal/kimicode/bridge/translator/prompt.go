@@ -83,7 +83,9 @@ func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err e
 	for _, p := range input.Parts {
 		switch p := p.(type) {
 		case *wireproto.TextPart:
-			parts = append(parts, api.Part{Type: "text", Text: p.Text})
+			if p.Text != "" {
+				parts = append(parts, api.Part{Type: "text", Text: p.Text})
+			}
 		case *wireproto.ThinkPart: // a client's own thoughts are no input
 		case *wireproto.ImageURLPart:
 			parts, uploads, err = media(parts, uploads, "image", p.ImageURL.URL)
