@@ -365,6 +365,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 		p.tools = host
 		l.Accepted, l.Rejected, l.OwnTools = host.Accepted, host.Rejected, host.Names
 		if len(host.Accepted) > 0 {
+			l.ToolHost = toolhost.ServerName
 			spec.Tools = &home.ToolServer{Name: toolhost.ServerName, URL: host.URL, Authorization: host.Authorization()}
 		}
 	}

@@ -14,22 +14,23 @@ import (
 
 // session is the session on the server, and how far its beginning has come.
 type session struct {
-	state   state
-	err     error  // why it failed
-	version string // of Kimi Code
-	id      string
-	resumed bool
-	used    bool // this side has prompted in it
-	model   string
-	frame   *wireproto.Frame // initialize, which is answered when the session is ready; nil without
-	hooksOn bool             // a hook at the session's start was heard
-	hooks   bool             // the client has hooks
-	tools   *wireproto.ExternalTools
-	mcp     bool
-	skills  []wireproto.SlashCommand
-	bound   bool            // the server has taken the agent's profile, if there is one
-	notes   []string        // to tell the client
-	late    map[string]bool // prompts that were to be added to a turn, and must not become one
+	state    state
+	err      error  // why it failed
+	version  string // of Kimi Code
+	id       string
+	resumed  bool
+	used     bool // this side has prompted in it
+	model    string
+	frame    *wireproto.Frame // initialize, which is answered when the session is ready; nil without
+	hooksOn  bool             // a hook at the session's start was heard
+	hooks    bool             // the client has hooks
+	toolHost string           // the MCP server of the client's tools, "" for none
+	tools    *wireproto.ExternalTools
+	mcp      bool
+	skills   []wireproto.SlashCommand
+	bound    bool            // the server has taken the agent's profile, if there is one
+	notes    []string        // to tell the client
+	late     map[string]bool // prompts that were to be added to a turn, and must not become one
 }
 
 type state int
@@ -104,7 +105,7 @@ func (t *Translator) launched(l Launched) {
 	}
 	s := &t.session
 	s.version, s.mcp, s.notes = l.Version, l.MCP, l.Warnings
-	t.tools.own = l.OwnTools
+	t.tools.own, s.toolHost = l.OwnTools, l.ToolHost
 	if l.Accepted != nil || l.Rejected != nil {
 		s.tools = &wireproto.ExternalTools{Accepted: append([]string{}, l.Accepted...), Rejected: append([]wireproto.RejectedTool{}, l.Rejected...)}
 	}
@@ -309,9 +310,46 @@ func (t *Translator) listSkills() {
 				t.session.skills = append(t.session.skills, wireproto.SlashCommand{Name: s.Name, Description: s.Description, Aliases: []string{}})
 			}
 		}
-		t.started()
+		t.waitForTools()
 	})
 }
+
+// waitForTools ends the start once Kimi Code has connected to the server of the client's tools: a
+// prompt does not wait for it, and the model would be told that there is no such tool.
+func (t *Translator) waitForTools() {
+	host := t.session.toolHost
+	if host == "" {
+		t.started()
+		return
+	}
+	t.call("GET", "/mcp/servers", nil, true, func(data json.RawMessage, err error) {
+		var list api.MCPServers
+		if err == nil {
+			err = json.Unmarshal(data, &list)
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		for _, s := range list.Servers {
+			switch {
+			case s.Name != host:
+			case s.Status == "connected":
+				t.started()
+				return
+			case s.Status == "error" || s.Status == "failed" || s.Status == "disabled":
+				t.startFailed(fmt.Errorf("Kimi Code does not reach the program's tools: %.200s", s.LastError))
+				return
+			}
+		}
+		t.do(SetTimer{timerHost, hostEvery})
+	})
+}
+
+const (
+	timerHost = "host"
+	hostEvery = 50 * time.Millisecond
+)
 
 // started answers initialize and takes up what has waited.
 func (t *Translator) started() {

@@ -58,6 +58,7 @@ type (
 		Accepted  []string
 		Rejected  []wireproto.RejectedTool
 		OwnTools  map[string]string // the client's names of its tools, by the model's
+		ToolHost  string            // the MCP server that offers them, "" for none
 		HooksOn   bool              // hooks were asked for and are in place
 		MCP       bool              // there are MCP servers to tell of
 		Warnings  []string          // what of the user's settings is not in force
@@ -370,5 +371,7 @@ func (t *Translator) timer(name string) {
 		t.askLateTools()
 	case timerMCP:
 		t.pollMCP()
+	case timerHost:
+		t.waitForTools()
 	}
 }
