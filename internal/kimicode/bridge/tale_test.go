@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -37,6 +39,8 @@ type tale struct {
 	ids  []string // of subagents
 	told int      // messages
 }
+
+var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
 
 // part is what one agent did.
 type part struct{ Steps []*step }

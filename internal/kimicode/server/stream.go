@@ -152,7 +152,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 		return nil, nil, fmt.Errorf("connect to the server's events: %w", err)
 	}
 	conn.SetReadLimit(-1)
-	again := st.epoch != ""
+	again, seq, epoch := st.epoch != "", st.seq, st.epoch
 	payload := map[string]any{"session_ids": []string{st.session}}
 	if again {
 		payload["cursors"] = map[string]any{st.session: map[string]any{"seq": st.seq, "epoch": st.epoch}}
@@ -198,6 +198,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 		}
 	}
 	conn.CloseNow()
+	st.seq, st.epoch = seq, epoch // what was held is given up, and replayed once more
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 

@@ -201,7 +201,7 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 	switch e.Type {
 	case api.TypeStepStarted:
 		a.turn = p.TurnID
-		a.step = &step{n: p.Step, doubtful: e.Seq <= t.inbox.window} // its deltas may have come before the connection was there again
+		a.step = &step{n: p.Step, doubtful: t.inbox.doubts(e)}
 		a.lastCall = ""
 		if a.retrying {
 			a.retrying = false
