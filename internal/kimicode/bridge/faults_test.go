@@ -43,6 +43,7 @@ func newFaults(seed uint64, f *webtest.Fake) *faults {
 			*p = x.rng.Float64() * 0.15
 		}
 	}
+	x.cuts /= 3
 	if x.rng.IntN(6) == 0 {
 		x.kill = 1 + x.rng.IntN(120)
 	}

@@ -40,6 +40,8 @@ type Item struct {
 	Gap bool
 	// Resync says, with Gap, that durable events may be missing, too.
 	Resync bool
+	// Lost says that durable events between the last one and Event were never sent.
+	Lost bool
 	// Until is, with Gap, the last durable event that is replayed after it.
 	Until int64
 }
@@ -63,6 +65,7 @@ type Stream struct {
 	// The goroutine's own.
 	seq   int64
 	epoch string
+	jump  int64 // the number after which one was missing, 0 for none
 }
 
 // Open subscribes to a session that the server has loaded and returns once the events flow. ctx
@@ -223,7 +226,10 @@ func (st *Stream) take(f *frame) (Item, bool) {
 		if f.Seq <= st.seq {
 			return Item{}, false
 		}
+		e := f.Event
+		lost := f.Seq > st.seq+1
 		st.seq = f.Seq
+		return Item{Event: &e, Lost: lost}, true
 	}
 	e := f.Event
 	return Item{Event: &e}, true
@@ -322,8 +328,17 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			}
 			continue
 		}
+		if st.skips(f) && st.jump != st.seq { // it may come if it is asked for
+			st.jump = st.seq
+			return true
+		}
 		if item, ok := st.take(f); ok && !give(item) {
 			return false
 		}
 	}
+}
+
+// skips reports whether a durable event is missing before this one.
+func (st *Stream) skips(f *frame) bool {
+	return f.SessionID == st.session && !f.Volatile && f.Epoch == st.epoch && f.Seq > st.seq+1
 }

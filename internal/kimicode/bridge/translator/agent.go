@@ -80,11 +80,25 @@ func (t *Translator) from(a *agent, m wireproto.Message) {
 // decode reads a payload. One that does not fit is drift, and told once.
 func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 	p := new(T)
+	c, ok := any(p).(interface{ Of() *api.Common })
+	if ok {
+		c.Of().TurnID = -1
+	}
 	if err := json.Unmarshal(e.Payload, p); err != nil {
 		t.noteDrift(e.Type, "its payload does not fit: "+err.Error())
 		return nil, false
 	}
+	if ok && (c.Of().AgentID == "" || c.Of().TurnID < 0 && ofTurn(e.Type)) {
+		t.noteDrift(e.Type, "it does not say whose it is")
+		return nil, false
+	}
 	return p, true
+}
+
+// ofTurn reports whether an event of this type belongs to a turn, and says so. Without, it could be
+// taken for one of another.
+func ofTurn(eventType string) bool {
+	return strings.HasPrefix(eventType, "turn.") || strings.HasPrefix(eventType, "tool.") || strings.HasSuffix(eventType, ".delta")
 }
 
 // noteDrift counts what this version does not know and tells of it once.
@@ -141,6 +155,10 @@ func (t *Translator) event(e *api.Event) {
 		if p, ok := decode[api.Approval](t, e); ok {
 			t.approval(p)
 		}
+	case api.TypeApprovalTwin: // asks if the other did not
+		if p, ok := decode[api.PendingApproval](t, e); ok {
+			t.pending(p)
+		}
 	case api.TypeApprovalResolved:
 		if p, ok := decode[api.Approval](t, e); ok {
 			t.approvalGone(p.ID, p.Decision, p.Feedback)
@@ -182,6 +200,10 @@ func (t *Translator) event(e *api.Event) {
 
 // spawned notes who a subagent is.
 func (t *Translator) spawned(p *api.Subagent) {
+	if p.ID == "" || p.ParentCall == "" {
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say which")
+		return
+	}
 	a := t.agentOf(p.ID)
 	a.kind, a.description, a.parent, a.background = p.Name, p.Description, p.ParentCall, p.Background
 	a.number = 0
@@ -336,15 +358,19 @@ func (t *Translator) delta(e *api.Event, p *api.Delta) {
 	if t.ignored(p.Common) {
 		return
 	}
+	if p.Delta == nil {
+		t.noteDrift(e.Type, "it says nothing")
+		return
+	}
 	a := t.agentOf(p.AgentID)
-	if a.step == nil || a.turn != p.TurnID || p.Delta == "" {
+	if a.step == nil || a.turn != p.TurnID || *p.Delta == "" {
 		return // of a step that has ended: its transcript has told
 	}
 	told := &a.step.said
 	if e.Type == api.TypeThinkingDelta {
 		told = &a.step.thought
 	}
-	text := p.Delta
+	text := *p.Delta
 	switch {
 	case e.Offset != nil && *e.Offset > *told:
 		a.step.doubtful = true
@@ -450,7 +476,11 @@ func compact(s string) string {
 
 // toolStarted notes that a call runs. It has been approved, or needs no approval.
 func (t *Translator) toolStarted(p *api.ToolStarted) {
-	if t.ignored(p.Common) || p.ToolCallID == "" {
+	if t.ignored(p.Common) {
+		return
+	}
+	if p.ToolCallID == "" || p.Name == "" || p.Args == nil {
+		t.noteDrift(api.TypeToolStarted, "it does not say what runs")
 		return
 	}
 	a := t.agentOf(p.AgentID)
@@ -464,6 +494,10 @@ func (t *Translator) toolStarted(p *api.ToolStarted) {
 // toolResult ends a call.
 func (t *Translator) toolResult(p *api.ToolResult) {
 	if t.ignored(p.Common) {
+		return
+	}
+	if p.ToolCallID == "" {
+		t.noteDrift(api.TypeToolResult, "it does not say of which call it is")
 		return
 	}
 	a := t.agentOf(p.AgentID)

@@ -13,6 +13,7 @@ type inbox struct {
 	items  []item
 	held   bool      // an answer is fetched
 	window int64     // the last durable event that the server replayed after the last gap
+	taken  int       // how many have come
 	gapAt  time.Time // when the last gap came
 	at     time.Time // when the event came that is being handled
 }
@@ -45,6 +46,7 @@ func (in *inbox) doubts(e *api.Event) bool {
 
 func (t *Translator) take(i item) {
 	i.at = t.now
+	t.inbox.taken++
 	t.inbox.items = append(t.inbox.items, i)
 	t.drain()
 }

@@ -94,6 +94,7 @@ func (t *Translator) submit(u *turn) {
 		return
 	}
 	u.sent, t.session.used = true, true
+	t.watchTurn()
 	body := api.Prompt{Content: u.content, PromptID: u.prompt}
 	u.content = nil
 	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
@@ -434,10 +435,7 @@ func (t *Translator) resync(running *inFlight) {
 		var list api.Pending[api.PendingApproval]
 		if err == nil && json.Unmarshal(data, &list) == nil {
 			for _, p := range list.Items {
-				t.approval(&api.Approval{
-					Common: api.Common{AgentID: p.AgentID, TurnID: p.TurnID}, ID: p.ID, ToolCallID: p.ToolCallID,
-					ToolName: p.ToolName, Action: p.Action, Display: p.Display,
-				})
+				t.pending(&p)
 			}
 		}
 	})
