@@ -211,15 +211,26 @@ func read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
 		return nil, err
 	}
 	f := new(frame)
-	if err := json.Unmarshal(data, f); err != nil {
-		return nil, fmt.Errorf("a frame that is no JSON: %w", err)
+	if json.Unmarshal(data, f) != nil {
+		return &frame{Event: api.Event{Type: "unreadable", Volatile: true}}, nil
 	}
 	return f, nil
 }
 
+// control reports whether a frame of this type is of the connection.
+func control(frameType string) bool {
+	switch frameType {
+	case "server_hello", "ack", "ping", "pong", "error", "resync_required":
+		return true
+	}
+	return false
+}
+
 // take returns the item of a frame, false for one that is of another session or that came before.
 func (st *Stream) take(f *frame) (Item, bool) {
-	if f.SessionID != st.session {
+	if f.SessionID == "" && !control(f.Type) {
+		f.Type, f.Volatile, f.Payload = "of no session: "+f.Type, true, nil // no version has sent such: it is told
+	} else if f.SessionID != st.session {
 		return Item{}, false
 	}
 	if !f.Volatile && f.Seq > 0 && st.epoch != "" && f.Epoch == st.epoch {

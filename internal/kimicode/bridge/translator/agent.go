@@ -284,10 +284,13 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		}
 		a.step = nil
 	}
-	if a.step == nil || !a.step.doubtful {
+	// A step that ends the turn without a word is looked at, too.
+	mute := a.step != nil && kind == api.TypeStepCompleted && a.step.said == 0 && p.FinishReason != "tool_use"
+	if a.step == nil || !a.step.doubtful && !mute {
 		end()
 		return
 	}
+	doubtful := a.step.doubtful
 	t.fetch(t.of("/transcript")+"?agent_id="+a.id, func(data json.RawMessage, err error) {
 		var transcript api.Transcript
 		if err == nil {
@@ -314,23 +317,26 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		}
 		if err != nil {
 			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
-		} else {
-			t.sayRest(a, thinking.String(), text.String())
+		} else if t.sayRest(a, thinking.String(), text.String()) && !doubtful {
+			t.noteDrift("lost text", "the server did not send what its transcript tells")
 		}
 		end()
 	})
 }
 
-// sayRest says what the client has not been told of a step.
-func (t *Translator) sayRest(a *agent, thinking, text string) {
+// sayRest says what the client has not been told of a step, and reports whether there was something.
+func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
 	if rest := after(thinking, a.step.thought); rest != "" {
+		more = true
 		a.step.thought += units(rest)
 		t.from(a, &wireproto.ThinkPart{Think: rest})
 	}
 	if rest := after(text, a.step.said); rest != "" {
+		more = true
 		a.step.said += units(rest)
 		t.from(a, &wireproto.TextPart{Text: rest})
 	}
+	return more
 }
 
 // units returns the length of s as JavaScript counts it.
@@ -405,7 +411,7 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 	c := a.calls[p.ToolCallID]
 	switch {
 	case c == nil:
-		if a.step.doubtful || a.step.snapped {
+		if a.step.doubtful || a.step.snapped || p.Name == "" {
 			return // it may not be the first part; the call is told when it is whole
 		}
 		c = t.begin(a, p.ToolCallID, p.Name, p.Part)
@@ -496,8 +502,8 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 	if t.ignored(p.Common) {
 		return
 	}
-	if p.ToolCallID == "" {
-		t.noteDrift(api.TypeToolResult, "it does not say of which call it is")
+	if p.ToolCallID == "" || p.Output == nil {
+		t.noteDrift(api.TypeToolResult, "it does not say of which call it is, or what it is")
 		return
 	}
 	a := t.agentOf(p.AgentID)

@@ -87,6 +87,9 @@ func (t *Translator) approval(p *api.Approval) {
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		return
 	}
+	if d.Kind == "" || p.ToolCallID == "" {
+		t.noteDrift(api.TypeApprovalRequested, "it does not show what is to be approved")
+	}
 	if p.ToolCallID != "" && p.Input != nil {
 		t.settle(a, p.ToolCallID, p.ToolName, p.Input).display = t.blocks(p.Display)
 	}

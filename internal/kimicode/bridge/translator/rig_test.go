@@ -73,6 +73,10 @@ func (r *rig) in(in Input) {
 			r.sent = append(r.sent, o.Frame)
 		case Call:
 			r.calls = append(r.calls, o)
+		case SetTimer:
+			if o.Name != timerWatch {
+				r.other = append(r.other, o)
+			}
 		default:
 			r.other = append(r.other, o)
 		}

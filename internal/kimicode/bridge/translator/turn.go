@@ -203,6 +203,7 @@ func (t *Translator) turnEnded(p *api.TurnEnded) {
 	if u == nil || u.number != p.TurnID {
 		return
 	}
+	u.cut = u.cut || a.step != nil // the last step has not ended
 	t.closeTurn(a)
 	status, err := t.outcome(u, p)
 	t.finishTurn(u, status, err)
@@ -431,14 +432,7 @@ func (t *Translator) hookResult(p *api.HookResult) {
 // turn has done, but not how it ended.
 func (t *Translator) resync(running *inFlight) {
 	u := t.turn
-	t.fetch(t.of("/approvals")+"?status=pending", func(data json.RawMessage, err error) {
-		var list api.Pending[api.PendingApproval]
-		if err == nil && json.Unmarshal(data, &list) == nil {
-			for _, p := range list.Items {
-				t.pending(&p)
-			}
-		}
-	})
+	t.askPending()
 	if u == nil || !u.sent {
 		return
 	}

@@ -1,6 +1,7 @@
 package translator
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -36,6 +37,9 @@ func (t *Translator) lookAfterTurn() {
 		if t.turn != u {
 			return
 		}
+		if err == nil && st.Busy {
+			t.askPending()
+		}
 		if err != nil || st.Busy || t.watch.events != t.inbox.taken {
 			t.watch.idle = 0
 		} else if t.watch.idle++; t.watch.idle > 1 {
@@ -43,5 +47,17 @@ func (t *Translator) lookAfterTurn() {
 			return
 		}
 		t.watchTurn()
+	})
+}
+
+// askPending asks about the approvals that wait on the server, and of which no event has told.
+func (t *Translator) askPending() {
+	t.call("GET", t.of("/approvals")+"?status=pending", nil, true, func(data json.RawMessage, err error) {
+		var list api.Pending[api.PendingApproval]
+		if err == nil && json.Unmarshal(data, &list) == nil {
+			for _, p := range list.Items {
+				t.pending(&p)
+			}
+		}
 	})
 }
