@@ -55,7 +55,7 @@ func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*
 	p := webtest.NewProxy(t, k.URL, k.Token, hooks)
 	defer p.Close()
 	opts := &client.Options{
-		Transport: transport{func() bridge.Child { return p.Child() }},
+		Transport: transport{spawn: func() bridge.Child { return p.Child() }},
 		WorkDir:   k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
 	}
 	ctx := within(t, time.Minute)

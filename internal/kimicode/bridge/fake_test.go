@@ -14,7 +14,7 @@ func overFake(t *testing.T, f *webtest.Fake, hooks webtest.Hooks) (*client.Sessi
 	t.Helper()
 	p := webtest.NewProxy(t, f.URL, f.Token, hooks)
 	return client.NewSession(within(t, time.Minute), &client.Options{
-		Transport: transport{func() bridge.Child { return f.Use(p.Child()) }},
+		Transport: transport{spawn: func() bridge.Child { return f.Use(p.Child()) }},
 		WorkDir:   t.TempDir(), ShareDir: t.TempDir(), StopGrace: 20 * time.Second,
 	})
 }

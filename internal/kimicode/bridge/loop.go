@@ -241,7 +241,11 @@ func withOldText(e *api.Event) *api.Event {
 
 // step gives the translator an input and does what it says.
 func (l *loop) step(in translator.Input) {
-	for _, o := range l.tr.Step(in, time.Now()) {
+	now := time.Now()
+	if l.c.watch != nil {
+		l.c.watch(in, now)
+	}
+	for _, o := range l.tr.Step(in, now) {
 		l.do(o)
 	}
 }

@@ -297,6 +297,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 			err = json.Unmarshal(data, &transcript)
 		}
 		var thinking, text strings.Builder
+		found := false
 		for _, item := range transcript.Items {
 			if item.Kind != "turn" || item.ID != fmt.Sprintf("t%d", p.TurnID) {
 				continue
@@ -305,6 +306,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 				if s.Ordinal != p.Step {
 					continue
 				}
+				found = true
 				for _, f := range s.Frames {
 					switch f.Kind {
 					case "thinking":
@@ -315,7 +317,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 				}
 			}
 		}
-		if err != nil {
+		if err != nil || doubtful && !found {
 			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
 		} else if t.sayRest(a, thinking.String(), text.String()) && !doubtful {
 			t.noteDrift("lost text", "the server did not send what its transcript tells")

@@ -29,6 +29,11 @@ type request struct {
 
 // ask sends a request to the client.
 func (t *Translator) ask(id, serverID string, m wireproto.Message, background bool, answer func(*wireproto.Frame), drop func()) {
+	if t.requests.open[id] != nil { // the client could not tell them apart
+		t.noteDrift("request", "there are two of the id "+id)
+		drop()
+		return
+	}
 	t.requests.last++
 	t.requests.open[id] = &request{t.requests.last, background, answer, drop, serverID}
 	t.do(Send{&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m}})
