@@ -275,10 +275,15 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 
 // serve gives out what one connection brings. It reports false when the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
-	defer conn.CloseNow()
 	alive, stop := context.WithCancel(ctx)
-	defer stop()
+	ponged := make(chan struct{})
+	defer func() { // a pong that cannot be written ends with the connection
+		stop()
+		conn.CloseNow()
+		<-ponged
+	}()
 	go func() {
+		defer close(ponged)
 		probe := time.NewTicker(probeEvery)
 		defer probe.Stop()
 		tick := time.NewTicker(pongEvery)
@@ -334,7 +339,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			if json.Unmarshal(f.Payload, &p) == nil && p.Epoch != "" {
 				st.seq, st.epoch = p.Seq, p.Epoch
 			}
-			if !give(Item{Gap: true, Resync: true}) {
+			if !give(Item{Gap: true, Resync: true, Until: st.seq}) {
 				return false
 			}
 			continue
