@@ -334,62 +334,96 @@ func FuzzStep(f *testing.F) {
 		f.Add(raw, uint16(0))
 		f.Add(raw, uint16(21))
 	}
-	f.Fuzz(func(t *testing.T, raw []byte, twist uint16) {
-		tr := translator.New(translator.Settings{Permission: api.Manual, Model: "m", WorkDir: "/work"})
-		calls, open, consent := make(map[string]int), make(map[string]bool), make(map[string]bool)
-		lines := bytes.Split(raw, []byte("\n"))
-		if n := len(lines); n > 2 && twist > 0 { // two lines change places, and one comes twice
-			a, b := int(twist)%n, int(twist/7)%n
-			lines[a], lines[b] = lines[b], lines[a]
-			lines = append(lines, lines[(a+b)%n])
+	f.Fuzz(fuzzStep)
+}
+
+func fuzzStep(t *testing.T, raw []byte, twist uint16) {
+	tr := translator.New(translator.Settings{Permission: api.Manual, Model: "m", WorkDir: "/work"})
+	calls, open, consent := make(map[string]int), make(map[string]bool), make(map[string]bool)
+	lines := bytes.Split(raw, []byte("\n"))
+	if n := len(lines); n > 2 && twist > 0 { // two lines change places, and one comes twice
+		a, b := int(twist)%n, int(twist/7)%n
+		lines[a], lines[b] = lines[b], lines[a]
+		lines = append(lines, lines[(a+b)%n])
+	}
+	for _, line := range lines {
+		in, at, err := trace.Decode(line)
+		if err != nil {
+			continue
 		}
-		for _, line := range lines {
-			in, at, err := trace.Decode(line)
-			if err != nil {
-				continue
+		switch v := in.(type) {
+		case translator.Launched:
+			v.OwnTools = nil // whose calls need no consent
+			in = v
+		case translator.Frame:
+			if v.Method != "" {
+				calls[v.ID]++
+				break
 			}
-			switch v := in.(type) {
-			case translator.Launched:
-				v.OwnTools = nil // whose calls need no consent
-				in = v
-			case translator.Frame:
-				if v.Method != "" {
-					calls[v.ID]++
-					break
-				}
-				var a struct {
-					Response string            `json:"response"`
-					Answers  map[string]string `json:"answers"`
-				}
-				if open[v.ID] && v.Error == nil && json.Unmarshal(v.Result, &a) == nil {
-					consent[v.ID] = a.Response == "approve" || a.Response == "approve_for_session" || len(a.Answers) > 0
-				}
-				delete(open, v.ID)
+			var a struct {
+				Response string            `json:"response"`
+				Answers  map[string]string `json:"answers"`
 			}
-			for _, o := range tr.Step(in, at) {
-				switch o := o.(type) {
-				case translator.Send:
-					switch {
-					case o.Method == wireproto.MethodRequest:
-						open[o.ID] = true
-					case o.Method == "" && o.ID != "":
-						if calls[o.ID]--; calls[o.ID] < 0 {
-							t.Fatalf("the call %q is answered twice", o.ID)
-						}
+			if open[v.ID] && v.Error == nil && json.Unmarshal(v.Result, &a) == nil {
+				consent[v.ID] = a.Response == "approve" || a.Response == "approve_for_session" || len(a.Answers) > 0
+			}
+			delete(open, v.ID)
+		}
+		for _, o := range tr.Step(in, at) {
+			switch o := o.(type) {
+			case translator.Send:
+				switch {
+				case o.Method == wireproto.MethodRequest:
+					open[o.ID] = true
+				case o.Method == "" && o.ID != "":
+					if calls[o.ID]--; calls[o.ID] < 0 {
+						t.Fatalf("the call %q is answered twice", o.ID)
 					}
-				case translator.Call:
-					a, ok := o.Body.(api.ApprovalAnswer)
-					if !ok || a.Decision != api.Approved {
-						continue
-					}
-					id, _ := url.PathUnescape(o.Path[strings.LastIndex(o.Path, "/")+1:])
-					if !consent[id] {
-						t.Fatalf("%q was approved without consent", id)
-					}
+				}
+			case translator.Call:
+				a, ok := o.Body.(api.ApprovalAnswer)
+				if !ok || a.Decision != api.Approved {
+					continue
+				}
+				id, _ := url.PathUnescape(o.Path[strings.LastIndex(o.Path, "/")+1:])
+				if !consent[id] {
+					t.Fatalf("%q was approved without consent", id)
 				}
 			}
 		}
-	})
+	}
+}
+
+// The traces with lines that change places, come twice or not at all, and bytes that are others.
+func TestTwisted(t *testing.T) {
+	for _, path := range traces(t) {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, raw, _ = bytes.Cut(raw, []byte("\n"))
+		for seed := range uint64(300) {
+			rng := rand.New(rand.NewPCG(seed, 3))
+			lines := bytes.SplitAfter(bytes.Clone(raw), []byte("\n"))
+			for range rng.IntN(6) {
+				i, j := rng.IntN(len(lines)), rng.IntN(len(lines))
+				switch rng.IntN(4) {
+				case 0:
+					lines[i], lines[j] = lines[j], lines[i]
+				case 1:
+					lines = slices.Insert(lines, i, lines[j])
+				case 2:
+					lines = slices.Delete(lines, i, i+1)
+				case 3:
+					if n := len(lines[i]); n > 0 {
+						lines[i] = bytes.Clone(lines[i])
+						lines[i][rng.IntN(n)] = "\"0{}[],:ax-"[rng.IntN(11)]
+					}
+				}
+			}
+			fuzzStep(t, bytes.Join(lines, nil), 0)
+		}
+	}
 }
 
 // BenchmarkReplay replays a whole session.
