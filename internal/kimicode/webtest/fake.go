@@ -13,7 +13,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 	"unicode/utf16"
 
@@ -41,7 +40,6 @@ type Fake struct {
 	Each func()
 
 	server *httptest.Server
-	t      testing.TB
 	life   context.Context
 	kill   context.CancelFunc
 	all    sync.WaitGroup
@@ -69,9 +67,8 @@ type fakeSession struct {
 	prompt  string
 	abort   context.CancelFunc
 
-	turn, step     int // of the main agent
-	thinking, text string
-	agents         map[string]*fakeAgent
+	turn   int // of the main agent
+	agents map[string]*fakeAgent
 }
 
 // listener is a connection: what waits for it.
@@ -80,16 +77,22 @@ type listener struct {
 	wake   chan struct{}
 }
 
+// said is what was said of one kind in a step, and its length in UTF-16 units.
+type said struct {
+	text  []byte
+	units int
+}
+
 type fakeAgent struct {
 	step           int
-	thinking, text string
+	thinking, text said
 	done           []map[string]any
 }
 
 // NewFake returns a server that plays [Turn]. It ends with the test.
-func NewFake(t testing.TB) *Fake {
+func NewFake(t interface{ Cleanup(func()) }) *Fake {
 	f := &Fake{
-		Token: "fake", t: t, sessions: make(map[string]*fakeSession), approved: make(map[string]string),
+		Token: "fake", sessions: make(map[string]*fakeSession), approved: make(map[string]string),
 		Script: func(string) iter.Seq[[]byte] {
 			return func(yield func([]byte) bool) {
 				for _, frame := range Turn() {
@@ -234,7 +237,8 @@ func (f *Fake) session(w http.ResponseWriter, s *fakeSession, method, route, age
 	case "GET snapshot":
 		var running any
 		if s.running && s.turn >= 0 {
-			running = map[string]any{"turn_id": s.turn, "assistant_text": s.text, "thinking_text": s.thinking, "current_prompt_id": s.prompt}
+			a := s.agents["main"]
+			running = map[string]any{"turn_id": s.turn, "assistant_text": string(a.text.text), "thinking_text": string(a.thinking.text), "current_prompt_id": s.prompt}
 		}
 		say(w, 0, map[string]any{"as_of_seq": s.seq, "epoch": s.epoch, "in_flight_turn": running})
 	case "GET transcript":
@@ -413,25 +417,23 @@ func (s *fakeSession) note(r *recorded, fields map[string]json.RawMessage) {
 			s.turn = r.Payload.TurnID
 		}
 	case "turn.step.started":
-		a.step, a.thinking, a.text = r.Payload.Step, "", ""
+		a.step, a.thinking, a.text = r.Payload.Step, said{}, said{}
 	case "thinking.delta", "assistant.delta":
-		said := &a.text
+		to := &a.text
 		if r.Type == "thinking.delta" {
-			said = &a.thinking
+			to = &a.thinking
 		}
 		if fields["offset"] != nil {
-			fields["offset"] = fmt.Append(nil, len(utf16.Encode([]rune(*said))))
+			fields["offset"] = fmt.Append(nil, to.units)
 		}
-		*said += r.Payload.Delta
+		to.text = append(to.text, r.Payload.Delta...)
+		to.units += len(utf16.Encode([]rune(r.Payload.Delta)))
 	case "turn.step.completed":
 		a.done = append(a.done, map[string]any{"ordinal": a.step, "state": "completed", "frames": []map[string]string{
-			{"kind": "thinking", "text": a.thinking}, {"kind": "text", "text": a.text},
+			{"kind": "thinking", "text": string(a.thinking.text)}, {"kind": "text", "text": string(a.text.text)},
 		}})
 	case "permission.approval.requested":
 		s.asked = []json.RawMessage{json.RawMessage(fmt.Sprintf(`{"approval_id":%q,"agent_id":%q}`, r.Payload.ID, agent))}
-	}
-	if agent == "main" {
-		s.thinking, s.text = a.thinking, a.text
 	}
 }
 
