@@ -34,6 +34,7 @@ const (
 	TypePromptCompleted   = "prompt.completed"
 	TypePromptAborted     = "prompt.aborted"
 	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
+	TypeApprovalTwin      = "event.approval.requested"      // beside it, without the input
 	TypeApprovalResolved  = "permission.approval.resolved"
 	TypeApprovalGone      = "event.approval.resolved" // the only one that tells of an approval whose turn was aborted
 	TypeQuestionRequested = "event.question.requested"
@@ -56,13 +57,13 @@ func Known(eventType string) bool {
 	switch eventType {
 	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
 		TypeThinkingDelta, TypeAssistantDelta, TypeToolDelta, TypeToolStarted, TypeToolResult, TypeStatusUpdated,
-		TypePromptCompleted, TypePromptAborted, TypeApprovalRequested, TypeApprovalResolved, TypeApprovalGone,
+		TypePromptCompleted, TypePromptAborted, TypeApprovalRequested, TypeApprovalTwin, TypeApprovalResolved, TypeApprovalGone,
 		TypeQuestionRequested, TypeQuestionAnswered, TypeQuestionDismissed,
 		TypeCompactionStarted, TypeCompactionDone, TypeCompactionStopped, TypeCompactionBlocked,
 		TypeSubagentSpawned, TypeSubagentDone, TypeSubagentFailed, TypeSubagentStopped, TypeTaskNotified, TypeHookResult:
 		return true
 	case "prompt.submitted", "prompt.queued", "prompt.started", "prompt.steered", "context.spliced", "session.meta.updated",
-		"event.approval.requested", "agent.created", "agent.disposed", "subagent.started", "subagent.suspended", "error", "warning",
+		"agent.created", "agent.disposed", "subagent.started", "subagent.suspended", "error", "warning",
 		"tool.progress", "tool.list.updated", "mcp.server.status", "interaction.request", "interaction.response",
 		"cron.fired", "goal.updated", "skill.activated", "plugin_command.activated", "turn.step.delta":
 		return true
@@ -84,6 +85,9 @@ type Common struct {
 	AgentID string `json:"agentId"`
 	TurnID  int    `json:"turnId"` // from 0, per agent
 }
+
+// Of returns what payloads have in common.
+func (c *Common) Of() *Common { return c }
 
 // Origin says who began a turn or wrote a message.
 type Origin struct {
@@ -153,7 +157,7 @@ type Usage struct {
 // Delta is the payload of the thinking and assistant deltas.
 type Delta struct {
 	Common
-	Delta string `json:"delta"`
+	Delta *string `json:"delta"`
 }
 
 // ToolDelta is the payload of [TypeToolDelta].

@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
 	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
@@ -53,6 +54,7 @@ type Spawn func(ctx context.Context, cmd *Command, remove []string) (Child, erro
 type Conn struct {
 	set   *settings
 	spawn Spawn
+	watch func(translator.Input, time.Time) // sees what the translator gets; nil but for tests
 
 	ctx    context.Context // of all that the bridge does; ends with Close
 	cancel context.CancelCauseFunc
@@ -77,6 +79,10 @@ var errClosed = errors.New("the bridge is closed")
 // Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
 // it offers, since its tools and hooks are set up before.
 func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
+	return start(ctx, cmd, spawn, nil)
+}
+
+func start(ctx context.Context, cmd *Command, spawn Spawn, watch func(translator.Input, time.Time)) (*Conn, error) {
 	set, err := parse(cmd)
 	if err != nil {
 		return nil, err
@@ -88,7 +94,7 @@ func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{
-		set: set, spawn: spawn, out: newOutlet(),
+		set: set, spawn: spawn, watch: watch, out: newOutlet(),
 		frames: make(chan *wireproto.Frame), inputs: make(chan any), launches: make(chan launched, 1), hangUp: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())

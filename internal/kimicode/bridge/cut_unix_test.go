@@ -4,15 +4,16 @@ package bridge_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"flag"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -54,7 +55,7 @@ func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*
 	p := webtest.NewProxy(t, k.URL, k.Token, hooks)
 	defer p.Close()
 	opts := &client.Options{
-		Transport: transport{func() bridge.Child { return p.Child() }},
+		Transport: transport{spawn: func() bridge.Child { return p.Child() }},
 		WorkDir:   k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
 	}
 	ctx := within(t, time.Minute)
@@ -69,18 +70,69 @@ func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*
 	return told
 }
 
-var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
+var update = flag.Bool("update", false, "record anew what the real server says")
+
+// record keeps the events of a turn, and the routes of the server, for tests without one.
+func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
+	t.Helper()
+	var lines []string
+	for _, frame := range frames {
+		var f map[string]json.RawMessage
+		if err := json.Unmarshal(frame, &f); err != nil {
+			t.Fatal(err)
+		}
+		kind := string(f["type"])
+		if lines == nil && kind != `"prompt.submitted"` {
+			continue
+		}
+		if kind == `"context.spliced"` { // what the model is reminded of is of no use, and of this machine
+			f["payload"] = json.RawMessage(`{"type":"context.spliced","agentId":"main","start":0,"deleteCount":0,"messages":[]}`)
+		}
+		raw, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, strings.ReplaceAll(string(raw), filepath.Dir(k.Options.WorkDir), "/tmp/test"))
+	}
+	req, _ := http.NewRequest(http.MethodGet, k.URL+"/openapi.json", nil)
+	req.Header.Set("Authorization", "Bearer "+k.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, methods := range doc.Paths {
+		for method := range methods {
+			methods[method] = json.RawMessage("{}")
+		}
+	}
+	routes, err := json.MarshalIndent(doc, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join("..", "webtest", "testdata")
+	for name, data := range map[string]string{"turn.jsonl": strings.Join(lines, "\n"), "openapi.json": string(routes)} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // The connection is lost at each event of a long turn, before it, in its middle, or after it. The client is told
 // the same as ever: all, and nothing twice.
 func TestLostSocket(t *testing.T) {
 	k := webtest.NewKimi(t)
 	frames := 0
+	var recording [][]byte
 	count := webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
 		frames++
-		if os.Getenv("SHOW") != "" {
-			fmt.Printf("%d %.700s\n", frames, f)
-		}
+		recording = append(recording, f)
 		return [][]byte{f}, webtest.Keep
 	}}
 	k.Model.Add(longTurn()...)
@@ -90,7 +142,10 @@ func TestLostSocket(t *testing.T) {
 		t.Fatalf("without a cut: %s", raw)
 	}
 	t.Logf("%d frames", frames)
-	for n := 1; n <= frames; n++ {
+	if *update {
+		record(t, k, recording)
+	}
+	for n := 1; n <= frames && !*update; n++ {
 		how := []webtest.Cut{webtest.Before, webtest.Half, webtest.After}[n%3]
 		var mu sync.Mutex
 		seen, event := 0, ""

@@ -31,6 +31,10 @@ type loop struct {
 	hooks  map[int]*relay.Call
 	hook   int // the last key of hooks
 
+	calling int             // calls of the server that have no answer yet
+	gone    context.Context // ends when Kimi Code has ended: nothing is asked of its port any more
+	endCall context.CancelFunc
+
 	launching bool
 	quitting  bool
 	ended     bool // Kimi Code has ended
@@ -53,7 +57,9 @@ type (
 )
 
 func newLoop(c *Conn) *loop {
+	gone, endCall := context.WithCancel(c.ctx)
 	return &loop{
+		gone: gone, endCall: endCall,
 		c: c, tr: translator.New(c.set.Settings), enc: wireproto.NewEncoder(c.out), timers: make(map[string]*time.Timer),
 		calls: make(map[int]*toolhost.Call), hooks: make(map[int]*relay.Call),
 	}
@@ -99,7 +105,7 @@ func (l *loop) run() {
 // over reports whether nothing more can come.
 func (l *loop) over() bool {
 	if l.ended {
-		return l.stream == nil
+		return l.stream == nil && l.calling == 0 // what waits for an answer is told, too
 	}
 	return l.quitting && !l.launching && l.parts.child == nil
 }
@@ -179,9 +185,13 @@ func (l *loop) input(in any) {
 		l.step(in)
 	case childEnded:
 		l.ended = true
+		l.endCall()
 		if l.stream != nil {
 			l.stream.Last()
 		}
+	case translator.Answer:
+		l.calling--
+		l.step(in)
 	case translator.Input:
 		l.step(in)
 	}
@@ -189,6 +199,9 @@ func (l *loop) input(in any) {
 
 // item hands on an event. An approval of a file that is to be written shows what the file says now.
 func (l *loop) item(item server.Item) {
+	if item.Lost {
+		l.step(translator.Lost{})
+	}
 	switch {
 	case item.Gap:
 		l.step(translator.Gap{Resync: item.Resync, Until: item.Until})
@@ -228,7 +241,11 @@ func withOldText(e *api.Event) *api.Event {
 
 // step gives the translator an input and does what it says.
 func (l *loop) step(in translator.Input) {
-	for _, o := range l.tr.Step(in, time.Now()) {
+	now := time.Now()
+	if l.c.watch != nil {
+		l.c.watch(in, now)
+	}
+	for _, o := range l.tr.Step(in, now) {
 		l.do(o)
 	}
 }
@@ -242,11 +259,14 @@ func (l *loop) do(o translator.Output) {
 		l.launching = true
 		go func() { c.launches <- c.launch(o) }()
 	case translator.Call:
-		go func() { c.tell(c.call(l.parts.server, o)) }()
+		l.calling++
+		s := l.parts.server
+		go func() { c.tell(call(l.gone, s, o)) }()
 	case translator.Upload:
+		l.calling++
 		s := l.parts.server
 		go func() {
-			id, err := s.Upload(c.ctx, o.Name, o.MediaType, o.Data)
+			id, err := s.Upload(l.gone, o.Name, o.MediaType, o.Data)
 			data, _ := json.Marshal(map[string]string{"id": id})
 			c.tell(translator.Answer{ID: o.ID, Data: data, Err: err})
 		}()
@@ -330,18 +350,17 @@ func (l *loop) quit(q translator.Quit) {
 
 // call calls a route of the server. Where no answer comes and the call may be made again, it is,
 // as long as the server lives.
-func (c *Conn) call(s *server.Server, o translator.Call) translator.Answer {
+func call(ctx context.Context, s *server.Server, o translator.Call) translator.Answer {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var data json.RawMessage
-		err := s.Call(c.ctx, o.Method, o.Path, o.Body, &data)
+		err := s.Call(ctx, o.Method, o.Path, o.Body, &data)
 		var e *api.Error
-		if !o.Again || !errors.As(err, &e) || e.Code != api.CodeConnectionError || c.ctx.Err() != nil {
+		if !o.Again || !errors.As(err, &e) || e.Code != api.CodeConnectionError || ctx.Err() != nil {
 			return translator.Answer{ID: o.ID, Data: data, Err: err}
 		}
 		select {
 		case <-time.After(wait):
-		case <-c.ctx.Done():
-		case <-c.done:
+		case <-ctx.Done():
 		}
 	}
 }

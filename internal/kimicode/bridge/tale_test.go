@@ -9,20 +9,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // transport runs the bridge with a server that runs elsewhere.
 type transport struct {
 	spawn func() bridge.Child
+	watch func(translator.Settings, translator.Input, time.Time) // may be nil
 }
 
 func (t transport) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
-	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, []string) (bridge.Child, error) {
-		return t.spawn(), nil
-	})
+	spawn := func(context.Context, *bridge.Command, []string) (bridge.Child, error) { return t.spawn(), nil }
+	if t.watch != nil {
+		return bridge.StartWatched(ctx, (*bridge.Command)(cmd), spawn, t.watch)
+	}
+	return bridge.Start(ctx, (*bridge.Command)(cmd), spawn)
 }
 
 // tale is what a client is told of a turn, with what was told in pieces joined.
@@ -37,6 +43,8 @@ type tale struct {
 	ids  []string // of subagents
 	told int      // messages
 }
+
+var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
 
 // part is what one agent did.
 type part struct{ Steps []*step }

@@ -40,6 +40,8 @@ type Item struct {
 	Gap bool
 	// Resync says, with Gap, that durable events may be missing, too.
 	Resync bool
+	// Lost says that durable events between the last one and Event were never sent.
+	Lost bool
 	// Until is, with Gap, the last durable event that is replayed after it.
 	Until int64
 }
@@ -63,6 +65,7 @@ type Stream struct {
 	// The goroutine's own.
 	seq   int64
 	epoch string
+	jump  int64 // the number after which one was missing, 0 for none
 }
 
 // Open subscribes to a session that the server has loaded and returns once the events flow. ctx
@@ -152,7 +155,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 		return nil, nil, fmt.Errorf("connect to the server's events: %w", err)
 	}
 	conn.SetReadLimit(-1)
-	again := st.epoch != ""
+	again, seq, epoch := st.epoch != "", st.seq, st.epoch
 	payload := map[string]any{"session_ids": []string{st.session}}
 	if again {
 		payload["cursors"] = map[string]any{st.session: map[string]any{"seq": st.seq, "epoch": st.epoch}}
@@ -198,6 +201,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 		}
 	}
 	conn.CloseNow()
+	st.seq, st.epoch = seq, epoch // what was held is given up, and replayed once more
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
@@ -207,22 +211,36 @@ func read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
 		return nil, err
 	}
 	f := new(frame)
-	if err := json.Unmarshal(data, f); err != nil {
-		return nil, fmt.Errorf("a frame that is no JSON: %w", err)
+	if json.Unmarshal(data, f) != nil {
+		return &frame{Event: api.Event{Type: "unreadable", Volatile: true}}, nil
 	}
 	return f, nil
 }
 
+// control reports whether a frame of this type is of the connection.
+func control(frameType string) bool {
+	switch frameType {
+	case "server_hello", "ack", "ping", "pong", "error", "resync_required":
+		return true
+	}
+	return false
+}
+
 // take returns the item of a frame, false for one that is of another session or that came before.
 func (st *Stream) take(f *frame) (Item, bool) {
-	if f.SessionID != st.session {
+	if f.SessionID == "" && !control(f.Type) {
+		f.Type, f.Volatile, f.Payload = "of no session: "+f.Type, true, nil // no version has sent such: it is told
+	} else if f.SessionID != st.session {
 		return Item{}, false
 	}
 	if !f.Volatile && f.Seq > 0 && st.epoch != "" && f.Epoch == st.epoch {
 		if f.Seq <= st.seq {
 			return Item{}, false
 		}
+		e := f.Event
+		lost := f.Seq > st.seq+1
 		st.seq = f.Seq
+		return Item{Event: &e, Lost: lost}, true
 	}
 	e := f.Event
 	return Item{Event: &e}, true
@@ -257,10 +275,15 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 
 // serve gives out what one connection brings. It reports false when the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
-	defer conn.CloseNow()
 	alive, stop := context.WithCancel(ctx)
-	defer stop()
+	ponged := make(chan struct{})
+	defer func() { // a pong that cannot be written ends with the connection
+		stop()
+		conn.CloseNow()
+		<-ponged
+	}()
 	go func() {
+		defer close(ponged)
 		probe := time.NewTicker(probeEvery)
 		defer probe.Stop()
 		tick := time.NewTicker(pongEvery)
@@ -316,13 +339,22 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			if json.Unmarshal(f.Payload, &p) == nil && p.Epoch != "" {
 				st.seq, st.epoch = p.Seq, p.Epoch
 			}
-			if !give(Item{Gap: true, Resync: true}) {
+			if !give(Item{Gap: true, Resync: true, Until: st.seq}) {
 				return false
 			}
 			continue
+		}
+		if st.skips(f) && st.jump != st.seq { // it may come if it is asked for
+			st.jump = st.seq
+			return true
 		}
 		if item, ok := st.take(f); ok && !give(item) {
 			return false
 		}
 	}
+}
+
+// skips reports whether a durable event is missing before this one.
+func (st *Stream) skips(f *frame) bool {
+	return f.SessionID == st.session && !f.Volatile && f.Epoch == st.epoch && f.Seq > st.seq+1
 }

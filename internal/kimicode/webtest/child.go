@@ -2,13 +2,13 @@ package webtest
 
 import (
 	"io"
+	"strings"
 	"sync"
 )
 
 // Child stands for the process of a server that runs elsewhere.
 type Child struct {
-	out  *io.PipeReader
-	in   *io.PipeWriter
+	out  *strings.Reader
 	done chan struct{}
 	end  func(error)
 	err  error
@@ -16,17 +16,14 @@ type Child struct {
 
 // NewChild returns a child that says where a server listens.
 func NewChild(url, token string) *Child {
-	c := &Child{done: make(chan struct{})}
-	c.out, c.in = io.Pipe()
+	c := &Child{done: make(chan struct{}), out: strings.NewReader("  Local:    " + url + "/#token=" + token + "\n")}
 	var once sync.Once
 	c.end = func(err error) {
 		once.Do(func() {
 			c.err = err
-			c.in.Close()
 			close(c.done)
 		})
 	}
-	go io.WriteString(c.in, "  Local:    "+url+"/#token="+token+"\n")
 	return c
 }
 
@@ -34,7 +31,13 @@ func NewChild(url, token string) *Child {
 func (c *Child) End(err error) { c.end(err) }
 
 // Read reads its banner.
-func (c *Child) Read(p []byte) (int, error) { return c.out.Read(p) }
+func (c *Child) Read(p []byte) (int, error) {
+	if c.out.Len() > 0 {
+		return c.out.Read(p)
+	}
+	<-c.done
+	return 0, io.EOF
+}
 
 // Interrupt ends the child.
 func (c *Child) Interrupt() error {
@@ -45,7 +48,6 @@ func (c *Child) Interrupt() error {
 // Close ends the child.
 func (c *Child) Close() error {
 	c.end(nil)
-	c.out.Close()
 	return nil
 }
 

@@ -80,11 +80,25 @@ func (t *Translator) from(a *agent, m wireproto.Message) {
 // decode reads a payload. One that does not fit is drift, and told once.
 func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 	p := new(T)
+	c, ok := any(p).(interface{ Of() *api.Common })
+	if ok {
+		c.Of().TurnID = -1
+	}
 	if err := json.Unmarshal(e.Payload, p); err != nil {
 		t.noteDrift(e.Type, "its payload does not fit: "+err.Error())
 		return nil, false
 	}
+	if ok && (c.Of().AgentID == "" || c.Of().TurnID < 0 && ofTurn(e.Type)) {
+		t.noteDrift(e.Type, "it does not say whose it is")
+		return nil, false
+	}
 	return p, true
+}
+
+// ofTurn reports whether an event of this type belongs to a turn, and says so. Without, it could be
+// taken for one of another.
+func ofTurn(eventType string) bool {
+	return strings.HasPrefix(eventType, "turn.") || strings.HasPrefix(eventType, "tool.") || strings.HasSuffix(eventType, ".delta")
 }
 
 // noteDrift counts what this version does not know and tells of it once.
@@ -141,6 +155,10 @@ func (t *Translator) event(e *api.Event) {
 		if p, ok := decode[api.Approval](t, e); ok {
 			t.approval(p)
 		}
+	case api.TypeApprovalTwin: // asks if the other did not
+		if p, ok := decode[api.PendingApproval](t, e); ok {
+			t.pending(p)
+		}
 	case api.TypeApprovalResolved:
 		if p, ok := decode[api.Approval](t, e); ok {
 			t.approvalGone(p.ID, p.Decision, p.Feedback)
@@ -182,6 +200,10 @@ func (t *Translator) event(e *api.Event) {
 
 // spawned notes who a subagent is.
 func (t *Translator) spawned(p *api.Subagent) {
+	if p.ID == "" || p.ParentCall == "" {
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say which")
+		return
+	}
 	a := t.agentOf(p.ID)
 	a.kind, a.description, a.parent, a.background = p.Name, p.Description, p.ParentCall, p.Background
 	a.number = 0
@@ -201,7 +223,7 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 	switch e.Type {
 	case api.TypeStepStarted:
 		a.turn = p.TurnID
-		a.step = &step{n: p.Step, doubtful: e.Seq <= t.inbox.window} // its deltas may have come before the connection was there again
+		a.step = &step{n: p.Step, doubtful: t.inbox.doubts(e)}
 		a.lastCall = ""
 		if a.retrying {
 			a.retrying = false
@@ -262,16 +284,20 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		}
 		a.step = nil
 	}
-	if a.step == nil || !a.step.doubtful {
+	// A step that ends the turn without a word is looked at, too.
+	mute := a.step != nil && kind == api.TypeStepCompleted && a.step.said == 0 && p.FinishReason != "tool_use"
+	if a.step == nil || !a.step.doubtful && !mute {
 		end()
 		return
 	}
+	doubtful := a.step.doubtful
 	t.fetch(t.of("/transcript")+"?agent_id="+a.id, func(data json.RawMessage, err error) {
 		var transcript api.Transcript
 		if err == nil {
 			err = json.Unmarshal(data, &transcript)
 		}
 		var thinking, text strings.Builder
+		found := false
 		for _, item := range transcript.Items {
 			if item.Kind != "turn" || item.ID != fmt.Sprintf("t%d", p.TurnID) {
 				continue
@@ -280,6 +306,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 				if s.Ordinal != p.Step {
 					continue
 				}
+				found = true
 				for _, f := range s.Frames {
 					switch f.Kind {
 					case "thinking":
@@ -290,25 +317,28 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 				}
 			}
 		}
-		if err != nil {
+		if err != nil || doubtful && !found {
 			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
-		} else {
-			t.sayRest(a, thinking.String(), text.String())
+		} else if t.sayRest(a, thinking.String(), text.String()) && !doubtful {
+			t.noteDrift("lost text", "the server did not send what its transcript tells")
 		}
 		end()
 	})
 }
 
-// sayRest says what the client has not been told of a step.
-func (t *Translator) sayRest(a *agent, thinking, text string) {
+// sayRest says what the client has not been told of a step, and reports whether there was something.
+func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
 	if rest := after(thinking, a.step.thought); rest != "" {
+		more = true
 		a.step.thought += units(rest)
 		t.from(a, &wireproto.ThinkPart{Think: rest})
 	}
 	if rest := after(text, a.step.said); rest != "" {
+		more = true
 		a.step.said += units(rest)
 		t.from(a, &wireproto.TextPart{Text: rest})
 	}
+	return more
 }
 
 // units returns the length of s as JavaScript counts it.
@@ -336,15 +366,19 @@ func (t *Translator) delta(e *api.Event, p *api.Delta) {
 	if t.ignored(p.Common) {
 		return
 	}
+	if p.Delta == nil {
+		t.noteDrift(e.Type, "it says nothing")
+		return
+	}
 	a := t.agentOf(p.AgentID)
-	if a.step == nil || a.turn != p.TurnID || p.Delta == "" {
+	if a.step == nil || a.turn != p.TurnID || *p.Delta == "" {
 		return // of a step that has ended: its transcript has told
 	}
 	told := &a.step.said
 	if e.Type == api.TypeThinkingDelta {
 		told = &a.step.thought
 	}
-	text := p.Delta
+	text := *p.Delta
 	switch {
 	case e.Offset != nil && *e.Offset > *told:
 		a.step.doubtful = true
@@ -379,7 +413,7 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 	c := a.calls[p.ToolCallID]
 	switch {
 	case c == nil:
-		if a.step.doubtful || a.step.snapped {
+		if a.step.doubtful || a.step.snapped || p.Name == "" {
 			return // it may not be the first part; the call is told when it is whole
 		}
 		c = t.begin(a, p.ToolCallID, p.Name, p.Part)
@@ -450,7 +484,11 @@ func compact(s string) string {
 
 // toolStarted notes that a call runs. It has been approved, or needs no approval.
 func (t *Translator) toolStarted(p *api.ToolStarted) {
-	if t.ignored(p.Common) || p.ToolCallID == "" {
+	if t.ignored(p.Common) {
+		return
+	}
+	if p.ToolCallID == "" || p.Name == "" || p.Args == nil {
+		t.noteDrift(api.TypeToolStarted, "it does not say what runs")
 		return
 	}
 	a := t.agentOf(p.AgentID)
@@ -464,6 +502,10 @@ func (t *Translator) toolStarted(p *api.ToolStarted) {
 // toolResult ends a call.
 func (t *Translator) toolResult(p *api.ToolResult) {
 	if t.ignored(p.Common) {
+		return
+	}
+	if p.ToolCallID == "" || p.Output == nil {
+		t.noteDrift(api.TypeToolResult, "it does not say of which call it is, or what it is")
 		return
 	}
 	a := t.agentOf(p.AgentID)

@@ -2,6 +2,7 @@ package translator
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
@@ -10,8 +11,11 @@ import (
 // must come first, they wait.
 type inbox struct {
 	items  []item
-	held   bool  // an answer is fetched
-	window int64 // the last durable event that the server replayed after the last gap
+	held   bool      // an answer is fetched
+	window int64     // the last durable event that the server replayed after the last gap
+	taken  int       // how many have come
+	gapAt  time.Time // when the last gap came
+	at     time.Time // when the event came that is being handled
 }
 
 // item is an event, a gap, or what a snapshot says of the step that runs.
@@ -20,6 +24,7 @@ type item struct {
 	gap      bool
 	resync   bool
 	until    int64 // of a gap
+	at       time.Time
 	inFlight *inFlight
 }
 
@@ -30,7 +35,18 @@ type inFlight struct {
 	Thinking string `json:"thinking_text"`
 }
 
+// settling is how long after a gap volatile events may be missing still: the server is quicker to
+// replay than to send them.
+const settling = 2 * time.Second
+
+// doubts reports whether deltas of the step that begins with the event may be missing.
+func (in *inbox) doubts(e *api.Event) bool {
+	return e.Seq <= in.window || in.at.Sub(in.gapAt) < settling
+}
+
 func (t *Translator) take(i item) {
+	i.at = t.now
+	t.inbox.taken++
 	t.inbox.items = append(t.inbox.items, i)
 	t.drain()
 }
@@ -40,9 +56,10 @@ func (t *Translator) drain() {
 	for t.session.state == ready && !t.inbox.held && len(t.inbox.items) > 0 {
 		i := t.inbox.items[0]
 		t.inbox.items = t.inbox.items[1:]
+		t.inbox.at = i.at
 		switch {
 		case i.gap:
-			t.inbox.window = i.until
+			t.inbox.window, t.inbox.gapAt = i.until, i.at
 			t.gap(i.resync)
 		case i.inFlight != nil:
 			t.catchUp(i.inFlight)

@@ -13,8 +13,9 @@ import (
 
 // requests are those that the client has not answered yet.
 type requests struct {
-	open map[string]*request // by id
-	last int
+	open  map[string]*request // by id
+	asked map[string]bool     // approvals that were handled, by the server's id
+	last  int
 }
 
 // request waits for the client's answer.
@@ -28,6 +29,11 @@ type request struct {
 
 // ask sends a request to the client.
 func (t *Translator) ask(id, serverID string, m wireproto.Message, background bool, answer func(*wireproto.Frame), drop func()) {
+	if t.requests.open[id] != nil { // the client could not tell them apart
+		t.noteDrift("request", "there are two of the id "+id)
+		drop()
+		return
+	}
 	t.requests.last++
 	t.requests.open[id] = &request{t.requests.last, background, answer, drop, serverID}
 	t.do(Send{&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m}})
@@ -70,14 +76,25 @@ func (t *Translator) approval(p *api.Approval) {
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		return
 	}
-	for _, r := range t.requests.open {
-		if r.id == p.ID {
-			return // asked already, before the connection was lost
-		}
+	if p.ID == "" {
+		t.noteDrift(api.TypeApprovalRequested, "it has no id, and cannot be answered")
+		return
 	}
+	if t.requests.asked[p.ID] {
+		return // told by its twin, or before the connection was lost
+	}
+	t.requests.asked[p.ID] = true
 	a := t.agentOf(p.AgentID)
 	var d api.Display
 	json.Unmarshal(p.Display, &d) // shown as far as it is understood; what runs is in the call
+	if p.ToolName == "" || d.Kind == "" && (p.Input == nil || p.ToolCallID == "") {
+		t.noteDrift(api.TypeApprovalRequested, "it does not say what is to be approved, and was rejected")
+		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
+		return
+	}
+	if d.Kind == "" || p.ToolCallID == "" {
+		t.noteDrift(api.TypeApprovalRequested, "it does not show what is to be approved")
+	}
 	if p.ToolCallID != "" && p.Input != nil {
 		t.settle(a, p.ToolCallID, p.ToolName, p.Input).display = t.blocks(p.Display)
 	}
@@ -113,6 +130,14 @@ func (t *Translator) approval(p *api.Approval) {
 		if t.turn == nil || !t.turn.cancelled { // else the abort takes it away
 			t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		}
+	})
+}
+
+// pending asks about an approval of which only the server's list, or the shorter event, tells.
+func (t *Translator) pending(p *api.PendingApproval) {
+	t.approval(&api.Approval{
+		Common: api.Common{AgentID: p.AgentID, TurnID: p.TurnID}, ID: p.ID, ToolCallID: p.ToolCallID,
+		ToolName: p.ToolName, Action: p.Action, Display: p.Display,
 	})
 }
 

@@ -95,6 +95,8 @@ type (
 	}
 	// HookGone says that a hook is not waited for any more.
 	HookGone struct{ Key int }
+	// Lost says that a durable event did not come before the next one, and will not.
+	Lost struct{}
 	// Timer says that a timer of [SetTimer] has come.
 	Timer struct{ Name string }
 )
@@ -160,6 +162,7 @@ func (ToolGone) input()   {}
 func (HookCalled) input() {}
 func (HookGone) input()   {}
 func (Timer) input()      {}
+func (Lost) input()       {}
 
 func (Send) output()      {}
 func (Launch) output()    {}
@@ -193,6 +196,7 @@ type Translator struct {
 	tools    tools
 	hooks    hooks
 	context  context
+	watch    watch
 	drift    map[string]int // events of types that nobody knows, by type
 }
 
@@ -215,7 +219,7 @@ type context struct {
 func New(set Settings) *Translator {
 	return &Translator{
 		set: set, calls: make(map[int]func(json.RawMessage, error)), agents: make(map[string]*agent),
-		requests: requests{open: make(map[string]*request)},
+		requests: requests{open: make(map[string]*request), asked: make(map[string]bool)},
 		tools:    tools{waiting: make(map[int]*toolCalled)},
 		hooks:    hooks{open: make(map[int]*hookCall)},
 		drift:    make(map[string]int),
@@ -251,6 +255,8 @@ func (t *Translator) Step(in Input, now time.Time) []Output {
 		t.hookCalled(in)
 	case HookGone:
 		t.hookGone(in.Key)
+	case Lost:
+		t.noteDrift("lost events", "the server skips numbers of its events")
 	case Timer:
 		t.timer(in.Name)
 	}
@@ -373,5 +379,7 @@ func (t *Translator) timer(name string) {
 		t.pollMCP()
 	case timerHost:
 		t.waitForTools()
+	case timerWatch:
+		t.lookAfterTurn()
 	}
 }

@@ -119,6 +119,7 @@ func TestGap(t *testing.T) {
 // What the snapshot does not know any more, since the step has ended, its transcript tells.
 func TestGapBeforeStepEnds(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.transcripts = true
 	r.begin(0)
 	r.eventAt("~thinking.delta", `{"agentId":"main","turnId":0,"delta":"let"}`, 0)
 	r.in(Gap{})

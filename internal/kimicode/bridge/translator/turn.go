@@ -94,6 +94,7 @@ func (t *Translator) submit(u *turn) {
 		return
 	}
 	u.sent, t.session.used = true, true
+	t.watchTurn()
 	body := api.Prompt{Content: u.content, PromptID: u.prompt}
 	if t.unbound() {
 		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.set.Thinking
@@ -229,6 +230,7 @@ func (t *Translator) turnEnded(p *api.TurnEnded) {
 	if u == nil || u.number != p.TurnID {
 		return
 	}
+	u.cut = u.cut || a.step != nil // the last step has not ended
 	t.closeTurn(a)
 	status, err := t.outcome(u, p)
 	t.finishTurn(u, status, err)
@@ -457,17 +459,7 @@ func (t *Translator) hookResult(p *api.HookResult) {
 // turn has done, but not how it ended.
 func (t *Translator) resync(running *inFlight) {
 	u := t.turn
-	t.fetch(t.of("/approvals")+"?status=pending", func(data json.RawMessage, err error) {
-		var list api.Pending[api.PendingApproval]
-		if err == nil && json.Unmarshal(data, &list) == nil {
-			for _, p := range list.Items {
-				t.approval(&api.Approval{
-					Common: api.Common{AgentID: p.AgentID, TurnID: p.TurnID}, ID: p.ID, ToolCallID: p.ToolCallID,
-					ToolName: p.ToolName, Action: p.Action, Display: p.Display,
-				})
-			}
-		}
-	})
+	t.askPending()
 	if u == nil || !u.sent {
 		return
 	}

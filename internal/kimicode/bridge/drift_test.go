@@ -1,0 +1,179 @@
+package bridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+)
+
+// read are the fields that the translator reads of each type of event in the recorded turn, below payload.
+var read = map[string][]string{
+	"turn.started":                  {"agentId", "turnId", "promptId"},
+	"turn.ended":                    {"agentId", "turnId", "reason"},
+	"turn.step.started":             {"agentId", "turnId", "step"},
+	"turn.step.completed":           {"agentId", "turnId", "step", "usage", "finishReason", "providerFinishReason"},
+	"thinking.delta":                {"agentId", "turnId", "delta"},
+	"assistant.delta":               {"agentId", "turnId", "delta"},
+	"tool.call.delta":               {"agentId", "turnId", "toolCallId", "name", "argumentsPart"},
+	"tool.call.started":             {"agentId", "turnId", "toolCallId", "name", "args", "display"},
+	"tool.result":                   {"agentId", "turnId", "toolCallId", "output"},
+	"agent.status.updated":          {"agentId", "contextTokens", "maxContextTokens"},
+	"permission.approval.requested": {"agentId", "turnId", "id", "toolCallId", "toolName", "action", "display", "toolInput"},
+	"permission.approval.resolved":  {"id", "decision"},
+	"event.approval.requested":      {"approval_id", "agent_id"},
+	"subagent.spawned":              {"subagentId", "subagentName", "parentToolCallId"},
+}
+
+// frame fields that the translator or the stream reads of each event.
+var readOfAll = []string{"type", "seq", "epoch", "session_id", "volatile", "offset", "payload"}
+
+// unnoticed are changes after which a turn is finished with less than the whole, and nothing is told of it:
+// nothing in what is left says that there was more.
+var unnoticed = map[string]string{
+	"drop thinking.delta": "a step's thinking is in deltas alone, which have no numbers",
+}
+
+// renamed renames a member of an object, or takes it away for "".
+func renamed(t *testing.T, raw []byte, from, to string) []byte {
+	t.Helper()
+	var o map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &o); err != nil {
+		t.Fatal(err)
+	}
+	if value, ok := o[from]; ok {
+		delete(o, from)
+		if to != "" {
+			o[to] = value
+		}
+	}
+	out, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Another version of the server names its events and their members otherwise, or leaves them out. The turn is then told
+// as it is, or the client learns that something is wrong: by an error, or by a notification. It is never finished with less,
+// silently; and nothing is approved that was not asked about.
+func TestAnotherServer(t *testing.T) {
+	want := told(t, webtest.Hooks{})
+	kindOf := func(frame []byte) string {
+		var f struct {
+			Type string `json:"type"`
+		}
+		if json.Unmarshal(frame, &f) != nil {
+			return ""
+		}
+		return f.Type
+	}
+	payload := func(change func([]byte) []byte) func([]byte) []byte {
+		return func(frame []byte) []byte {
+			var o map[string]json.RawMessage
+			if json.Unmarshal(frame, &o) != nil || o["payload"] == nil {
+				return frame
+			}
+			o["payload"] = change(o["payload"])
+			raw, _ := json.Marshal(o)
+			return raw
+		}
+	}
+	type drift struct {
+		name   string
+		kind   string // of the events that are changed, "" for all
+		change func([]byte) []byte
+	}
+	var all []drift
+	var kinds []string
+	for kind := range read {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	for _, kind := range kinds {
+		all = append(all,
+			drift{"drop " + kind, kind, func([]byte) []byte { return nil }},
+			drift{"rename " + kind, kind, func(f []byte) []byte {
+				return bytes.ReplaceAll(f, []byte(`"`+kind+`"`), []byte(`"new.`+kind+`"`))
+			}},
+			drift{"unreadable " + kind, kind, payload(func([]byte) []byte { return []byte(`["no object"]`) })},
+		)
+		for _, field := range read[kind] {
+			all = append(all,
+				drift{"without " + kind + " " + field, kind, payload(func(p []byte) []byte { return renamed(t, p, field, "") })},
+				drift{"rename " + kind + " " + field, kind, payload(func(p []byte) []byte { return renamed(t, p, field, "new_"+field) })},
+			)
+		}
+	}
+	for _, field := range readOfAll {
+		all = append(all, drift{"without " + field, "", func(f []byte) []byte { return renamed(t, f, field, "") }})
+	}
+	all = append(all,
+		drift{"more members", "", payload(func(p []byte) []byte {
+			return append([]byte(`{"new":{"type":"turn.ended","reason":"completed"},`), p[1:]...)
+		})},
+		drift{"no JSON", "tool.result", func([]byte) []byte { return []byte(`{"type":`) }},
+		drift{"seq is text", "", func(f []byte) []byte { return bytes.Replace(f, []byte(`"seq":`), []byte(`"seq":"x","old":`), 1) }},
+	)
+	t.Run("all", func(t *testing.T) {
+		for _, d := range all {
+			t.Run(d.name, func(t *testing.T) {
+				t.Parallel()
+				f := webtest.NewFake(t)
+				hooks := webtest.Hooks{Frame: func(frame []byte) ([][]byte, webtest.Cut) {
+					kind := kindOf(frame)
+					if kind == "server_hello" || kind == "ack" || d.kind != "" && kind != d.kind {
+						return [][]byte{frame}, webtest.Keep
+					}
+					if frame = d.change(frame); frame == nil {
+						return nil, webtest.Keep
+					}
+					return [][]byte{frame}, webtest.Keep
+				}}
+				s, err := overFake(t, f, hooks)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked := make(map[string]bool)
+				got := hearTurn(within(t, 30*time.Second), s, "go", func(r *client.ApprovalRequest) bool {
+					asked[r.ID] = true
+					return true
+				})
+				s.Close()
+				for id, decision := range f.Decisions() {
+					if decision == "approved" && !asked[id] {
+						t.Errorf("%s was approved unseen", id)
+					}
+				}
+				if strings.Contains(got.Status, "deadline") && len(got.Notes) == 0 {
+					t.Errorf("it waits, and says nothing")
+				}
+				silent := got.Status == "finished" && len(got.Notes) == 0 && !got.same(want)
+				if why, known := unnoticed[d.name]; silent && !known {
+					t.Errorf("finished with less, silently:\n%s", cmp.Diff(want, got, sameTale))
+				} else if known && !silent {
+					t.Errorf("it is noticed now: %s", why)
+				}
+				if testing.Verbose() {
+					t.Logf("%s: %s, notes %q, whole: %v", d.name, got.Status, slices.Compact(got.Notes), got.same(want))
+				}
+			})
+		}
+	})
+	for name := range unnoticed {
+		if !slices.ContainsFunc(all, func(d drift) bool { return d.name == name }) {
+			t.Errorf("no such change: %s", name)
+		}
+	}
+	if got := len(all); got < 100 {
+		t.Error(fmt.Sprint("only ", got))
+	}
+}

@@ -1,0 +1,17 @@
+package bridge
+
+import (
+	"context"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
+)
+
+// StartWatched is [Start] with a function that sees what the translator gets.
+func StartWatched(ctx context.Context, cmd *Command, spawn Spawn, watch func(translator.Settings, translator.Input, time.Time)) (*Conn, error) {
+	set, err := parse(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, cmd, spawn, func(in translator.Input, now time.Time) { watch(set.Settings, in, now) })
+}

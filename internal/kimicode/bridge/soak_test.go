@@ -1,0 +1,5 @@
+//go:build soak
+
+package bridge_test
+
+func init() { schedules = 300 }

@@ -1,0 +1,63 @@
+package translator
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+const (
+	timerWatch = "watch"
+	watchEvery = 5 * time.Second
+)
+
+// watch keeps a turn from waiting for an end that has got lost.
+type watch struct {
+	events int // that had come when the server was last asked
+	idle   int // how often the server was found idle since
+}
+
+// watchTurn looks after the client's turn as long as it lasts.
+func (t *Translator) watchTurn() { t.do(SetTimer{timerWatch, watchEvery}) }
+
+// lookAfterTurn asks the server whether it is busy, if nothing has come for a while. A server that is
+// idle twice has ended the turn, and how it ended was not heard.
+func (t *Translator) lookAfterTurn() {
+	u := t.turn
+	if u == nil {
+		return
+	}
+	if t.watch.events != t.inbox.taken || t.inbox.held || u.compacts || !u.sent || len(t.requests.open) > 0 {
+		t.watch = watch{events: t.inbox.taken}
+		t.watchTurn()
+		return
+	}
+	t.readBack(func(st *api.Status, err error) {
+		if t.turn != u {
+			return
+		}
+		if err == nil && st.Busy {
+			t.askPending()
+		}
+		if err != nil || st.Busy || t.watch.events != t.inbox.taken {
+			t.watch.idle = 0
+		} else if t.watch.idle++; t.watch.idle > 1 {
+			t.finishTurn(u, "", outcomeUnknown("Kimi Code is idle, and has not said how the turn ended"))
+			return
+		}
+		t.watchTurn()
+	})
+}
+
+// askPending asks about the approvals that wait on the server, and of which no event has told.
+func (t *Translator) askPending() {
+	t.call("GET", t.of("/approvals")+"?status=pending", nil, true, func(data json.RawMessage, err error) {
+		var list api.Pending[api.PendingApproval]
+		if err == nil && json.Unmarshal(data, &list) == nil {
+			for _, p := range list.Items {
+				t.pending(&p)
+			}
+		}
+	})
+}

@@ -1,0 +1,162 @@
+//go:build unix
+
+package server_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+)
+
+// ready makes a session of the real server that has a model.
+func ready(t *testing.T, k *webtest.Kimi) string {
+	t.Helper()
+	var made api.Session
+	if err := k.Call(t.Context(), http.MethodPost, "/sessions", api.NewSession{Metadata: api.SessionMetadata{CWD: k.Options.WorkDir}}, &made); err != nil {
+		t.Fatal(err)
+	}
+	var c api.Config
+	if err := k.Call(t.Context(), http.MethodGet, "/config", nil, &c); err != nil {
+		t.Fatal(err)
+	}
+	profile := api.Profile{Config: &api.AgentConfig{Model: c.DefaultModel, Permission: api.Manual}}
+	if err := k.Call(t.Context(), http.MethodPost, "/sessions/"+made.ID+"/profile", profile, nil); err != nil {
+		t.Fatal(err)
+	}
+	return made.ID
+}
+
+// The real server: what it is, what it refuses, its events with a reader that reads nothing for longer than the server
+// waits for one, and its end, which comes only when nothing is connected.
+func TestKimi(t *testing.T) {
+	k := webtest.NewKimi(t)
+	ctx := within(t, 3*time.Minute)
+	if meta, err := k.Check(ctx); err != nil || meta.ServerVersion == "" {
+		t.Fatalf("check: %+v, %v", meta, err)
+	}
+	wrong := server.Attach(k.URL, "wrong")
+	defer wrong.CloseIdle()
+	var e *api.Error
+	if err := wrong.Call(ctx, http.MethodGet, "/meta", nil, nil); !errors.As(err, &e) || e.Code != api.CodeUnauthorized {
+		t.Errorf("wrong token: %v", err)
+	}
+	if _, err := wrong.Open(within(t, time.Second), "x"); err == nil || strings.Contains(err.Error(), k.Token) {
+		t.Errorf("wrong token: %v", err)
+	}
+	if err := k.Call(ctx, http.MethodGet, "/sessions/session_none/status", nil, nil); !errors.As(err, &e) || e.Code != api.CodeNoSession {
+		t.Errorf("no session: %v", err)
+	}
+	if err := k.Call(ctx, http.MethodGet, "/nothing", nil, nil); !errors.As(err, &e) || e.Code != api.CodeRouteMissing {
+		t.Errorf("no route: %v", err)
+	}
+	if _, err := k.Open(ctx, "session_none"); !errors.As(err, new(*server.NotFoundError)) {
+		t.Errorf("open no session: %v", err)
+	}
+	if id, err := k.Upload(ctx, "x.png", "image/png", []byte("data")); err != nil || id == "" {
+		t.Errorf("upload: %q, %v", id, err)
+	}
+
+	id := ready(t, k)
+	st, err := k.Open(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// More events than the channel takes, and nothing reads for 25 s: the unasked pong keeps the connection.
+	lines := make([]string, 40)
+	for i := range lines {
+		lines[i] = "text: x\nwait: 20ms"
+	}
+	k.Model.Add(strings.Join(lines, "\n"))
+	prompt(t, k.Server, id)
+	select {
+	case <-time.After(25 * time.Second): // this is what is tested
+	case <-ctx.Done():
+	}
+	text := ""
+	for item := range st.C {
+		if item.Gap || item.Lost {
+			t.Fatalf("the connection was lost: %+v", item)
+		}
+		if item.Event.Type == api.TypeAssistantDelta {
+			text += "x"
+		}
+		if item.Event.Type == api.TypeTurnEnded {
+			break
+		}
+	}
+	if text == "" {
+		t.Error("no text")
+	}
+
+	// A connection is open: the server does not end before it is closed.
+	if err := k.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	select {
+	case <-k.Process.Done():
+		t.Error("it has ended while a connection was open")
+	case <-time.After(time.Second):
+	}
+	closed(t, st)
+	select {
+	case <-k.Process.Done():
+		if err := k.Process.Wait(); err != nil {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-ctx.Done():
+		t.Error("it has not ended")
+	}
+	if err := k.Call(ctx, http.MethodGet, "/meta", nil, nil); !errors.As(err, &e) || e.Code != api.CodeConnectionError {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A server that is killed: what it has said is given out, and the stream ends when it is told so.
+func TestKimiKilled(t *testing.T) {
+	k := webtest.NewKimi(t)
+	ctx := within(t, 2*time.Minute)
+	id := ready(t, k)
+	st, err := k.Open(ctx, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Model.Add("text: x\nhang:")
+	prompt(t, k.Server, id)
+	for item := range st.C {
+		if item.Event != nil && item.Event.Type == api.TypeAssistantDelta {
+			break
+		}
+	}
+	k.Process.Close()
+	st.Last()
+	for range st.C {
+	}
+	closed(t, st)
+	var exit *exec.ExitError
+	if err := k.Process.Wait(); !errors.As(err, &exit) {
+		t.Errorf("how it ended: %v", err)
+	}
+}
+
+// A program that is no server.
+func TestKimiRefuses(t *testing.T) {
+	p := webtest.Spawn(t, clienttest.KimiCode(t), "web", "--bogus")
+	if _, err := server.Start(within(t, time.Minute), p); !errors.Is(err, server.ErrEnded) {
+		t.Error(err)
+	}
+	if err := p.Wait(); err == nil {
+		t.Error("it ended well")
+	}
+	if _, err := server.Start(within(t, time.Minute), p); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
