@@ -273,7 +273,5 @@ func login(t table, ref *config.OAuthRef) {
 }
 
 func extra(t table, e config.Extra) {
-	for key, value := range e {
-		t[key] = value
-	}
+	maps.Copy(t, e)
 }
