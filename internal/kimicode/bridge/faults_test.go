@@ -29,7 +29,6 @@ type faults struct {
 	lost   float64 // of answers
 	late   float64
 	double float64
-	epoch  int // the event at which the journal is lost, 0 for none
 
 	events int
 	log    []string

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -74,10 +75,8 @@ func TestTraces(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				events++
-				for _, n := range test.cuts {
-					if n == events {
-						return [][]byte{f}, webtest.Before
-					}
+				if slices.Contains(test.cuts, events) {
+					return [][]byte{f}, webtest.Before
 				}
 				return [][]byte{f}, webtest.Keep
 			}}

@@ -81,19 +81,19 @@ func TestKimi(t *testing.T) {
 	case <-time.After(25 * time.Second): // this is what is tested
 	case <-ctx.Done():
 	}
-	text := ""
+	var text strings.Builder
 	for item := range st.C {
 		if item.Gap || item.Lost {
 			t.Fatalf("the connection was lost: %+v", item)
 		}
 		if item.Event.Type == api.TypeAssistantDelta {
-			text += "x"
+			text.WriteString("x")
 		}
 		if item.Event.Type == api.TypeTurnEnded {
 			break
 		}
 	}
-	if text == "" {
+	if text.String() == "" {
 		t.Error("no text")
 	}
 

@@ -273,6 +273,3 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // CloseIdle closes the connections that no call uses.
 func (s *Server) CloseIdle() { s.http.CloseIdleConnections() }
-
-// answerTime limits the calls that this package makes by itself.
-const answerTime = 10 * time.Second

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,7 +48,6 @@ type Fake struct {
 
 	mu       sync.Mutex
 	sessions map[string]*fakeSession
-	prompts  int
 	approved map[string]string // decisions by the id of the approval
 }
 
@@ -146,9 +146,7 @@ func (f *Fake) Decisions() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d := make(map[string]string)
-	for id, decision := range f.approved {
-		d[id] = decision
-	}
+	maps.Copy(d, f.approved)
 	return d
 }
 

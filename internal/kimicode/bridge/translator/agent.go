@@ -33,8 +33,6 @@ type step struct {
 	said     int  // the same of text
 	doubtful bool // deltas are missing
 	snapped  bool // a snapshot has filled a gap: deltas that do not say where they belong cannot be placed
-	finish   string
-	cut      bool // the model's stream broke off
 }
 
 // call is a tool call that has no result yet.
@@ -416,7 +414,7 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 		if a.step.doubtful || a.step.snapped || p.Name == "" {
 			return // it may not be the first part; the call is told when it is whole
 		}
-		c = t.begin(a, p.ToolCallID, p.Name, p.Part)
+		t.begin(a, p.ToolCallID, p.Name, p.Part)
 	case c.whole != nil, c.rest:
 	case a.step.doubtful || a.step.snapped || a.lastCall != p.ToolCallID:
 		c.rest = true // a part belongs to the latest call

@@ -15,8 +15,6 @@ type replay struct {
 	cancelled bool
 }
 
-const replayPage = 100
-
 // startReplay reads the history, page by page from its end, and then tells it.
 func (t *Translator) startReplay(f *wireproto.Frame) {
 	if t.turn != nil || t.replay != nil {

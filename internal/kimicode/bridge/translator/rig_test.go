@@ -122,12 +122,6 @@ func (r *rig) answer(route, data string) Call {
 	return c
 }
 
-func (r *rig) refuse(route string, code int) {
-	r.t.Helper()
-	c := r.call(route)
-	r.in(Answer{ID: c.ID, Err: &api.Error{Method: c.Method, Path: c.Path, Code: code, Msg: "no"}})
-}
-
 // event gives an event. A type that begins with ~ is volatile; offset below 0 is none.
 func (r *rig) event(kind, payload string) { r.eventAt(kind, payload, -1) }
 

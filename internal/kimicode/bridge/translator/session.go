@@ -222,7 +222,7 @@ func (t *Translator) checkModel(then func()) {
 
 // errHooksOff says that Kimi Code did not run the hook at the session's start: it drops all hooks
 // when one entry of its configuration is bad, and would let everything pass.
-var errHooksOff = errors.New("Kimi Code runs no hooks, so that those of the program would let everything pass; see \"kimi doctor\" about the hooks in its config.toml")
+var errHooksOff = errors.New("the hooks are off: Kimi Code runs none, so that those of the program would let everything pass; see \"kimi doctor\" about the hooks in its config.toml")
 
 // opened sets the session up: what is in force after a resume is not known.
 func (t *Translator) opened(err error) {
@@ -338,7 +338,7 @@ func (t *Translator) waitForTools() {
 				t.started()
 				return
 			case s.Status == "error" || s.Status == "failed" || s.Status == "disabled":
-				t.startFailed(fmt.Errorf("Kimi Code does not reach the program's tools: %.200s", s.LastError))
+				t.startFailed(fmt.Errorf("the tools are not reached: Kimi Code does not connect to the program's tool server: %.200s", s.LastError))
 				return
 			}
 		}
@@ -395,7 +395,7 @@ func (t *Translator) takeWaiting() {
 }
 
 // ErrEnded says that Kimi Code has ended. Nothing is said of it: the client sees the end.
-var ErrEnded = errors.New("Kimi Code has ended")
+var ErrEnded = errors.New("the agent has ended: Kimi Code")
 
 // startFailed answers everything that has waited for the session.
 func (t *Translator) startFailed(err error) {
