@@ -183,6 +183,18 @@ func (c *conn) write() {
 	}
 }
 
+var errAgentEnded = errors.New("client: the agent has ended")
+
+// over reports whether the agent has ended: what is still read of it waits for nothing.
+func (c *conn) over() bool {
+	select {
+	case <-c.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 // giveUp ends an agent that has closed a pipe, unless it is about to end by itself: nobody can
 // talk with it any more.
 func (c *conn) giveUp(pipe string) {
