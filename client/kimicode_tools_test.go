@@ -98,15 +98,22 @@ func TestKimiCodeTools(t *testing.T) {
 func TestKimiCodeToolCancelled(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
-	ended := make(chan error, 1)
+	started, ended := make(chan struct{}), make(chan error, 1)
 	opts := clienttest.KimiCode(t, codeTool("w", "wait", noInput{}), "text: usable")
 	opts.Tools = []client.Tool{mustTool(client.NewTool("wait", "", func(ctx context.Context, _ noInput) (string, error) {
+		close(started)
 		<-ctx.Done()
 		ended <- context.Cause(ctx)
 		return "too late", nil
 	}))}
 	s := e2eStart(t, ctx, opts)
-	cancelTurn(t, ctx, s, "wait", "Cancel", func(m wireproto.Message) bool { _, ok := m.(*wireproto.ToolCallRequest); return ok })
+	cancelTurn(t, ctx, s, "wait", "Cancel", func(m wireproto.Message) bool {
+		_, ok := m.(*wireproto.ToolCallRequest)
+		if ok { // a tool does not start once the turn is being cancelled
+			recv(t, ctx, "the tool", started)
+		}
+		return ok
+	})
 	e2eIs(t, "the tool's ctx", recv(t, ctx, "the tool's end", ended), client.ErrCancelled)
 	e2eText(t, ctx, s, "go on", "usable")
 }
