@@ -94,6 +94,10 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 
 // note reports whether anything has changed.
 func (c *toolCalls) note(agent string, m wireproto.Message) bool {
+	switch m.(type) {
+	case *wireproto.TextPart, *wireproto.ThinkPart: // nearly all that comes, and it takes no memory here
+		return false
+	}
 	a := c.agents[agent]
 	if a == nil {
 		a = new(agentCalls)

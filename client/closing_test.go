@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -278,4 +280,65 @@ func TestNoHandlerAfterCancel(t *testing.T) {
 	if diff := cmp.Diff(want, answers); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// slowPipe is a Transport of which the output, but the first line, is read when the agent has ended.
+type slowPipe struct{ memory }
+
+type slowConn struct {
+	*memoryConn
+	rest *io.PipeReader
+}
+
+func (p slowPipe) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
+	c, err := p.memory.Start(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	m := c.(*memoryConn)
+	rest, to := io.Pipe()
+	go func() {
+		out := bufio.NewReader(m.out)
+		line, _ := out.ReadBytes('\n')
+		to.Write(line)
+		late, _ := io.ReadAll(out)
+		<-m.ended
+		synctest.Wait() // the client knows
+		to.Write(late)
+		to.Close()
+	}()
+	return &slowConn{memoryConn: m, rest: rest}, nil
+}
+
+func (c *slowConn) Read(p []byte) (int, error) { return c.rest.Read(p) }
+
+// No handler starts for what an agent has asked that has ended since.
+func TestNoHandlerAfterTheEnd(t *testing.T) {
+	asks := func(a *agent) {
+		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+
+			`,"hooks":{"supported_events":["PreToolUse"],"configured":{}},"external_tools":{"accepted":["t"],"rejected":[]}}`)
+		a.ask("approval")
+		a.request("tool", &wireproto.ToolCallRequest{ID: "tool", Name: "t"})
+		a.request("hook", &wireproto.HookRequest{ID: "hook", SubscriptionID: "mine", Event: "PreToolUse"})
+		a.exit(3)
+	}
+	told := 0
+	opts := handlersOf(t, func(_ context.Context, name string) {
+		if told++; !strings.HasPrefix(name, "OnMessage") {
+			t.Errorf("%s starts after the agent has ended", name)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		opts.Transport, opts.WorkDir, opts.ShareDir = slowPipe{asks}, t.TempDir(), t.TempDir()
+		s, err := client.NewSession(t.Context(), &opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-s.Done()
+		synctest.Wait()
+		if told != 3 {
+			t.Errorf("OnMessage was told of %d requests", told)
+		}
+		s.Close()
+	})
 }

@@ -24,6 +24,7 @@ type conn struct {
 	log     *slog.Logger
 	handler handler
 	lastID  atomic.Int64
+	reader  uint64 // the goroutine that reads; set before the first line is handled
 
 	mu      sync.Mutex
 	calls   map[string]*call // by id; an entry is retired exactly once
@@ -79,6 +80,7 @@ func (c *conn) start() {
 	}()
 	go c.write()
 	go func() {
+		c.reader = goroutineID()
 		c.read()
 		c.endInput()
 		c.giveUp("output")
@@ -178,6 +180,18 @@ func (c *conn) write() {
 		case <-c.done:
 			return
 		}
+	}
+}
+
+var errAgentEnded = errors.New("client: the agent has ended")
+
+// over reports whether the agent has ended: what is still read of it waits for nothing.
+func (c *conn) over() bool {
+	select {
+	case <-c.exited:
+		return true
+	default:
+		return false
 	}
 }
 

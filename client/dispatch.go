@@ -121,6 +121,8 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		r.close(ErrClosed)
 	case cancelled && !background:
 		r.cancel(ErrCancelled) // no handler starts
+	case s.conn.over():
+		r.cancel(errAgentEnded)
 	}
 	s.mu.Unlock()
 	if refused != nil {

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,8 +27,7 @@ var (
 // more: after Close has begun, or once ctx has ended. end then gets errNotStarted.
 func (s *Session) guard(ctx context.Context, name string, call func() error, end func(error)) {
 	growStack()
-	id := goroutineID()
-	err := s.enter(ctx, id, name)
+	id, err := s.enter(ctx, name)
 	if err != nil {
 		end(err)
 		return
@@ -45,21 +43,22 @@ func (s *Session) guard(ctx context.Context, name string, call func() error, end
 	err = call()
 }
 
-// enter notes that a handler runs on goroutine id, or says why it must not.
-func (s *Session) enter(ctx context.Context, id uint64, name string) error {
+// enter notes that a handler runs, under the id that leave takes, or says why it must not.
+func (s *Session) enter(ctx context.Context, name string) (id int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.closing:
-		return fmt.Errorf("%w: %w", errNotStarted, ErrClosed)
+		return 0, fmt.Errorf("%w: %w", errNotStarted, ErrClosed)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
+		return 0, fmt.Errorf("%w: %w", errNotStarted, context.Cause(ctx))
 	}
-	s.running[id] = name
-	return nil
+	s.lastRun++
+	s.running[s.lastRun] = name
+	return s.lastRun, nil
 }
 
-func (s *Session) leave(id uint64) {
+func (s *Session) leave(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, id)
@@ -94,23 +93,39 @@ func (s *Session) waitHandlers(deadline time.Time) error {
 		s.opts.StopGrace, strings.Join(names, ", "))
 }
 
-// insideLocked reports whether the caller runs within a handler of this session.
+// insideLocked reports whether the caller runs within a handler of this session: on a goroutine
+// that its reader has started, or on that of OnMessage.
 func (s *Session) insideLocked() bool {
-	if len(s.running) == 0 {
-		return false
-	}
-	_, inside := s.running[goroutineID()]
-	return inside
+	return len(s.running) > 0 && (creatorID() == s.conn.reader || goroutineID() == s.outsideID)
 }
 
-// goroutineID returns the number of the calling goroutine. It serves two questions alone, for which
-// Go has no other answer: whether Close is called within a handler, for which it then must not
-// wait, and whether Result is called within the loop, which then takes no more messages itself.
+// goroutineID returns the number of the calling goroutine. It and creatorID serve two questions alone,
+// for which Go has no other answer: whether Close is called within a handler, for which it then must
+// not wait, and whether Result is called within the loop, which then takes no more messages itself.
 func goroutineID() uint64 {
 	var buf [40]byte
-	head, _, _ := bytes.Cut(buf[len("goroutine "):runtime.Stack(buf[:], false)], []byte(" "))
-	id, _ := strconv.ParseUint(string(head), 10, 64)
-	return id
+	return number(buf[:runtime.Stack(buf[:], false)], "goroutine ")
+}
+
+// creatorID returns the number of the goroutine that has started the calling one, 0 for none. It is
+// the last thing that a trace tells; to read it when Close asks costs the handlers nothing.
+func creatorID() uint64 {
+	trace := make([]byte, 64<<10)
+	trace = trace[:runtime.Stack(trace, false)]
+	const before = " in goroutine "
+	return number(trace[max(0, bytes.LastIndex(trace, []byte(before))):], before)
+}
+
+// number returns the number that follows the prefix, 0 where there is none.
+func number(text []byte, prefix string) (n uint64) {
+	text, _ = bytes.CutPrefix(text, []byte(prefix))
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
 }
 
 // growStack makes room at once, while there is little to copy, for what reading and checking
@@ -162,7 +177,7 @@ func (s *Session) deliverOutside(m wireproto.Message, size int) {
 		first := s.outsideLost == 1
 		s.mu.Unlock()
 		if first {
-			s.opts.Logger.Warn("client: OnMessage is too slow: messages are dropped", "waiting", s.outsideSize)
+			s.opts.Logger.Warn("client: OnMessage is too slow: messages are dropped")
 		}
 		s.settle(m)
 		return
@@ -187,6 +202,7 @@ func (s *Session) serveOutside() {
 	next := s.outside[0]
 	s.outside = s.outside[1:]
 	s.outsideSize -= next.size
+	s.outsideID = goroutineID()
 	lost := s.outsideLost
 	if s.outsideSize <= window {
 		s.outsideLost = 0

@@ -107,7 +107,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	}
 	s = &Session{
 		opts: o, launch: l, id: id, model: l.modelName(),
-		requests: make(map[*request]struct{}), running: make(map[uint64]string), closed: make(chan struct{}),
+		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.conn = newConn(peer, o.MaxLine, o.Logger, s)

@@ -271,11 +271,11 @@ func (s *Session) settle(m wireproto.Message) {
 	default:
 		return
 	}
-	if r.turn != nil && !r.background && r.turn.ctx.Err() != nil {
-		return // the turn is being cancelled: the agent rejects by itself
-	}
 	s.mu.Lock()
 	left := r.err == nil && !r.held
+	if r.turn != nil && !r.background && r.turn.cancelled {
+		left = false // the agent rejects by itself
+	}
 	s.mu.Unlock()
 	if left && r.answer(r.decline("nobody answered")) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)

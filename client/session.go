@@ -38,15 +38,17 @@ type Session struct {
 	requests map[*request]struct{} // not answered yet
 	calls    toolCalls
 	status   Status
-	running  map[uint64]string // the handlers that run, by goroutine
-	quiet    chan struct{}     // closed when none runs any more; nil unless Close waits for that
-	closing  bool              // Close was called
-	killed   error             // why the agent was ended by force
-	err      error             // why the session is over; set before conn.done is closed
+	running  map[int]string // the handlers that run, by number
+	lastRun  int
+	quiet    chan struct{} // closed when none runs any more; nil unless Close waits for that
+	closing  bool          // Close was called
+	killed   error         // why the agent was ended by force
+	err      error         // why the session is over; set before conn.done is closed
 
 	outside     []outsideMessage // for OnMessage
 	outsideSize int              // of their lines
 	outsideLost int              // dropped since there was room
+	outsideID   uint64           // the goroutine that serves the last of them
 	serving     bool             // a goroutine serves OnMessage
 
 	closed   chan struct{} // closed when Close has ended the agent

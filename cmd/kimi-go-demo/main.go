@@ -63,7 +63,7 @@ func run(args []string) int {
 		stdin: os.Stdin, stdout: output(os.Stdout), stderr: output(os.Stderr),
 		inTerminal: isTerminal(os.Stdin), outTerminal: isTerminal(os.Stdout), errTerminal: isTerminal(os.Stderr),
 	}
-	e.signals = catchSignals(e.stderr)
+	e.signals = catchSignals()
 	e.input = ask.NewInput(os.Stdin, e.inTerminal)
 
 	exit := -1 // set by --help and --version

@@ -3,22 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 )
 
 // errInterrupted is the cause of what a signal ended.
 var errInterrupted = errors.New("interrupted")
-
-// slowCancel is how long a cancellation may take before a word about it.
-const slowCancel = time.Second
 
 // signals turns Ctrl-C into the gentle end of what runs, a second one, and any termination
 // signal, into the end of the session, and a third into that of the program.
@@ -27,17 +21,15 @@ type signals struct {
 	cancel  context.CancelCauseFunc // of what runs; nil when there is nothing to end gently
 	session *client.Session
 	closing bool
-	slow    *time.Timer // tells that the gentle end takes its time
-	code    int         // exit status of the last signal, 0 for none
+	code    int // exit status of the last signal, 0 for none
 	caught  chan os.Signal
-	stderr  io.Writer
 }
 
 // release leaves signals alone from now on.
 func (s *signals) release() { signal.Stop(s.caught) }
 
-func catchSignals(stderr io.Writer) *signals {
-	s := &signals{stderr: stderr}
+func catchSignals() *signals {
+	s := new(signals)
 	c := make(chan os.Signal, 4)
 	s.caught = c
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -61,9 +53,6 @@ func (s *signals) receive(sig os.Signal) {
 	if cancel != nil {
 		cancel(errInterrupted)
 		if sig == os.Interrupt {
-			s.slow = time.AfterFunc(slowCancel, func() {
-				fmt.Fprintf(s.stderr, "\n%s: cancelling; Ctrl-C again closes the session at once\n", program)
-			})
 			return
 		}
 	}
@@ -86,9 +75,6 @@ func (s *signals) during(parent context.Context) (ctx context.Context, release f
 	return ctx, func() {
 		s.mu.Lock()
 		s.cancel = nil
-		if s.slow != nil {
-			s.slow.Stop()
-		}
 		s.mu.Unlock()
 		cancel(nil)
 	}
