@@ -107,6 +107,8 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
+		case ctx.Err() != nil: // what is decided after the time is up counts for nothing
+			d = Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
 		}
 		if inTime() {
 			s.answerHook(r, req, d)

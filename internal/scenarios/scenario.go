@@ -61,7 +61,7 @@ func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
 	if s.Raw != nil {
 		return runRaw(ctx, &o, s.Raw)
 	}
-	p := &Play{Ctx: ctx, Options: &o, Rig: s.rig, gate: make(chan struct{})}
+	p := &Play{Ctx: ctx, Options: &o, Rig: s.rig, began: make(chan struct{}), gate: make(chan struct{})}
 	defer p.release()
 	if s.Options != nil {
 		s.Options(p)
@@ -92,6 +92,8 @@ type Play struct {
 	Options *client.Options // those of the session
 	Rig     *Rig            // nil when a recording is played
 	errs    []error
+	began   chan struct{} // closed when the tool that waits has begun
+	begin   sync.Once
 	gate    chan struct{}
 	open    sync.Once
 	outside <-chan *client.ApprovalRequest // asked while no turn ran
@@ -100,9 +102,24 @@ type Play struct {
 // waiting is a tool of the program that waits for release and for nothing else.
 func (p *Play) waiting() client.Tool {
 	return tool("wait", func(context.Context, word) (string, error) {
+		p.begin.Do(func() { close(p.began) })
 		<-p.gate
 		return "waited", nil
 	})
+}
+
+// waits reports whether a message is the request of the tool that waits, once the tool has begun: it
+// does not begin when its turn is being cancelled.
+func (p *Play) waits(m wireproto.Message) bool {
+	if !is[*wireproto.ToolCallRequest](m) {
+		return false
+	}
+	select {
+	case <-p.began:
+	case <-p.Ctx.Done():
+		p.Fail("the tool has not begun: %w", context.Cause(p.Ctx))
+	}
+	return true
 }
 
 func (p *Play) release() { p.open.Do(func() { close(p.gate) }) }

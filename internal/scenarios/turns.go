@@ -69,7 +69,8 @@ func turnScenarios() []Scenario {
 			Scripts: []string{call("w1", "wait", word{"long"}), "text: Fine."},
 			Options: func(p *Play) { p.Options.Tools = []client.Tool{p.waiting()} },
 			Run: func(p *Play) {
-				list := p.Ends(client.ErrCancelled, "Wait", p.cancelAt(is[*wireproto.ToolCallRequest]))
+				list := p.Ends(client.ErrCancelled, "Wait", p.cancelAt(p.waits))
+				p.release()
 				p.Order(list, "ToolCallRequest TurnEnd")
 				p.Without(list, "ToolResult")
 				p.Says(p.Turn("And now?", nil), "Fine.")
