@@ -17,8 +17,13 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// schedules are how many schedules of random faults run; make soak runs them all.
-var schedules = 20
+// How much runs. make soak runs it all.
+var (
+	schedules     = 20 // of random faults, on a fake server
+	realSchedules = 3  // on the real one
+	everyEvent    = 7  // at which the connection to the real server is lost
+	killed        = 1  // real servers
+)
 
 // faults is a schedule of faults, drawn by its seed.
 type faults struct {

@@ -2,4 +2,4 @@
 
 package bridge_test
 
-func init() { schedules = 300 }
+func init() { schedules, realSchedules, everyEvent, killed = 300, 30, 1, 5 }
