@@ -146,7 +146,11 @@ func TestLostSocket(t *testing.T) {
 	if *update {
 		record(t, k, recording)
 	}
-	for n := 1; n <= frames && !*update; n += everyEvent {
+	every := 7
+	if *onKimi {
+		every = 1
+	}
+	for n := 1; n <= frames && !*update; n += every {
 		how := []webtest.Cut{webtest.Before, webtest.Half, webtest.After}[n%3]
 		var mu sync.Mutex
 		seen, event := 0, ""
@@ -172,7 +176,11 @@ func TestFaultsKimi(t *testing.T) {
 	k := webtest.NewKimi(t)
 	k.Model.Add(longTurn()...)
 	want := prompted(t, k, webtest.Hooks{}, always)
-	for seed := range uint64(realSchedules) {
+	n := 3
+	if *onKimi {
+		n = 30
+	}
+	for seed := range uint64(n) {
 		x := newFaults(1000+seed, nil)
 		k.Model.Add(longTurn()...)
 		got := prompted(t, k, x.hooks(), always)
@@ -184,7 +192,11 @@ func TestFaultsKimi(t *testing.T) {
 
 // The real server is killed in the middle of a turn: what it has said is told, and the turn is not finished.
 func TestKilledKimi(t *testing.T) {
-	for n := range killed {
+	kills := 1
+	if *onKimi {
+		kills = 5
+	}
+	for n := range kills {
 		k := webtest.NewKimi(t)
 		k.Model.Add(longTurn()...)
 		var mu sync.Mutex

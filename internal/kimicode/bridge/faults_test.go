@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -19,10 +20,8 @@ import (
 
 // How much runs. make soak runs it all.
 var (
-	schedules     = 20 // of random faults, on a fake server
-	realSchedules = 3  // on the real one
-	everyEvent    = 7  // at which the connection to the real server is lost
-	killed        = 1  // real servers
+	schedules = flag.Int("soak.schedules", 20, "schedules of random faults, on a fake server")
+	onKimi    = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
 )
 
 // faults is a schedule of faults, drawn by its seed.
@@ -141,7 +140,7 @@ func TestFaults(t *testing.T) {
 	}
 	before := runtime.NumGoroutine()
 	t.Run("schedules", func(t *testing.T) {
-		for seed := range uint64(schedules) {
+		for seed := range uint64(*schedules) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
 				f := webtest.NewFake(t)

@@ -340,10 +340,12 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			return false
 		}
 	}
+	quiet := time.AfterFunc(silence, func() { conn.CloseNow() })
+	defer quiet.Stop()
 	for {
-		quiet, cancel := context.WithTimeout(ctx, silence)
-		f, err := read(quiet, conn)
-		cancel()
+		quiet.Reset(silence)
+		f, err := read(ctx, conn)
+		quiet.Stop() // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
 		}
