@@ -52,6 +52,7 @@ fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
 
 soak: ## 1,000 schedules of agents that misbehave and programs that do anything at any time (SOAKFLAGS=-soak.seed=N)
 	go test -race -run '^TestSoak$$' -v -timeout 60m ./client -args -soak.schedules=1000 $(SOAKFLAGS)
+	$(WITH_KIMI) go test -race -run 'LostSocket|Faults|Killed' -v -timeout 60m ./internal/kimicode/bridge -args -soak.schedules=300 -soak.kimi
 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)

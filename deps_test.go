@@ -43,6 +43,9 @@ var floors = map[string][]string{
 	"internal/kimicode/server":            {"internal/kimicode/api"},
 	"internal/kimicode/toolhost":          {"wireproto"},
 	"internal/kimicode/bridge/translator": {"internal/kimicode/api", "wireproto"},
+	// These are for tests.
+	"internal/kimicode/bridge/translator/trace": {"internal/kimicode/api", "internal/kimicode/bridge/translator", "wireproto"},
+	"internal/kimicode/webtest":                 {"client", "client/clienttest", "internal/kimicode/server"},
 	"internal/kimicode/bridge": {"config", "internal/kimicode/api", "internal/kimicode/bridge/translator", "internal/kimicode/home", "internal/kimicode/relay",
 		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
 	"client":            {"config", "internal/kimicode/bridge", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -124,8 +125,8 @@ func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 	}
 }
 
-// The connection is lost at each event of a long turn, before it, in its middle, or after it. The client is told
-// the same as ever: all, and nothing twice.
+// The connection to the real server is lost at events of a long turn, at each one in make soak: before it, in its
+// middle, or after it. The client is told the same as ever: all, and nothing twice.
 func TestLostSocket(t *testing.T) {
 	k := webtest.NewKimi(t)
 	frames := 0
@@ -145,7 +146,11 @@ func TestLostSocket(t *testing.T) {
 	if *update {
 		record(t, k, recording)
 	}
-	for n := 1; n <= frames && !*update; n++ {
+	every := 7
+	if *onKimi {
+		every = 1
+	}
+	for n := 1; n <= frames && !*update; n += every {
 		how := []webtest.Cut{webtest.Before, webtest.Half, webtest.After}[n%3]
 		var mu sync.Mutex
 		seen, event := 0, ""
@@ -163,5 +168,63 @@ func TestLostSocket(t *testing.T) {
 		if diff := cmp.Diff(want, got, sameTale); diff != "" {
 			t.Errorf("cut %d (%d: before, half, after) at %s:\n(-want +got)\n%s", n, how, event, diff)
 		}
+	}
+}
+
+// Random faults between the bridge and the real server.
+func TestFaultsKimi(t *testing.T) {
+	k := webtest.NewKimi(t)
+	k.Model.Add(longTurn()...)
+	want := prompted(t, k, webtest.Hooks{}, always)
+	n := 3
+	if *onKimi {
+		n = 30
+	}
+	for seed := range uint64(n) {
+		x := newFaults(1000+seed, nil)
+		k.Model.Add(longTurn()...)
+		got := prompted(t, k, x.hooks(), always)
+		if diff := cmp.Diff(want, got, sameTale); diff != "" {
+			t.Errorf("seed %d: %s\n(-want +got)\n%s", seed, strings.Join(x.log, "\n"), diff)
+		}
+	}
+}
+
+// The real server is killed in the middle of a turn: what it has said is told, and the turn is not finished.
+func TestKilledKimi(t *testing.T) {
+	kills := 1
+	if *onKimi {
+		kills = 5
+	}
+	for n := range kills {
+		k := webtest.NewKimi(t)
+		k.Model.Add(longTurn()...)
+		var mu sync.Mutex
+		events := 0
+		p := webtest.NewProxy(t, k.URL, k.Token, webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
+			mu.Lock()
+			defer mu.Unlock()
+			if events++; events == 25+17*n {
+				syscall.Kill(-k.Process.PID(), syscall.SIGKILL)
+			}
+			return [][]byte{f}, webtest.Keep
+		}})
+		child := p.Child()
+		go func() {
+			<-k.Process.Done()
+			child.End(k.Process.Wait())
+		}()
+		s, err := client.NewSession(within(t, time.Minute), &client.Options{
+			Transport: transport{spawn: func() bridge.Child { return child }},
+			WorkDir:   k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := hearTurn(within(t, time.Minute), s, "go", always)
+		if got.Status == "finished" || strings.Contains(got.Status, "deadline") || got.told == 0 {
+			t.Errorf("killed at %d: %s after %d messages", 25+17*n, got.Status, got.told)
+		}
+		s.Close()
 	}
 }

@@ -1,8 +1,12 @@
 package bridge_test
 
 import (
+	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
@@ -31,4 +35,39 @@ func told(t *testing.T, hooks webtest.Hooks) *tale {
 		t.Errorf("close: %v", err)
 	}
 	return got
+}
+
+// The connection is lost at each event of a long turn, in each way: the client is told all, and nothing twice.
+func TestLostSocketFake(t *testing.T) {
+	var mu sync.Mutex
+	events := 0
+	want := told(t, webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
+		mu.Lock()
+		defer mu.Unlock()
+		events++
+		return [][]byte{f}, webtest.Keep
+	}})
+	if want.Status != "finished" || events < 100 {
+		t.Fatalf("%+v, %d events", want, events)
+	}
+	for n := 1; n <= events; n++ {
+		for _, how := range []webtest.Cut{webtest.Before, webtest.Half, webtest.After} {
+			t.Run(fmt.Sprint(n, " ", how), func(t *testing.T) {
+				t.Parallel()
+				var mu sync.Mutex
+				seen := 0
+				got := told(t, webtest.Hooks{Frame: func(f []byte) ([][]byte, webtest.Cut) {
+					mu.Lock()
+					defer mu.Unlock()
+					if seen++; seen == n {
+						return [][]byte{f}, how
+					}
+					return [][]byte{f}, webtest.Keep
+				}})
+				if diff := cmp.Diff(want, got, sameTale); diff != "" {
+					t.Errorf("(-want +got)\n%s", diff)
+				}
+			})
+		}
+	}
 }

@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -17,8 +18,11 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// schedules are how many schedules of random faults run; make soak runs them all.
-var schedules = 20
+// How much runs. make soak runs it all.
+var (
+	schedules = flag.Int("soak.schedules", 20, "schedules of random faults, on a fake server")
+	onKimi    = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
+)
 
 // faults is a schedule of faults, drawn by its seed.
 type faults struct {
@@ -135,7 +139,7 @@ func TestFaults(t *testing.T) {
 	}
 	before := runtime.NumGoroutine()
 	t.Run("schedules", func(t *testing.T) {
-		for seed := range uint64(schedules) {
+		for seed := range uint64(*schedules) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
 				t.Parallel()
 				f := webtest.NewFake(t)

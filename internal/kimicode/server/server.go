@@ -235,11 +235,18 @@ func (e *RoutesError) Error() string {
 // Check asks the server what it is and whether it has the routes that this module needs. A
 // [*RoutesError] says which it has not.
 func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errors.New("the server did not answer in time"))
+	defer cancel()
 	meta := new(api.Meta)
-	if err := s.Call(ctx, http.MethodGet, "/meta", nil, meta); err != nil {
+	err := again(ctx, func() error { return s.Call(ctx, http.MethodGet, "/meta", nil, meta) })
+	if err != nil {
 		return nil, err
 	}
-	missing, err := s.missing(ctx)
+	var missing []string
+	err = again(ctx, func() (err error) {
+		missing, err = s.missing(ctx)
+		return err
+	})
 	if err != nil {
 		return meta, err
 	}
@@ -250,6 +257,22 @@ func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 		return meta, &RoutesError{meta.ServerVersion, missing}
 	}
 	return meta, nil
+}
+
+// again makes a call that changes nothing until an answer comes.
+func again(ctx context.Context, call func() error) error {
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		err := call()
+		var e *api.Error
+		if !errors.As(err, &e) || e.Code != api.CodeConnectionError {
+			return err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // listens reports whether the server takes connections, as far as the system says.
@@ -273,3 +296,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // CloseIdle closes the connections that no call uses.
 func (s *Server) CloseIdle() { s.http.CloseIdleConnections() }
+
+// answerTime limits the calls that this package makes by itself.
+const answerTime = 30 * time.Second

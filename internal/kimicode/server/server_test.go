@@ -182,9 +182,7 @@ func socket(t *testing.T, serve ...func(conn *websocket.Conn, cursor string)) *s
 		}
 		json.Unmarshal(data, &sub)
 		i := int(n.Add(1)) - 1
-		if i < len(serve) {
-			serve[i](conn, string(sub.Payload.Cursors["s"]))
-		}
+		serve[min(i, len(serve)-1)](conn, string(sub.Payload.Cursors["s"])) // the last one again and again
 	}))
 	t.Cleanup(srv.Close)
 	s := server.Attach(srv.URL, "t")

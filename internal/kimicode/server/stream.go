@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ const (
 	silence = 35 * time.Second
 	// The waits between attempts to connect again.
 	retryFirst, retryMost = 50 * time.Millisecond, 2 * time.Second
+	// replays is how often a replay that is not whole is asked for again.
+	replays = 6
 	// settleTime is how long the answer to a subscription may take.
 	settleTime = 10 * time.Second
 )
@@ -40,7 +43,7 @@ type Item struct {
 	Gap bool
 	// Resync says, with Gap, that durable events may be missing, too.
 	Resync bool
-	// Lost says that durable events between the last one and Event were never sent.
+	// Lost says that durable events between the last one and Event, or the gap, were never sent.
 	Lost bool
 	// Until is, with Gap, the last durable event that is replayed after it.
 	Until int64
@@ -65,8 +68,11 @@ type Stream struct {
 	// The goroutine's own.
 	seq   int64
 	epoch string
+	short int   // how often a replay was not whole
 	jump  int64 // the number after which one was missing, 0 for none
 }
+
+func isLost(i Item) bool { return i.Lost }
 
 // Open subscribes to a session that the server has loaded and returns once the events flow. ctx
 // bounds the opening alone.
@@ -184,6 +190,16 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 				break
 			}
 			cursor := a.Cursors[st.session]
+			if again && cursor.Epoch == st.epoch && len(a.Resync) == 0 && (st.seq < cursor.Seq || slices.ContainsFunc(held, isLost)) {
+				// The server's journal may be behind its numbers for a moment.
+				if st.short++; st.short <= replays {
+					err = errors.New("the server has not replayed all that it has numbered")
+					break
+				}
+				held[0].Lost = st.seq < cursor.Seq
+				st.seq = max(st.seq, cursor.Seq)
+			}
+			st.short = 0
 			if again {
 				held[0].Resync = held[0].Resync || len(a.Resync) > 0 || cursor.Epoch != st.epoch
 				held[0].Until = cursor.Seq
@@ -324,10 +340,12 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			return false
 		}
 	}
+	quiet := time.AfterFunc(silence, func() { conn.CloseNow() })
+	defer quiet.Stop()
 	for {
-		quiet, cancel := context.WithTimeout(ctx, silence)
-		f, err := read(quiet, conn)
-		cancel()
+		quiet.Reset(silence)
+		f, err := read(ctx, conn)
+		quiet.Stop() // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
 		}

@@ -82,6 +82,12 @@ func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	})
 }
 
+// keepTranscript has the server keep the session's transcript from now on. One that is first asked for
+// while a step runs lacks what the step has said until then.
+func (t *Translator) keepTranscript() {
+	t.call("GET", t.of("/transcript")+"?agent_id="+api.MainAgent+"&page_size=1", nil, true, func(json.RawMessage, error) {})
+}
+
 // gap notes that deltas are missing. The snapshot tells what the main agent's step that runs has
 // said so far; a step's transcript tells it once the step has ended.
 func (t *Translator) gap(resync bool) {

@@ -375,6 +375,7 @@ func (t *Translator) started() {
 		return
 	}
 	t.client.init = raw
+	t.keepTranscript()
 	if s.frame != nil {
 		t.do(Send{&wireproto.Frame{ID: s.frame.ID, Result: raw}})
 		s.frame = nil

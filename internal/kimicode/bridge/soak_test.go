@@ -1,5 +1,0 @@
-//go:build soak
-
-package bridge_test
-
-func init() { schedules = 300 }
