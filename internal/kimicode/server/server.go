@@ -264,7 +264,7 @@ func again(ctx context.Context, call func() error) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		err := call()
 		var e *api.Error
-		if !errors.As(err, &e) || e.Code != api.CodeConnectionError {
+		if !errors.As(err, &e) || e.Code != api.CodeConnectionError || errors.Is(err, syscall.ECONNREFUSED) { // refused: it has ended
 			return err
 		}
 		select {
