@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func renamed(t *testing.T, raw []byte, from, to string) []byte {
 	t.Helper()
 	var o map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &o); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	if value, ok := o[from]; ok {
 		delete(o, from)
@@ -123,51 +124,54 @@ func TestAnotherServer(t *testing.T) {
 		drift{"no JSON", "tool.result", func([]byte) []byte { return []byte(`{"type":`) }},
 		drift{"seq is text", "", func(f []byte) []byte { return bytes.Replace(f, []byte(`"seq":`), []byte(`"seq":"x","old":`), 1) }},
 	)
-	t.Run("all", func(t *testing.T) {
-		for _, d := range all {
-			t.Run(d.name, func(t *testing.T) {
-				t.Parallel()
-				f := webtest.NewFake(t)
-				hooks := webtest.Hooks{Frame: func(frame []byte) ([][]byte, webtest.Cut) {
-					kind := kindOf(frame)
-					if kind == "server_hello" || kind == "ack" || d.kind != "" && kind != d.kind {
-						return [][]byte{frame}, webtest.Keep
-					}
-					if frame = d.change(frame); frame == nil {
-						return nil, webtest.Keep
-					}
+	var running sync.WaitGroup
+	atOnce := make(chan struct{}, 32) // most of them wait
+	for _, d := range all {
+		atOnce <- struct{}{}
+		running.Go(func() {
+			defer func() { <-atOnce }()
+			f := webtest.NewFake(t)
+			hooks := webtest.Hooks{Frame: func(frame []byte) ([][]byte, webtest.Cut) {
+				kind := kindOf(frame)
+				if kind == "server_hello" || kind == "ack" || d.kind != "" && kind != d.kind {
 					return [][]byte{frame}, webtest.Keep
-				}}
-				s, err := overFake(t, f, hooks)
-				if err != nil {
-					t.Fatal(err)
 				}
-				asked := make(map[string]bool)
-				got := hearTurn(within(t, 30*time.Second), s, "go", func(r *client.ApprovalRequest) bool {
-					asked[r.ID] = true
-					return true
-				})
-				s.Close()
-				for id, decision := range f.Decisions() {
-					if decision == "approved" && !asked[id] {
-						t.Errorf("%s was approved unseen", id)
-					}
+				if frame = d.change(frame); frame == nil {
+					return nil, webtest.Keep
 				}
-				if strings.Contains(got.Status, "deadline") && len(got.Notes) == 0 {
-					t.Errorf("it waits, and says nothing")
-				}
-				silent := got.Status == "finished" && len(got.Notes) == 0 && !got.same(want)
-				if why, known := unnoticed[d.name]; silent && !known {
-					t.Errorf("finished with less, silently:\n%s", cmp.Diff(want, got, sameTale))
-				} else if known && !silent {
-					t.Errorf("it is noticed now: %s", why)
-				}
-				if testing.Verbose() {
-					t.Logf("%s: %s, notes %q, whole: %v", d.name, got.Status, slices.Compact(got.Notes), got.same(want))
-				}
+				return [][]byte{frame}, webtest.Keep
+			}}
+			s, err := overFake(t, f, hooks)
+			if err != nil {
+				t.Errorf("%s: %v", d.name, err)
+				return
+			}
+			asked := make(map[string]bool)
+			got := hearTurn(within(t, 30*time.Second), s, "go", func(r *client.ApprovalRequest) bool {
+				asked[r.ID] = true
+				return true
 			})
-		}
-	})
+			s.Close()
+			for id, decision := range f.Decisions() {
+				if decision == "approved" && !asked[id] {
+					t.Errorf("%s: %s was approved unseen", d.name, id)
+				}
+			}
+			if strings.Contains(got.Status, "deadline") && len(got.Notes) == 0 {
+				t.Errorf("%s: it waits, and says nothing", d.name)
+			}
+			silent := got.Status == "finished" && len(got.Notes) == 0 && !got.same(want)
+			if why, known := unnoticed[d.name]; silent && !known {
+				t.Errorf("%s: finished with less, silently:\n%s", d.name, cmp.Diff(want, got, sameTale))
+			} else if known && !silent {
+				t.Errorf("%s: it is noticed now: %s", d.name, why)
+			}
+			if testing.Verbose() {
+				t.Logf("%s: %s, notes %q, whole: %v", d.name, got.Status, slices.Compact(got.Notes), got.same(want))
+			}
+		})
+	}
+	running.Wait()
 	for name := range unnoticed {
 		if !slices.ContainsFunc(all, func(d drift) bool { return d.name == name }) {
 			t.Errorf("no such change: %s", name)

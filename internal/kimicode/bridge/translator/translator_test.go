@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -360,4 +361,54 @@ func TestProfile(t *testing.T) {
 	if got := body(route); strings.Contains(got, "profile") || strings.Contains(got, "model") {
 		t.Errorf("a prompt of the bound agent: %s", got)
 	}
+}
+
+// An end that does not come is not waited for without bound: the server, asked twice, is idle.
+func TestEndThatDoesNotCome(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	look := func(status string) {
+		r.in(Timer{timerWatch})
+		r.answer("GET /sessions/s1/status", status)
+	}
+	r.in(Timer{timerWatch}) // something has come since
+	look(`{"busy":true}`)
+	r.answer("GET /sessions/s1/approvals", `{"items":[]}`)
+	look(`{"busy":false}`)
+	r.want()
+	look(`{"busy":false}`)
+	r.want("TurnEnd", "p0: error -32050")
+}
+
+// An approval of which no event has told is asked about all the same, once; one that does not say what is to be
+// approved is rejected.
+func TestApprovalWithoutEvent(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.begin(0)
+	r.in(Timer{timerWatch})
+	r.in(Timer{timerWatch})
+	r.answer("GET /sessions/s1/status", `{"busy":true}`)
+	r.answer("GET /sessions/s1/approvals", `{"items":[
+		{"approval_id":"a1","agent_id":"main","tool_call_id":"c1","tool_name":"Bash","action":"Running: ls","tool_input_display":{"kind":"command","command":"ls"}},
+		{"approval_id":"a2","agent_id":"main","tool_call_id":"c2","tool_name":"Bash"}]}`)
+	r.event("event.approval.requested", `{"approval_id":"a1","agent_id":"main","tool_call_id":"c1","tool_name":"Bash","tool_input_display":{"kind":"command","command":"ls"}}`)
+	r.want("? approve a1 Bash c1", "note bridge.unknown_event")
+	if c := r.answer("POST /sessions/s1/approvals/a2", `{}`); c.Body.(api.ApprovalAnswer).Decision != api.Rejected || len(r.calls) != 0 {
+		t.Errorf("%+v, and %+v", c, r.calls)
+	}
+}
+
+// Text of a subagent has no offsets: that of a step which begins where the connection was lost is told by the transcript.
+func TestGapBeforeSubagentsStep(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.transcripts = true
+	r.begin(0)
+	r.in(Gap{Until: r.seq + 1})
+	r.now = r.now.Add(time.Minute)
+	r.event("turn.step.started", `{"agentId":"agent-0","turnId":0,"step":1}`)
+	r.event("~assistant.delta", `{"agentId":"agent-0","turnId":0,"delta":"world"}`)
+	r.event("turn.step.completed", `{"agentId":"agent-0","turnId":0,"step":1,"finishReason":"tool_use","providerFinishReason":"stop"}`)
+	r.answer("GET /sessions/s1/snapshot", `{"as_of_seq":99,"in_flight_turn":null}`)
+	r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":1,"frames":[{"kind":"text","text":"hello world"}]}]}]}`)
+	r.want("agent-0< StepBegin 1", "agent-0< text hello world")
 }
