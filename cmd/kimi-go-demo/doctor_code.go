@@ -16,9 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// lacking is what is not to be had of Kimi Code over its Agent Client Protocol.
-const lacking = "steering a turn, a reason that the model reads with a rejection, hooks in the client, side questions (/btw), " +
-	"audio, video and images by URL in a prompt, answers in free words, agent files, skills dirs, ralph iterations"
+// lacking is what is not to be had of Kimi Code.
+const lacking = "audio in a prompt, prompts of more than 1 MiB of text, ralph iterations, the agent okabe"
 
 // codeConfig is what doctor reads of Kimi Code's config.toml, which is not kimi-cli's.
 type codeConfig struct {
@@ -46,7 +45,7 @@ type codeProvider struct {
 
 // kimiCode checks Kimi Code: its own files and variables, and none of kimi-cli's.
 func (d *doctor) kimiCode(info *client.Info) {
-	d.ok("Kimi Code %s at %s, over its Agent Client Protocol (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
+	d.ok("Kimi Code %s at %s, driven through its server (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
 	d.found(info)
 	d.newer(info)
 	d.starts(info)
@@ -178,7 +177,7 @@ func (d *doctor) codeLogin(p codeProvider) {
 	d.ok("login: %s is there (not looked into)", path)
 }
 
-// namedConfig checks a configuration for kimi-cli, of which the bridge hands the model on.
+// namedConfig checks a configuration for kimi-cli, which the bridge hands on.
 func (d *doctor) namedConfig() {
 	path := d.flags.Config
 	cfg, err := config.Load(path)
@@ -190,7 +189,7 @@ func (d *doctor) namedConfig() {
 		d.invalid(path, err)
 		return
 	}
-	d.ok("configuration %s is valid; Kimi Code gets its model, and what has no place there is refused", path)
+	d.ok("configuration %s is valid; Kimi Code gets it, and what has no place there is refused", path)
 	model := cfg.Effective(d.flags.Model, os.Getenv)
 	if model.Problem != "" {
 		d.fail(loginHint, "model: %s", model.Problem)

@@ -20,15 +20,16 @@ func codeHome(t *testing.T, config string) (d *demo, home string) {
 	}
 	home = filepath.Join(d.work, ".kimi-code")
 	d.share = home
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if config != "" {
 		d.writeConfig(t, config)
 	}
 	d.fake(t, `case "$*" in
 --version) echo 2.3.4;;
-acp) while read -r line; do case $line in
-	*'"initialize"'*) echo '{"jsonrpc":"2.0","id":1,"result":{"agentInfo":{"name":"Kimi Code","version":"2.3.4"}}}';;
-	*'"session/new"'*) echo '{"jsonrpc":"2.0","id":2,"error":{"code":-32000,"message":"Authentication required"}}';;
-	esac; done;;
+web*) `+programKey+`=server exec '`+self+`';;
 *) echo "error: unknown option '--json'" >&2; exit 1;;
 esac`)
 	d.env = append(d.env, "KIMI_SHARE_DIR=")
@@ -87,7 +88,7 @@ func TestDoctorKimiCode(t *testing.T) {
 			}
 			d.setenv(tt.env)
 			r := d.run(t, "", append([]string{"doctor"}, tt.args...)...)
-			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  it is newer than 2.1.0", "ok    it starts, and answered after ", "note  with it there is none of these: steering"}, tt.want...), nil)
+			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  it is newer than 2.1.0", "ok    it starts, and answered after ", "note  with it there is none of these: audio"}, tt.want...), nil)
 			if strings.Contains(r.stdout+r.stderr, secret) || r.stderr != "" {
 				t.Errorf("a secret is shown, or something on stderr:\n%s%s", r.stdout, r.stderr)
 			}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -39,7 +40,7 @@ var plays = map[string]func(){
 		case "--version":
 			fmt.Println("2.3.4")
 			os.Exit(0)
-		case "acp":
+		case "web":
 			fmt.Fprint(os.Stderr, "oops\n")
 			os.Exit(7)
 		}
@@ -62,8 +63,26 @@ func TestMain(m *testing.M) {
 		stubborn()
 	case "hostile":
 		hostile()
+	case "server":
+		serve()
 	}
 }
+
+// serve is a server of Kimi Code that plays a recording.
+func serve() {
+	var ends cleanups
+	f := webtest.NewFake(&ends)
+	child := f.Child()
+	fmt.Printf("  Local:    %s/#token=%s\n", f.URL, f.Token)
+	<-child.Done()
+	for _, end := range ends {
+		end()
+	}
+}
+
+type cleanups []func()
+
+func (c *cleanups) Cleanup(f func()) { *c = append(*c, f) }
 
 // stubborn is a kimi that begins a turn and never ends it. It tells in the file of its work
 // dir that its input was closed, so that it was not killed.

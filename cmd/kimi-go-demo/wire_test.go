@@ -161,12 +161,12 @@ func (c *wireClient) end() string {
 // kimi returns the process id of the kimi that the command runs.
 func (c *wireClient) kimi() int {
 	c.t.Helper()
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
+	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=,comm=").Output()
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if f := strings.Fields(line); len(f) == 2 && f[1] == strconv.Itoa(c.cmd.Process.Pid) {
+		if f := strings.Fields(line); len(f) > 2 && f[1] == strconv.Itoa(c.cmd.Process.Pid) && f[2] != "sh" { // the shell watches over the command
 			pid, _ := strconv.Atoi(f[0])
 			return pid
 		}
@@ -253,7 +253,7 @@ func TestWireEnds(t *testing.T) {
 		{"input closed", func(c *wireClient, _ int) { c.stdin.Close() }, "exit status 0"},
 		{"SIGTERM", func(c *wireClient, _ int) { c.cmd.Process.Signal(syscall.SIGTERM) }, "signal: terminated"},
 		{"SIGHUP", func(c *wireClient, _ int) { c.cmd.Process.Signal(syscall.SIGHUP) }, "signal: hangup"},
-		{"SIGINT", func(c *wireClient, _ int) { c.cmd.Process.Signal(syscall.SIGINT) }, "signal: interrupt"},
+		{"SIGINT", func(c *wireClient, _ int) { c.cmd.Process.Signal(syscall.SIGINT) }, "exit status 0"},
 		{"kimi killed", func(_ *wireClient, kimi int) { syscall.Kill(kimi, syscall.SIGKILL) }, "signal: killed"},
 		{"killed", func(c *wireClient, _ int) { c.cmd.Process.Kill() }, "signal: killed"},
 		{"SIGTERM, kimi stopped", func(c *wireClient, kimi int) {
@@ -342,9 +342,9 @@ func TestWireRefuses(t *testing.T) {
 	t.Parallel()
 	d, kimiWire := codeDemo(t)
 	for args, want := range map[string]string{
-		"--wire --agent-file a.yaml": "--agent-file",
-		"--print":                    "print",
-		"--config {":                 "config",
+		"--wire --agent okabe": "--agent",
+		"--print":              "print",
+		"--config {":           "config",
 	} {
 		t.Run(args, func(t *testing.T) {
 			t.Parallel()

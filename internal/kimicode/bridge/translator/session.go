@@ -28,6 +28,7 @@ type session struct {
 	tools    *wireproto.ExternalTools
 	mcp      bool
 	skills   []wireproto.SlashCommand
+	leaving  bool            // the client went while the session was being started
 	bound    bool            // the server has taken the agent's profile, if there is one
 	notes    []string        // to tell the client
 	late     map[string]bool // prompts that were to be added to a turn, and must not become one
@@ -385,6 +386,9 @@ func (t *Translator) started() {
 	}
 	t.takeWaiting()
 	t.drain()
+	if s.leaving {
+		t.clientGone()
+	}
 }
 
 func (t *Translator) takeWaiting() {
@@ -409,6 +413,9 @@ func (t *Translator) startFailed(err error) {
 		t.failStart(f.ID, err)
 	}
 	t.takeWaiting()
+	if t.session.leaving {
+		t.clientGone()
+	}
 }
 
 // failStart answers a call for which there is no session.
@@ -427,9 +434,14 @@ func (t *Translator) failStart(id string, err error) {
 // UnsupportedError names something that has no place in Kimi Code.
 type UnsupportedError = api.UnsupportedError
 
-// clientGone ends the server. A session without a turn is deleted, as kimi-cli does.
+// clientGone ends the server, once what the client has asked for while it starts is answered. A session without a
+// turn is deleted, as kimi-cli does.
 func (t *Translator) clientGone() {
 	s := &t.session
+	if s.state == starting {
+		s.leaving = true
+		return
+	}
 	for key := range t.hooks.open {
 		t.do(HookReply{Key: key, Block: true, Reason: "the program has ended"})
 	}
