@@ -61,8 +61,7 @@ type Options struct {
 
 	// Yolo approves whatever the agent wants to do. Without it, kimi-cli asks unless the user's configuration says
 	// default_yolo, which Status.Approvals tells; a session that keeps a mode without questions is not continued
-	// (ErrUnasked). Kimi Code 2.x asks nevertheless before commands that it
-	// takes for dangerous, but in plan mode. Default: false.
+	// (ErrUnasked). Kimi Code 2.x asks nevertheless before some commands that it takes for dangerous. Default: false.
 	Yolo bool
 	// AFK tells kimi that nobody is there: it approves everything and asks no questions. kimi-cli keeps this with the
 	// session: it is continued with AFK, or Yolo, only. Default: false.

@@ -35,8 +35,8 @@ func (r *ApprovalRequest) ApproveForSession() error {
 }
 
 // Reject keeps the agent from the action. With a feedback, which the model reads, the turn
-// goes on; with "" kimi-cli ends it, as finished. Kimi Code 2.x goes on with either, and takes no
-// feedback, of which a [wireproto.Notification] tells: to end the turn there, cancel it.
+// goes on; with "" kimi-cli ends it, as finished. Kimi Code 2.x goes on with either: to end the turn
+// there, cancel it.
 func (r *ApprovalRequest) Reject(feedback string) error {
 	return r.decide(wireproto.Reject, feedback)
 }

@@ -243,14 +243,14 @@ func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 	}{a.ToolCallID, value(a.ReturnValue)})
 }
 
-// CodeOutcomeUnknown answers a prompt of which nobody knows whether it succeeded. kimi-cli never
-// sends it; the bridge to Kimi Code 2.x does, whose own reply tells no failure.
+// CodeOutcomeUnknown answers a prompt of which it is not known whether it succeeded. kimi-cli never
+// sends it; this module's bridge to Kimi Code 2.x does, as when the model's answer broke off.
 const CodeOutcomeUnknown = -32050
 
 // BridgeInfo tells about the agent behind a Wire agent that only translates. kimi-cli never
 // sends it; this module's bridge to Kimi Code 2.x does.
 type BridgeInfo struct {
-	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0 over ACP"
+	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0"
 	SessionID string `json:"session_id"` // the session's own id, "" before there is one
 	Model     string `json:"model"`      // "" where only the back end knows
 }
