@@ -125,6 +125,8 @@ func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 	}
 }
 
+var onKimi = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
+
 // The connection to the real server is lost at events of a long turn, at each one in make soak: before it, in its
 // middle, or after it. The client is told the same as ever: all, and nothing twice.
 func TestLostSocket(t *testing.T) {

@@ -19,10 +19,7 @@ import (
 )
 
 // How much runs. make soak runs it all.
-var (
-	schedules = flag.Int("soak.schedules", 20, "schedules of random faults, on a fake server")
-	onKimi    = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
-)
+var schedules = flag.Int("soak.schedules", 20, "schedules of random faults, on a fake server")
 
 // faults is a schedule of faults, drawn by its seed.
 type faults struct {
