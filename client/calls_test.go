@@ -86,7 +86,7 @@ func TestBindCall(t *testing.T) {
 		"an event of no agent":          {came: messages{&wireproto.SubagentEvent{ParentToolCallID: text("p"), Event: shell("a", "ls")}, ask("a", "")}},
 		"a turn before":                 {came: messages{in("x", shell("a", "ls")), in("x", status), &wireproto.TurnBegin{}, ask("a", "x")}},
 		"Kimi Code's":                   {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`, bridged: true},
-		"Kimi Code's subagent":          {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, bridged: true},
+		"Kimi Code's subagent":          {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`, bridged: true},
 	} {
 		s := &Session{requests: make(map[*request]struct{}), calls: toolCalls{bridged: tt.bridged}}
 		var last *request

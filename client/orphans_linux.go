@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 // killMarked ends every process that has inherited the marker. kimi starts its background
@@ -17,7 +18,10 @@ import (
 // have forked meanwhile. Its error says why one may be left.
 func killMarked(marker string) error {
 	entry := []byte(marker)
-	for range 20 {
+	for round := range 20 {
+		if round > 1 {
+			time.Sleep(time.Duration(round) * 2 * time.Millisecond) // what was killed takes a moment to end
+		}
 		found := false
 		pids, err := processes()
 		if err != nil {
