@@ -159,6 +159,7 @@ func say(w http.ResponseWriter, code int, data any) {
 	w.Write(raw)
 }
 
+// ServeHTTP answers the calls of the routes that the bridge uses.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+f.Token {
 		w.WriteHeader(http.StatusUnauthorized)

@@ -128,6 +128,7 @@ func (p *Proxy) Close() {
 	p.server.Close()
 }
 
+// ServeHTTP hands a call on to the server, as the hooks say.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/ws") {
 		p.stream(w, r)
