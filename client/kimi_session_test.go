@@ -285,6 +285,15 @@ func TestKimiSessionAfterKill(t *testing.T) {
 	}
 	go turn.Result()
 	<-running
+	wire := filepath.Join(opts.ShareDir, "sessions", "*", s.ID(), "wire.jsonl")
+	eventually(t, time.Minute, func() bool { // kimi writes it while the turn goes on
+		files, _ := filepath.Glob(wire)
+		if len(files) != 1 {
+			return false
+		}
+		written, _ := os.ReadFile(files[0])
+		return strings.Contains(string(written), "second")
+	}, func() string { return "the prompt is not in " + wire })
 	kill(s)
 
 	// kimi itself does not find it: it saves the last session's id when it ends well.

@@ -428,6 +428,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 	}
 	s, err := server.Start(c.ctx, child)
 	if errors.Is(err, server.ErrEnded) {
+		c.awaitEnd(child)
 		return fail(translator.ErrEnded)
 	}
 	if err != nil {
@@ -441,3 +442,21 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 	l.Version = meta.ServerVersion
 	return l
 }
+
+// awaitEnd lets a child end by itself that has closed its output, so that its exit status tells why. It waits for endWait
+// at most.
+func (c *Conn) awaitEnd(child Child) {
+	ended := make(chan struct{})
+	go func() {
+		child.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endWait):
+	case <-c.ctx.Done():
+	}
+}
+
+// endWait is how long a child that has closed its output may take to end.
+const endWait = 2 * time.Second
