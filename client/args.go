@@ -12,7 +12,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
-	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
@@ -21,11 +20,10 @@ type launch struct {
 	opts     *Options
 	env      []string
 	workDir  string
-	shareDir string
+	shareDir string // kimi-cli's
 	path     string // the program, "" until it was found
 	secrets  secretDir
-	kimiCode bool // it is Kimi Code 2.x, behind the bridge
-	codeID   bool // the session to continue is one of Kimi Code's
+	backend  backend // never nil
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -36,7 +34,7 @@ func newLaunch(opts *Options) (*launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &launch{opts: o, workDir: o.WorkDir}
+	l := &launch{opts: o, workDir: o.WorkDir, backend: backends[0]}
 	if !filepath.IsAbs(l.workDir) {
 		cwd, err := os.Getwd()
 		if err == nil {
@@ -205,11 +203,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	}
 	if len(o.MCPServers) > 0 {
 		// kimi leaves its own mcp.json out once a file is named, so name that too.
-		share := l.shareDir
-		if l.kimiCode {
-			share = l.codeHome()
-		}
-		if own := filepath.Join(share, "mcp.json"); len(files) == 0 && isFile(own) {
+		if own := filepath.Join(l.backend.home(l), "mcp.json"); len(files) == 0 && isFile(own) {
 			files = append(files, own)
 		}
 		data, err := config.MarshalMCP(o.MCPServers)
@@ -237,13 +231,44 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	if o.MaxRalphIterations != nil {
 		flag("--max-ralph-iterations", strconv.Itoa(*o.MaxRalphIterations))
 	}
-	if l.kimiCode && o.SlashCommands {
-		args = append(args, bridge.SlashFlag)
-	}
-	return append(args, o.ExtraArgs...), nil
+	return append(append(args, l.backend.flags(o)...), o.ExtraArgs...), nil
 }
 
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// configPath returns the configuration file that kimi reads, "" for an object.
+func (l *launch) configPath() string {
+	switch {
+	case l.opts.Config != nil:
+		return ""
+	case l.opts.ConfigFile != "":
+		return absolute(l.opts.ConfigFile)
+	}
+	return filepath.Join(l.backend.home(l), "config.toml")
+}
+
+// configuredModel returns the name of the model that the options, the environment or the configuration name.
+func (l *launch) configuredModel() string {
+	if l.opts.Model != "" {
+		return l.opts.Model
+	}
+	cfg := l.opts.Config
+	if path := l.configPath(); path != "" && isFile(path) {
+		cfg, _ = config.Load(path)
+	}
+	effective := cfg.Effective("", l.getenv)
+	for _, o := range effective.Overrides {
+		if l.opts.Config != nil && o.Key != "" {
+			l.opts.Logger.Warn("client: the environment beats Options.Config", "variable", o.Variable, "key", o.Key)
+		}
+	}
+	for _, o := range effective.Overrides {
+		if o.Variable == "KIMI_MODEL_NAME" {
+			return effective.ModelName
+		}
+	}
+	return effective.Model
 }

@@ -29,7 +29,7 @@ func TestOverridesLogged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := l.modelName(); got != "m" {
+	if got := l.backend.model(l); got != "m" {
 		t.Errorf("model %q", got)
 	}
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "KIMI_BASE_URL") || !strings.Contains(got, "providers.p.base_url") {

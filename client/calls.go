@@ -44,7 +44,6 @@ func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 // toolCalls are the calls of all agents that have no result yet, under the session's mu.
 type toolCalls struct {
 	agents  map[string]*agentCalls // by id, "" is the main one
-	bridged bool                   // the bridge to Kimi Code tells of each call, whole, before its request, and of one anew to make it whole
 	changed chan struct{}          // closed with the next change; nil while nobody waits
 }
 
@@ -75,7 +74,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 			return // before protocol 1.6: nobody knows whose it is
 		}
 	}
-	if !s.calls.note(agent, m) {
+	if !s.calls.note(s.backend, agent, m) {
 		return
 	}
 	for r := range s.requests {
@@ -93,7 +92,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 }
 
 // note reports whether anything has changed.
-func (c *toolCalls) note(agent string, m wireproto.Message) bool {
+func (c *toolCalls) note(b backend, agent string, m wireproto.Message) bool {
 	switch m.(type) {
 	case *wireproto.TextPart, *wireproto.ThinkPart: // nearly all that comes, and it takes no memory here
 		return false
@@ -113,7 +112,7 @@ func (c *toolCalls) note(agent string, m wireproto.Message) bool {
 		delete(c.agents, agent) // what it called before is over
 		return true
 	case *wireproto.ToolCall:
-		if c.bridged {
+		if b.wholeCalls() {
 			a.open = slices.DeleteFunc(a.open, func(old *toolCall) bool { return old.id == m.ID })
 		}
 		a.last = &toolCall{id: m.ID, name: m.Function.Name}
@@ -172,7 +171,7 @@ func (s *Session) bindCallLocked(r *request) {
 	}
 	agent := agentOf(asked)
 	a := s.calls.agents[agent]
-	if a == nil || agent != "" && !s.calls.bridged && !a.told {
+	if a == nil || agent != "" && !s.backend.wholeCalls() && !a.told {
 		return
 	}
 	if c := a.find(asked); c != nil && c.request == nil {
@@ -198,7 +197,7 @@ func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessag
 		if r.tool != nil {
 			tool = *r.tool // more may be added to the original
 		}
-		over := r.err != nil || agentOf(asked) == "" || s.calls.bridged // nothing is on its way
+		over := r.err != nil || agentOf(asked) == "" || s.backend.wholeCalls() // nothing is on its way
 		if s.calls.changed == nil {
 			s.calls.changed = make(chan struct{})
 		}
@@ -271,7 +270,7 @@ func (l *launch) backgroundCall(session, agent string, asked *wireproto.Approval
 	if l.opts.Transport != nil || validSessionID(agent) != nil {
 		return nil
 	}
-	f, err := regular.Open(filepath.Join(l.sessionsDir(), session, "subagents", agent, "wire.jsonl"))
+	f, err := regular.Open(filepath.Join(kimiCLI{}.sessionsDir(l), session, "subagents", agent, "wire.jsonl"))
 	if err != nil {
 		return nil
 	}
@@ -282,7 +281,7 @@ func (l *launch) backgroundCall(session, agent string, asked *wireproto.Approval
 	var c toolCalls
 	for rec, err := range wireproto.ReadSessionFile(f) {
 		if err == nil {
-			c.note("", rec.Message)
+			c.note(kimiCLI{}, "", rec.Message)
 		}
 	}
 	if a := c.agents[""]; a != nil && a.told {

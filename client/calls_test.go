@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"encoding/json"
 	"testing"
 
@@ -57,9 +58,9 @@ func TestBindCall(t *testing.T) {
 	result := func(id string) wireproto.Message { return &wireproto.ToolResult{ToolCallID: id} }
 	type messages = []wireproto.Message
 	for name, tt := range map[string]struct {
-		came    messages // the last request is the one that is looked at
-		want    string   // its arguments, "" for none
-		bridged bool
+		came messages // the last request is the one that is looked at
+		want string   // its arguments, "" for none
+		by   backend  // nil for kimi-cli
 	}{
 		"a call":                        {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`},
 		"in parts":                      {came: messages{call("a", "Shell", ""), part(`{"command":`), part(`"ls"}`), ask("a", "")}, want: `{"command":"ls"}`},
@@ -85,10 +86,10 @@ func TestBindCall(t *testing.T) {
 		"a subagent's subagent's":       {came: messages{in("x", in("z", shell("a", "ls"))), in("x", in("z", status)), ask("a", "z")}, want: `{"command":"ls"}`},
 		"an event of no agent":          {came: messages{&wireproto.SubagentEvent{ParentToolCallID: text("p"), Event: shell("a", "ls")}, ask("a", "")}},
 		"a turn before":                 {came: messages{in("x", shell("a", "ls")), in("x", status), &wireproto.TurnBegin{}, ask("a", "x")}},
-		"Kimi Code's":                   {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`, bridged: true},
-		"Kimi Code's subagent":          {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`, bridged: true},
+		"Kimi Code's":                   {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`, by: kimiCode{}},
+		"Kimi Code's subagent":          {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`, by: kimiCode{}},
 	} {
-		s := &Session{requests: make(map[*request]struct{}), calls: toolCalls{bridged: tt.bridged}}
+		s := &Session{requests: make(map[*request]struct{}), backend: cmp.Or[backend](tt.by, kimiCLI{})}
 		var last *request
 		for _, m := range tt.came {
 			if _, ok := m.(*wireproto.ApprovalRequest); !ok {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,76 +22,45 @@ const neededNode = "22.19.0"
 
 const nodeCure = "put Node.js 22.19 or later on PATH"
 
+// failure is a start that came to nothing.
+type failure struct {
+	err   error
+	exit  *ProcessError // how the program has ended; nil where it was ended
+	noise string        // the first line that it printed that is no protocol
+}
+
 // diagnose explains a start that failed with err: noise is the first line the program
 // printed that is no protocol, end how it ended in the end.
-func (l *launch) diagnose(ctx context.Context, path, noise string, err, end error) error {
+func (l *launch) diagnose(ctx context.Context, noise string, err, end error) error {
 	if l.opts.Transport != nil {
 		return err
 	}
-	var exit *ProcessError
-	if !errors.As(err, &exit) { // it lived
-		errors.As(end, &exit)
-		var answer *wireproto.RPCError
+	f := &failure{err: err, noise: noise}
+	if !errors.As(err, &f.exit) { // it lived
+		errors.As(end, &f.exit)
 		switch {
-		case errors.As(err, &answer):
-			if reason, remedy := l.obstacle(); reason != "" {
-				return &StartError{Path: path, Reason: reason, Remedy: remedy, Err: err}
-			}
-			return err
+		case errors.As(err, new(*wireproto.RPCError)):
+			return cmp.Or(l.obstacle(err), err)
 		case ctx.Err() != nil:
-			return l.gaveUp(ctx, path, exit, noise)
+			return l.gaveUp(ctx, f.exit, noise)
 		}
 		return err
 	}
-	if bad := missing(path, exit); bad != nil {
+	if bad := missing(l.path, f.exit); bad != nil {
 		bad.Err = err
 		return bad
 	}
-	because := func(bad error) error {
-		var incompatible *IncompatibleError
-		if errors.As(bad, &incompatible) {
-			incompatible.Err = err
-		}
-		return bad
+	bad := l.backend.explain(ctx, l, f)
+	if incompatible, ok := bad.(*IncompatibleError); ok {
+		incompatible.Err = err
 	}
-	if !l.kimiCode {
-		if bad := l.classify(path, noise, exit.Stderr); bad == errKimiCode {
-			return bad
-		} else if bad != nil {
-			return because(bad)
-		}
-		if bad := l.configError(); bad != nil {
-			return &StartError{Path: path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, err)}
-		}
-	}
-	if reason, remedy := l.obstacle(); reason != "" {
-		return &StartError{Path: path, Reason: reason, Remedy: remedy, Err: err}
-	}
-	if l.kimiCode {
-		found := "Kimi Code"
-		if info, probeErr := l.probeKimiCode(ctx, path); probeErr == nil {
-			found += " " + info.Version
-		}
-		found += ", whose \"kimi web\" ended before it said where it listens"
-		if tail := lastLines(exit.Stderr, 2, 200); tail != "" {
-			found += " (" + tail + ")"
-		}
-		return because(&IncompatibleError{Path: path, Found: found, Want: wantKimi,
-			Remedy: "run \"kimi web --no-open\" to see why, or install it anew with " + installKimiCode})
-	}
-	switch info, bad := l.probe(ctx, path); {
-	case errors.As(bad, new(*IncompatibleError)):
-		return because(bad)
-	case bad == nil && info.Backend == BackendServer:
-		return errKimiCode
-	}
-	return err // what a program does not tell in time condemns it not
+	return bad
 }
 
 // gaveUp is the error of a start or a question that ctx has ended: what the program did until then.
-func (l *launch) gaveUp(ctx context.Context, path string, end *ProcessError, noise string) error {
+func (l *launch) gaveUp(ctx context.Context, end *ProcessError, noise string) error {
 	cause := context.Cause(ctx)
-	e := &StartError{Path: path, Err: errors.Join(cause, asError(end))}
+	e := &StartError{Path: l.path, Err: errors.Join(cause, asError(end))}
 	did := "it ran"
 	if end != nil {
 		did = fmt.Sprintf("it ran, used %v of processor time", end.CPU.Round(10*time.Millisecond))
@@ -178,34 +148,32 @@ func systemError(err error) string {
 	return err.Error()
 }
 
-// obstacle names what is wrong with the folders in which kimi keeps its files, and what to do. To be asked after a
-// start has failed: it tries to write.
-func (l *launch) obstacle() (reason, remedy string) {
-	home := l.shareDir
-	if l.kimiCode {
-		home = l.codeHome()
+// obstacle says what is wrong with the folders in which kimi keeps its files, where a start has failed with err; nil if
+// nothing is. It tries to write.
+func (l *launch) obstacle(err error) error {
+	bad := func(reason, remedy string) error {
+		return &StartError{Path: l.path, Reason: reason, Remedy: remedy + ", or set KIMI_SHARE_DIR to another folder", Err: err}
 	}
-	const elsewhere = ", or set KIMI_SHARE_DIR to another folder"
-	for _, dir := range []string{home, filepath.Join(home, "sessions"), l.sessionsDir(), filepath.Join(home, "logs")} {
+	for i, dir := range l.backend.folders(l) {
 		switch info, err := os.Stat(dir); {
 		case errors.Is(err, fs.ErrNotExist):
-			if dir != home {
+			if i > 0 {
 				continue
 			}
 			if parent := existing(dir); !writes(parent) {
-				return parent + " cannot be written, where its folder " + filepath.Base(dir) + " is to be", "make it writable" + elsewhere
+				return bad(parent+" cannot be written, where its folder "+filepath.Base(dir)+" is to be", "make it writable")
 			}
 			continue
 		case err != nil:
-			return dir + ": " + systemError(err), "make its folder one that can be used" + elsewhere
+			return bad(dir+": "+systemError(err), "make its folder one that can be used")
 		case !info.IsDir():
-			return dir + " is not a directory", "move it away" + elsewhere
+			return bad(dir+" is not a directory", "move it away")
 		}
 		if !writes(dir) {
-			return dir + " cannot be written", "make it writable" + elsewhere
+			return bad(dir+" cannot be written", "make it writable")
 		}
 	}
-	return "", ""
+	return nil
 }
 
 // existing returns the nearest folder above dir that there is.

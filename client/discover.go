@@ -1,21 +1,17 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/kimi-go/kimi-go/config"
-	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
-	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/internal/spawn"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -31,18 +27,9 @@ type Info struct {
 	FoundBy       string  // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
 }
 
-// The newest versions that this package is tested with.
-const (
-	testedKimi     = "1.51.0"
-	testedKimiCode = "2.1.0"
-)
-
 // Newer returns the newest version that this package is tested with if the program is newer, else "".
 func (i *Info) Newer() string {
-	tested := testedKimi
-	if i.Backend == BackendServer {
-		tested = testedKimiCode
-	}
+	tested := backendOf(i.Backend).tested()
 	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
 		return tested
 	}
@@ -65,6 +52,16 @@ const (
 	BackendServer Backend = "server" // Kimi Code 2.x, which has no Wire mode: a bridge over the server of kimi web
 )
 
+// backendOf returns the back end of a kind.
+func backendOf(kind Backend) backend {
+	for _, b := range backends {
+		if b.kind() == kind {
+			return b
+		}
+	}
+	return backends[0]
+}
+
 // Inspect tells which kimi would run, asking it with "info --json" or "--version". Where that does not
 // tell, a handshake does, in temporary folders: what NewSession can drive is no error. Its errors are those of
 // NewSession, such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
@@ -83,9 +80,9 @@ func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	l.use(program)
 	ctx, stop := l.limit(ctx)
 	defer stop()
-	info, err := l.probe(ctx, program.path)
+	info, err := recognise(program.path)[0].probe(ctx, l)
 	if errors.As(err, new(*IncompatibleError)) {
-		info, err = l.try(ctx, program.path)
+		info, err = l.try(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -177,126 +174,57 @@ func (l *launch) lookup(name string) (string, bool) {
 	return "", false
 }
 
-// errKimiCode is classify's answer for Kimi Code 2.x.
-var errKimiCode = errors.New("client: this is Kimi Code 2.x, which has no Wire mode")
-
-// classify recognises the two programs named kimi that have no Wire mode by what they say.
-func (l *launch) classify(path, stdout, stderr string) error {
-	if strings.Contains(stdout, "no longer maintained") {
-		return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
-			Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
-	}
-	if strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'") || looksLike(path) == BackendServer {
-		return errKimiCode
-	}
-	return nil
-}
-
-// looksLike tells the back end of a program from its files, "" where they do not tell.
-func looksLike(path string) Backend {
-	real, err := filepath.EvalSymlinks(path)
+// run runs a short command of the program and returns what it prints. The error is one of the start, or the end of ctx.
+func (l *launch) run(ctx context.Context, args ...string) (stdout string, end *ProcessError, err error) {
+	cmd, err := spawn.Command(ctx, l.path, l.env, args...)
 	if err != nil {
-		return ""
+		return "", nil, startError(l.path, err)
 	}
-	real = filepath.ToSlash(real)
-	if strings.Contains(real, "@moonshot-ai/kimi-code/") {
-		return BackendServer
+	var group spawn.Group
+	cmd.Cancel = group.Kill
+	cmd.WaitDelay = time.Second
+	var out, errOut tailBuffer
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	if err = group.Start(cmd); err == nil {
+		err = errors.Join(cmd.Wait(), group.End())
 	}
-	f, err := regular.Open(real)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	head := make([]byte, 1024)
-	n, _ := io.ReadFull(f, head)
-	switch head = head[:n]; {
-	case bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)): // npm's shim on Windows
-		return BackendServer
-	case !bytes.HasPrefix(head, []byte("#!")):
-	case bytes.Contains(head, []byte("@moonshot-ai/kimi-code")):
-		return BackendServer
-	case bytes.Contains(head, []byte("kimi_cli")):
-		return BackendWire
-	}
-	return ""
-}
-
-// KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
-// and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
-// standard error goes to stderr, nil for nowhere.
-func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
-
-// byOption names the option in an error about the flag that the option became.
-func byOption(err error) error {
-	var no *bridge.UnsupportedError
-	if !errors.As(err, &no) {
-		return err
-	}
-	flag, _, _ := strings.Cut(no.Option, " ")
-	name := map[string]string{
-		"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
-	}[flag]
-	if name == "" {
-		return err
-	}
-	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + testedKimi, Err: err}
-}
-
-// bridgeTransport runs Kimi Code behind the bridge.
-type bridgeTransport struct{ process *processTransport }
-
-func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
-	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, remove []string) (bridge.Child, error) {
-		p, err := t.process.start(ctx, (*Command)(c), true, remove)
-		if err != nil {
-			return nil, err
+	if cmd.ProcessState == nil {
+		if ctx.Err() != nil {
+			return "", nil, l.gaveUp(ctx, nil, "")
 		}
-		return p, nil
+		return "", nil, startError(l.path, err)
+	}
+	end = &ProcessError{
+		ExitCode: cmd.ProcessState.ExitCode(), Signal: signalName(cmd.ProcessState), Stderr: errOut.String(),
+		Args: append([]string{l.path}, args...), CPU: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+	}
+	if ctx.Err() != nil && !cmd.ProcessState.Success() {
+		return "", nil, l.gaveUp(ctx, end, "")
+	}
+	return out.String(), end, nil
+}
+
+// try tells what a program is from a handshake, in a work dir and a share dir of its own.
+func (l *launch) try(ctx context.Context) (*Info, error) {
+	dir, err := os.MkdirTemp("", "kimi-go-inspect-")
+	if err != nil {
+		return nil, fmt.Errorf("client: temporary files: %w; set TMPDIR to a directory that can be written", err)
+	}
+	defer os.RemoveAll(dir)
+	s, err := NewSession(ctx, &Options{
+		Executable: l.path, Env: l.opts.Env, WorkDir: dir, ShareDir: dir,
+		StartTimeout: l.opts.StartTimeout, StopGrace: l.opts.StopGrace, Logger: l.opts.Logger,
 	})
-	var no *bridge.UnsupportedError
-	switch {
-	case errors.As(err, &no):
-		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
-	case err != nil:
-		return nil, fmt.Errorf("client: %w", err)
+	if err != nil {
+		return nil, err
 	}
-	return conn, nil
+	defer s.Close()
+	info := s.info()
+	info.ShareDir = s.backend.home(l)
+	return info, nil
 }
 
-// configPath returns the configuration file that kimi reads, "" for an object.
-func (l *launch) configPath() string {
-	switch {
-	case l.opts.Config != nil:
-		return ""
-	case l.opts.ConfigFile != "":
-		return absolute(l.opts.ConfigFile)
-	}
-	return filepath.Join(l.shareDir, "config.toml")
-}
-
-// modelName returns the name of the model that the agent will use, as far as it can be
-// told without asking it.
-func (l *launch) modelName() string {
-	if l.opts.Model != "" {
-		return l.opts.Model
-	}
-	if l.kimiCode && l.opts.Config == nil && l.opts.ConfigFile == "" {
-		return l.getenv("KIMI_MODEL_NAME")
-	}
-	cfg := l.opts.Config
-	if path := l.configPath(); path != "" && isFile(path) {
-		cfg, _ = config.Load(path)
-	}
-	effective := cfg.Effective("", l.getenv)
-	for _, o := range effective.Overrides {
-		if l.opts.Config != nil && o.Key != "" {
-			l.opts.Logger.Warn("client: the environment beats Options.Config", "variable", o.Variable, "key", o.Key)
-		}
-	}
-	for _, o := range effective.Overrides {
-		if o.Variable == "KIMI_MODEL_NAME" {
-			return effective.ModelName
-		}
-	}
-	return effective.Model
+// info is what the handshake has told of the program.
+func (s *Session) info() *Info {
+	return &Info{Path: s.launch.path, Version: s.server.Server.Version, WireVersion: s.server.ProtocolVersion, Backend: s.backend.kind()}
 }

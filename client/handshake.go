@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,68 +19,8 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// start runs the program and makes the handshake. The id is that of the session, or
-// one made up for a new one.
-func (l *launch) start(ctx context.Context, id string, madeUp bool) (*Session, error) {
-	if err := l.check(); err != nil {
-		return nil, err
-	}
-	if l.opts.Transport != nil {
-		return l.connect(ctx, l.opts.Transport, l.opts.Executable, id, l.opts.byOptions())
-	}
-	program, err := l.find()
-	if err != nil {
-		return nil, err
-	}
-	l.use(program)
-	path := program.path
-	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
-	if looksLike(path) != BackendServer {
-		s, err := l.startWire(ctx, process, path, id)
-		if !errors.Is(err, errKimiCode) {
-			return s, err
-		}
-	}
-	l.kimiCode = true
-	if madeUp {
-		id = "" // Kimi Code makes its own
-	}
-	return l.connect(ctx, &bridgeTransport{process}, path, id, l.opts.byOptions())
-}
-
-// startWire starts kimi-cli, unless it would run what the options do not say, or the session is open already.
-func (l *launch) startWire(ctx context.Context, process *processTransport, path, id string) (*Session, error) {
-	approvals, err := l.approvals(id)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(l.sessionsDir(), id)
-	held, err := holdSession(dir)
-	if err != nil {
-		return nil, err
-	}
-	s, err := l.connect(ctx, process, path, id, approvals)
-	if err == nil && held == nil {
-		held, err = holdSession(dir) // a new one
-	}
-	if err != nil {
-		held.Close() // of a nil file, too
-		if s != nil {
-			s.Close()
-		}
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil { // it has ended meanwhile
-		held.Close()
-	}
-	s.held = held
-	return s, nil
-}
-
 // connect starts the agent and makes the handshake.
-func (l *launch) connect(ctx context.Context, transport Transport, path, id string, approvals Approvals) (s *Session, err error) {
+func (l *launch) connect(ctx context.Context, transport Transport, id string, approvals Approvals) (s *Session, err error) {
 	defer func() {
 		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
@@ -95,18 +34,18 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 	}
 	ctx, stop := l.limit(ctx)
 	defer stop()
-	peer, err := transport.Start(ctx, &Command{Path: path, Args: args, Env: l.env, Dir: l.workDir})
+	peer, err := transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
 		if cause := context.Cause(ctx); err == cause {
-			err = fmt.Errorf("client: start %s: %w", path, cause)
+			err = fmt.Errorf("client: start %s: %w", l.path, cause)
 		}
 		return nil, byOption(err)
 	}
 	if o.Record != nil {
-		peer = l.record(peer, path)
+		peer = l.record(peer)
 	}
 	s = &Session{
-		opts: o, launch: l, id: id, model: l.modelName(),
+		opts: o, launch: l, backend: l.backend, id: id, model: l.backend.model(l),
 		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -116,24 +55,20 @@ func (l *launch) connect(ctx context.Context, transport Transport, path, id stri
 		s.kill(err)
 		<-s.Done()
 		s.endRecording(o.StopGrace) // the error of the start says more
-		err = l.diagnose(ctx, path, s.conn.firstNoise(), err, s.err)
+		err = l.diagnose(ctx, s.conn.firstNoise(), err, s.err)
 		if left := s.conn.left; left != nil {
 			err = fmt.Errorf("%w; %w", err, left)
 		}
 		return nil, err
 	}
 	s.setApprovals(approvals)
+	l.backend = answering(&s.server)
 	s.mu.Lock()
-	s.calls.bridged = s.server.Bridge != nil
+	s.backend = l.backend
 	s.mu.Unlock()
-	if bridge := s.server.Bridge; bridge != nil && bridge.SessionID != "" {
-		s.id = bridge.SessionID
-	}
-	if bridge := s.server.Bridge; bridge != nil && bridge.Model != "" && s.model == "" {
-		s.model = bridge.Model
-	}
+	s.backend.adopt(s)
 	if info := s.info(); info.Newer() != "" {
-		o.Logger.Warn("client: this kimi is newer than the newest that was tested", "path", path, "version", info.Version, "wire", info.WireVersion, "tested", info.Newer())
+		o.Logger.Warn("client: this kimi is newer than the newest that was tested", "path", l.path, "version", info.Version, "wire", info.WireVersion, "tested", info.Newer())
 	}
 	return s, nil
 }

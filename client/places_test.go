@@ -100,8 +100,8 @@ func TestTestedVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(cli), "kimi-cli=="+testedKimi+"\n") {
-		t.Errorf("kimi-cli %s is not what is installed:\n%s", testedKimi, cli)
+	if !strings.Contains(string(cli), "kimi-cli=="+kimiCLI{}.tested()+"\n") {
+		t.Errorf("kimi-cli %s is not what is installed:\n%s", kimiCLI{}.tested(), cli)
 	}
 	data, err := os.ReadFile("../scripts/kimi-code/package.json")
 	if err != nil {
@@ -111,7 +111,7 @@ func TestTestedVersions(t *testing.T) {
 	if err := json.Unmarshal(data, &code); err != nil {
 		t.Fatal(err)
 	}
-	if got := code.Dependencies["@moonshot-ai/kimi-code"]; got != testedKimiCode {
-		t.Errorf("Kimi Code %s is not what is installed: %s", testedKimiCode, got)
+	if got := code.Dependencies["@moonshot-ai/kimi-code"]; got != (kimiCode{}).tested() {
+		t.Errorf("Kimi Code %s is not what is installed: %s", kimiCode{}.tested(), got)
 	}
 }

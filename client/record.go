@@ -18,15 +18,11 @@ type recording struct {
 	unasked atomic.Bool // its output has ended before that
 }
 
-func (l *launch) record(peer Conn, command string) Conn {
+func (l *launch) record(peer Conn) Conn {
 	machine := &fixture.Machine{
-		Command: command, Args: l.opts.ExtraArgs, Config: l.opts.Config, ConfigFiles: []string{l.configPath()},
+		Command: l.path, Args: l.opts.ExtraArgs, Config: l.opts.Config, ConfigFiles: []string{l.configPath(), filepath.Join(l.backend.home(l), "config.toml")},
 		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
-		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.shareDir,
-	}
-	if l.kimiCode {
-		machine.ShareDir = l.codeHome()
-		machine.ConfigFiles = append(machine.ConfigFiles, filepath.Join(machine.ShareDir, "config.toml"))
+		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.backend.home(l),
 	}
 	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
 	return &recording{Conn: peer, w: w}

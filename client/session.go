@@ -20,12 +20,13 @@ var errNilContext = errors.New("client: nil context; pass context.Background() f
 // Session is a conversation with one running agent: many turns, one at a time. Its
 // methods may be called from any goroutine, also from inside a loop over a turn.
 type Session struct {
-	opts   *Options
-	launch *launch
-	id     string
-	model  string
-	server wireproto.InitializeResult
-	conn   *conn
+	opts    *Options
+	launch  *launch
+	backend backend // set before NewSession returns; until then under mu
+	id      string
+	model   string
+	server  wireproto.InitializeResult
+	conn    *conn
 	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
 	// one of its requests is open, unless the answer comes right behind the cancellation.
 	waitsForAnswers bool
@@ -79,15 +80,14 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 		return nil, err
 	}
 	id := l.opts.SessionID
-	madeUp := id == ""
-	if madeUp {
-		id = newUUID()
-	} else if l.opts.Transport == nil {
-		if _, err := l.finds(id); err != nil {
-			return nil, err
+	if id != "" && l.opts.Transport == nil {
+		for _, b := range l.candidates() {
+			if _, err := b.finds(l, id); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return l.start(ctx, id, madeUp)
+	return l.start(ctx, id)
 }
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
@@ -107,19 +107,20 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	if own := l.opts.SessionID; own != "" && own != id {
 		return nil, fmt.Errorf("client: resume: Options.SessionID %.40q is not the id %.40q; leave it empty", own, id)
 	}
+	var owner backend
 	if l.opts.Transport == nil || id == "" {
-		if id, err = l.findSession(id); err != nil {
+		if id, owner, err = l.findSession(id); err != nil {
 			return nil, err
 		}
 	} else if err := validSessionID(id); err != nil {
 		return nil, fmt.Errorf("client: resume: %w", err)
 	}
-	s, err := l.start(ctx, id, false)
+	s, err := l.start(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	// The program may be another than its files said.
-	if bridged := s.server.Bridge != nil; l.opts.Transport == nil && bridged != l.codeID {
+	if l.opts.Transport == nil && s.backend != owner {
 		s.Close()
 		return nil, fmt.Errorf("%w: %q is a session of another program than %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
 	}
@@ -182,9 +183,9 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	if err != nil {
 		return nil, err
 	}
-	if !s.opts.SlashCommands && s.server.Bridge == nil { // the bridge takes no text for a command unless it is told to
+	if !s.opts.SlashCommands {
 		var command bool
-		if input, command = asWords(input); command {
+		if input, command = s.backend.words(input); command {
 			s.opts.Logger.Info("client: a prompt that begins like a slash command goes as words; Options.SlashCommands would run it")
 		}
 	}

@@ -1,0 +1,143 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// A backend is a kind of kimi, and all in which the kinds differ. A launch asks the one that the program's files name, and
+// from the handshake on the one that has answered.
+type backend interface {
+	kind() Backend
+	// tested is the newest version that this package is tested with.
+	tested() string
+
+	// owns reports whether a program is of this kind, by its resolved path, with slashes, and its first bytes.
+	owns(path string, head []byte) bool
+	// probe asks the program what it is. An [*IncompatibleError] says that it has not told, or that it is none that has
+	// a Wire mode or a server.
+	probe(ctx context.Context, l *launch) (*Info, error)
+
+	// home is the folder with configuration, logins and sessions.
+	home(l *launch) string
+	// folders are those that the program writes to, home first.
+	folders(l *launch) []string
+	// model is the name of the model, as far as it can be told without asking the program.
+	model(l *launch) string
+	// flags are the arguments that only this kind takes.
+	flags(o *Options) []string
+
+	// newID returns the id of a new session, "" where the program makes it.
+	newID() string
+	// start starts the program with the session. An [*otherError] says that the program is of another kind.
+	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)
+	// adopt takes over what the program has told of its session in the handshake.
+	adopt(s *Session)
+	// explain says why the program has ended before it has answered.
+	explain(ctx context.Context, l *launch, f *failure) error
+
+	// sessions lists the sessions of the work dir, in any order.
+	sessions(l *launch) ([]SessionInfo, error)
+	// finds reports whether the program will find a session of the work dir. It is an error if the files are there
+	// nevertheless.
+	finds(l *launch, id string) (bool, error)
+
+	// words returns a prompt that the program reads as words, and whether it had to be changed for that.
+	words(c wireproto.Content) (wireproto.Content, bool)
+	// wholeCalls reports whether each tool call is told whole before a request about it, and told again to make it whole.
+	wholeCalls() bool
+	// keepsActions reports whether an action that is approved for the session is not asked about again, whatever it is about.
+	keepsActions() bool
+}
+
+// backends are all there are. The first is tried where nothing tells: the other's programs refuse its arguments at once.
+var backends = []backend{kimiCLI{}, kimiCode{}}
+
+// answering returns the back end that has answered the handshake.
+func answering(server *wireproto.InitializeResult) backend {
+	if server.Bridge != nil {
+		return kimiCode{}
+	}
+	return kimiCLI{}
+}
+
+// recognise returns the back ends that a program may have: one where its files tell, else all.
+func recognise(path string) []backend {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return backends
+	}
+	var head [1024]byte
+	n := 0
+	if f, err := regular.Open(real); err == nil {
+		n, _ = io.ReadFull(f, head[:])
+		f.Close()
+	}
+	for _, b := range backends {
+		if b.owns(filepath.ToSlash(real), head[:n]) {
+			return []backend{b}
+		}
+	}
+	return backends
+}
+
+// candidates returns the back ends that the kimi that would run may have, never none.
+func (l *launch) candidates() []backend {
+	switch l.opts.Transport.(type) {
+	case nil:
+	case *bridgeTransport:
+		return []backend{kimiCode{}}
+	default:
+		return []backend{kimiCLI{}}
+	}
+	program, err := l.find()
+	if err != nil {
+		return backends
+	}
+	return recognise(program.path)
+}
+
+// start runs the program and makes the handshake. The id is that of the session, "" for a new one.
+func (l *launch) start(ctx context.Context, id string) (*Session, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	if t := l.opts.Transport; t != nil {
+		l.path, l.backend = l.opts.Executable, l.candidates()[0]
+		if id == "" {
+			id = l.backend.newID()
+		}
+		return l.connect(ctx, t, id, l.opts.byOptions())
+	}
+	program, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	l.use(program)
+	process := &processTransport{modify: l.opts.ModifyCmd, stderr: l.opts.Stderr}
+	l.backend = recognise(program.path)[0]
+	s, err := l.startAs(ctx, process, id)
+	var other *otherError
+	if errors.As(err, &other) {
+		l.backend = other.is
+		s, err = l.startAs(ctx, process, id)
+	}
+	return s, err
+}
+
+func (l *launch) startAs(ctx context.Context, process *processTransport, id string) (*Session, error) {
+	if id == "" {
+		id = l.backend.newID()
+	}
+	return l.backend.start(ctx, l, process, id)
+}
+
+// otherError says of which kind a program is that was started as one of another kind.
+type otherError struct{ is backend }
+
+func (e *otherError) Error() string { return "client: this kimi is driven by " + string(e.is.kind()) }

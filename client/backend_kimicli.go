@@ -1,0 +1,150 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// kimiCLI is kimi-cli, and kimi-agent: the program speaks Wire itself.
+type kimiCLI struct{}
+
+func (kimiCLI) kind() Backend           { return BackendWire }
+func (kimiCLI) tested() string          { return "1.51.0" }
+func (kimiCLI) home(l *launch) string   { return l.shareDir }
+func (kimiCLI) newID() string           { return newUUID() }
+func (kimiCLI) flags(*Options) []string { return nil }
+func (kimiCLI) wholeCalls() bool        { return false }
+func (kimiCLI) keepsActions() bool      { return true }
+func (kimiCLI) adopt(*Session)          {}
+
+func (kimiCLI) model(l *launch) string { return l.configuredModel() }
+
+func (kimiCLI) words(c wireproto.Content) (wireproto.Content, bool) { return asWords(c) }
+
+func (kimiCLI) owns(_ string, head []byte) bool {
+	return bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("kimi_cli"))
+}
+
+// start refuses to start kimi-cli if it would run what the options do not say, or if the session is open already.
+func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
+	approvals, err := b.approvals(l, id)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(b.sessionsDir(l), id)
+	held, err := holdSession(dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.connect(ctx, p, id, approvals)
+	if err == nil && held == nil {
+		held, err = holdSession(dir) // a new one
+	}
+	if err != nil {
+		held.Close() // of a nil file, too
+		if s != nil {
+			s.Close()
+		}
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil { // it has ended meanwhile
+		held.Close()
+	}
+	s.held = held
+	return s, nil
+}
+
+// probe asks with "info --json".
+func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {
+	stdout, end, err := l.run(ctx, "info", "--json")
+	if err != nil {
+		return nil, err
+	}
+	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
+	if told, ok := infoIn(stdout); ok {
+		if _, err := wireproto.ParseVersion(told.Wire); err != nil {
+			return nil, &IncompatibleError{Path: l.path, Found: "kimi-cli " + told.Kimi + ", which tells of no Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
+		}
+		return &Info{Path: l.path, Version: told.Kimi, WireVersion: told.Wire, PythonVersion: told.Python, Backend: b.kind(), ShareDir: b.home(l)}, nil
+	}
+	if bad := tombstone(l.path, stdout); bad != nil {
+		return nil, bad
+	}
+	if refusesFlags(end.Stderr) {
+		return kimiCode{}.probe(ctx, l)
+	}
+	if bad := missing(l.path, end); bad != nil {
+		return nil, bad
+	}
+	found := "not kimi: it does not answer \"info --json\""
+	if tail := lastLines(end.Stderr, 2, 150); tail != "" {
+		found += " (" + tail + ")"
+	}
+	return nil, &IncompatibleError{Path: l.path, Found: found, Want: wantKimi,
+		Remedy: "install Kimi Code with " + installKimiCode + ", or kimi-cli with " + installCommand + ", and set KIMI_PATH or Options.Executable to it"}
+}
+
+func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
+	if bad := tombstone(l.path, f.noise); bad != nil {
+		return bad
+	}
+	if refusesFlags(f.exit.Stderr) {
+		return &otherError{kimiCode{}}
+	}
+	if bad := l.configError(); bad != nil {
+		return &StartError{Path: l.path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, f.err)}
+	}
+	if bad := l.obstacle(f.err); bad != nil {
+		return bad
+	}
+	switch info, bad := b.probe(ctx, l); {
+	case errors.As(bad, new(*IncompatibleError)):
+		return bad
+	case bad == nil && info.Backend != b.kind():
+		return &otherError{backendOf(info.Backend)}
+	}
+	return f.err // what a program does not tell in time condemns it not
+}
+
+// tombstone recognises the kimi-cli after the last one that works, by what it prints; else it returns nil.
+func tombstone(path, stdout string) error {
+	if !strings.Contains(stdout, "no longer maintained") {
+		return nil
+	}
+	return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
+		Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
+}
+
+// refusesFlags recognises Kimi Code by how it refuses kimi-cli's arguments.
+func refusesFlags(stderr string) bool {
+	return strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'")
+}
+
+// told is what "info --json" answers (kimi_cli/cli/info.py).
+type told struct {
+	Kimi   string `json:"kimi_cli_version"`
+	Wire   string `json:"wire_protocol_version"`
+	Python string `json:"python_version"`
+}
+
+// infoIn finds the answer in what a program has printed: around it may stand what a version manager or a shell says.
+func infoIn(stdout string) (told, bool) {
+	lines := strings.SplitAfter(stdout, "\n")
+	for i := range slices.Backward(lines) {
+		_, object, found := strings.Cut(lines[i], "{")
+		var t told
+		if found && json.NewDecoder(strings.NewReader("{"+object+strings.Join(lines[i+1:], ""))).Decode(&t) == nil && t.Kimi != "" {
+			return t, true
+		}
+	}
+	return told{}, false
+}

@@ -1,0 +1,256 @@
+package client
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Limits of what is read of other programs' files, in bytes, far beyond what kimi writes there.
+const (
+	maxIndex = 16 << 20              // kimi.json
+	maxState = 4 << 20               // state.json
+	maxHead  = 2 * wireproto.MaxLine // the head of a session's history: a prompt may fill a line
+)
+
+func (b kimiCLI) folders(l *launch) []string {
+	return []string{l.shareDir, filepath.Join(l.shareDir, "sessions"), b.sessionsDir(l), filepath.Join(l.shareDir, "logs")}
+}
+
+func (b kimiCLI) sessions(l *launch) ([]SessionInfo, error) {
+	known, err := b.knowsWorkDir(l)
+	if err != nil || !known {
+		return nil, err
+	}
+	dir, err := regular.Root(b.sessionsDir(l))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("client: sessions: %w", err)
+	}
+	defer dir.Close()
+	entries, err := fs.ReadDir(dir.FS(), ".")
+	if err != nil {
+		return nil, fmt.Errorf("client: sessions: %w", err)
+	}
+	var list []SessionInfo
+	for _, e := range entries {
+		if info, ok := readSession(dir, e.Name()); ok {
+			info.WorkDir = l.workDir
+			list = append(list, info)
+		}
+	}
+	return list, nil
+}
+
+func (b kimiCLI) finds(l *launch, id string) (bool, error) {
+	files, err := os.Stat(filepath.Join(b.sessionsDir(l), id, "context.jsonl"))
+	if err != nil || !files.Mode().IsRegular() {
+		return false, nil
+	}
+	known, err := b.knowsWorkDir(l)
+	if err == nil && !known {
+		err = fmt.Errorf("%w: the files of %q are there, but kimi.json in %s does not list the work dir %s, so that kimi would overwrite them; start any session in that work dir first",
+			ErrSessionNotFound, id, l.shareDir, l.workDir)
+	}
+	return known, err
+}
+
+// sessionsDir is where kimi keeps the sessions of the work dir.
+func (kimiCLI) sessionsDir(l *launch) string {
+	sum := md5.Sum([]byte(l.workDir))
+	return filepath.Join(l.shareDir, "sessions", hex.EncodeToString(sum[:]))
+}
+
+// knowsWorkDir reports whether kimi.json lists the work dir. kimi looks for no session of
+// one that it does not list, and begins each anew.
+func (kimiCLI) knowsWorkDir(l *launch) (bool, error) {
+	path := filepath.Join(l.shareDir, "kimi.json")
+	data, err := regular.Read(path, maxIndex)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("client: sessions: %w; kimi will not start either: mend or remove it", err)
+	}
+	var meta struct {
+		WorkDirs []struct {
+			Path string `json:"path"`
+			Kaos string `json:"kaos"`
+		} `json:"work_dirs"`
+	}
+	if err := json.Unmarshal(data, &meta); err != nil {
+		return false, fmt.Errorf("client: sessions: %s is damaged, kimi will not start either: %w; mend or remove it", path, err)
+	}
+	for _, wd := range meta.WorkDirs {
+		if wd.Path == l.workDir && (wd.Kaos == "local" || wd.Kaos == "") {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// readSession reads what is needed of a session's directory; false if it is none, or one
+// without any turn.
+func readSession(dir *os.Root, id string) (SessionInfo, bool) {
+	if validSessionID(id) != nil {
+		return SessionInfo{}, false
+	}
+	context, err := dir.Stat(filepath.Join(id, "context.jsonl"))
+	if err != nil || !context.Mode().IsRegular() {
+		return SessionInfo{}, false
+	}
+	info := SessionInfo{ID: id, UpdatedAt: context.ModTime()}
+	if data, err := regular.ReadIn(dir, filepath.Join(id, "state.json"), maxState); err == nil {
+		var state struct {
+			CustomTitle *string `json:"custom_title"`
+			Archived    bool    `json:"archived"`
+		}
+		if json.Unmarshal(data, &state) == nil {
+			info.Archived = state.Archived
+			if state.CustomTitle != nil && *state.CustomTitle != "" {
+				info.Title = *state.CustomTitle
+				return info, true
+			}
+		}
+	}
+	used := false
+	if f, err := regular.OpenIn(dir, filepath.Join(id, "wire.jsonl")); err == nil {
+		defer f.Close()
+		for rec, err := range wireproto.ReadSessionFile(io.LimitReader(f, maxHead)) {
+			used = true
+			if begin, ok := rec.Message.(*wireproto.TurnBegin); err == nil && ok {
+				info.Title = shorten(begin.UserInput.String(), 50)
+				break
+			}
+		}
+	}
+	return info, used || context.Size() > 0 && hasHistory(dir, id)
+}
+
+// hasHistory reports whether the context holds more than kimi's own records.
+func hasHistory(dir *os.Root, id string) bool {
+	f, err := regular.OpenIn(dir, filepath.Join(id, "context.jsonl"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	lines := wireproto.NewLineReader(io.LimitReader(f, maxHead))
+	for {
+		line, err := lines.ReadLine()
+		var rec struct {
+			Role string `json:"role"`
+		}
+		if json.Unmarshal(line, &rec) == nil && rec.Role != "" && !strings.HasPrefix(rec.Role, "_") {
+			return true
+		}
+		var long *wireproto.LineError
+		if err != nil && !errors.As(err, &long) {
+			return false
+		}
+	}
+}
+
+// shorten folds white space and cuts s to at most n runes.
+func shorten(s string, n int) string {
+	runes := []rune(strings.Join(strings.Fields(s), " "))
+	if len(runes) > n {
+		return strings.TrimSpace(string(runes[:n-1])) + "…"
+	}
+	return string(runes)
+}
+
+// approvals finds out what will run unasked in a session of kimi-cli, and refuses to continue one that
+// would not ask although the options say so. kimi adds what the session keeps to its flags, and no flag takes
+// it back (kimi_cli/soul/agent.py, 1.51.0).
+func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
+	o := l.opts
+	kept, err := b.keptApprovals(l, id)
+	if err != nil {
+		return Approvals{}, err
+	}
+	a := o.byOptions()
+	if a.Actions = kept.Actions; a.All == "" {
+		a.All = b.defaultYolo(l)
+	}
+	refuse := func(mode, option, command string) (Approvals, error) {
+		return Approvals{}, fmt.Errorf("%w: session %q keeps %s mode; set Options.%s if that is wanted, "+
+			"or turn it off: continue the session with Options.%s and SlashCommands, and prompt %q", ErrUnasked, id, mode, option, option, command)
+	}
+	switch asks := o.Answer != nil || o.SupportsQuestion; {
+	case kept.AFK && !o.AFK && (a.All == "" || asks):
+		return refuse("afk", "AFK", "/afk")
+	case kept.Yolo && a.All == "":
+		return refuse("yolo", "Yolo", "/yolo")
+	}
+	return a, nil
+}
+
+// kept is what a session of kimi-cli keeps (ApprovalStateData of kimi_cli/session_state.py, 1.51.0).
+type kept struct {
+	Yolo, AFK bool
+	Actions   []string
+}
+
+// keptApprovals reads the state of a session; the zero value stands for one that is not there, or that kimi
+// cannot read and starts without.
+func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
+	data, err := regular.Read(filepath.Join(b.sessionsDir(l), id, "state.json"), maxState)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file in the way: kimi will not start either
+		return kept{}, nil
+	}
+	if err != nil {
+		return kept{}, fmt.Errorf("client: session %q: its approvals are not known: %w", id, err)
+	}
+	var state struct {
+		Approval struct {
+			Yolo    any   `json:"yolo"` // kimi takes 1 and "yes" for true, too
+			AFK     any   `json:"afk"`
+			Actions []any `json:"auto_approve_actions"`
+		} `json:"approval"`
+	}
+	if json.Unmarshal(data, &state) != nil {
+		return kept{}, nil
+	}
+	on := func(v any) bool { return v != nil && v != false }
+	k := kept{Yolo: on(state.Approval.Yolo), AFK: on(state.Approval.AFK)}
+	for _, v := range state.Approval.Actions {
+		if action, ok := v.(string); ok {
+			k.Actions = append(k.Actions, action)
+		}
+	}
+	slices.Sort(k.Actions)
+	return k, nil
+}
+
+// defaultYolo names the configuration that lets everything run unasked, "" for none.
+func (kimiCLI) defaultYolo(l *launch) string {
+	cfg, name := l.opts.Config, "Options.Config"
+	switch { // what is wrong with a file, kimi tells
+	case cfg != nil:
+	case l.opts.ConfigFile != "":
+		name = l.opts.ConfigFile
+		cfg, _ = config.Load(l.configPath())
+	default:
+		name = l.configPath()
+		cfg, _ = config.LoadDir(l.shareDir)
+	}
+	if cfg == nil || !cfg.DefaultYolo {
+		return ""
+	}
+	return "default_yolo of " + name
+}

@@ -1,0 +1,180 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// kimiCode is Kimi Code 2.x: a bridge speaks Wire for it, and drives its server.
+type kimiCode struct{}
+
+func (kimiCode) kind() Backend         { return BackendServer }
+func (kimiCode) tested() string        { return "2.1.0" }
+func (kimiCode) home(l *launch) string { return home.Path(l.env, l.workDir) }
+func (kimiCode) newID() string         { return "" }
+func (kimiCode) wholeCalls() bool      { return true }
+func (kimiCode) keepsActions() bool    { return false }
+
+// words returns c: the bridge takes no text for a command unless it is told to.
+func (kimiCode) words(c wireproto.Content) (wireproto.Content, bool) { return c, false }
+
+func (kimiCode) owns(path string, head []byte) bool {
+	script := bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("@moonshot-ai/kimi-code"))
+	shim := bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)) // npm's on Windows
+	return script || shim || strings.Contains(path, "@moonshot-ai/kimi-code/")
+}
+
+func (kimiCode) flags(o *Options) []string {
+	if o.SlashCommands {
+		return []string{bridge.SlashFlag}
+	}
+	return nil
+}
+
+// model: the server tells it where neither the options nor the environment name it.
+func (kimiCode) model(l *launch) string {
+	switch {
+	case l.opts.Model != "":
+		return l.opts.Model
+	case l.opts.Config == nil && l.opts.ConfigFile == "":
+		return l.getenv("KIMI_MODEL_NAME")
+	}
+	return l.configuredModel()
+}
+
+func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
+	return l.connect(ctx, &bridgeTransport{p}, id, l.opts.byOptions())
+}
+
+func (kimiCode) adopt(s *Session) {
+	told := s.server.Bridge
+	if told.SessionID != "" {
+		s.id = told.SessionID
+	}
+	if s.model == "" {
+		s.model = told.Model
+	}
+}
+
+// probe asks for the version.
+func (b kimiCode) probe(ctx context.Context, l *launch) (*Info, error) {
+	stdout, end, err := l.run(ctx, "--version")
+	if err != nil {
+		return nil, err
+	}
+	if bad := missing(l.path, end); bad != nil {
+		return nil, bad
+	}
+	version := versionIn(stdout)
+	if v, err := wireproto.ParseVersion(version); err != nil || v.Major < 2 {
+		found := "Kimi Code, and does not tell its version"
+		if err == nil {
+			found = "Kimi Code " + version
+		} else if tail := lastLines(end.Stderr, 2, 150); tail != "" {
+			found += " (" + tail + ")"
+		}
+		return nil, &IncompatibleError{Path: l.path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
+	}
+	return &Info{Path: l.path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: b.kind(), ShareDir: b.home(l)}, nil
+}
+
+// versionLine matches a line that ends with a version.
+var versionLine = regexp.MustCompile(`(?m)(?:^|[^\w.])v?(\d+\.\d+\.\d+(?:[-+][\w.+-]+)?)\s*$`)
+
+// versionIn finds the last version at the end of a line, "" if there is none.
+func versionIn(stdout string) string {
+	all := versionLine.FindAllStringSubmatch(stdout, -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return all[len(all)-1][1]
+}
+
+func (b kimiCode) explain(ctx context.Context, l *launch, f *failure) error {
+	if bad := l.obstacle(f.err); bad != nil {
+		return bad
+	}
+	found := "Kimi Code"
+	if info, err := b.probe(ctx, l); err == nil {
+		found += " " + info.Version
+	}
+	found += ", whose \"kimi web\" ended before it said where it listens"
+	if tail := lastLines(f.exit.Stderr, 2, 200); tail != "" {
+		found += " (" + tail + ")"
+	}
+	return &IncompatibleError{Path: l.path, Found: found, Want: wantKimi,
+		Remedy: "run \"kimi web --no-open\" to see why, or install it anew with " + installKimiCode}
+}
+
+func (b kimiCode) folders(l *launch) []string {
+	home := b.home(l)
+	return []string{home, filepath.Join(home, "sessions"), filepath.Join(home, "logs")}
+}
+
+func (b kimiCode) sessions(l *launch) ([]SessionInfo, error) {
+	found, err := home.Sessions(b.home(l), l.workDir)
+	if err != nil {
+		return nil, fmt.Errorf("client: sessions: %w", err)
+	}
+	var list []SessionInfo
+	for _, s := range found {
+		list = append(list, SessionInfo(s))
+	}
+	return list, nil
+}
+
+func (b kimiCode) finds(l *launch, id string) (bool, error) {
+	return home.FindSession(b.home(l), l.workDir, id) != "", nil
+}
+
+// KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
+// and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
+// standard error goes to stderr, nil for nowhere.
+func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
+
+// byOption names the option in an error about the flag that the option became.
+func byOption(err error) error {
+	var no *bridge.UnsupportedError
+	if !errors.As(err, &no) {
+		return err
+	}
+	flag, _, _ := strings.Cut(no.Option, " ")
+	name := map[string]string{
+		"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
+	}[flag]
+	if name == "" {
+		return err
+	}
+	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + kimiCLI{}.tested(), Err: err}
+}
+
+// bridgeTransport runs Kimi Code behind the bridge.
+type bridgeTransport struct{ process *processTransport }
+
+func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
+	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, remove []string) (bridge.Child, error) {
+		p, err := t.process.start(ctx, (*Command)(c), true, remove)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	})
+	var no *bridge.UnsupportedError
+	switch {
+	case errors.As(err, &no):
+		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case err != nil:
+		return nil, fmt.Errorf("client: %w", err)
+	}
+	return conn, nil
+}
