@@ -38,7 +38,7 @@ type backend interface {
 	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)
 	// adopt takes over what the program has told of its session in the handshake.
 	adopt(s *Session)
-	// explain says why the program has ended before it has answered.
+	// explain says why the program has refused to start, or has ended before it has answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 
 	// sessions lists the sessions of the work dir, in any order.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,9 @@ func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {
 }
 
 func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
+	if f.answer != nil {
+		return cmp.Or(l.obstacle(f.err), f.err)
+	}
 	if bad := tombstone(l.path, f.noise); bad != nil {
 		return bad
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,6 +105,15 @@ func (b kimiCode) explain(ctx context.Context, l *launch, f *failure) error {
 	if bad := l.obstacle(f.err); bad != nil {
 		return bad
 	}
+	if f.answer != nil {
+		var data map[string]*bridge.RoutesError
+		if json.Unmarshal(f.answer.Data, &data) != nil || data[bridge.RoutesKey] == nil {
+			return f.err
+		}
+		no := data[bridge.RoutesKey]
+		return &IncompatibleError{Path: l.path, Want: wantKimi, Found: "Kimi Code " + no.Version + ", whose server lacks " + strings.Join(no.Missing, ", "),
+			Remedy: "install the version that this package is tested with: " + installKimiCode + "@" + b.tested()}
+	}
 	found := "Kimi Code"
 	if info, err := b.probe(ctx, l); err == nil {
 		found += " " + info.Version
@@ -162,8 +172,8 @@ func byOption(err error) error {
 type bridgeTransport struct{ process *processTransport }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
-	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, remove []string) (bridge.Child, error) {
-		p, err := t.process.start(ctx, (*Command)(c), true, remove)
+	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, about string, remove []string) (bridge.Child, error) {
+		p, err := t.process.start(ctx, (*Command)(c), true, about, remove)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,9 +23,10 @@ const nodeCure = "put Node.js 22.19 or later on PATH"
 
 // failure is a start that came to nothing.
 type failure struct {
-	err   error
-	exit  *ProcessError // how the program has ended; nil where it was ended
-	noise string        // the first line that it printed that is no protocol
+	err    error
+	answer *wireproto.RPCError // by which the program has refused; nil if it has ended instead
+	exit   *ProcessError       // how the program has ended; nil where it was ended
+	noise  string              // the first line that it printed that is no protocol
 }
 
 // diagnose explains a start that failed with err: noise is the first line the program
@@ -38,15 +38,13 @@ func (l *launch) diagnose(ctx context.Context, noise string, err, end error) err
 	f := &failure{err: err, noise: noise}
 	if !errors.As(err, &f.exit) { // it lived
 		errors.As(end, &f.exit)
-		switch {
-		case errors.As(err, new(*wireproto.RPCError)):
-			return cmp.Or(l.obstacle(err), err)
-		case ctx.Err() != nil:
-			return l.gaveUp(ctx, f.exit, noise)
+		if !errors.As(err, &f.answer) {
+			if ctx.Err() != nil {
+				return l.gaveUp(ctx, f.exit, noise)
+			}
+			return err
 		}
-		return err
-	}
-	if bad := missing(l.path, f.exit); bad != nil {
+	} else if bad := missing(l.path, f.exit); bad != nil {
 		bad.Err = err
 		return bad
 	}

@@ -102,6 +102,26 @@ func TestKimiCodeToolAtTheEnd(t *testing.T) {
 	}
 }
 
+// A server that is killed leaves a file about itself in the user's home, which is taken away; one of another server stays.
+func TestKimiCodeKilledServer(t *testing.T) {
+	ctx := withinCtx(t)
+	opts := clienttest.KimiCode(t, "text: one")
+	s := liveSession(t, ctx, opts)
+	instances := filepath.Join(opts.ShareDir, "server", "instances")
+	if files, err := os.ReadDir(instances); err != nil || len(files) != 1 {
+		t.Fatalf("the files of the server: %v, %v", files, err)
+	}
+	other := write(t, filepath.Join(instances, "other.json"), `{"server_id":"other","pid":1,"port":1}`, 0o600)
+	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	recv(t, ctx, "the end", s.Done())
+	if files, err := os.ReadDir(instances); err != nil || len(files) != 1 || files[0].Name() != filepath.Base(other) {
+		t.Errorf("the files of servers: %v, %v", files, err)
+	}
+	closed(t, s)
+}
+
 // A start that is given up leaves nothing, at whatever moment that is.
 func TestKimiCodeStartGivenUp(t *testing.T) {
 	needProc(t)

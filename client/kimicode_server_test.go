@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -224,6 +225,38 @@ func TestKimiCodeMCPFailed(t *testing.T) {
 		t.Errorf("notifications %+v", notes)
 	}
 	if mcp := s.Status().MCP; mcp == nil || mcp.Total != 1 || mcp.Connected != 0 || mcp.Servers[0].Status != "failed" {
+		t.Errorf("status %+v", mcp)
+	}
+}
+
+// Kimi Code takes no MCP server of the user's where one entry is bad, and says nothing. This module does: why, and of each server.
+func TestKimiCodeMCPDropped(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts := clienttest.KimiCode(t, say("wait: 3s", "text: done"))
+	write(t, filepath.Join(opts.ShareDir, "mcp.json"), `{"mcpServers": {"good": {"command": "sleep", "args": ["60"]}, "bad": {"command": "sleep", "args": null}}}`, 0o600)
+	told := make(chan string, 10)
+	opts.OnMessage = func(m wireproto.Message) {
+		if n, ok := m.(*wireproto.Notification); ok {
+			told <- n.Body
+		}
+	}
+	s := e2eStart(t, ctx, opts)
+	if got := recv(t, ctx, "the reason", told); !strings.Contains(got, `"bad": args must not be null`) {
+		t.Errorf("told of %q", got)
+	}
+	msgs, res, err := playTurn(t, ctx, s, "go")
+	if err != nil || res.Text != "done" {
+		t.Errorf("%+v, %v", res, err)
+	}
+	var titles []string
+	for _, n := range e2eOf[*wireproto.Notification](msgs) {
+		titles = append(titles, n.Type+" "+n.Title)
+	}
+	if want := []string{"bridge.mcp_failed The MCP server bad did not start", "bridge.mcp_failed The MCP server good did not start"}; !slices.Equal(titles, want) {
+		t.Errorf("told of %q", titles)
+	}
+	if mcp := s.Status().MCP; mcp == nil || mcp.Total != 2 || mcp.Connected != 0 || mcp.Loading {
 		t.Errorf("status %+v", mcp)
 	}
 }

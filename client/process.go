@@ -63,16 +63,16 @@ type process struct {
 }
 
 func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) {
-	p, err := t.start(ctx, c, false, nil)
+	p, err := t.start(ctx, c, false, "", nil)
 	if err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// start starts the child. A guarded one is ended, and the folders of remove are removed, also when this program is
-// killed: it does not notice that by itself.
-func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, remove []string) (*process, error) {
+// start starts the child. A guarded one is ended, its file in the folder about and the folders of remove are removed, also
+// when this program is killed: it does not notice that by itself.
+func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, about string, remove []string) (*process, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, 
 	p.cmd.Env = append(env, markerKey+"="+markers)
 	ends, err := p.pipes()
 	if err == nil && guarded {
-		err = p.group.Guard(p.marker, remove)
+		err = p.group.Guard(p.marker, about, remove)
 	}
 	if err == nil {
 		err = p.group.Start(p.cmd)

@@ -114,6 +114,10 @@ func (d *doctor) starts(info *client.Info) {
 	s, err := client.NewSession(ctx, &client.Options{Executable: info.Path, WorkDir: dir, ShareDir: dir})
 	if err != nil {
 		line, hint := explain(err)
+		var incompatible *client.IncompatibleError
+		if errors.As(err, &incompatible) {
+			hint = incompatible.Hint()
+		}
 		d.fail(hint, "%s", line)
 		return
 	}

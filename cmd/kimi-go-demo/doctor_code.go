@@ -1,6 +1,9 @@
 package main
 
 import (
+	"cmp"
+	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
@@ -58,7 +62,7 @@ func (d *doctor) kimiCode(info *client.Info) {
 	}
 	switch cfg := d.codeConfig(); {
 	case d.flags.Config != "":
-		d.namedConfig()
+		d.namedConfig(info)
 	case os.Getenv("KIMI_MODEL_NAME") != "" && d.flags.Model == "":
 		d.codeVariables()
 		d.codeTelemetry(cfg)
@@ -68,7 +72,19 @@ func (d *doctor) kimiCode(info *client.Info) {
 	}
 	d.codeEnvironment()
 	d.home()
+	d.codeMCP()
 	d.sessions()
+}
+
+// codeMCP checks mcp.json, of which Kimi Code takes nothing where one entry is bad, and does not say so.
+func (d *doctor) codeMCP() {
+	servers, err := home.MCPServers(d.share)
+	switch {
+	case err != nil:
+		d.fail("mend or remove the file", "MCP servers: %v", err)
+	case len(servers) > 0:
+		d.ok("%s in %s", plural(len(servers), "MCP server"), filepath.Join(d.share, "mcp.json"))
+	}
 }
 
 // codeConfig reads Kimi Code's own configuration, nil if it cannot be read.
@@ -170,15 +186,27 @@ func (d *doctor) codeLogin(p codeProvider) {
 		name = "kimi-code"
 	}
 	path := filepath.Join(d.share, "credentials", filepath.Base(name)+".json")
-	if _, err := os.Stat(path); err != nil {
-		d.fail(`run "kimi login"`, "login: none; %s is not there", path)
+	data, err := regular.Read(path, 1<<20)
+	if err != nil {
+		d.fail(`run "kimi login"`, "login: none; %s is not there, or cannot be read", path)
 		return
 	}
-	d.ok("login: %s is there (not looked into)", path)
+	var tokens struct {
+		Access  string `json:"access_token"`
+		Refresh string `json:"refresh_token"`
+	}
+	switch err := json.Unmarshal(data, &tokens); {
+	case err != nil:
+		d.fail(`run "kimi login"`, "login: %s holds no tokens", path)
+	case tokens.Access == "" && tokens.Refresh == "": // what Kimi Code leaves of a login that is not taken any more
+		d.fail(`run "kimi login"`, "login: it has ended; the tokens of %s are empty", path)
+	default:
+		d.ok("login: %s is there; whether it is still taken shows with the first prompt", path)
+	}
 }
 
 // namedConfig checks a configuration for kimi-cli, which the bridge hands on.
-func (d *doctor) namedConfig() {
+func (d *doctor) namedConfig(info *client.Info) {
 	path := d.flags.Config
 	cfg, err := config.Load(path)
 	switch {
@@ -189,7 +217,12 @@ func (d *doctor) namedConfig() {
 		d.invalid(path, err)
 		return
 	}
-	d.ok("configuration %s is valid; Kimi Code gets it, and what has no place there is refused", path)
+	if err := takes(info, path); err != nil {
+		line, hint := explain(err)
+		d.fail(cmp.Or(hint, "leave it out"), "configuration %s: %s", path, line)
+		return
+	}
+	d.ok("configuration %s is valid, and Kimi Code gets all of it", path)
 	model := cfg.Effective(d.flags.Model, os.Getenv)
 	if model.Problem != "" {
 		d.fail(loginHint, "model: %s", model.Problem)
@@ -201,6 +234,25 @@ func (d *doctor) namedConfig() {
 		return
 	}
 	d.ok("API key from %s", model.KeySource)
+}
+
+// takes reports what Kimi Code has no place for in a configuration. It starts nothing: the command line is read before.
+func takes(info *client.Info, path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	conn, err := client.KimiCode(nil).Start(context.Background(), &client.Command{
+		Path: info.Path, Args: []string{"--wire", "--config-file", abs}, Env: os.Environ(), Dir: dir,
+	})
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 func (d *doctor) codeTelemetry(cfg *codeConfig) {

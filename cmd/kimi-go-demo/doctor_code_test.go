@@ -84,7 +84,7 @@ func TestDoctorKimiCode(t *testing.T) {
 			d, home := codeHome(t, tt.config)
 			if tt.login {
 				os.MkdirAll(filepath.Join(home, "credentials"), 0o700)
-				os.WriteFile(filepath.Join(home, "credentials", "kimi-code.json"), []byte(secret), 0o600)
+				os.WriteFile(filepath.Join(home, "credentials", "kimi-code.json"), []byte(`{"access_token":"`+secret+`","refresh_token":"`+secret+`"}`), 0o600)
 			}
 			d.setenv(tt.env)
 			r := d.run(t, "", append([]string{"doctor"}, tt.args...)...)
@@ -107,4 +107,66 @@ func TestDoctorOnlyKimiCode(t *testing.T) {
 	d.setenv(opts.Env)
 	d.env = append(d.env, "PATH="+filepath.Dir(opts.Executable)+string(filepath.ListSeparator)+os.Getenv("PATH"), "KIMI_SHARE_DIR=", "KIMI_CODE_HOME="+opts.ShareDir)
 	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  with it", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
+}
+
+// What is wrong with the files that Kimi Code reads, and what a configuration has that it has no place for.
+func TestDoctorKimiCodeFiles(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		files map[string]string // in the home
+		args  []string
+		want  []string
+	}{
+		"login has ended": {files: map[string]string{"credentials/kimi-code.json": `{"access_token":"","refresh_token":""}`},
+			want: []string{"FAIL  login: it has ended; ", `-> run "kimi login"`}},
+		"login is none": {files: map[string]string{"credentials/kimi-code.json": "x"}, want: []string{"FAIL  login: ", "holds no tokens"}},
+		"MCP server": {files: map[string]string{"mcp.json": `{"mcpServers":{"a":{"command":"x","args":null}}}`},
+			want: []string{"FAIL  MCP servers: no MCP server of ", `"a": args must not be null`, "-> mend or remove the file"}},
+		"configuration": {files: map[string]string{"cli.toml": goodConfig + "\nskip_afk_prompt_injection = true\n[loop_control]\nmax_ralph_iterations = 2\n"},
+			args: []string{"--config", ".kimi-code/cli.toml"},
+			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "loop_control.max_ralph_iterations, skip_afk_prompt_injection"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, home := codeHome(t, codeLogin)
+			for file, text := range tt.files {
+				path := filepath.Join(home, file)
+				os.MkdirAll(filepath.Dir(path), 0o700)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d.run(t, "", append([]string{"doctor"}, tt.args...)...).check(t, 1, tt.want, nil)
+		})
+	}
+}
+
+// A server that lacks routes is told with all of them, and what to install: on a recording, and on the real one.
+func TestDoctorRoutes(t *testing.T) {
+	t.Parallel()
+	const lack = "/api/v1/sessions/{session_id}/snapshot /api/v1/files"
+	want := []string{"FAIL  ", "whose server lacks get /api/v1/sessions/{session_id}/snapshot, post /api/v1/files",
+		"-> install the version that this package is tested with: npm install -g @moonshot-ai/kimi-code@2.1.0"}
+	t.Run("recording", func(t *testing.T) {
+		t.Parallel()
+		d, _ := codeHome(t, "")
+		d.setenv(map[string]string{lackKey: lack})
+		d.run(t, "", "doctor").check(t, 1, want, nil)
+	})
+	t.Run("real", func(t *testing.T) {
+		t.Parallel()
+		opts := clienttest.KimiCode(t)
+		d, _ := codeHome(t, "")
+		d.setenv(opts.Env)
+		self, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.fake(t, `case "$*" in
+web*) `+programKey+`="in front" exec '`+self+`' "$@";;
+*) exec '`+opts.Executable+`' "$@";;
+esac`)
+		d.setenv(map[string]string{lackKey: lack, realKey: opts.Executable})
+		d.run(t, "", "doctor").check(t, 1, append([]string{"ok    Kimi Code 2.1.0 at "}, want...), nil)
+	})
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -27,6 +28,56 @@ const programKey = "KIMI_GO_DEMO_TEST_PROGRAM"
 
 // playKey names what the test binary does under the name kimi.
 const playKey = "KIMI_GO_DEMO_TEST_KIMI"
+
+// lackKey names routes that a server is said not to have.
+const lackKey = "KIMI_GO_DEMO_TEST_LACK"
+
+// without takes routes out of what a server says of itself.
+func without(routes string) webtest.Hooks {
+	return webtest.Hooks{Answer: func(_, path string, body []byte) []byte {
+		if path != "/openapi.json" || routes == "" {
+			return body
+		}
+		for route := range strings.SplitSeq(routes, " ") {
+			body = bytes.ReplaceAll(body, []byte(`"`+route+`"`), []byte(`"/new`+route+`"`))
+		}
+		return body
+	}}
+}
+
+// inFront stands before the real server of Kimi Code, which realKey names, as [without] has it.
+func inFront() {
+	cmd := exec.Command(os.Getenv(realKey), os.Args[1:]...)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		panic(err)
+	}
+	var ends cleanups
+	s, err := server.Start(context.Background(), outOnly{Reader: out})
+	if err != nil {
+		panic(err)
+	}
+	p := webtest.NewProxy(&ends, s.URL(), s.Token(), without(os.Getenv(lackKey)))
+	fmt.Printf("  Local:    %s/#token=%s\n", p.URL, p.Token)
+	cmd.Wait()
+	for _, end := range ends {
+		end()
+	}
+}
+
+// outOnly is a child of which the output alone is used.
+type outOnly struct {
+	io.Reader
+	server.Child
+}
+
+func (o outOnly) Read(b []byte) (int, error) { return o.Reader.Read(b) }
+
+// realKey names the real kimi.
+const realKey = "KIMI_GO_DEMO_TEST_REAL"
 
 // plays are the kimis that need no shell, by name.
 var plays = map[string]func(){
@@ -65,15 +116,18 @@ func TestMain(m *testing.M) {
 		hostile()
 	case "server":
 		serve()
+	case "in front":
+		inFront()
 	}
 }
 
-// serve is a server of Kimi Code that plays a recording.
+// serve is a server of Kimi Code that plays a recording. lackKey names routes that it does not have.
 func serve() {
 	var ends cleanups
 	f := webtest.NewFake(&ends)
-	child := f.Child()
-	fmt.Printf("  Local:    %s/#token=%s\n", f.URL, f.Token)
+	p := webtest.NewProxy(&ends, f.URL, f.Token, without(os.Getenv(lackKey)))
+	child := f.Use(p.Child())
+	fmt.Printf("  Local:    %s/#token=%s\n", p.URL, p.Token)
 	<-child.Done()
 	for _, end := range ends {
 		end()

@@ -21,10 +21,12 @@ type Group struct {
 
 // Guard, called before Start, has the group ended when this program ends without having ended it, as by SIGKILL,
 // for a child that does not notice: it gets SIGTERM, a few seconds, and SIGKILL, as does every process with the marker in
-// its environment (on Linux), and the folders of remove are removed. A shell watches over this program by the end of
-// a pipe. It leads the process group, so that the group's id stays this group's as long as there is something to end.
-func (g *Group) Guard(marker string, remove []string) error {
-	w := &guard{cmd: exec.Command("/bin/sh", append([]string{"-c", guardScript, "kimi-go-guard", marker}, remove...)...)}
+// its environment (on Linux), and the folders of remove are removed. Of the folder about, "" for none, in which each
+// process keeps a JSON file about itself, the child's is removed, which its "pid" tells, once the child has ended. A shell
+// watches over this program by the end of a pipe. It leads the process group, so that the group's id stays this
+// group's as long as there is something to end.
+func (g *Group) Guard(marker, about string, remove []string) error {
+	w := &guard{cmd: exec.Command("/bin/sh", append([]string{"-c", guardScript, "kimi-go-guard", marker, about}, remove...)...)}
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return err
@@ -52,12 +54,14 @@ type guard struct {
 const guardScript = `
 trap '' INT TERM HUP
 marker=$1
-shift
+about=$2
+shift 2
 read -r child
 read -r _
 kill -TERM 0
 i=0
-while [ -n "$child" ] && [ $i -lt 30 ] && kill -0 "$child"; do
+gone() { ! kill -0 "$child" || grep -q "^State:.*Z" "/proc/$child/status"; } # a zombie where nobody waits for orphans
+while [ -n "$child" ] && [ $i -lt 30 ] && ! gone; do
 	sleep 0.1
 	i=$((i + 1))
 done 2>/dev/null
@@ -65,6 +69,11 @@ for file in $(grep -las -- "$marker" /proc/[0-9]*/environ); do
 	pid=${file#/proc/}
 	kill -KILL "${pid%/environ}"
 done 2>/dev/null
+if [ -n "$about" ] && [ -n "$child" ] && gone; then
+	for file in "$about"/*.json; do
+		grep -q "\"pid\": *$child *[,}]" "$file" && rm -f -- "$file"
+	done
+fi 2>/dev/null
 for dir; do rm -rf -- "$dir"; done
 kill -KILL 0
 `

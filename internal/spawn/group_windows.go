@@ -26,7 +26,7 @@ type Group struct {
 }
 
 // Guard does nothing: the job object ends with this program. What the child has left in files stays.
-func (g *Group) Guard(string, []string) error { return nil }
+func (g *Group) Guard(string, string, []string) error { return nil }
 
 // Start starts cmd as the first of the group, which a Ctrl-C at this program's console does not reach.
 // The child runs no instruction before it is in the job.

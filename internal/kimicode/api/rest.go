@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Envelope is the body of every answer of a known route. The HTTP status is 200 for errors, too.
@@ -255,13 +256,43 @@ type Transcript struct {
 
 // TranscriptItem is a turn, or another mark.
 type TranscriptItem struct {
-	Kind  string `json:"kind"`   // "turn"
-	ID    string `json:"turnId"` // "t0" for turn 0
-	Steps []struct {
-		Ordinal int     `json:"ordinal"` // the step's number
-		State   string  `json:"state"`   // not to be relied on while the step runs
-		Frames  []Frame `json:"frames"`  // empty while the step runs
-	} `json:"steps"`
+	Kind  string           `json:"kind"`   // "turn"
+	ID    string           `json:"turnId"` // "t0" for turn 0
+	Steps []TranscriptStep `json:"steps"`
+}
+
+// TranscriptStep is a step of a turn.
+type TranscriptStep struct {
+	Ordinal int     `json:"ordinal"` // the step's number
+	State   string  `json:"state"`   // not to be relied on while the step runs
+	Usage   *Usage  `json:"usage"`
+	Frames  []Frame `json:"frames"` // empty while the step runs
+}
+
+// Step returns a step of a turn, nil if it is not there.
+func (t *Transcript) Step(turn, step int) *TranscriptStep {
+	for _, item := range t.Items {
+		if item.Kind != "turn" || item.ID != fmt.Sprintf("t%d", turn) {
+			continue
+		}
+		for i, s := range item.Steps {
+			if s.Ordinal == step {
+				return &item.Steps[i]
+			}
+		}
+	}
+	return nil
+}
+
+// Said returns what was said of a kind of frame, thinking or text.
+func (s *TranscriptStep) Said(kind string) string {
+	var b strings.Builder
+	for _, f := range s.Frames {
+		if f.Kind == kind {
+			b.WriteString(f.Text)
+		}
+	}
+	return b.String()
 }
 
 // Frame is a piece of a step's output.

@@ -19,6 +19,13 @@ import (
 // UnsupportedError names an option that has no place in Kimi Code.
 type UnsupportedError = translator.UnsupportedError
 
+// RoutesError says that the server lacks routes. It stands in the data of the error by which initialize is answered, as the
+// member RoutesKey.
+type RoutesError = api.RoutesError
+
+// RoutesKey is the key of a [RoutesError].
+const RoutesKey = api.RoutesKey
+
 // SlashFlag is an argument of this package's own: a prompt's text may be a command.
 const SlashFlag = "--slash-commands"
 

@@ -47,8 +47,8 @@ type Child interface {
 }
 
 // Spawn starts a program. When this program ends without having ended the child, it and what it has
-// started are ended, and the files of remove are removed.
-type Spawn func(ctx context.Context, cmd *Command, remove []string) (Child, error)
+// started are ended, its file in the folder about, which the "pid" in it tells, and the folders of remove are removed.
+type Spawn func(ctx context.Context, cmd *Command, about string, remove []string) (Child, error)
 
 // Conn is a running bridge: what a Wire client reads from and writes to.
 type Conn struct {

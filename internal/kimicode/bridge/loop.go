@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -126,6 +127,7 @@ func (l *loop) finish() {
 	if child := l.parts.child; child != nil {
 		child.Close()
 		c.exit = child.Wait()
+		home.Forget(c.set.home, child.PID())
 	}
 	if err := l.parts.takeDown(); err != nil {
 		c.exit = errors.Join(c.exit, err)
@@ -396,7 +398,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 		p.relay = r
 		spec.Hooks, spec.HookScript, l.HooksOn = o.Hooks, r.Script(), true
 	}
-	env := c.set.env
+	env, inHome := c.set.env, c.set.home
 	var remove []string
 	home.Sweep()
 	if spec.Needed() {
@@ -404,7 +406,7 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 		if err != nil {
 			return fail(err)
 		}
-		p.overlay = overlay
+		p.overlay, inHome = overlay, overlay.Dir
 		env = setenv(env, "KIMI_CODE_HOME", overlay.Dir)
 		remove = []string{overlay.Dir}
 		l.Warnings = overlay.Warnings
@@ -413,8 +415,12 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 	if err != nil {
 		return fail(err)
 	}
-	l.SessionID, l.MCP = known, spec.MCP()
-	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, remove)
+	l.SessionID = known
+	if l.MCP, err = home.MCPServers(inHome); err != nil {
+		l.Warnings = append(l.Warnings, err.Error())
+	}
+	l.MCP = slices.DeleteFunc(l.MCP, func(name string) bool { return name == l.ToolHost })
+	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, home.Instances(inHome), remove)
 	if err != nil {
 		l.exit = err
 		return fail(translator.ErrEnded)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ type transport struct {
 }
 
 func (t transport) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
-	spawn := func(context.Context, *bridge.Command, []string) (bridge.Child, error) { return t.spawn(), nil }
+	spawn := func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.spawn(), nil }
 	if t.watch != nil {
 		return bridge.StartWatched(ctx, (*bridge.Command)(cmd), spawn, t.watch)
 	}
@@ -39,9 +40,11 @@ type tale struct {
 	Approvals []string // commands that were asked about, with the agent
 	Notes     []string // types of notifications
 	Status    string
+	Types     map[string]string // of subagents
 
-	ids  []string // of subagents
-	told int      // messages
+	context int      // tokens in it at last
+	ids     []string // of subagents
+	told    int      // messages
 }
 
 var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
@@ -55,6 +58,7 @@ type step struct {
 	Results     []string
 	Interrupted bool
 	Retries     int
+	Used        int // tokens
 
 	calls []*wireproto.ToolCall
 	args  []*strings.Builder
@@ -69,7 +73,14 @@ func (t *tale) hear(agent string, m wireproto.Message) {
 	s := a.Steps[len(a.Steps)-1]
 	switch m := m.(type) {
 	case *wireproto.SubagentEvent:
-		t.hear(t.name(*m.AgentID), m.Event)
+		name := t.name(*m.AgentID)
+		if t.Types == nil {
+			t.Types = make(map[string]string)
+		}
+		if m.SubagentType != nil {
+			t.Types[name] = *m.SubagentType
+		}
+		t.hear(name, m.Event)
 	case *wireproto.TurnBegin:
 		t.Begins++
 	case *wireproto.TurnEnd:
@@ -85,7 +96,17 @@ func (t *tale) hear(agent string, m wireproto.Message) {
 		s.Text += m.Text
 	case *wireproto.ThinkPart:
 		s.Think += m.Think
+	case *wireproto.StatusUpdate:
+		if m.TokenUsage != nil {
+			s.Used += m.TokenUsage.InputOther + m.TokenUsage.Output
+		}
+		if m.ContextTokens != nil {
+			t.context = *m.ContextTokens
+		}
 	case *wireproto.ToolCall:
+		if i := slices.IndexFunc(s.calls, func(c *wireproto.ToolCall) bool { return c.ID == m.ID }); i >= 0 { // told anew
+			s.calls, s.args = slices.Delete(s.calls, i, i+1), slices.Delete(s.args, i, i+1)
+		}
 		s.calls, s.args = append(s.calls, m), append(s.args, new(strings.Builder))
 		if m.Function.Arguments != nil {
 			s.args[len(s.args)-1].WriteString(*m.Function.Arguments)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/url"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -144,6 +145,7 @@ func (o *Overlay) mcp(s *Spec) error {
 		if err != nil {
 			// Kimi Code takes no server at all where one is bad: neither would it take the program's.
 			o.warn("no MCP server of %s is used: %v", path, err)
+			theirs = nil
 		}
 		for name, raw := range theirs {
 			servers[name] = raw
@@ -167,7 +169,7 @@ func (o *Overlay) mcp(s *Spec) error {
 }
 
 // serversOf returns the servers of an mcp.json of Kimi Code, as they stand there. Its error says why Kimi Code would
-// take none of them.
+// take none of those that it returns.
 func serversOf(data []byte) (map[string]json.RawMessage, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -180,37 +182,42 @@ func serversOf(data []byte) (map[string]json.RawMessage, error) {
 	}
 	for name, raw := range file.Servers {
 		if err := checkServer(raw); err != nil {
-			return nil, fmt.Errorf("%.40q: %w", name, err)
+			return file.Servers, fmt.Errorf("%.40q: %w", name, err)
 		}
 	}
 	return file.Servers, nil
 }
 
+// MCPServers returns the names of the MCP servers in a home's mcp.json. Its error says why Kimi Code takes none of them,
+// of which it does not tell itself.
+func MCPServers(home string) ([]string, error) {
+	path := filepath.Join(home, "mcp.json")
+	data, err := readSmall(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var servers map[string]json.RawMessage
+	if err == nil {
+		servers, err = serversOf(data)
+	}
+	if err != nil {
+		err = fmt.Errorf("no MCP server of %s is used: %w", path, err)
+	}
+	return slices.Sorted(maps.Keys(servers)), err
+}
+
 // checkServer checks a server as Kimi Code does; it ignores keys that it does not know.
 func checkServer(raw json.RawMessage) error {
-	var s struct {
-		Transport         *string           `json:"transport"`
-		Command           *string           `json:"command"`
-		Args              []string          `json:"args"`
-		Env               map[string]string `json:"env"`
-		CWD               *string           `json:"cwd"`
-		Executor          *string           `json:"executor"`
-		URL               *string           `json:"url"`
-		Headers           map[string]string `json:"headers"`
-		Auth              *string           `json:"auth"`
-		BearerTokenEnvVar *string           `json:"bearerTokenEnvVar"`
-		Enabled           *bool             `json:"enabled"`
-		StartupTimeoutMS  *float64          `json:"startupTimeoutMs"`
-		ToolTimeoutMS     *float64          `json:"toolTimeoutMs"`
-		EnabledTools      []string          `json:"enabledTools"`
-		DisabledTools     []string          `json:"disabledTools"`
-	}
+	var s entry
 	if err := json.Unmarshal(raw, &s); err != nil {
 		var typed *json.UnmarshalTypeError
 		if errors.As(err, &typed) && typed.Field != "" {
 			return fmt.Errorf("%s must not be of the type %s", typed.Field, typed.Value)
 		}
 		return errors.New("it is no table")
+	}
+	if key := nullIn(raw); key != "" {
+		return fmt.Errorf("%s must not be null", key)
 	}
 	transport := ""
 	switch {
@@ -245,6 +252,55 @@ func checkServer(raw json.RawMessage) error {
 		}
 	}
 	return nil
+}
+
+// entry is what Kimi Code knows of a server in mcp.json.
+type entry struct {
+	Transport         *string           `json:"transport"`
+	Command           *string           `json:"command"`
+	Args              []string          `json:"args"`
+	Env               map[string]string `json:"env"`
+	CWD               *string           `json:"cwd"`
+	Executor          *string           `json:"executor"`
+	URL               *string           `json:"url"`
+	Headers           map[string]string `json:"headers"`
+	Auth              *string           `json:"auth"`
+	BearerTokenEnvVar *string           `json:"bearerTokenEnvVar"`
+	Enabled           *bool             `json:"enabled"`
+	StartupTimeoutMS  *float64          `json:"startupTimeoutMs"`
+	ToolTimeoutMS     *float64          `json:"toolTimeoutMs"`
+	EnabledTools      []string          `json:"enabledTools"`
+	DisabledTools     []string          `json:"disabledTools"`
+}
+
+// nullIn returns the first key that Kimi Code knows and that is null, or has a null in it; "" for none. A null is
+// no absence for Kimi Code, as it is for encoding/json.
+func nullIn(raw json.RawMessage) string {
+	var values map[string]any
+	json.Unmarshal(raw, &values) // it is a table
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[entry]()) {
+		key := f.Tag.Get("json")
+		if v, ok := values[key]; ok && hasNull(v) {
+			return key
+		}
+	}
+	return ""
+}
+
+func hasNull(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case []any:
+		return slices.ContainsFunc(v, hasNull)
+	case map[string]any:
+		for _, member := range v {
+			if hasNull(member) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func deref(s *string) string {

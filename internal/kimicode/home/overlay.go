@@ -42,9 +42,6 @@ func (s *Spec) Needed() bool {
 	return s.Config != nil || s.Servers != nil || s.NoOwnMCP || s.Tools != nil || len(s.Hooks) > 0 || s.Agent != nil || len(s.SkillsDirs) > 0
 }
 
-// MCP reports whether there are MCP servers besides the program's own tools.
-func (s *Spec) MCP() bool { return len(s.Servers) > 0 }
-
 const (
 	hookScript = "hook.sh"        // in a private home
 	agentsDir  = "program-agents" // likewise

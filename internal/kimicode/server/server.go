@@ -221,19 +221,8 @@ var routes = map[string]string{
 	"/api/v1/shutdown":                                      "post",
 }
 
-// RoutesError says that a server lacks routes that this module needs.
-type RoutesError struct {
-	Version string
-	Missing []string
-}
-
-// Error names the version and the routes.
-func (e *RoutesError) Error() string {
-	return fmt.Sprintf("the server of Kimi Code %s lacks %s", e.Version, strings.Join(e.Missing, ", "))
-}
-
 // Check asks the server what it is and whether it has the routes that this module needs. A
-// [*RoutesError] says which it has not.
+// [*api.RoutesError] says which it has not.
 func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errors.New("the server did not answer in time"))
 	defer cancel()
@@ -254,7 +243,7 @@ func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 		missing = append(missing, "a WebSocket")
 	}
 	if len(missing) > 0 {
-		return meta, &RoutesError{meta.ServerVersion, missing}
+		return meta, &api.RoutesError{Version: meta.ServerVersion, Missing: missing}
 	}
 	return meta, nil
 }

@@ -156,7 +156,7 @@ func TestCheck(t *testing.T) {
 	s = server.Attach(p.URL, p.Token)
 	defer s.CloseIdle()
 	_, err := s.Check(t.Context())
-	var no *server.RoutesError
+	var no *api.RoutesError
 	if !errors.As(err, &no) || len(no.Missing) != 1 || !strings.Contains(no.Error(), "snapshot") || no.Version != "2.1.0" {
 		t.Error(err)
 	}

@@ -67,8 +67,9 @@ type fakeSession struct {
 	prompt  string
 	abort   context.CancelFunc
 
-	turn   int // of the main agent
-	agents map[string]*fakeAgent
+	turn    int // of the main agent
+	context int // tokens in its context
+	agents  map[string]*fakeAgent
 }
 
 // listener is a connection: what waits for it.
@@ -229,7 +230,7 @@ func (f *Fake) session(w http.ResponseWriter, s *fakeSession, method, route, age
 	case "GET status":
 		say(w, 0, map[string]any{
 			"busy": s.running, "model": s.profile.Model, "permission": s.profile.Permission, "plan_mode": s.profile.Plan,
-			"context_tokens": 0, "max_context_tokens": 1000,
+			"context_tokens": s.context, "max_context_tokens": 1000,
 		})
 	case "GET skills":
 		say(w, 0, map[string]any{"skills": []string{}})
@@ -313,6 +314,7 @@ type recorded struct {
 		TurnID   int    `json:"turnId"`
 		Step     int    `json:"step"`
 		Delta    string `json:"delta"`
+		Context  int    `json:"contextTokens"`
 	} `json:"payload"`
 }
 
@@ -427,6 +429,10 @@ func (s *fakeSession) note(r *recorded, fields map[string]json.RawMessage) {
 		}
 		to.text = append(to.text, r.Payload.Delta...)
 		to.units += len(utf16.Encode([]rune(r.Payload.Delta)))
+	case "agent.status.updated":
+		if agent == "main" && r.Payload.Context > 0 {
+			s.context = r.Payload.Context
+		}
 	case "turn.step.completed":
 		a.done = append(a.done, map[string]any{"ordinal": a.step, "state": "completed", "frames": []map[string]string{
 			{"kind": "thinking", "text": string(a.thinking.text)}, {"kind": "text", "text": string(a.text.text)},

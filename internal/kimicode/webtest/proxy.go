@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/coder/websocket"
 )
@@ -89,7 +88,7 @@ func (l halvedListener) Accept() (net.Conn, error) {
 }
 
 // NewProxy returns a proxy before a server. It lives as long as the test.
-func NewProxy(t testing.TB, url, token string, hooks Hooks) *Proxy {
+func NewProxy(t interface{ Cleanup(func()) }, url, token string, hooks Hooks) *Proxy {
 	p := &Proxy{Token: token, hooks: hooks, target: url, streams: make(map[*websocket.Conn]bool)}
 	p.server = httptest.NewUnstartedServer(p)
 	p.server.Listener = halvedListener{p.server.Listener}

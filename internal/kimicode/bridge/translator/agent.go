@@ -33,7 +33,19 @@ type step struct {
 	said     int  // the same of text
 	doubtful bool // deltas are missing
 	snapped  bool // a snapshot has filled a gap: deltas that do not say where they belong cannot be placed
+	kept     bool // the server has kept its transcript from the beginning
 }
+
+// trust is what the transcripts of steps have confirmed of what the server has said. Servers of another version may say less
+// than they write down, and then do so always: once enough was confirmed, only steps that are remarkable are looked at.
+type trust struct {
+	steps    int // that were looked at
+	thinking int // in which thinking was confirmed
+	text     int // likewise
+}
+
+// asks reports whether the next step is to be looked at.
+func (c *trust) asks() bool { return c.steps < 20 && (c.thinking < 3 || c.text < 3) }
 
 // call is a tool call that has no result yet.
 type call struct {
@@ -203,6 +215,9 @@ func (t *Translator) spawned(p *api.Subagent) {
 		return
 	}
 	a := t.agentOf(p.ID)
+	if p.Name == "" {
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say of which type it is")
+	}
 	a.kind, a.description, a.parent, a.background = p.Name, p.Description, p.ParentCall, p.Background
 	a.number = 0
 }
@@ -221,8 +236,11 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 	switch e.Type {
 	case api.TypeStepStarted:
 		a.turn = p.TurnID
-		a.step = &step{n: p.Step, doubtful: t.inbox.doubts(e)}
+		a.step = &step{n: p.Step, doubtful: t.inbox.doubts(e), kept: t.inbox.kept}
 		a.lastCall = ""
+		if a.main() {
+			t.context.heard = false
+		}
 		if a.retrying {
 			a.retrying = false
 			return
@@ -263,65 +281,105 @@ func (t *Translator) endBroken(a *agent) {
 
 // endStep ends a step, once all that it has said was told.
 func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
-	end := func() {
-		a.retrying = false
-		if kind == api.TypeStepInterrupted {
-			if p.Reason != "aborted" { // kimi-cli tells nothing of a step that was cancelled
-				t.from(a, &wireproto.StepInterrupted{})
-			}
-			a.step = nil
-			return
-		}
-		if a.main() {
-			if t.turn != nil && t.turn.number == p.TurnID {
-				t.turn.finish, t.turn.cut = p.FinishReason, p.ProviderReason == nil
-			}
-			t.status(p.Usage)
-		} else if p.Usage != nil {
-			t.from(a, &wireproto.StatusUpdate{TokenUsage: tokens(p.Usage)})
-		}
-		a.step = nil
-	}
-	// A step that ends the turn without a word is looked at, too.
-	mute := a.step != nil && kind == api.TypeStepCompleted && a.step.said == 0 && p.FinishReason != "tool_use"
-	if a.step == nil || !a.step.doubtful && !mute {
-		end()
+	completed := kind == api.TypeStepCompleted
+	switch {
+	case a.step == nil:
+		t.closeStep(a, kind, p)
+		return
+	case a.step.doubtful:
+	// What ends the turn without a word is looked at, too.
+	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.trustIn(a).asks()):
+	default:
+		t.fillContext(a, kind, p)
 		return
 	}
-	doubtful := a.step.doubtful
-	t.fetch(t.of("/transcript")+"?agent_id="+a.id, func(data json.RawMessage, err error) {
+	path := t.of("/transcript") + "?agent_id=" + a.id
+	if !a.step.doubtful {
+		path += "&page_size=2" // a turn after this one may have begun
+	}
+	t.fetch(path, func(data json.RawMessage, err error) {
 		var transcript api.Transcript
 		if err == nil {
 			err = json.Unmarshal(data, &transcript)
 		}
-		var thinking, text strings.Builder
-		found := false
-		for _, item := range transcript.Items {
-			if item.Kind != "turn" || item.ID != fmt.Sprintf("t%d", p.TurnID) {
-				continue
-			}
-			for _, s := range item.Steps {
-				if s.Ordinal != p.Step {
-					continue
-				}
-				found = true
-				for _, f := range s.Frames {
-					switch f.Kind {
-					case "thinking":
-						thinking.WriteString(f.Text)
-					case "text":
-						text.WriteString(f.Text)
-					}
-				}
-			}
+		t.compare(a, p, transcript.Step(p.TurnID, p.Step), err)
+		if completed && p.Usage == nil {
+			t.noteDrift(kind, "it does not say what the step has used")
 		}
-		if err != nil || doubtful && !found {
-			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
-		} else if t.sayRest(a, thinking.String(), text.String()) && !doubtful {
-			t.noteDrift("lost text", "the server did not send what its transcript tells")
-		}
-		end()
+		t.fillContext(a, kind, p)
 	})
+}
+
+func (t *Translator) trustIn(a *agent) *trust {
+	if a.main() {
+		return &t.trust
+	}
+	return &t.trustSub
+}
+
+// compare says what the transcript of a step knows more than the client was told. The transcript is nil where there is none.
+func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
+	if err != nil || kept == nil {
+		if a.step.doubtful || err != nil {
+			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
+		}
+		return
+	}
+	if p.Usage == nil {
+		p.Usage = kept.Usage
+	}
+	thinking, text := kept.Said("thinking"), kept.Said("text")
+	more := t.sayRest(a, thinking, text)
+	switch trust := t.trustIn(a); {
+	case a.step.doubtful: // the connection was lost, not the server's words
+	case more:
+		t.noteDrift("lost text", "the server did not send what its transcript tells")
+	case a.step.kept && (a.step.thought > units(thinking) || a.step.said > units(text)):
+		t.noteDrift("doubled text", "the server has sent more than its transcript tells")
+	default:
+		trust.steps++
+		if a.step.thought > 0 {
+			trust.thinking++
+		}
+		if a.step.said > 0 {
+			trust.text++
+		}
+	}
+}
+
+// fillContext asks how full the context is, if no event of the step has told, and ends the step.
+func (t *Translator) fillContext(a *agent, kind string, p *api.Step) {
+	if !a.main() || kind != api.TypeStepCompleted || t.context.heard {
+		t.closeStep(a, kind, p)
+		return
+	}
+	t.fetch(t.of("/status"), func(data json.RawMessage, err error) {
+		var st api.Status
+		if err == nil && json.Unmarshal(data, &st) == nil && st.ContextTokens > 0 {
+			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
+		} else {
+			t.noteDrift(api.TypeStatusUpdated, "it does not say how full the context is")
+		}
+		t.closeStep(a, kind, p)
+	})
+}
+
+// closeStep ends a step.
+func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
+	a.retrying, a.step = false, nil
+	switch {
+	case kind == api.TypeStepInterrupted:
+		if p.Reason != "aborted" { // kimi-cli tells nothing of a step that was cancelled
+			t.from(a, &wireproto.StepInterrupted{})
+		}
+	case a.main():
+		if t.turn != nil && t.turn.number == p.TurnID {
+			t.turn.finish, t.turn.cut = p.FinishReason, p.ProviderReason == nil
+		}
+		t.status(p.Usage)
+	case p.Usage != nil:
+		t.from(a, &wireproto.StatusUpdate{TokenUsage: tokens(p.Usage)})
+	}
 }
 
 // sayRest says what the client has not been told of a step, and reports whether there was something.
@@ -521,7 +579,7 @@ func (t *Translator) agentStatus(p *api.AgentStatus) {
 		return
 	}
 	if p.ContextTokens != nil {
-		t.context.tokens = *p.ContextTokens
+		t.context.tokens, t.context.heard = *p.ContextTokens, true
 	}
 	if p.MaxContextTokens != nil {
 		t.context.most = *p.MaxContextTokens

@@ -12,6 +12,7 @@ import (
 type inbox struct {
 	items  []item
 	held   bool      // an answer is fetched
+	kept   bool      // the server keeps the transcripts
 	window int64     // the last durable event that the server replayed after the last gap
 	taken  int       // how many have come
 	gapAt  time.Time // when the last gap came
@@ -82,10 +83,12 @@ func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	})
 }
 
-// keepTranscript has the server keep the session's transcript from now on. One that is first asked for
+// keepTranscript has the server keep the transcripts of the session's agents from now on. One that is first asked for
 // while a step runs lacks what the step has said until then.
 func (t *Translator) keepTranscript() {
-	t.call("GET", t.of("/transcript")+"?agent_id="+api.MainAgent+"&page_size=1", nil, true, func(json.RawMessage, error) {})
+	t.call("GET", t.of("/transcript")+"?agent_id="+api.MainAgent+"&page_size=1", nil, true, func(_ json.RawMessage, err error) {
+		t.inbox.kept = err == nil
+	})
 }
 
 // gap notes that deltas are missing. The snapshot tells what the main agent's step that runs has

@@ -10,6 +10,7 @@ import (
 // mcpPolling asks how the MCP servers do, which no event tells, until all have started or failed.
 type mcpPolling struct {
 	polls  int
+	asked  int             // how often for the program's own tools
 	failed map[string]bool // that the client was told of
 }
 
@@ -20,31 +21,52 @@ func (t *Translator) pollMCP() {
 		if err != nil || json.Unmarshal(data, &list) != nil {
 			return
 		}
-		m := &wireproto.MCPStatus{Total: len(list.Servers)}
+		t.mcp.polls++
+		m := &wireproto.MCPStatus{}
+		listed := make(map[string]bool)
 		for _, s := range list.Servers {
+			listed[s.Name] = true
 			status := s.Status
 			switch status {
 			case "connected":
 				m.Connected++
 			case "error", "failed":
 				status = "failed"
-				if !t.mcp.failed[s.Name] {
-					if t.mcp.failed == nil {
-						t.mcp.failed = make(map[string]bool)
-					}
-					t.mcp.failed[s.Name] = true
-					t.notify("mcp_failed", "error", "The MCP server "+s.Name+" did not start", s.LastError)
-				}
+				t.mcpFailed(s.Name, s.LastError)
+			case "disabled", "disconnected": // the latter is what it says of one that mcp.json disables
 			default:
-				m.Loading = m.Loading || status != "disabled"
+				m.Loading = true
 			}
 			m.Servers = append(m.Servers, wireproto.MCPServer{Name: s.Name, Status: status})
 		}
-		if m.Total > 0 {
+		for _, name := range t.session.mcp {
+			switch {
+			case listed[name]:
+			case t.mcp.polls == 1: // it may come
+				m.Loading = true
+				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "pending"})
+			default:
+				t.mcpFailed(name, "Kimi Code does not list it. It takes no server of mcp.json where one entry is bad; \"kimi doctor\" may tell which.")
+				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "failed"})
+			}
+		}
+		if m.Total = len(m.Servers); m.Total > 0 {
 			t.emit(&wireproto.StatusUpdate{MCPStatus: m})
 		}
-		if t.mcp.polls++; m.Loading && t.mcp.polls < mcpPolls {
+		if m.Loading && t.mcp.polls < mcpPolls {
 			t.do(SetTimer{timerMCP, mcpEvery})
 		}
 	})
+}
+
+// mcpFailed tells once that a server is not there.
+func (t *Translator) mcpFailed(name, why string) {
+	if t.mcp.failed[name] {
+		return
+	}
+	if t.mcp.failed == nil {
+		t.mcp.failed = make(map[string]bool)
+	}
+	t.mcp.failed[name] = true
+	t.notify("mcp_failed", "error", "The MCP server "+name+" did not start", why)
 }

@@ -77,6 +77,11 @@ func (r *rig) in(in Input) {
 				defer r.in(Answer{ID: o.ID, Data: json.RawMessage(`{"items":[]}`)})
 				continue
 			}
+			snapshot := slices.ContainsFunc(r.calls, func(c Call) bool { return strings.HasSuffix(c.Path, "/snapshot") })
+			if r.tr.inbox.held && !snapshot && strings.HasSuffix(o.Path, "/status") { // no event of a test tells of the context
+				defer r.in(Answer{ID: o.ID, Data: json.RawMessage(`{"context_tokens":1,"max_context_tokens":1000}`)})
+				continue
+			}
 			r.calls = append(r.calls, o)
 		case SetTimer:
 			if o.Name != timerWatch {

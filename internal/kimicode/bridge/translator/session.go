@@ -26,7 +26,7 @@ type session struct {
 	hooks    bool             // the client has hooks
 	toolHost string           // the MCP server of the client's tools, "" for none
 	tools    *wireproto.ExternalTools
-	mcp      bool
+	mcp      []string // names of the MCP servers that are to be there
 	skills   []wireproto.SlashCommand
 	leaving  bool            // the client went while the session was being started
 	bound    bool            // the server has taken the agent's profile, if there is one
@@ -332,9 +332,11 @@ func (t *Translator) waitForTools() {
 			t.startFailed(err)
 			return
 		}
+		there := false
 		for _, s := range list.Servers {
 			switch {
 			case s.Name != host:
+				continue
 			case s.Status == "connected":
 				t.started()
 				return
@@ -342,6 +344,11 @@ func (t *Translator) waitForTools() {
 				t.startFailed(fmt.Errorf("the tools are not reached: Kimi Code does not connect to the program's tool server: %.200s", s.LastError))
 				return
 			}
+			there = true
+		}
+		if t.mcp.asked++; !there && t.mcp.asked > hostPolls {
+			t.startFailed(errors.New("the tools are not reached: Kimi Code does not list the program's tool server; see \"kimi doctor\" about its mcp.json"))
+			return
 		}
 		t.do(SetTimer{timerHost, hostEvery})
 	})
@@ -350,6 +357,7 @@ func (t *Translator) waitForTools() {
 const (
 	timerHost = "host"
 	hostEvery = 50 * time.Millisecond
+	hostPolls = 100 // after which a server that is not listed does not come: the list is whole once there is a session
 )
 
 // started answers initialize and takes up what has waited.
@@ -420,15 +428,18 @@ func (t *Translator) startFailed(err error) {
 
 // failStart answers a call for which there is no session.
 func (t *Translator) failStart(id string, err error) {
-	code := wireproto.CodeInternalError
+	answer := &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}
 	var no *UnsupportedError
+	var routes *api.RoutesError
 	switch {
 	case errors.Is(err, errNoModel):
-		code = wireproto.CodeLLMNotSet
+		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
-		code = wireproto.CodeMethodNotFound
+		answer.Code = wireproto.CodeMethodNotFound
+	case errors.As(err, &routes):
+		answer.Data, _ = json.Marshal(map[string]any{api.RoutesKey: routes})
 	}
-	t.refuse(id, code, "%v", err)
+	t.fail(id, answer)
 }
 
 // UnsupportedError names something that has no place in Kimi Code.

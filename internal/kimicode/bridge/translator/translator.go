@@ -60,7 +60,7 @@ type (
 		OwnTools  map[string]string // the client's names of its tools, by the model's
 		ToolHost  string            // the MCP server that offers them, "" for none
 		HooksOn   bool              // hooks were asked for and are in place
-		MCP       bool              // there are MCP servers to tell of
+		MCP       []string          // names of the MCP servers that are to be there, besides ToolHost
 		Warnings  []string          // what of the user's settings is not in force
 	}
 	// Answer answers a [Call] or an [Upload].
@@ -197,6 +197,8 @@ type Translator struct {
 	hooks    hooks
 	context  context
 	watch    watch
+	trust    trust          // of the session's own agent
+	trustSub trust          // of all others
 	drift    map[string]int // events of types that nobody knows, by type
 }
 
@@ -212,6 +214,7 @@ type client struct {
 type context struct {
 	tokens, most int
 	told         [2]int
+	heard        bool // an event has told since the step began
 	plan         bool
 }
 

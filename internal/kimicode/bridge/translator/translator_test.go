@@ -407,8 +407,8 @@ func TestGapBeforeSubagentsStep(t *testing.T) {
 	r.now = r.now.Add(time.Minute)
 	r.event("turn.step.started", `{"agentId":"agent-0","turnId":0,"step":1}`)
 	r.event("~assistant.delta", `{"agentId":"agent-0","turnId":0,"delta":"world"}`)
-	r.event("turn.step.completed", `{"agentId":"agent-0","turnId":0,"step":1,"finishReason":"tool_use","providerFinishReason":"stop"}`)
+	r.event("turn.step.completed", `{"agentId":"agent-0","turnId":0,"step":1,"usage":{},"finishReason":"tool_use","providerFinishReason":"stop"}`)
 	r.answer("GET /sessions/s1/snapshot", `{"as_of_seq":99,"in_flight_turn":null}`)
 	r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":1,"frames":[{"kind":"text","text":"hello world"}]}]}]}`)
-	r.want("agent-0< StepBegin 1", "agent-0< text hello world")
+	r.want("agent-0< StepBegin 1", "agent-0< text hello world", "agent-0< StatusUpdate")
 }

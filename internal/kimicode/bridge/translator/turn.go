@@ -190,7 +190,7 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 	case u != nil && u.number < 0 && (p.PromptID == u.prompt || u.skill && p.Origin.Kind != "task" && u.sent):
 		u.number = p.TurnID
 		t.tellBegin(u)
-		if t.session.mcp && t.mcp.polls == 0 {
+		if len(t.session.mcp) > 0 && t.mcp.polls == 0 {
 			t.pollMCP()
 		}
 		if u.cancelled {

@@ -1,0 +1,40 @@
+package home
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Instances returns the folder in a home in which each server keeps a file about itself, NAME.json.
+func Instances(home string) string { return filepath.Join(home, "server", "instances") }
+
+// Forget removes the file that a server of this program has left, which has ended: one that is killed leaves it. The
+// file of a server that runs, under the same process id, stays.
+func Forget(home string, pid int) {
+	if home == "" || pid <= 0 || alive(pid) {
+		return
+	}
+	files, _ := filepath.Glob(filepath.Join(Instances(home), "*.json"))
+	for _, file := range files {
+		var server struct {
+			PID int `json:"pid"`
+		}
+		if data, err := readSmall(file); err == nil && json.Unmarshal(data, &server) == nil && server.PID == pid {
+			os.Remove(file)
+		}
+	}
+}
+
+// alive reports whether a process runs, or may run.
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false // on Windows
+	}
+	defer p.Release()
+	err = p.Signal(syscall.Signal(0))
+	return !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, syscall.ESRCH)
+}
