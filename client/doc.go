@@ -1,7 +1,6 @@
 // Package client drives Kimi Code from Go: it starts kimi as a child process and gives a
-// program its events, approvals, questions, tools, hooks and sessions. It speaks Wire to kimi-cli, and to
-// Kimi Code 2.x, which has no Wire mode, through a bridge; [Info] tells which it is, and
-// [ErrUnsupported] what the one cannot do.
+// program its events, approvals, questions, tools, hooks and sessions. It speaks Wire to kimi-cli, and drives the server
+// of Kimi Code 2.x, which has no Wire mode; [Info] tells which it is, and [ErrUnsupported] what the one cannot do.
 // Configuration, credentials, tools, skills and MCP servers are Kimi Code's own.
 //
 // [Prompt] and [Ask] run one turn in a session of their own:
@@ -37,10 +36,26 @@
 // later process; [ListSessions] finds it in kimi's files. One turn runs at a time. Messages that
 // come while none runs go to Options.OnMessage. [Session.Close] closes kimi's input, waits,
 // interrupts, waits, and kills, Options.StopGrace in all; nothing that kimi has started
-// lives on. If the Go program is killed, kimi sees the end of its input and ends as well.
+// lives on. If the Go program is killed, kimi sees the end of its input and ends as well; Kimi Code's server, which has no
+// input, is ended by a shell that watches over the program (not on Windows, where a job object ends it).
 //
 // A loop that is slow slows the agent down: about 2 MiB wait for it, the rest waits in the
 // agent. Cancel, Steer, SetPlanMode, Close and the answers to requests work all the while.
+//
+// # Kimi Code 2.x
+//
+// The child of a session is "kimi web", a server on loopback with a port and a token of its own. A bridge in this
+// program translates between Wire and the server's REST calls and WebSocket, so that the API is the same.
+// Where the options name tools, hooks, MCP servers, an agent, skills or a configuration, the server gets a private home:
+// links lead to the user's sessions and logins, and a login that is renewed in one is renewed in the other. The private
+// home is removed when the session ends.
+//
+// A turn is finished only if the server says so of the turn that this prompt began; else the error is
+// [ErrOutcomeUnknown]. A connection that is lost is made again, and what was said meanwhile is read from the server's
+// journal and transcript. The transcript also makes good what a server of another version does not send, and a
+// [*wireproto.Notification] of the type "bridge.unknown_event" tells of that. It stands in for what is not understood, too. What no
+// one can notice is text that the server has neither sent nor written down, and a change that begins after the first steps of a
+// session have been found whole.
 //
 // # Cancellation
 //

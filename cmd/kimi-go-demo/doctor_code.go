@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -218,8 +217,8 @@ func (d *doctor) namedConfig(info *client.Info) {
 		return
 	}
 	if err := takes(info, path); err != nil {
-		line, hint := explain(err)
-		d.fail(cmp.Or(hint, "leave it out"), "configuration %s: %s", path, line)
+		line, _ := explain(err)
+		d.fail("leave out what is named, or use kimi-cli 1.51.0", "configuration %s: %s", path, strings.TrimPrefix(line, "this agent cannot do that: "))
 		return
 	}
 	d.ok("configuration %s is valid, and Kimi Code gets all of it", path)

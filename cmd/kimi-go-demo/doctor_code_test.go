@@ -122,9 +122,9 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 		"login is none": {files: map[string]string{"credentials/kimi-code.json": "x"}, want: []string{"FAIL  login: ", "holds no tokens"}},
 		"MCP server": {files: map[string]string{"mcp.json": `{"mcpServers":{"a":{"command":"x","args":null}}}`},
 			want: []string{"FAIL  MCP servers: no MCP server of ", `"a": args must not be null`, "-> mend or remove the file"}},
-		"configuration": {files: map[string]string{"cli.toml": goodConfig + "\nskip_afk_prompt_injection = true\n[loop_control]\nmax_ralph_iterations = 2\n"},
+		"configuration": {files: map[string]string{"cli.toml": "skip_afk_prompt_injection = true\n" + goodConfig + "\n[loop_control]\nmax_ralph_iterations = 2\n"},
 			args: []string{"--config", ".kimi-code/cli.toml"},
-			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "loop_control.max_ralph_iterations, skip_afk_prompt_injection"}},
+			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "Kimi Code has no place for the configuration's loop_control.max_ralph_iterations, skip_afk_prompt_injection", "-> leave out what is named"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
