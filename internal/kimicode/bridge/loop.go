@@ -416,10 +416,12 @@ func (c *Conn) launch(o translator.Launch) (l launched) {
 		return fail(err)
 	}
 	l.SessionID = known
-	if l.MCP, err = home.MCPServers(inHome); err != nil {
-		l.Warnings = append(l.Warnings, err.Error())
+	if !c.set.remote {
+		if l.MCP, err = home.MCPServers(inHome); err != nil {
+			l.Warnings = append(l.Warnings, err.Error())
+		}
+		l.MCP = slices.DeleteFunc(l.MCP, func(name string) bool { return name == l.ToolHost })
 	}
-	l.MCP = slices.DeleteFunc(l.MCP, func(name string) bool { return name == l.ToolHost })
 	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, home.Instances(inHome), remove)
 	if err != nil {
 		l.exit = err

@@ -412,3 +412,29 @@ func TestGapBeforeSubagentsStep(t *testing.T) {
 	r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":1,"frames":[{"kind":"text","text":"hello world"}]}]}]}`)
 	r.want("agent-0< StepBegin 1", "agent-0< text hello world", "agent-0< StatusUpdate")
 }
+
+// The server of the client's tools is not listed, as where Kimi Code takes no server of its mcp.json: the start fails, and does
+// not wait for ever.
+func TestToolServerNotListed(t *testing.T) {
+	r := &rig{t: t, tr: New(Settings{Model: "m", Permission: api.Manual, WorkDir: "/work"}), now: began, epoch: "e"}
+	r.frame(&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{"protocol_version":"1.10","external_tools":[{"name":"echo","description":"","parameters":{}}]}`)})
+	r.in(Launched{Version: "2.1.0", ToolHost: "program", Accepted: []string{"echo"}})
+	r.answer("POST /sessions", `{"id":"s1","workspace_id":"wd_x"}`)
+	r.in(Opened{})
+	r.answer("POST /sessions/s1/profile", `{}`)
+	r.answer("GET /sessions/s1/status", `{"permission":"manual"}`)
+	r.answer("GET /sessions/s1/skills", `{}`)
+	for n := 0; ; n++ {
+		r.answer("GET /mcp/servers", `{"servers":[{"name":"other","status":"connected"}]}`)
+		if len(r.sent) > 0 {
+			break
+		}
+		if n > 1000 {
+			t.Fatal("it waits for ever")
+		}
+		r.in(Timer{Name: timerHost})
+	}
+	if f := r.next(); f.ID != "init" || f.Error == nil || !strings.Contains(f.Error.Message, "does not list the program's tool server") {
+		t.Errorf("%+v", f)
+	}
+}

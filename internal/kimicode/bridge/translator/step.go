@@ -1,0 +1,261 @@
+package translator
+
+import (
+	"encoding/json"
+	"slices"
+	"unicode/utf16"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// step is a call of the model and what follows from it.
+type step struct {
+	n        int  // the server's number
+	thought  int  // UTF-16 units of thinking that the client was told
+	said     int  // the same of text
+	doubtful bool // deltas are missing
+	snapped  bool // a snapshot has filled a gap: deltas that do not say where they belong cannot be placed
+	kept     bool // the server has kept its transcript from the beginning
+}
+
+// trust is what the transcripts of steps have confirmed of what the server has said. Servers of another version may say less
+// than they write down, and then do so always: once enough was confirmed, only steps that are remarkable are looked at.
+type trust struct {
+	steps    int // that were looked at
+	thinking int // in which thinking was confirmed
+	text     int // likewise
+}
+
+// asks reports whether the next step is to be looked at.
+func (c *trust) asks() bool { return c.steps < 20 && (c.thinking < 3 || c.text < 3) }
+
+func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
+	if t.ignored(p.Common) {
+		return
+	}
+	a := t.agentOf(p.AgentID)
+	switch e.Type {
+	case api.TypeStepStarted:
+		a.turn = p.TurnID
+		a.step = &step{n: p.Step, doubtful: t.inbox.doubts(e), kept: t.inbox.kept}
+		a.lastCall = ""
+		if a.main() {
+			t.context.heard = false
+		}
+		if a.retrying {
+			a.retrying = false
+			return
+		}
+		a.number++
+		t.from(a, &wireproto.StepBegin{N: a.number})
+	case api.TypeStepRetrying:
+		if a.step != nil && a.step.doubtful {
+			a.step.doubtful = false // what the failed attempt has said does not count
+		}
+		a.retrying = true
+		t.endBroken(a)
+		t.from(a, &wireproto.StepRetry{
+			N: max(a.number, 1), NextAttempt: p.NextAttempt, MaxAttempts: p.MaxAttempts,
+			WaitS: p.DelayMS / 1000, ErrorType: p.ErrorName, StatusCode: p.StatusCode,
+		})
+	default:
+		t.endStep(a, e.Type, p)
+	}
+}
+
+// endBroken ends the calls of an attempt that has failed: they will never run.
+func (t *Translator) endBroken(a *agent) {
+	var ids []string
+	for id, c := range a.calls {
+		if c.whole == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(x, y string) int { return a.calls[x].n - a.calls[y].n })
+	for _, id := range ids {
+		delete(a.calls, id)
+		t.from(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{
+			IsError: true, Message: "the model's answer broke off, and it is asked again",
+		}})
+	}
+}
+
+// endStep ends a step, once all that it has said was told.
+func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
+	completed := kind == api.TypeStepCompleted
+	switch {
+	case a.step == nil:
+		t.closeStep(a, kind, p)
+		return
+	case a.step.doubtful:
+	// What ends the turn without a word is looked at, too.
+	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.trustIn(a).asks()):
+	default:
+		t.fillContext(a, kind, p)
+		return
+	}
+	path := t.of("/transcript") + "?agent_id=" + a.id
+	if !a.step.doubtful {
+		path += "&page_size=2" // a turn after this one may have begun
+	}
+	t.fetch(path, func(data json.RawMessage, err error) {
+		var transcript api.Transcript
+		if err == nil {
+			err = json.Unmarshal(data, &transcript)
+		}
+		t.compare(a, p, transcript.Step(p.TurnID, p.Step), err)
+		if completed && p.Usage == nil {
+			t.noteDrift(kind, "it does not say what the step has used")
+		}
+		t.fillContext(a, kind, p)
+	})
+}
+
+func (t *Translator) trustIn(a *agent) *trust {
+	if a.main() {
+		return &t.trust
+	}
+	return &t.trustSub
+}
+
+// compare says what the transcript of a step knows more than the client was told. The transcript is nil where there is none.
+func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
+	if err != nil || kept == nil {
+		if a.step.doubtful || err != nil {
+			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
+		}
+		t.trustIn(a).steps++
+		return
+	}
+	if p.Usage == nil {
+		p.Usage = kept.Usage
+	}
+	thinking, text := kept.Said("thinking"), kept.Said("text")
+	more := t.sayRest(a, thinking, text)
+	switch trust := t.trustIn(a); {
+	case a.step.doubtful: // the connection was lost, not the server's words
+	case more:
+		t.noteDrift("lost text", "the server did not send what its transcript tells")
+	case a.step.kept && (a.step.thought > units(thinking) || a.step.said > units(text)):
+		t.noteDrift("doubled text", "the server has sent more than its transcript tells")
+	default:
+		trust.steps++
+		if a.step.thought > 0 {
+			trust.thinking++
+		}
+		if a.step.said > 0 {
+			trust.text++
+		}
+	}
+}
+
+// fillContext asks how full the context is, if no event of the step has told, and ends the step.
+func (t *Translator) fillContext(a *agent, kind string, p *api.Step) {
+	if !a.main() || kind != api.TypeStepCompleted || t.context.heard {
+		t.closeStep(a, kind, p)
+		return
+	}
+	t.fetch(t.of("/status"), func(data json.RawMessage, err error) {
+		var st api.Status
+		if err == nil && json.Unmarshal(data, &st) == nil && st.ContextTokens > 0 {
+			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
+		} else {
+			t.noteDrift(api.TypeStatusUpdated, "it does not say how full the context is")
+		}
+		t.closeStep(a, kind, p)
+	})
+}
+
+// closeStep ends a step.
+func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
+	a.retrying, a.step = false, nil
+	switch {
+	case kind == api.TypeStepInterrupted:
+		if p.Reason != "aborted" { // kimi-cli tells nothing of a step that was cancelled
+			t.from(a, &wireproto.StepInterrupted{})
+		}
+	case a.main():
+		if t.turn != nil && t.turn.number == p.TurnID {
+			t.turn.finish, t.turn.cut = p.FinishReason, p.ProviderReason == nil
+		}
+		t.status(p.Usage)
+	case p.Usage != nil:
+		t.from(a, &wireproto.StatusUpdate{TokenUsage: tokens(p.Usage)})
+	}
+}
+
+// sayRest says what the client has not been told of a step, and reports whether there was something.
+func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
+	if rest := after(thinking, a.step.thought); rest != "" {
+		more = true
+		a.step.thought += units(rest)
+		t.from(a, &wireproto.ThinkPart{Think: rest})
+	}
+	if rest := after(text, a.step.said); rest != "" {
+		more = true
+		a.step.said += units(rest)
+		t.from(a, &wireproto.TextPart{Text: rest})
+	}
+	return more
+}
+
+// units returns the length of s as JavaScript counts it.
+func units(s string) int {
+	n := 0
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
+}
+
+// after returns s without its first n UTF-16 units.
+func after(s string, n int) string {
+	for i, r := range s {
+		if n <= 0 {
+			return s[i:]
+		}
+		n -= utf16.RuneLen(r)
+	}
+	return ""
+}
+
+// delta says what the model says, once: where it belongs, the server tells by its offset.
+func (t *Translator) delta(e *api.Event, p *api.Delta) {
+	if t.ignored(p.Common) {
+		return
+	}
+	if p.Delta == nil {
+		t.noteDrift(e.Type, "it says nothing")
+		return
+	}
+	a := t.agentOf(p.AgentID)
+	if a.step == nil || a.turn != p.TurnID || *p.Delta == "" {
+		return // of a step that has ended: its transcript has told
+	}
+	told := &a.step.said
+	if e.Type == api.TypeThinkingDelta {
+		told = &a.step.thought
+	}
+	text := *p.Delta
+	switch {
+	case e.Offset != nil && *e.Offset > *told:
+		a.step.doubtful = true
+		return
+	case e.Offset != nil:
+		if text = after(text, *told-*e.Offset); text == "" {
+			return
+		}
+	case a.step.doubtful:
+		return
+	case a.step.snapped:
+		a.step.doubtful = true
+		return
+	}
+	*told += units(text)
+	if e.Type == api.TypeThinkingDelta {
+		t.from(a, &wireproto.ThinkPart{Think: text})
+	} else {
+		t.from(a, &wireproto.TextPart{Text: text})
+	}
+}
