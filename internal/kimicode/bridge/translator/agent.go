@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -86,11 +87,24 @@ func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 		t.noteDrift(e.Type, "its payload does not fit: "+err.Error())
 		return nil, false
 	}
-	if ok && (c.Of().AgentID == "" || c.Of().TurnID < 0 && ofTurn(e.Type)) {
-		t.noteDrift(e.Type, "it does not say whose it is")
-		return nil, false
+	return p, !ok || t.owned(e, c.Of())
+}
+
+// decodeDelta reads the payload of a delta, which may have been read with its frame.
+func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
+	if e.Delta == nil {
+		return decode[api.Delta](t, e)
 	}
-	return p, true
+	return e.Delta, t.owned(e, &e.Delta.Common)
+}
+
+// owned reports whether an event says whose it is.
+func (t *Translator) owned(e *api.Event, c *api.Common) bool {
+	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) {
+		t.noteDrift(e.Type, "it does not say whose it is")
+		return false
+	}
+	return true
 }
 
 // ofTurn reports whether an event of this type belongs to a turn, and says so. Without, it could be
@@ -130,7 +144,7 @@ func (t *Translator) event(e *api.Event) {
 			t.stepEvent(e, p)
 		}
 	case api.TypeThinkingDelta, api.TypeAssistantDelta:
-		if p, ok := decode[api.Delta](t, e); ok {
+		if p, ok := t.decodeDelta(e); ok {
 			t.delta(e, p)
 		}
 	case api.TypeToolDelta:
@@ -341,7 +355,11 @@ func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
 
 // units returns the length of s as JavaScript counts it.
 func units(s string) int {
-	n := 0
+	n := utf8.RuneCountInString(s)
+	if n == len(s) { // ASCII
+		return n
+	}
+	n = 0
 	for _, r := range s {
 		n += utf16.RuneLen(r)
 	}
