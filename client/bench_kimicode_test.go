@@ -285,8 +285,8 @@ func (s *bareSession) post(b *testing.B, path string, body, result any) {
 	}
 }
 
-// until reads up to an event.
-func (s *bareSession) until(b *testing.B, kind string) {
+// until reads up to an event, and returns it.
+func (s *bareSession) until(b *testing.B, kind string) []byte {
 	b.Helper()
 	for {
 		_, data, err := s.conn.Read(b.Context())
@@ -300,7 +300,7 @@ func (s *bareSession) until(b *testing.B, kind string) {
 			b.Fatal(err)
 		}
 		if f.Type == kind {
-			return
+			return data
 		}
 	}
 }
