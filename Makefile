@@ -47,7 +47,7 @@ bench: kimi ## the benchmarks
 	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
-	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig internal/kimicode/bridge/translator/trace:FuzzStep; do \
+	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig internal/kimicode/api:FuzzDelta internal/kimicode/bridge/translator/trace:FuzzStep; do \
 		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$${t%:*} || exit 1; done
 
 soak: ## 1,000 schedules of agents that misbehave and programs that do anything at any time (SOAKFLAGS=-soak.seed=N)

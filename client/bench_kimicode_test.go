@@ -3,12 +3,16 @@
 package client_test
 
 import (
+	"bufio"
 	"context"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
-	"iter"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -23,37 +27,117 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// codeFloods is a server as "kimi web" is one. It answers a prompt "N SIZE" by N texts of SIZE bytes.
+// codeFloods is a server as "kimi web" is one. It answers a prompt "N SIZE" by N texts of SIZE bytes, as fast as a socket
+// takes them.
 var codeFloods = func() string {
 	programs["code floods"] = func() {
-		f := webtest.NewFake(never{})
-		f.Script = func(prompt string) iter.Seq[[]byte] {
-			var n, size int
-			fmt.Sscan(prompt, &n, &size)
-			head := `"session_id":"session_flood","epoch":"e","timestamp":"2026-11-26T01:36:11.760Z"`
-			delta := fmt.Appendf(nil, `{"type":"assistant.delta","seq":10,%s,"payload":{"type":"assistant.delta","time":1795656971760,"agentId":"main","turnId":0,"delta":%q,"sessionId":"session_flood"},"volatile":true,"offset":0}`,
-				head, strings.Repeat("x", size))
-			return func(yield func([]byte) bool) {
-				event := func(kind, payload string) bool {
-					return yield(fmt.Appendf(nil, `{"type":%q,%s,"payload":{"agentId":"main","turnId":0,%s}}`, kind, head, payload))
+		fake := webtest.NewFake(never{})
+		prompts := make(chan floodPrompt)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/prompts"):
+				var p floodPrompt
+				if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+					panic(err)
 				}
-				if !event("turn.started", `"promptId":"p0"`) || !event("turn.step.started", `"step":1`) {
-					return
-				}
-				for range n {
-					if !yield(delta) {
-						return
-					}
-				}
-				_ = event("turn.step.completed", `"step":1,"finishReason":"tool_use","providerFinishReason":"stop"`) && event("turn.ended", `"reason":"completed"`)
+				prompts <- p
+				fmt.Fprintf(w, `{"code":0,"msg":"","data":{"prompt_id":%q,"status":"running"}}`, p.ID)
+			case strings.HasSuffix(r.URL.Path, "/ws"):
+				codeFlood(w, r, prompts)
+			default:
+				fake.ServeHTTP(w, r)
 			}
-		}
-		child := f.Child()
-		io.Copy(os.Stdout, io.LimitReader(child, int64(len("  Local:    ")+len(f.URL)+len("/#token=")+len(f.Token)+1)))
+		}))
+		child := fake.Use(webtest.NewChild(server.URL, fake.Token))
+		io.Copy(os.Stdout, io.LimitReader(child, int64(len("  Local:    ")+len(server.URL)+len("/#token=")+len(fake.Token)+1)))
 		<-child.Done()
 	}
 	return "code floods"
 }()
+
+type floodPrompt struct {
+	ID      string `json:"prompt_id"`
+	Content []struct {
+		Text string `json:"text"`
+	} `json:"content"`
+}
+
+// codeFlood speaks WebSocket by itself, so that the server is not what is measured.
+func codeFlood(w http.ResponseWriter, r *http.Request, prompts <-chan floodPrompt) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	hash := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	out := bufio.NewWriterSize(conn, 1<<18)
+	fmt.Fprintf(out, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(hash[:]))
+	write := func(frame []byte) {
+		head := []byte{0x81, 126, 0, 0}
+		switch n := len(frame); {
+		case n < 126:
+			head = []byte{0x81, byte(n)}
+		case n < 1<<16:
+			binary.BigEndian.PutUint16(head[2:], uint16(n))
+		default:
+			head = binary.BigEndian.AppendUint64([]byte{0x81, 127}, uint64(n))
+		}
+		out.Write(head)
+		out.Write(frame)
+	}
+	write([]byte(`{"type":"server_hello","payload":{"protocol_version":2,"heartbeat_ms":10000}}`))
+	out.Flush()
+	const session = "session_fake_1"
+	const closes, head = 0x88, 6             // the first byte of the frame that ends a connection, and how long the head of a short frame is
+	if _, err := rw.Peek(head); err != nil { // it subscribes
+		return
+	}
+	gone := make(chan struct{})
+	go func() { // of what the client says, its end alone is of interest
+		defer close(gone)
+		for {
+			frame, err := rw.Peek(head)
+			if err != nil || frame[0] == closes {
+				return
+			}
+			n := int(frame[1] & 0x7f)
+			if n == 126 {
+				n = 2 + int(binary.BigEndian.Uint16(frame[2:]))
+			}
+			if _, err := rw.Discard(head + n); err != nil {
+				return
+			}
+		}
+	}()
+	write(fmt.Appendf(nil, `{"type":"ack","id":"1","code":0,"payload":{"accepted":[%q],"not_found":[],"resync_required":[],"cursors":{%[1]q:{"seq":0,"epoch":"e"}}}}`, session))
+	seq, frame := 0, []byte(nil)
+	event := func(kind, payload string) {
+		seq++
+		write(fmt.Appendf(nil, `{"type":%q,"seq":%d,"session_id":%q,"epoch":"e","timestamp":"2026-11-26T01:36:11.760Z","payload":{"agentId":"main","turnId":0,%s}}`, kind, seq, session, payload))
+	}
+	for {
+		out.Flush()
+		select {
+		case p := <-prompts:
+			var n, size int
+			fmt.Sscan(p.Content[0].Text, &n, &size)
+			event("turn.started", fmt.Sprintf(`"promptId":%q`, p.ID))
+			event("turn.step.started", `"step":1`)
+			delta := fmt.Sprintf(`{"type":"assistant.delta","seq":%d,"session_id":%q,"epoch":"e","timestamp":"2026-11-26T01:36:11.760Z",`, seq, session) +
+				fmt.Sprintf(`"payload":{"type":"assistant.delta","time":1795656971760,"agentId":"main","turnId":0,"delta":%q,"sessionId":%q},"volatile":true,"offset":`, strings.Repeat("x", size), session)
+			for i := range n {
+				frame = append(append(frame[:0], delta...), strconv.Itoa(i*size)...)
+				write(append(frame, '}'))
+			}
+			event("turn.step.completed", `"step":1,"finishReason":"tool_use","providerFinishReason":"stop"`)
+			event("turn.ended", `"reason":"completed"`)
+		case <-gone:
+			out.Write([]byte{0x88, 0})
+			out.Flush()
+			return
+		}
+	}
+}
 
 // never cleans nothing up: the process ends.
 type never struct{}
@@ -201,8 +285,8 @@ func (s *bareSession) post(b *testing.B, path string, body, result any) {
 	}
 }
 
-// until reads up to an event.
-func (s *bareSession) until(b *testing.B, kind string) {
+// until reads up to an event, and returns it.
+func (s *bareSession) until(b *testing.B, kind string) []byte {
 	b.Helper()
 	for {
 		_, data, err := s.conn.Read(b.Context())
@@ -216,7 +300,7 @@ func (s *bareSession) until(b *testing.B, kind string) {
 			b.Fatal(err)
 		}
 		if f.Type == kind {
-			return
+			return data
 		}
 	}
 }

@@ -284,8 +284,11 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 		return encodeJSON(b, v)
 	}
 	var err error
-	if f.Method != "" {
-		if f.ID == "" && f.Method != MethodEvent {
+	switch {
+	case f.Method == MethodEvent:
+		b.WriteString(`,"method":"event"`)
+	case f.Method != "":
+		if f.ID == "" {
 			return fmt.Errorf("wireproto: %s needs an id, without which it is never answered", preview(f.Method))
 		}
 		err = member("method", f.Method)
@@ -305,7 +308,9 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 		if isNil(f.Message) {
 			return fmt.Errorf("wireproto: %s without a message", f.Method)
 		}
-		err = member("params", f.Message)
+		if b.WriteString(`,"params":`); !appendPart(b, f.Message) {
+			err = encodeJSON(b, f.Message)
+		}
 	case f.Method != "" && f.Params != nil:
 		err = member("params", f.Params)
 	case f.Method != "":

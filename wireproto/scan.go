@@ -268,3 +268,63 @@ func hex4(b []byte) (rune, bool) {
 	n, err := strconv.ParseUint(string(b[2:6]), 16, 32)
 	return rune(n), err == nil
 }
+
+// appendPart writes a message if it is text or thinking, as most are: encoding/json would take three steps for it.
+func appendPart(b *bytes.Buffer, m Message) bool {
+	switch p := m.(type) {
+	case *TextPart:
+		b.WriteString(`{"type":"ContentPart","payload":{"type":"text","text":`)
+		appendString(b, p.Text)
+		b.WriteString(`}}`)
+		return true
+	case *ThinkPart:
+		if p.Encrypted != nil {
+			return false
+		}
+		b.WriteString(`{"type":"ContentPart","payload":{"type":"think","think":`)
+		appendString(b, p.Think)
+		b.WriteString(`,"encrypted":null}}`)
+		return true
+	}
+	return false
+}
+
+// appendString writes s as encodeJSON does.
+func appendString(b *bytes.Buffer, s string) {
+	const hex = "0123456789abcdef"
+	b.WriteByte('"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if c >= utf8.RuneSelf && (r != utf8.RuneError || n > 1) && r != '\u2028' && r != '\u2029' {
+			i += n
+			continue
+		}
+		b.WriteString(s[start:i])
+		i += n
+		start = i
+		switch c {
+		case '"', '\\':
+			b.Write([]byte{'\\', c})
+		case '\b':
+			b.WriteString(`\b`)
+		case '\f':
+			b.WriteString(`\f`)
+		case '\n':
+			b.WriteString(`\n`)
+		case '\r':
+			b.WriteString(`\r`)
+		case '\t':
+			b.WriteString(`\t`)
+		default:
+			b.Write([]byte{'\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15]})
+		}
+	}
+	b.WriteString(s[start:])
+	b.WriteByte('"')
+}

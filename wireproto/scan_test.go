@@ -1,6 +1,7 @@
 package wireproto
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -52,7 +53,32 @@ func FuzzString(f *testing.F) {
 		if (err == nil) != (wantErr == nil) || got != want {
 			t.Fatalf("%q gives %q, %v; encoding/json %q, %v", raw, got, err, want, wantErr)
 		}
+		for _, s := range []string{got, string(raw)} { // the second may be invalid UTF-8
+			var b, wantB bytes.Buffer
+			appendString(&b, s)
+			if err := encodeJSON(&wantB, s); err != nil || b.String() != wantB.String() {
+				t.Fatalf("%q is written as %s; by encoding/json as %s, %v", s, &b, &wantB, err)
+			}
+		}
 	})
+}
+
+// Text and thinking are written as encoding/json writes their messages.
+func TestAppendPart(t *testing.T) {
+	sealed := "sealed"
+	for _, m := range []Message{&TextPart{"a\n<b> \"\u2028\xff\x00\x7f\U0001f600"}, &TextPart{}, &ThinkPart{Think: "hm"}, &ThinkPart{Think: "hm", Encrypted: &sealed}, &TurnEnd{}} {
+		var b, want bytes.Buffer
+		done := appendPart(&b, m)
+		if err := encodeJSON(&want, m); err != nil {
+			t.Fatal(err)
+		}
+		if part, ok := m.(*ThinkPart); done != (m.MessageType() == "ContentPart" && (!ok || part.Encrypted == nil)) {
+			t.Errorf("%#v: written %t", m, done)
+		}
+		if done && b.String() != want.String() {
+			t.Errorf("%s, by encoding/json %s", &b, &want)
+		}
+	}
 }
 
 // FuzzScan: the members and elements of valid JSON are those that encoding/json finds.

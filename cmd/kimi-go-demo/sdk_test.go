@@ -33,10 +33,11 @@ func nodeSDK(t *testing.T, kimi string) (node, sdk string) {
 }
 
 type sdkTurn struct {
-	Status string   `json:"status"`
-	Text   string   `json:"text"`
-	Types  []string `json:"types"`
-	Error  string   `json:"error"`
+	Status  string   `json:"status"`
+	Text    string   `json:"text"`
+	Types   []string `json:"types"`
+	Steered string   `json:"steered"`
+	Error   string   `json:"error"`
 }
 
 // The official Node SDK, which knows nothing of Kimi Code 2.x, drives it through kimi-wire.
@@ -46,14 +47,17 @@ func TestWireUnderNodeSDK(t *testing.T) {
 		"question": "Which?", "header": "W", "multi_select": false,
 		"options": []any{map[string]string{"label": "A", "description": "a"}, map[string]string{"label": "B", "description": "b"}},
 	}}}
-	opts := clienttest.KimiCode(t,
+	model := clienttest.NewModel(t,
 		"text: Hello",
 		clienttest.ToolCall("c1", "Bash", map[string]string{"command": "echo made > file"}), "text: made",
 		clienttest.ToolCall("c2", "AskUserQuestion", question), "text: asked",
+		clienttest.ToolCall("c3", "Bash", map[string]string{"command": "true"}), "text: in red",
 		"text: hanging\nhang:",
 		"text: alive",
 		"text: resumed",
 	)
+	opts := clienttest.KimiCode(t)
+	opts.Env["KIMI_MODEL_BASE_URL"] = model.URL()
 	node, sdk := nodeSDK(t, opts.Executable)
 	d := &demo{work: opts.WorkDir, share: opts.ShareDir}
 	d.setenv(opts.Env)
@@ -89,12 +93,16 @@ func TestWireUnderNodeSDK(t *testing.T) {
 		{Status: "finished", Text: "Hello", Types: types("ContentPart")},
 		{Status: "finished", Text: "made", Types: types("ToolCall ApprovalRequest ApprovalResponse ToolResult StepBegin ContentPart")},
 		{Status: "finished", Text: "asked", Types: types("ToolCall QuestionRequest ToolResult StepBegin ContentPart")},
+		{Status: "finished", Text: "in red", Types: types("ToolCall ApprovalRequest ApprovalResponse ToolResult SteerInput StepBegin ContentPart"), Steered: "make it red"},
 		{Status: "cancelled", Text: "hanging", Types: types("ContentPart")},
 		{Status: "finished", Text: "alive", Types: types("ContentPart")},
 	}
-	got := run(`[{"prompt":"hi"},{"prompt":"make","act":"approve"},{"prompt":"ask","act":"B"},{"prompt":"hang","act":"interrupt"},{"prompt":"alive?"}]`)
+	got := run(`[{"prompt":"hi"},{"prompt":"make","act":"approve"},{"prompt":"ask","act":"B"},{"prompt":"paint","act":"approve","steer":"make it red"},{"prompt":"hang","act":"interrupt"},{"prompt":"alive?"}]`)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	if requests := model.Requests(); len(requests) < 7 || !strings.Contains(string(requests[6]), "make it red") {
+		t.Errorf("the model was asked %d times, or not told in that turn", len(requests))
 	}
 	if _, err := os.Stat(filepath.Join(d.work, "file")); err != nil {
 		t.Error(err)

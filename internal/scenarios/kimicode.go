@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -17,10 +19,13 @@ const KimiCodeKey = "KIMI_CODE_PATH"
 // ErrNoKimiCode says that KimiCodeKey is not set.
 var ErrNoKimiCode = errors.New("set " + KimiCodeKey + " to the kimi of @moonshot-ai/kimi-code 2.1.0")
 
+// film is a video of no length.
+const film = "data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE="
+
 // bash returns the script line of a call of Kimi Code's shell.
 func bash(id, command string) string { return call(id, "Bash", map[string]string{"command": command}) }
 
-// kimiCodeScenarios are those of the bridge: Kimi Code 2.1.0 over ACP, with a face of Wire.
+// kimiCodeScenarios are those of the bridge: Kimi Code 2.1.0, with a face of Wire.
 func kimiCodeScenarios() []Scenario {
 	list := []Scenario{
 		{
@@ -30,7 +35,7 @@ func kimiCodeScenarios() []Scenario {
 				p.Check(strings.HasPrefix(p.Session.ID(), "session_"), "id", p.Session.ID())
 				p.Check(p.Session.Server().Bridge != nil, "bridge", p.Session.Server())
 				list := p.Turn("Say hello", nil)
-				p.Order(list, "TurnBegin StepBegin ContentPart ContentPart ContentPart StatusUpdate TurnEnd")
+				p.Order(list, "TurnBegin StepBegin ContentPart ContentPart StatusUpdate TurnEnd")
 				p.Says(list, "Hello, world!")
 				p.Check(p.Session.Status().Usage.Output == 3 && p.Session.Status().MaxContextTokens > 0, "status", p.Session.Status())
 			},
@@ -52,11 +57,11 @@ func kimiCodeScenarios() []Scenario {
 					_, ok := a.Display[0].(*wireproto.ShellDisplayBlock)
 					p.Check(ok, "a shell block", a.ApprovalRequest)
 				}
-				p.Result(list, "0:s3", false, "2")
+				p.Result(list, "s3", false, "2")
 			},
 		},
 		{
-			Name: "code-reject", Shows: "rejections: with feedback, of which a Notification says that nobody reads it, and without an answer; the turn goes on",
+			Name: "code-reject", Shows: "rejections: with feedback, which the model reads, and without an answer; the turn goes on",
 			Scripts: []string{bash("s1", "echo 1"), bash("s2", "echo 2"), "text: Sorry."},
 			Run: func(p *Play) {
 				n := 0
@@ -68,9 +73,8 @@ func kimiCodeScenarios() []Scenario {
 				}))
 				d := decisions(list)
 				p.Check(len(d) == 2 && d[0] == wireproto.Reject && d[1] == wireproto.Reject, "decisions", d)
-				note := one[wireproto.Notification](p, list)
-				p.Check(note.Type == "bridge.feedback_lost", "notification", note)
-				p.Result(list, "0:s1", true, "")
+				p.Result(list, "s1", true, "not now")
+				p.Result(list, "s2", true, "")
 				p.Says(list, "Sorry.")
 			},
 		},
@@ -87,17 +91,17 @@ func kimiCodeScenarios() []Scenario {
 					diff, ok := a.Display[0].(*wireproto.DiffDisplayBlock)
 					p.Check(ok && strings.HasSuffix(diff.Path, "a.txt") && diff.NewText != "", "a diff", a.ApprovalRequest)
 				}
-				r := p.Result(list, "0:e1", false, "")
+				r := p.Result(list, "e1", false, "")
 				diff, ok := r.Display[0].(*wireproto.DiffDisplayBlock)
 				p.Check(ok && diff.OldText == "hello" && diff.NewText == "bye", "the result's diff", r)
-				r = p.Result(list, "0:t1", false, "")
+				r = p.Result(list, "t1", false, "")
 				todo, ok := r.Display[0].(*wireproto.TodoDisplayBlock)
 				p.Check(ok && len(todo.Items) == 2 && todo.Items[0].Status == "done", "todos", r)
 			},
 		},
 		{
-			Name: "code-question", Shows: "two questions answered, one with several choices; then dismissed",
-			Scripts: []string{ask("q1"), "text: Go it is.", ask("q2"), "text: Then I choose."},
+			Name: "code-question", Shows: "questions answered by a choice, by several, and in other words; then dismissed",
+			Scripts: []string{ask("q1"), "text: Go it is.", ask("q2"), "text: Rust, then.", ask("q3"), "text: Then I choose."},
 			Options: func(p *Play) { p.Options.SupportsQuestion = true },
 			Run: func(p *Play) {
 				list := p.Turn("Ask me", p.questions(func(q *client.QuestionRequest) error {
@@ -105,8 +109,13 @@ func kimiCodeScenarios() []Scenario {
 					return q.Answer(map[string]string{"Which language?": "Go", "Which parts?": "tests, docs"})
 				}))
 				p.Order(list, "ToolCall QuestionRequest ToolResult StepBegin ContentPart TurnEnd")
-				p.Result(list, "0:q1", false, "tests, docs")
-				p.Result(p.Turn("Again", p.questions((*client.QuestionRequest).Dismiss)), "1:q2", false, "dismissed")
+				p.Result(list, "q1", false, "tests, docs")
+				list = p.Turn("Again", p.questions(func(q *client.QuestionRequest) error {
+					return q.Answer(map[string]string{"Which language?": "Rust", "Which parts?": "code, and a logo"})
+				}))
+				read := p.Result(list, "q2", false, "Rust").Output.String()
+				p.Check(strings.Contains(read, "code, and a logo"), "other words", read)
+				p.Result(p.Turn("Once more", p.questions((*client.QuestionRequest).Dismiss)), "q3", false, "dismissed")
 			},
 		},
 		{
@@ -116,7 +125,7 @@ func kimiCodeScenarios() []Scenario {
 			Run: func(p *Play) {
 				list := p.Turn("Plan it", p.answering(approve))
 				p.Check(p.Session.Status().PlanMode, "plan mode", p.Session.Status())
-				plan := p.Result(list, "0:p1", false, "Plan file: ").Output.String()
+				plan := p.Result(list, "p1", false, "Plan file: ").Output.String()
 				_, plan, _ = strings.Cut(plan, "Plan file: ")
 				plan, _, _ = strings.Cut(plan, "\n")
 				if p.Rig != nil {
@@ -131,7 +140,7 @@ func kimiCodeScenarios() []Scenario {
 					})(m)
 				})
 				p.Check(strings.Contains(one[wireproto.PlanDisplay](p, list).Content, "1. Do it."), "plan", list.types())
-				p.Result(list, "1:p2", false, "Slow")
+				p.Result(list, "p2", false, "Slow")
 				p.Check(!p.Session.Status().PlanMode, "no plan mode", p.Session.Status())
 				for _, on := range []bool{true, false} {
 					got, err := p.Session.SetPlanMode(p.Ctx, on)
@@ -159,7 +168,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-errors", Shows: "failures that ACP reports as success: 429 tried again and then well, 500 tried again in vain, 400, 401, an answer that breaks off",
+			Name: "code-errors", Shows: "failures of the provider: 429 tried again and then well, 500 tried again in vain, 400, 401, an answer that breaks off, whose outcome is not known",
 			Scripts: []string{"error: 429 slow down", "text: Here.", "error: 500 down", "error: 500 down", "error: 400 bad request", "error: 401 bad key",
 				lines("text: so", "end:")},
 			Options: func(p *Play) { p.Options.MaxRetriesPerStep = 2 },
@@ -175,7 +184,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-max-steps", Shows: "the limit of steps, which ACP reports as success",
+			Name: "code-max-steps", Shows: "the limit of steps",
 			Scripts: []string{call("t1", "TodoList", map[string]any{}), call("t2", "TodoList", map[string]any{})},
 			Options: func(p *Play) { p.Options.MaxStepsPerTurn = 1 },
 			Run: func(p *Play) {
@@ -197,12 +206,12 @@ func kimiCodeScenarios() []Scenario {
 				list := p.Turn("Use my tools", nil)
 				p.Order(list, "ToolCall ToolCallRequest ToolResult StepBegin ToolCall ToolCallRequest ToolResult StepBegin ContentPart")
 				p.Without(list, "ApprovalRequest")
-				p.Result(list, "0:g1", false, "GOPHER")
-				p.Result(list, "0:g2", true, "out of gophers")
+				p.Result(list, "g1", false, "GOPHER")
+				p.Result(list, "g2", true, "out of gophers")
 			},
 		},
 		{
-			Name: "code-subagent", Shows: "a subagent: its events from the journal, its approval at the top level",
+			Name: "code-subagent", Shows: "a subagent: its events, its approval at the top level",
 			Scripts: []string{call("a1", "Agent", map[string]string{"description": "echo", "prompt": "Run echo", "subagent_type": "coder"}),
 				lines("think: easy", bash("s1", "echo sub")), "text: It printed sub.", "text: It is done."},
 			Run: func(p *Play) {
@@ -216,12 +225,12 @@ func kimiCodeScenarios() []Scenario {
 				for _, name := range []string{"StepBegin", "ContentPart", "ToolCall", "ToolResult", "StatusUpdate"} {
 					p.Check(inner[name], "within the subagent: "+name, inner)
 				}
-				p.Result(list, "0:a1", false, "It printed sub.")
+				p.Result(list, "a1", false, "It printed sub.")
 				p.Says(list, "It is done.")
 			},
 		},
 		{
-			Name: "code-compact", Shows: "/compact, whose turn ends when the compaction does, and a command that prints text",
+			Name: "code-compact", Shows: "/compact, whose turn ends when the compaction does, and a command that there is not",
 			Scripts: []string{"text: One.", "text: The summary.", "text: Two."},
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
@@ -230,7 +239,12 @@ func kimiCodeScenarios() []Scenario {
 				p.Order(list, "TurnBegin CompactionBegin CompactionEnd TurnEnd")
 				p.Check(!strings.Contains(list.text(), "Compaction completed"), "no notice", list.text())
 				p.Says(p.Turn("Say two", nil), "Two.")
-				p.Check(strings.Contains(p.Turn("/help", nil).text(), "/compact"), "help")
+				turn, err := p.Session.Prompt(p.Ctx, "/help")
+				if err == nil {
+					_, err = turn.Result()
+				}
+				var refused *wireproto.RPCError
+				p.Check(errors.As(err, &refused) && refused.Code == wireproto.CodeInvalidParams && strings.Contains(refused.Message, "/compact"), "a command that there is not", err)
 			},
 		},
 		{
@@ -248,23 +262,128 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-unsupported", Shows: "what Kimi Code cannot do: steer, sound in a prompt; the session goes on",
-			Scripts: []string{bash("s1", "echo 1"), "text: Fine."},
+			Name: "code-unsupported", Shows: "what Kimi Code cannot take: sound in a prompt; the session goes on",
+			Scripts: []string{"text: Fine."},
 			Run: func(p *Play) {
-				list := p.Turn("Run echo", p.answering(func(a *client.ApprovalRequest) error {
-					err := p.Session.Steer(p.Ctx, "wait")
-					p.Check(errors.Is(err, client.ErrUnsupported) && strings.Contains(err.Error(), "Kimi Code 2"), "steer", err)
-					return a.Approve()
-				}))
-				p.Result(list, "0:s1", false, "1")
 				p.Ends(client.ErrUnsupported, "Listen", nil, &wireproto.AudioURLPart{AudioURL: wireproto.MediaURL{URL: "data:audio/mp3;base64,AAAA"}})
+				p.Says(p.Turn("Go on", nil), "Fine.")
 			},
 		},
 		{
-			Name: "code-image", Shows: "a prompt of text and an image",
-			Scripts: []string{"text: A dot."},
+			Name: "code-media", Shows: "prompts of text and an image in the prompt, an image by its URL, and a video, which the model gets as a file",
+			Scripts: []string{"text: A dot.", "text: A house.", "text: A film."},
+			Prepare: func(_ context.Context, r *Rig) error {
+				r.Options.Env["KIMI_MODEL_CAPABILITIES"] = "image_in,video_in"
+				return nil
+			},
 			Run: func(p *Play) {
-				p.Says(p.Turn("What is it?", nil, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: pixel}}), "A dot.")
+				image := func(url string) wireproto.ContentPart {
+					return &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: url}}
+				}
+				p.Says(p.Turn("What is it?", nil, image(pixel)), "A dot.")
+				p.Says(p.Turn("And this?", nil, image("https://example.com/house.png")), "A house.")
+				p.Says(p.Turn("And that?", nil, &wireproto.VideoURLPart{VideoURL: wireproto.MediaURL{URL: film}}), "A film.")
+				if p.Rig == nil {
+					return
+				}
+				requests := p.Rig.model.Requests()
+				p.Check(len(requests) == 3 && strings.Contains(string(requests[1]), "https://example.com/house.png") && strings.Contains(string(requests[2]), "<video path="),
+					"what the model was sent", len(requests))
+			},
+		},
+		{
+			Name: "code-steer", Shows: "what is said while a turn runs reaches the model in that turn",
+			Scripts: []string{bash("s1", "echo 1"), "text: Faster it is."},
+			Run: func(p *Play) {
+				list := p.Turn("Work", p.answering(func(a *client.ApprovalRequest) error {
+					p.NoError(p.Session.Steer(p.Ctx, "faster"))
+					return a.Approve()
+				}))
+				p.Order(list, "ApprovalRequest ApprovalResponse ToolResult SteerInput StepBegin ContentPart TurnEnd")
+				p.Check(one[wireproto.SteerInput](p, list).UserInput.String() == "faster", "the input", list.types())
+				p.Says(list, "Faster it is.")
+				if p.Rig != nil {
+					p.Check(strings.Contains(string(p.Rig.model.Requests()[1]), "faster"), "what the model was sent")
+				}
+				p.Check(errors.Is(p.Session.Steer(p.Ctx, "more"), client.ErrNoTurn), "no turn")
+			},
+		},
+		{
+			Name: "code-hooks", Shows: "hooks of the program: a tool call blocked and one allowed, another round at the end, a prompt blocked",
+			Scripts: []string{lines(bash("s1", "echo 1"), bash("s2", "rm -r .")), "text: Half done.", "text: All done."},
+			Options: func(p *Play) {
+				p.Options.Yolo = true
+				p.Options.Hooks = []client.Hook{
+					hook("PreToolUse", "Bash", func(r *wireproto.HookRequest) client.HookDecision {
+						if strings.Contains(string(r.InputData["tool_input"]), "rm -r") {
+							return client.Block("not that")
+						}
+						return client.Allow()
+					}),
+					hook("UserPromptSubmit", "", func(r *wireproto.HookRequest) client.HookDecision {
+						if strings.Contains(string(r.InputData["prompt"]), "forbidden") {
+							return client.Block("no such prompts")
+						}
+						return client.Allow()
+					}),
+					hook("Stop", "", block("one more round")),
+				}
+			},
+			Run: func(p *Play) {
+				list := p.Turn("Run", nil)
+				p.Without(list, "ApprovalRequest")
+				p.Result(list, "s1", false, "1")
+				p.Result(list, "s2", true, "not that")
+				actions := resolved(list, "PreToolUse")
+				p.Check(len(actions) == 2 && slices.Contains(actions, wireproto.HookBlock) && slices.Contains(actions, wireproto.HookAllow), "tools", actions)
+				actions = resolved(list, "Stop")
+				p.Check(slices.Equal(actions, []wireproto.HookAction{wireproto.HookBlock}), "end, which is asked about once", actions)
+				p.Says(list, "Half done.All done.")
+				list = p.Turn("Do what is forbidden", nil)
+				p.Without(list, "StepBegin")
+				p.Check(slices.Equal(resolved(list, "UserPromptSubmit"), []wireproto.HookAction{wireproto.HookBlock}), "prompt", list.types())
+			},
+		},
+		{
+			Name: "code-btw", Shows: "a question aside (/btw), without a turn and by steering within one: BtwBegin and BtwEnd",
+			Scripts: []string{"text: First.", "text: An aside.", bash("s1", "echo 1"), "text: Another.", "text: Last."},
+			Options: func(p *Play) { p.Options.SlashCommands = true },
+			Run: func(p *Play) {
+				p.Says(p.Turn("One", nil), "First.")
+				list := p.Turn("/btw what is this?", nil)
+				p.Check(one[wireproto.BtwBegin](p, list).Question == "what is this?", "the question", list.types())
+				end := one[wireproto.BtwEnd](p, list)
+				p.Check(end.Response != nil && *end.Response == "An aside.", "the answer", end)
+				p.Without(list, "ContentPart")
+				var held *client.ApprovalRequest
+				list = p.Turn("Two", func(m wireproto.Message) {
+					switch m := m.(type) {
+					case *client.ApprovalRequest:
+						m.Hold()
+						held = m
+						p.NoError(p.Session.Steer(p.Ctx, "/btw and this?"))
+					case *wireproto.BtwEnd:
+						p.Check(m.Response != nil && *m.Response == "Another.", "the second answer", m)
+						p.NoError(held.Approve())
+					}
+				})
+				p.Order(list, "ApprovalRequest BtwBegin BtwEnd ApprovalResponse ToolResult StepBegin ContentPart TurnEnd")
+				p.Says(list, "Last.")
+			},
+		},
+		{
+			Name: "code-mcp", Shows: "an MCP server that does not start: a Notification tells, and the turn goes on without",
+			Scripts: []string{lines("wait: 3s", "text: Without.")},
+			Options: func(p *Play) {
+				p.Options.MCPServers = map[string]config.MCPServer{"broken": {Command: "false"}}
+			},
+			Run: func(p *Play) {
+				list := p.Turn("Go", nil)
+				note := one[wireproto.Notification](p, list)
+				p.Check(note.Type == "bridge.mcp_failed" && strings.Contains(note.Title, "broken"), "notification", note)
+				mcp := p.Session.Status().MCP
+				p.Check(mcp != nil && mcp.Total == 1 && mcp.Connected == 0, "status", mcp)
+				p.Says(list, "Without.")
 			},
 		},
 	}

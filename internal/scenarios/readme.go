@@ -32,7 +32,7 @@ Each file is one conversation with kimi-cli 1.51.0 (one of them with 1.52.0) or,
 behind this module's bridge, whose face of Wire it shows. ` + "`make fixtures`" + ` records them and writes this page. The code that drives them, ` + "`internal/scenarios`" + `, is the same that replays them in the tests, where
 no kimi is needed: ` + "`clienttest.Replay`" + ` plays the agent's lines and checks that the client says what it said. The model is kimi's own
 scripted one, or a server on loopback: nothing here describes the behaviour of a real model. To record kimi-cli 1.52.0 too, set
-` + "`" + TombstoneKey + "`" + ` to its kimi.
+` + "`" + TombstoneKey + "`" + ` to its kimi. ` + "`testdata/acp`" + ` has old recordings of Kimi Code, as it was driven over ACP: they replay, and cannot be made any more.
 
 ## Format
 

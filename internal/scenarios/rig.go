@@ -54,7 +54,7 @@ func NewRig(ctx context.Context, s *Scenario, path, root string) (*Rig, error) {
 			r.Close()
 			return nil, ErrNoKimiCode
 		}
-		return r, nil
+		return r.prepared(ctx, s)
 	}
 	cfg := &config.Config{DefaultModel: "scripted", Providers: map[string]config.Provider{}, Models: map[string]config.Model{}}
 	r.Options = &client.Options{Executable: path, WorkDir: r.path("work"), ShareDir: r.path("share"), Env: env, Config: cfg}
@@ -63,6 +63,10 @@ func NewRig(ctx context.Context, s *Scenario, path, root string) (*Rig, error) {
 			return nil, err
 		}
 	}
+	return r.prepared(ctx, s)
+}
+
+func (r *Rig) prepared(ctx context.Context, s *Scenario) (*Rig, error) {
 	if s.Prepare != nil {
 		if err := s.Prepare(ctx, r); err != nil {
 			r.Close()

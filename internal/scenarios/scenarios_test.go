@@ -21,7 +21,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-const dir = "../../testdata/fixtures"
+const (
+	dir    = "../../testdata/fixtures"
+	acpDir = "../../testdata/acp"
+)
 
 func path(name string) string { return filepath.Join(dir, name+".jsonl") }
 
@@ -47,6 +50,31 @@ func TestReplay(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			opts := &client.Options{Transport: clienttest.Replay(t, path(s.Name)), WorkDir: t.TempDir(), ShareDir: t.TempDir()}
+			if err := s.Play(ctx, opts); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestReplayACP plays old recordings, of Kimi Code as it was driven over ACP: users have such.
+func TestReplayACP(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(acpDir, "*.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := scenarios.ACP()
+	if len(files) != len(list) {
+		t.Errorf("%d files and %d scenarios", len(files), len(list))
+	}
+	for _, s := range list {
+		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			file := filepath.Join(acpDir, s.Name+".jsonl")
+			opts := &client.Options{Transport: clienttest.Replay(t, file), WorkDir: t.TempDir(), ShareDir: t.TempDir()}
 			if err := s.Play(ctx, opts); err != nil {
 				t.Error(err)
 			}

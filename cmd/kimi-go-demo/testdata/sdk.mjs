@@ -1,5 +1,5 @@
 // Runs the official Node SDK as sdk_test.go says: sdk.mjs SDK EXECUTABLE SESSION, standard input a list of
-// {prompt, act}. A line of JSON tells of each turn.
+// {prompt, act, steer}. A line of JSON tells of each turn.
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 
@@ -7,7 +7,7 @@ const [, , sdk, executable, sessionId] = process.argv
 const { createSession } = await import(pathToFileURL(sdk))
 const session = createSession({ workDir: process.cwd(), executable, sessionId })
 
-for (const { prompt, act } of JSON.parse(readFileSync(0, 'utf8'))) {
+for (const { prompt, act, steer } of JSON.parse(readFileSync(0, 'utf8'))) {
   const turn = session.prompt(prompt)
   const told = { types: [], text: '' }
   try {
@@ -18,7 +18,11 @@ for (const { prompt, act } of JSON.parse(readFileSync(0, 'utf8'))) {
         told.text += event.payload.text
         if (act === 'interrupt') await turn.interrupt()
       }
-      if (event.type === 'ApprovalRequest') await turn.approve(event.payload.id, act)
+      if (event.type === 'ApprovalRequest') {
+        if (steer) await turn.steer(steer)
+        await turn.approve(event.payload.id, act)
+      }
+      if (event.type === 'SteerInput') told.steered = event.payload.user_input
       if (event.type === 'QuestionRequest') {
         await turn.respondQuestion(event.payload.id, event.payload.id, { [event.payload.questions[0].question]: act })
       }

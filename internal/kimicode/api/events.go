@@ -14,6 +14,7 @@ type Event struct {
 	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil where the server does not say
 	SessionID string          `json:"session_id"`
 	Payload   json.RawMessage `json:"payload"`
+	Delta     *Delta          `json:"-"` // the payload, where it was decoded with the frame
 }
 
 // The types of events that are used.

@@ -135,6 +135,7 @@ func TestFaults(t *testing.T) {
 		t.Fatalf("without a fault: %s", raw)
 	}
 	before := runtime.NumGoroutine()
+	var tally tally
 	t.Run("schedules", func(t *testing.T) {
 		for seed := range uint64(*schedules) {
 			t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -145,6 +146,7 @@ func TestFaults(t *testing.T) {
 					if t.Failed() {
 						t.Logf("%s", strings.Join(x.log, "\n"))
 					}
+					tally.add(x)
 				}()
 				s, err := overFake(t, f, x.hooks())
 				if err != nil {
@@ -179,6 +181,32 @@ func TestFaults(t *testing.T) {
 		}
 	})
 	gone(t, before)
+	t.Logf("%d schedules: %v", *schedules, tally.faults)
+	for _, kind := range []string{"kill", "cut", "drop", "lose", "late", "double"} {
+		if *schedules >= 100 && tally.faults[kind] == 0 {
+			t.Errorf("no schedule had a fault of the kind %q", kind)
+		}
+	}
+}
+
+// tally counts the faults of all schedules by their kind.
+type tally struct {
+	mu     sync.Mutex
+	faults map[string]int
+}
+
+func (c *tally) add(x *faults) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.faults == nil {
+		c.faults = make(map[string]int)
+	}
+	for _, line := range x.log {
+		kind, _, _ := strings.Cut(line, " ")
+		c.faults[kind]++
+	}
 }
 
 func (t *tale) same(other *tale) bool { return cmp.Equal(t, other, sameTale) }

@@ -83,11 +83,7 @@ func (l *loop) run() {
 		case in := <-c.launches:
 			l.launched(in)
 		case item, ok := <-events:
-			if ok {
-				l.item(item)
-			} else {
-				l.stream = nil
-			}
+			l.items(item, ok)
 		case <-c.out.room:
 		case <-hangUp:
 			hangUp = nil
@@ -196,6 +192,28 @@ func (l *loop) input(in any) {
 		l.step(in)
 	case translator.Input:
 		l.step(in)
+	}
+}
+
+// batch is the most events that are handled before anything else is looked at.
+const batch = 64
+
+// items hands on an event and those that have come since.
+func (l *loop) items(item server.Item, ok bool) {
+	for n := 1; ; n++ {
+		if !ok {
+			l.stream = nil
+			return
+		}
+		l.item(item)
+		if n == batch || l.stream == nil || l.c.out.full() {
+			return
+		}
+		select {
+		case item, ok = <-l.stream.C:
+		default:
+			return
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type outlet struct {
 	waiting bytes.Buffer
 	ended   bool // nothing more comes
 	stopped bool // nobody reads
+	wanted  bool // the loop waits for room
 
 	wake chan struct{} // to the reader: something new
 	room chan struct{} // to the loop: it is not crowded any more
@@ -41,8 +42,10 @@ func (o *outlet) Write(p []byte) (int, error) {
 	if o.stopped {
 		return 0, io.ErrClosedPipe
 	}
+	if o.waiting.Len() == 0 { // else the reader has been woken
+		signal(o.wake)
+	}
 	o.waiting.Write(p)
-	signal(o.wake)
 	return len(p), nil
 }
 
@@ -50,7 +53,8 @@ func (o *outlet) Write(p []byte) (int, error) {
 func (o *outlet) full() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.waiting.Len() > crowded && !o.stopped
+	o.wanted = o.waiting.Len() > crowded && !o.stopped
+	return o.wanted
 }
 
 // Read gives out what waits; it is called by one goroutine at a time.
@@ -74,8 +78,11 @@ func (o *outlet) Read(p []byte) (int, error) {
 		if o.waiting.Cap() > 2*crowded {
 			o.waiting = bytes.Buffer{}
 		}
+		if o.wanted {
+			o.wanted = false
+			signal(o.room)
+		}
 		o.mu.Unlock()
-		signal(o.room)
 	}
 	return o.batch.Read(p)
 }

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -68,6 +70,8 @@ type Stream struct {
 	// The goroutine's own.
 	seq   int64
 	epoch string
+	dec   api.Decoder
+	buf   []byte
 	short int   // how often a replay was not whole
 	jump  int64 // the number after which one was missing, 0 for none
 }
@@ -78,7 +82,7 @@ func isLost(i Item) bool { return i.Lost }
 // bounds the opening alone.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
-	st := &Stream{server: s, session: session, c: make(chan Item, 16), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
+	st := &Stream{server: s, session: session, c: make(chan Item, 64), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
 	st.C = st.c
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
@@ -176,7 +180,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	for err == nil {
 		var f *frame
-		if f, err = read(ctx, conn); err != nil {
+		if f, err = st.read(ctx, conn); err != nil {
 			break
 		}
 		switch {
@@ -221,16 +225,47 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
-func read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
-	_, data, err := conn.Read(ctx)
+func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
+	_, r, err := conn.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	data, err := st.message(r)
 	if err != nil {
 		return nil, err
 	}
 	f := new(frame)
+	if st.dec.DecodeDelta(data, &f.Event) {
+		return f, nil
+	}
+	*f = frame{}
 	if json.Unmarshal(data, f) != nil {
 		return &frame{Event: api.Event{Type: "unreadable", Volatile: true}}, nil
 	}
 	return f, nil
+}
+
+// bufSize is how much is made at once for messages to be read into.
+const bufSize = 32 << 10
+
+// message reads a message. It stands in memory that no other message uses.
+func (st *Stream) message(r io.Reader) ([]byte, error) {
+	start := len(st.buf)
+	for {
+		if cap(st.buf)-len(st.buf) < 512 {
+			begun := st.buf[start:]
+			st.buf = append(make([]byte, 0, max(bufSize, 3*len(begun))), begun...)
+			start = 0
+		}
+		n, err := r.Read(st.buf[len(st.buf):cap(st.buf)])
+		st.buf = st.buf[:len(st.buf)+n]
+		if err == io.EOF {
+			return st.buf[start:len(st.buf):len(st.buf)], nil
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // control reports whether a frame of this type is of the connection.
@@ -253,13 +288,11 @@ func (st *Stream) take(f *frame) (Item, bool) {
 		if f.Seq <= st.seq {
 			return Item{}, false
 		}
-		e := f.Event
 		lost := f.Seq > st.seq+1
 		st.seq = f.Seq
-		return Item{Event: &e, Lost: lost}, true
+		return Item{Event: &f.Event, Lost: lost}, true
 	}
-	e := f.Event
-	return Item{Event: &e}, true
+	return Item{Event: &f.Event}, true
 }
 
 // run gives out the events until Close, connecting anew as often as it takes.
@@ -292,18 +325,22 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 // serve gives out what one connection brings. It reports false when the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
 	alive, stop := context.WithCancel(ctx)
+	unhook := context.AfterFunc(ctx, func() { conn.CloseNow() }) // once, rather than with each read
 	ponged := make(chan struct{})
 	defer func() { // a pong that cannot be written ends with the connection
 		stop()
+		unhook()
 		conn.CloseNow()
 		<-ponged
 	}()
+	var reads atomic.Int64 // that have begun and that have ended: it is odd while one waits
 	go func() {
 		defer close(ponged)
 		probe := time.NewTicker(probeEvery)
 		defer probe.Stop()
 		tick := time.NewTicker(pongEvery)
 		defer tick.Stop()
+		var quiet quiet
 		for {
 			select {
 			case <-probe.C:
@@ -317,7 +354,14 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 				conn.Close(websocket.StatusNormalClosure, "")
 				return
 			case <-tick.C:
-				if conn.Write(alive, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`)) != nil {
+				if quiet.tick(reads.Load()) {
+					conn.CloseNow()
+					return
+				}
+				ctx, cancel := context.WithTimeout(alive, pongEvery) // which closes the connection, too
+				err := conn.Write(ctx, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`))
+				cancel()
+				if err != nil {
 					return
 				}
 			case <-alive.Done():
@@ -326,6 +370,11 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		}
 	}()
 	give := func(item Item) bool {
+		select {
+		case st.c <- item:
+			return true
+		default:
+		}
 		select {
 		case st.c <- item:
 			return true
@@ -340,12 +389,10 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			return false
 		}
 	}
-	quiet := time.AfterFunc(silence, func() { conn.CloseNow() })
-	defer quiet.Stop()
 	for {
-		quiet.Reset(silence)
-		f, err := read(ctx, conn)
-		quiet.Stop() // giving out may take any time
+		reads.Add(1)
+		f, err := st.read(context.Background(), conn)
+		reads.Add(1) // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
 		}
@@ -370,6 +417,22 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			return false
 		}
 	}
+}
+
+// quiet finds out that a connection is silent.
+type quiet struct {
+	reads int64 // at the last tick
+	ticks int   // since it has changed
+}
+
+// tick is called every pongEvery with the number of reads, which is odd while one waits.
+func (q *quiet) tick(reads int64) bool {
+	if reads != q.reads || reads%2 == 0 {
+		*q = quiet{reads: reads}
+		return false
+	}
+	q.ticks++
+	return time.Duration(q.ticks)*pongEvery >= silence
 }
 
 // skips reports whether a durable event is missing before this one.

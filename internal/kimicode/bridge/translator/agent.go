@@ -75,11 +75,24 @@ func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 		t.noteDrift(e.Type, "its payload does not fit: "+err.Error())
 		return nil, false
 	}
-	if ok && (c.Of().AgentID == "" || c.Of().TurnID < 0 && ofTurn(e.Type)) {
-		t.noteDrift(e.Type, "it does not say whose it is")
-		return nil, false
+	return p, !ok || t.owned(e, c.Of())
+}
+
+// decodeDelta reads the payload of a delta, which may have been read with its frame.
+func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
+	if e.Delta == nil {
+		return decode[api.Delta](t, e)
 	}
-	return p, true
+	return e.Delta, t.owned(e, &e.Delta.Common)
+}
+
+// owned reports whether an event says whose it is.
+func (t *Translator) owned(e *api.Event, c *api.Common) bool {
+	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) {
+		t.noteDrift(e.Type, "it does not say whose it is")
+		return false
+	}
+	return true
 }
 
 // ofTurn reports whether an event of this type belongs to a turn, and says so. Without, it could be
@@ -119,7 +132,7 @@ func (t *Translator) event(e *api.Event) {
 			t.stepEvent(e, p)
 		}
 	case api.TypeThinkingDelta, api.TypeAssistantDelta:
-		if p, ok := decode[api.Delta](t, e); ok {
+		if p, ok := t.decodeDelta(e); ok {
 			t.delta(e, p)
 		}
 	case api.TypeToolDelta:

@@ -48,6 +48,10 @@ func (in *inbox) doubts(e *api.Event) bool {
 func (t *Translator) take(i item) {
 	i.at = t.now
 	t.inbox.taken++
+	if len(t.inbox.items) == 0 && t.session.state == ready && !t.inbox.held {
+		t.handle(i) // nothing waits before it
+		return
+	}
 	t.inbox.items = append(t.inbox.items, i)
 	t.drain()
 }
@@ -57,19 +61,23 @@ func (t *Translator) drain() {
 	for t.session.state == ready && !t.inbox.held && len(t.inbox.items) > 0 {
 		i := t.inbox.items[0]
 		t.inbox.items = t.inbox.items[1:]
-		t.inbox.at = i.at
-		switch {
-		case i.gap:
-			t.inbox.window, t.inbox.gapAt = i.until, i.at
-			t.gap(i.resync)
-		case i.inFlight != nil:
-			t.catchUp(i.inFlight)
-		default:
-			t.event(i.event)
-		}
+		t.handle(i)
 	}
 	if len(t.inbox.items) == 0 {
 		t.inbox.items = nil
+	}
+}
+
+func (t *Translator) handle(i item) {
+	t.inbox.at = i.at
+	switch {
+	case i.gap:
+		t.inbox.window, t.inbox.gapAt = i.until, i.at
+		t.gap(i.resync)
+	case i.inFlight != nil:
+		t.catchUp(i.inFlight)
+	default:
+		t.event(i.event)
 	}
 }
 

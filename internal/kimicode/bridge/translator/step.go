@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -202,7 +203,11 @@ func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
 
 // units returns the length of s as JavaScript counts it.
 func units(s string) int {
-	n := 0
+	n := utf8.RuneCountInString(s)
+	if n == len(s) { // ASCII
+		return n
+	}
+	n = 0
 	for _, r := range s {
 		n += utf16.RuneLen(r)
 	}

@@ -1,0 +1,217 @@
+//go:build linux
+
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// withChildren returns the bytes in memory of a process and its children.
+func withChildren(b *testing.B, pid int) (bytes int) {
+	b.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(data))[1])
+	if err != nil {
+		b.Fatal(err)
+	}
+	bytes = pages * os.Getpagesize()
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, list := range lists {
+		data, err := os.ReadFile(list)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for child := range strings.FieldsSeq(string(data)) {
+			if child, err := strconv.Atoi(child); err == nil {
+				bytes += withChildren(b, child)
+			}
+		}
+	}
+	return bytes
+}
+
+// BenchmarkKimiCodeStart starts the real Kimi Code for a session, up to the session, and up to the end of a first turn.
+func BenchmarkKimiCodeStart(b *testing.B) {
+	var start, turn time.Duration
+	var memory int
+	for b.Loop() {
+		opts := clienttest.KimiCode(b, "text: ok")
+		began := time.Now()
+		s, err := client.NewSession(b.Context(), opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		start += time.Since(began)
+		t, err := s.Prompt(b.Context(), "go")
+		if err == nil {
+			_, err = t.Result()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		turn += time.Since(began)
+		memory += withChildren(b, s.PID())
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(start)/float64(b.N)/1e6, "start-ms/op")
+	b.ReportMetric(float64(turn)/float64(b.N)/1e6, "first-answer-ms/op")
+	b.ReportMetric(float64(memory)/float64(b.N)/1e6, "MB/op")
+}
+
+// BenchmarkKimiCodeSession makes one session more on a server that runs, and keeps it.
+func BenchmarkKimiCodeSession(b *testing.B) {
+	k := webtest.NewKimi(b)
+	open := func() {
+		child := webtest.NewChild(k.URL, k.Token)
+		s, err := client.NewSession(b.Context(), &client.Options{
+			Transport: overServer{child}, WorkDir: k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			child.End(nil) // which ends the bridge, and leaves the server
+			s.Close()
+		})
+	}
+	open() // the first makes the server load what all use
+	before := withChildren(b, k.Process.PID())
+	for b.Loop() {
+		open()
+	}
+	b.ReportMetric(float64(withChildren(b, k.Process.PID())-before)/float64(b.N)/1e6, "server-MB/op")
+}
+
+// BenchmarkKimiCodeAnswers steers, approves and cancels in turns of the real Kimi Code, and beside each does the same over
+// bare REST and a bare WebSocket of the same server. own-… is how much longer it takes with this module.
+func BenchmarkKimiCodeAnswers(b *testing.B) {
+	k := webtest.NewKimi(b)
+	child := webtest.NewChild(k.URL, k.Token)
+	defer child.End(nil)
+	s, err := client.NewSession(b.Context(), &client.Options{
+		Transport: overServer{child}, WorkDir: k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	bare := newBareSession(b, k)
+	script := []string{codeBash("c", "true"), "text: on\nhang:"}
+	var ours, theirs took
+	for b.Loop() {
+		k.Model.Add(script...)
+		ours.add(answered(b, s))
+		k.Model.Add(script...)
+		theirs.add(bare.answered(b))
+	}
+	for i, what := range []string{"steer", "approve", "cancel"} {
+		b.ReportMetric(float64(ours[i])/float64(b.N)/1e6, what+"-ms/op")
+		b.ReportMetric(float64(ours[i]-theirs[i])/float64(b.N)/1e6, "own-"+what+"-ms/op")
+	}
+}
+
+// took is how long it took to steer, to approve, and to cancel.
+type took [3]time.Duration
+
+func (t *took) add(more took) {
+	for i := range t {
+		t[i] += more[i]
+	}
+}
+
+func answered(b *testing.B, s *client.Session) (t took) {
+	b.Helper()
+	turn, err := s.Prompt(b.Context(), "go")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var asked time.Time
+	for m, err := range turn.Messages() {
+		if err != nil {
+			break
+		}
+		switch m := m.(type) {
+		case *client.ApprovalRequest:
+			began := time.Now()
+			if err := s.Steer(b.Context(), "on"); err != nil {
+				b.Fatal(err)
+			}
+			asked = time.Now()
+			t[0] = asked.Sub(began)
+			if err := m.Approve(); err != nil {
+				b.Fatal(err)
+			}
+		case *wireproto.ApprovalResponse:
+			t[1] = time.Since(asked)
+		case *wireproto.TextPart:
+			began := time.Now()
+			if err := turn.Cancel(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			t[2] = time.Since(began)
+		}
+	}
+	if t[0] == 0 || t[1] == 0 || t[2] == 0 {
+		b.Fatal(t)
+	}
+	return t
+}
+
+func (s *bareSession) answered(b *testing.B) (t took) {
+	b.Helper()
+	prompt := func() string {
+		s.n++
+		id := fmt.Sprint("bare-", s.n)
+		s.post(b, "/sessions/"+s.id+"/prompts", map[string]any{"content": []map[string]string{{"type": "text", "text": "go"}}, "prompt_id": id}, nil)
+		return id
+	}
+	first := prompt()
+	var asked struct {
+		Payload struct{ ID string }
+	}
+	if err := json.Unmarshal(s.until(b, "permission.approval.requested"), &asked); err != nil {
+		b.Fatal(err)
+	}
+	began := time.Now()
+	s.post(b, "/sessions/"+s.id+"/prompts/"+prompt()+":steer", struct{}{}, nil)
+	t[0] = time.Since(began)
+	began = time.Now()
+	done := make(chan error, 1)
+	go func() {
+		done <- s.k.Call(context.WithoutCancel(b.Context()), http.MethodPost, "/sessions/"+s.id+"/approvals/"+asked.Payload.ID, map[string]string{"decision": "approved"}, nil)
+	}()
+	s.until(b, "permission.approval.resolved")
+	t[1] = time.Since(began)
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	s.until(b, "assistant.delta")
+	began = time.Now()
+	go func() {
+		done <- s.k.Call(context.WithoutCancel(b.Context()), http.MethodPost, "/sessions/"+s.id+"/prompts/"+first+":abort", struct{}{}, nil)
+	}()
+	s.until(b, "turn.ended")
+	t[2] = time.Since(began)
+	if err := <-done; err != nil {
+		b.Fatal(err)
+	}
+	return t
+}

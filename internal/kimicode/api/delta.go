@@ -1,0 +1,263 @@
+package api
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// Decoder reads the frames of one connection. Most of them are deltas, a few bytes of text in 300 of JSON: these it reads
+// in one pass, if they are written as the server writes them. Everything else is for encoding/json.
+type Decoder struct{ session, epoch, agent string } // as they were last
+
+// DecodeDelta reads a thinking or assistant delta into e, which is zero, and its payload, too. It reports false for any
+// other frame, and for one with a member that it does not expect; what is in e then counts for nothing. The event shares data.
+func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
+	both := new(struct {
+		delta  Delta
+		text   string
+		offset int
+	})
+	s := scanner{data: data}
+	for s.member('{') {
+		switch string(s.name()) {
+		case "type":
+			switch string(s.plain()) {
+			case TypeAssistantDelta:
+				e.Type = TypeAssistantDelta
+			case TypeThinkingDelta:
+				e.Type = TypeThinkingDelta
+			default:
+				return false
+			}
+		case "seq":
+			e.Seq = s.number()
+		case "session_id":
+			e.SessionID = same(&d.session, s.plain())
+		case "epoch":
+			e.Epoch = same(&d.epoch, s.plain())
+		case "timestamp":
+			s.plain()
+		case "volatile":
+			e.Volatile = s.bool()
+		case "offset":
+			both.offset = s.int()
+			e.Offset = &both.offset
+		case "payload":
+			s.space()
+			start := s.at
+			both.delta = Delta{Common: Common{TurnID: -1}}
+			s.payload(d, &both.delta, &both.text)
+			e.Payload, e.Delta = data[start:s.at], &both.delta
+		default:
+			return false
+		}
+	}
+	return s.whole() && e.Type != "" && e.Delta != nil
+}
+
+func (s *scanner) payload(d *Decoder, delta *Delta, text *string) {
+	for s.member('{') {
+		switch string(s.name()) {
+		case "agentId":
+			delta.AgentID = same(&d.agent, s.plain())
+		case "turnId":
+			delta.TurnID = s.int()
+		case "delta":
+			*text = s.text()
+			delta.Delta = text
+		case "type", "sessionId":
+			s.plain()
+		case "time":
+			s.number()
+		default:
+			s.bad = true
+		}
+	}
+}
+
+// same returns a string that equals b: the last one if it does.
+func same(last *string, b []byte) string {
+	if *last != string(b) {
+		*last = string(b)
+	}
+	return *last
+}
+
+// scanner reads JSON of the simplest form. Once something is of another, it is bad, and nothing that it returns counts.
+type scanner struct {
+	data []byte
+	at   int
+	more bool // within an object, after a member
+	bad  bool
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.data) {
+		switch s.data[s.at] {
+		case ' ', '\t', '\n', '\r':
+			s.at++
+		default:
+			return
+		}
+	}
+}
+
+// next takes the byte c, after space.
+func (s *scanner) next(c byte) bool {
+	s.space()
+	if s.at < len(s.data) && s.data[s.at] == c {
+		s.at++
+		return true
+	}
+	return false
+}
+
+// member reports whether an object, which open begins, has another member.
+func (s *scanner) member(open byte) bool {
+	if s.bad {
+		return false
+	}
+	if !s.more {
+		s.bad = !s.next(open)
+		return !s.bad && !s.end()
+	}
+	if s.end() {
+		return false
+	}
+	s.bad = !s.next(',')
+	return !s.bad
+}
+
+// end takes the end of an object, after which its own object goes on.
+func (s *scanner) end() bool {
+	s.more = s.next('}')
+	return s.more
+}
+
+// whole reports whether all was read.
+func (s *scanner) whole() bool {
+	s.space()
+	return !s.bad && s.at == len(s.data)
+}
+
+// name returns the name of a member.
+func (s *scanner) name() []byte {
+	name := s.plain()
+	if !s.next(':') {
+		s.bad = true
+	}
+	s.more = false // its value may be an object
+	return name
+}
+
+// quoted returns a string with its quotes, which may have escapes.
+func (s *scanner) quoted() []byte {
+	if !s.next('"') {
+		s.bad = true
+		return nil
+	}
+	start := s.at
+	for i := start; ; i++ {
+		n := bytes.IndexByte(s.data[i:], '"')
+		if n < 0 {
+			s.bad = true
+			return nil
+		}
+		i += n
+		back := i
+		for back > start && s.data[back-1] == '\\' {
+			back--
+		}
+		if (i-back)%2 == 0 { // else it is escaped
+			s.at, s.more = i+1, true
+			return s.data[start-1 : s.at]
+		}
+	}
+}
+
+// plain returns what stands in a short string of ASCII without escapes.
+func (s *scanner) plain() []byte {
+	if !s.next('"') {
+		s.bad = true
+		return nil
+	}
+	for i := s.at; i < len(s.data); i++ {
+		switch c := s.data[i]; {
+		case c == '"':
+			text := s.data[s.at:i]
+			s.at, s.more = i+1, true
+			return text
+		case c < ' ' || c == '\\' || c >= utf8.RuneSelf:
+			s.bad = true
+			return nil
+		}
+	}
+	s.bad = true
+	return nil
+}
+
+// text returns the text of a string.
+func (s *scanner) text() (text string) {
+	raw := s.quoted()
+	if s.bad {
+		return ""
+	}
+	body := raw[1 : len(raw)-1]
+	if bytes.IndexByte(body, '\\') >= 0 || control(body) || !utf8.Valid(body) {
+		s.bad = json.Unmarshal(raw, &text) != nil
+		return text
+	}
+	return string(body)
+}
+
+// control reports whether b has a byte below 0x20. It looks at eight bytes at a time: a byte has its high bit set once
+// 0x20 is subtracted, and had it not before, only if it is one or comes after one.
+func control(b []byte) bool {
+	const spaces, high = 0x2020202020202020, 0x8080808080808080
+	for ; len(b) >= 8; b = b[8:] {
+		if x := binary.LittleEndian.Uint64(b); (x-spaces)&^x&high != 0 {
+			return true
+		}
+	}
+	for _, c := range b {
+		if c < ' ' {
+			return true
+		}
+	}
+	return false
+}
+
+// number returns a whole number of at most 15 digits.
+func (s *scanner) number() (n int64) {
+	s.space()
+	start := s.at
+	for s.at < len(s.data) && '0' <= s.data[s.at] && s.data[s.at] <= '9' && s.at-start < 16 {
+		n = 10*n + int64(s.data[s.at]-'0')
+		s.at++
+	}
+	digits := s.at - start
+	s.bad = s.bad || digits == 0 || digits > 15 || digits > 1 && s.data[start] == '0'
+	s.more = true
+	return n
+}
+
+func (s *scanner) int() int {
+	n := s.number()
+	s.bad = s.bad || int64(int(n)) != n
+	return int(n)
+}
+
+func (s *scanner) bool() bool {
+	s.space()
+	s.more = true
+	for _, word := range []string{"true", "false"} {
+		if bytes.HasPrefix(s.data[s.at:], []byte(word)) {
+			s.at += len(word)
+			return word == "true"
+		}
+	}
+	s.bad = true
+	return false
+}
