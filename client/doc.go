@@ -33,7 +33,8 @@
 // # Lifecycle
 //
 // A session is one process. Its id is known at once, and [ResumeSession] continues it in a
-// later process; [ListSessions] finds it in kimi's files. One turn runs at a time. Messages that
+// later process; [ListSessions] finds it in kimi's files. One turn runs at a time; those of
+// [Session.Queue] wait for their turn. Messages that
 // come while none runs go to Options.OnMessage. [Session.Close] closes kimi's input, waits,
 // interrupts, waits, and kills, Options.StopGrace in all; nothing that kimi has started
 // lives on. If the Go program is killed, kimi sees the end of its input and ends as well; Kimi Code's server, which has no

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -105,7 +106,8 @@ type request struct {
 	background bool      // asked by a background agent: outlives the turn
 	tool       *toolCall // that an approval is about; nil while it is not known
 	held       bool
-	err        error // why it takes no answer any more; set once, with done
+	at         time.Time // when it came
+	err        error     // why it takes no answer any more; set once, with done
 	done       chan struct{}
 	ctx        context.Context // of its handler; ends with the request
 	cancel     context.CancelCauseFunc
@@ -113,7 +115,7 @@ type request struct {
 
 // open registers a request. s.mu is held.
 func (s *Session) open(id string, m wireproto.Message, background bool) *request {
-	r := &request{s: s, id: id, asked: m, turn: s.turn, background: background, done: make(chan struct{})}
+	r := &request{s: s, id: id, asked: m, turn: s.turn, background: background, at: time.Now(), done: make(chan struct{})}
 	parent := s.ctx
 	if r.turn != nil && !background {
 		parent = r.turn.ctx

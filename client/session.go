@@ -35,6 +35,7 @@ type Session struct {
 
 	mu       sync.Mutex
 	turn     *Turn                 // the turn that runs, or that still has to end for the agent
+	waiting  []*Turn               // the turns of Queue that have not begun
 	replay   *replay               // the replay, likewise; never beside a turn
 	requests map[*request]struct{} // not answered yet
 	calls    toolCalls
@@ -169,13 +170,34 @@ func (s *Session) PID() int {
 }
 
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
-// text may be empty if there are parts. A turn that runs already gives [ErrBusy]. After a turn
+// text may be empty if there are parts. A turn that runs already gives [ErrBusy]; [Session.Queue] waits for its end. After a turn
 // whose ctx has ended before the agent has obeyed, Prompt waits until the agent does, or is killed
 // for it, at most for Options.StopGrace.
 //
 // Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
 // zero-width space (U+200B) goes before the slash, so that the model reads it as words.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
+	t, err := s.newPrompt(ctx, text, parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.occupy(ctx, "prompt", func() { s.turn = t }); err != nil {
+		return nil, err
+	}
+	if err := t.begin(); err != nil {
+		s.mu.Lock()
+		s.turn = nil
+		s.mu.Unlock()
+		t.stop(err)
+		s.advance()
+		return nil, err
+	}
+	t.watch()
+	return t, nil
+}
+
+// newPrompt makes a turn that is yet to begin.
+func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.ContentPart) (*Turn, error) {
 	if ctx == nil {
 		return nil, errNilContext
 	}
@@ -192,22 +214,11 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("client: prompt: %w", err)
 	}
-	var t *Turn
-	if err := s.occupy(ctx, "prompt", func() {
-		t = newTurn(ctx, s)
-		s.turn = t
-	}); err != nil {
+	prompt, err := newCall(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input})
+	if err != nil {
 		return nil, err
 	}
-	if err := s.conn.begin(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input}, t.finish); err != nil {
-		s.mu.Lock()
-		s.turn = nil
-		s.mu.Unlock()
-		t.stop(err)
-		return nil, err
-	}
-	t.watch()
-	return t, nil
+	return newTurn(ctx, s, prompt), nil
 }
 
 // occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
@@ -223,6 +234,8 @@ func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 			err = s.err
 		case s.closing:
 			err = ErrClosed
+		case len(s.waiting) > 0:
+			err = ErrBusy
 		case s.turn != nil:
 			settling, err = s.turn.done, ErrBusy
 			if s.turn.givenUp() {
@@ -357,6 +370,7 @@ func (s *Session) stop(deadline time.Time) {
 	}
 	s.closeRequests(ErrClosed, func(r *request) bool { return !guards(r) })
 	s.cancel(ErrClosed)
+	s.endWaiting(ErrClosed)
 	s.mu.Lock()
 	t, replay := s.turn, s.replay
 	s.mu.Unlock()
@@ -429,5 +443,6 @@ func (s *Session) ended(exit error) error {
 	s.mu.Unlock()
 	s.closeRequests(err, func(*request) bool { return true })
 	s.cancel(err)
+	s.endWaiting(err)
 	return err
 }
