@@ -51,6 +51,9 @@ type backend interface {
 	words(c wireproto.Content) (wireproto.Content, bool)
 	// wholeCalls reports whether each tool call is told whole before a request about it, and told again to make it whole.
 	wholeCalls() bool
+	// ownTurns reports whether the program begins turns by itself, of which a TurnBegin tells; a prompt that waits for
+	// one has its own TurnBegin after it.
+	ownTurns() bool
 	// keepsActions reports whether an action that is approved for the session is not asked about again, whatever it is about.
 	keepsActions() bool
 }

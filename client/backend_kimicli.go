@@ -22,6 +22,7 @@ func (kimiCLI) home(l *launch) string   { return l.shareDir }
 func (kimiCLI) newID() string           { return newUUID() }
 func (kimiCLI) flags(*Options) []string { return nil }
 func (kimiCLI) wholeCalls() bool        { return false }
+func (kimiCLI) ownTurns() bool          { return false }
 func (kimiCLI) keepsActions() bool      { return true }
 func (kimiCLI) adopt(*Session)          {}
 

@@ -24,6 +24,7 @@ func (kimiCode) tested() string        { return "2.1.0" }
 func (kimiCode) home(l *launch) string { return home.Path(l.env, l.workDir) }
 func (kimiCode) newID() string         { return "" }
 func (kimiCode) wholeCalls() bool      { return true }
+func (kimiCode) ownTurns() bool        { return true }
 func (kimiCode) keepsActions() bool    { return false }
 
 // words returns c: the bridge takes no text for a command unless it is told to.

@@ -20,7 +20,7 @@ func TestBackendsQueue(t *testing.T) {
 		s := e2eStart(t, ctx, opts)
 		first := queue(t, ctx, s, "first")
 		second := queue(t, ctx, s, "second")
-		third := queue(t, ctx, s, "third")
+		third := queue(t, ctx, s, "withdrawn by now")
 		var fourth *client.Turn
 		msgs, err := e2eRead(first, func(m wireproto.Message) {
 			r, ok := m.(*client.ApprovalRequest)
@@ -30,7 +30,7 @@ func TestBackendsQueue(t *testing.T) {
 			if err := third.Cancel(ctx); err != nil {
 				t.Error(err)
 			}
-			fourth = queue(t, ctx, s, "fourth")
+			fourth = queue(t, ctx, s, "the fourth prompt")
 			if err := r.Approve(); err != nil {
 				t.Error(err)
 			}
@@ -47,7 +47,7 @@ func TestBackendsQueue(t *testing.T) {
 			t.Errorf("the withdrawn turn: %+v, %v", r, err)
 		}
 		requests := model.Requests()
-		if last := string(requests[len(requests)-1]); len(requests) != 4 || !strings.Contains(last, "fourth") || strings.Contains(last, "third") {
+		if last := string(requests[len(requests)-1]); len(requests) != 4 || !strings.Contains(last, "the fourth prompt") || strings.Contains(last, "withdrawn by now") {
 			t.Errorf("%d calls of the model, the last: %.3000s", len(requests), last)
 		}
 

@@ -25,8 +25,16 @@ func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.Con
 	if err != nil {
 		return nil, err
 	}
+	if err := s.enqueue(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// enqueue adds a turn to those that wait.
+func (s *Session) enqueue(t *Turn) (err error) {
 	if _, err := encode(t.prompt); err != nil { // now, and not when the turn is to begin
-		return nil, fmt.Errorf("client: queue: %w", err)
+		return fmt.Errorf("client: queue: %w", err)
 	}
 	s.mu.Lock()
 	switch {
@@ -39,11 +47,11 @@ func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.Con
 	}
 	s.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t.watch()
 	s.advance()
-	return t, nil
+	return nil
 }
 
 // advance begins the turn that has waited longest if nothing runs any more, and lets what runs end if others wait.

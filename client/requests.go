@@ -105,6 +105,8 @@ type request struct {
 	turn       *Turn     // nil when none ran
 	background bool      // asked by a background agent: outlives the turn
 	tool       *toolCall // that an approval is about; nil while it is not known
+	n          uint64    // counts the requests of the session, from 1
+	main       bool      // a call of a Go tool that is known to be the main agent's
 	held       bool
 	at         time.Time // when it came
 	err        error     // why it takes no answer any more; set once, with done
@@ -115,7 +117,8 @@ type request struct {
 
 // open registers a request. s.mu is held.
 func (s *Session) open(id string, m wireproto.Message, background bool) *request {
-	r := &request{s: s, id: id, asked: m, turn: s.turn, background: background, at: time.Now(), done: make(chan struct{})}
+	s.asked++
+	r := &request{s: s, n: s.asked, id: id, asked: m, turn: s.turn, background: background, at: time.Now(), done: make(chan struct{})}
 	parent := s.ctx
 	if r.turn != nil && !background {
 		parent = r.turn.ctx

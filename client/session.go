@@ -38,6 +38,7 @@ type Session struct {
 	waiting  []*Turn               // the turns of Queue that have not begun
 	replay   *replay               // the replay, likewise; never beside a turn
 	requests map[*request]struct{} // not answered yet
+	asked    uint64                // requests so far
 	calls    toolCalls
 	status   Status
 	running  map[int]string // the handlers that run, by number

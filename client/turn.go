@@ -56,6 +56,7 @@ type Turn struct {
 	result    TurnResult
 	text      []string // of the last assistant message
 	size      int
+	foreign   uint64            // the last request that came in a turn which the agent had begun by itself, before this one
 	tools     map[string]string // names of the calls that have no result yet, by id
 	last      string            // type of the last message
 	cancelled bool              // the agent was asked to cancel it
@@ -472,7 +473,12 @@ func (t *Turn) account(m wireproto.Message) {
 	case *wireproto.StepBegin:
 		t.result.Steps++
 		t.text, t.size = t.text[:0], 0
-	case *wireproto.TurnBegin, *wireproto.StepRetry: // a retry begins the message anew
+	case *wireproto.TurnBegin:
+		t.text, t.size = t.text[:0], 0
+		if t.s.backend.ownTurns() {
+			t.foreign = t.s.asked
+		}
+	case *wireproto.StepRetry: // a retry begins the message anew
 		t.text, t.size = t.text[:0], 0
 	case *wireproto.StatusUpdate:
 		if m.TokenUsage != nil {
