@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -231,7 +232,13 @@ func (a *Answer[T]) violations(args json.RawMessage) []string {
 func (a *Answer[T]) decode(args json.RawMessage) (value T, violations []string) {
 	var none T
 	violate := func(format string, args ...any) {
-		text := strings.Join(strings.Fields(fmt.Sprintf(format, args...)), " ")
+		text := strings.Map(func(r rune) rune { // it may quote anything
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, fmt.Sprintf(format, args...))
+		text = strings.Join(strings.Fields(text), " ")
 		if len(text) > maxViolation {
 			text = strings.ToValidUTF8(text[:maxViolation], "") + "…"
 		}
@@ -323,9 +330,9 @@ func (s *Session) killDeaf() {
 
 // AnswerError says that the agent has not given the answer that it was asked for, and what came instead.
 type AnswerError struct {
-	Text       string          // of the last assistant message of the last turn
-	Raw        json.RawMessage // the arguments of the last call that did not fit, as a JSON string where they are no JSON; nil without any
-	Violations []string        // what is wrong with Raw
+	Text       string          `json:"text"`       // of the last assistant message of the last turn
+	Raw        json.RawMessage `json:"raw"`        // the arguments of the last call that did not fit, as a JSON string where they are no JSON; nil without any
+	Violations []string        `json:"violations"` // what is wrong with Raw
 }
 
 // Error names the violations, or that there was no call, and what to do.

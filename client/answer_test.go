@@ -117,7 +117,7 @@ func TestAnswerTold(t *testing.T) {
 	a := mustAnswer[city](t, "city")
 	var told []string
 	agent := clienttest.NewAgent(t, func(turn *clienttest.Turn) {
-		for _, in := range []args{{"people": 1, "Name": "x"}, {"name": strings.Repeat("x", 5), "people": strings.Repeat("y", 5000)}, {"name": "Oslo", "people": 1}} {
+		for _, in := range []args{{"people": 1, "Name": "x"}, {"name": "x", "people": "\x1b[2J" + strings.Repeat("y", 5000)}, {"name": "Oslo", "people": 1}} {
 			r := turn.Tool("city", in)
 			told = append(told, fmt.Sprint(r.IsError, " ", r.Message, r.Output.Text))
 		}
@@ -133,7 +133,7 @@ func TestAnswerTold(t *testing.T) {
 		t.Error(err)
 	}
 	if len(told) != 4 || !strings.Contains(told[0], `true the answer does not fit: name is missing; there is no "Name"; call`) ||
-		len(told[1]) > 600 || told[2] != "false The answer is taken." || !strings.Contains(told[3], "true nobody asks") {
+		len(told[1]) > 600 || strings.Contains(told[1], "\x1b") || told[2] != "false The answer is taken." || !strings.Contains(told[3], "true nobody asks") {
 		t.Errorf("%q", told)
 	}
 }
@@ -308,4 +308,12 @@ func TestAnswerInForeignTurn(t *testing.T) {
 			s.Close()
 		})
 	}
+}
+
+func decoded(t testing.TB, raw []byte) (v map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Errorf("%s: %v", raw, err)
+	}
+	return v
 }

@@ -4,7 +4,6 @@ package client_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -70,12 +69,4 @@ func TestBackendsAnswer(t *testing.T) {
 			t.Errorf("AskAs: %v%s", err, diff)
 		}
 	})
-}
-
-func decoded(t testing.TB, raw json.RawMessage) (v map[string]any) {
-	t.Helper()
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Errorf("%s: %v", raw, err)
-	}
-	return v
 }

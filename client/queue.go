@@ -58,7 +58,7 @@ func (s *Session) enqueue(t *Turn) (err error) {
 func (s *Session) advance() {
 	for {
 		s.mu.Lock()
-		free := s.turn == nil && s.replay == nil && !s.closing && s.err == nil
+		free := s.turn == nil && s.replay == nil && s.changing == nil && !s.closing && s.err == nil
 		if !free || len(s.waiting) == 0 {
 			s.mu.Unlock()
 			break

@@ -96,6 +96,27 @@ func RejectAll(_ context.Context, r *ApprovalRequest) error {
 	return r.Reject("the user does not allow this")
 }
 
+// Request returns the live request with this ID that waits for its answer: an [*ApprovalRequest] or a [*QuestionRequest],
+// so that one which has been marshalled and decoded elsewhere can be answered. It returns nil for one that needs no
+// answer any more, or never did. In a loop the request must be held ([ApprovalRequest.Hold]) to outlive the loop's step.
+func (s *Session) Request(id string) wireproto.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.requests {
+		switch asked := r.asked.(type) {
+		case *wireproto.ApprovalRequest:
+			if r.id == id || asked.ID == id {
+				return &ApprovalRequest{*asked, r}
+			}
+		case *wireproto.QuestionRequest:
+			if r.id == id || asked.ID == id {
+				return &QuestionRequest{*asked, r}
+			}
+		}
+	}
+	return nil
+}
+
 // request is a request of the agent that waits for its answer. Its state is guarded by the
 // session's mu.
 type request struct {

@@ -24,9 +24,9 @@ type Session struct {
 	launch  *launch
 	backend backend // set before NewSession returns; until then under mu
 	id      string
-	model   string
 	server  wireproto.InitializeResult
 	conn    *conn
+	peer    *succession // the conn's, under what records it
 	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
 	// one of its requests is open, unless the answer comes right behind the cancellation.
 	waitsForAnswers bool
@@ -36,6 +36,8 @@ type Session struct {
 	mu       sync.Mutex
 	turn     *Turn                 // the turn that runs, or that still has to end for the agent
 	waiting  []*Turn               // the turns of Queue that have not begun
+	changing chan struct{}         // closed when the model has been changed; nil unless it is being; never beside a turn or a replay
+	model    string                // see Model
 	replay   *replay               // the replay, likewise; never beside a turn
 	requests map[*request]struct{} // not answered yet
 	asked    uint64                // requests so far
@@ -62,13 +64,13 @@ type Session struct {
 
 // Status is what the agent has last told about itself.
 type Status struct {
-	ContextUsage     float64 // of the context's limit, 0 to 1
-	ContextTokens    int
-	MaxContextTokens int
-	PlanMode         bool
-	MCP              *wireproto.MCPStatus // nil when kimi has told nothing: it does while servers start in a turn
-	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
-	Approvals        Approvals            // what runs unasked
+	ContextUsage     float64              `json:"context_usage"` // of the context's limit, 0 to 1
+	ContextTokens    int                  `json:"context_tokens"`
+	MaxContextTokens int                  `json:"max_context_tokens"`
+	PlanMode         bool                 `json:"plan_mode"`
+	MCP              *wireproto.MCPStatus `json:"mcp_status"`  // nil when kimi has told nothing: it does while servers start in a turn
+	Usage            wireproto.TokenUsage `json:"token_usage"` // of all turns of this Session, subagents' included
+	Approvals        Approvals            `json:"approvals"`   // what runs unasked
 }
 
 // NewSession starts an agent and a new session. ctx bounds the start alone. The caller
@@ -138,7 +140,11 @@ func (s *Session) Server() wireproto.InitializeResult { return s.server }
 
 // Model returns the name of the model as the options, the environment or the configuration
 // tell it, "" where only kimi knows.
-func (s *Session) Model() string { return s.model }
+func (s *Session) Model() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.model
+}
 
 // Status returns what the agent has last told about itself.
 func (s *Session) Status() Status {
@@ -235,7 +241,7 @@ func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 			err = s.err
 		case s.closing:
 			err = ErrClosed
-		case len(s.waiting) > 0:
+		case len(s.waiting) > 0, s.changing != nil:
 			err = ErrBusy
 		case s.turn != nil:
 			settling, err = s.turn.done, ErrBusy
@@ -391,6 +397,12 @@ func (s *Session) stop(deadline time.Time) {
 			s.conn.peer.Close()
 			<-s.Done()
 		}
+	}
+	s.mu.Lock()
+	changing := s.changing
+	s.mu.Unlock()
+	if changing != nil { // it may just have started another process, and ends it now
+		<-changing
 	}
 	s.closeErr = errors.Join(s.closeErr, s.endRecording(time.Until(deadline)))
 	if left := s.conn.left; left != nil {

@@ -75,10 +75,10 @@ type consumer struct {
 
 // TurnResult says how far a turn came.
 type TurnResult struct {
-	Status wireproto.TurnStatus // "" when the turn ended with an error of the agent or of the connection
-	Steps  int                  // model calls begun
-	Usage  wireproto.TokenUsage // of all steps, subagents' included
-	Text   string               // of the last assistant message; at most its first 4 MiB
+	Status wireproto.TurnStatus `json:"status"`      // "" when the turn ended with an error of the agent or of the connection
+	Steps  int                  `json:"steps"`       // model calls begun
+	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, subagents' included
+	Text   string               `json:"text"`        // of the last assistant message; at most its first 4 MiB
 }
 
 func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
