@@ -79,6 +79,10 @@ func TestQueue(t *testing.T) {
 				t.Fatal(diff)
 			}
 		}
+		open := func() {
+			synctest.Wait() // until a turn has begun
+			g.gate <- struct{}{}
+		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		first := queue(t, t.Context(), s, "one")
 		given := queue(t, ctx, s, "two")
@@ -109,9 +113,9 @@ func TestQueue(t *testing.T) {
 			}
 		}
 		sent("one")
-		g.gate <- struct{}{}
+		open()
 		sent("one", "three")
-		g.gate <- struct{}{}
+		open()
 		sent("one", "three", "five")
 		if err := fifth.Cancel(t.Context()); err != nil { // it has begun: the agent is asked
 			t.Error(err)
@@ -128,7 +132,7 @@ func TestQueue(t *testing.T) {
 		sent("one", "three", "five", "hello")
 		after := queue(t, t.Context(), s, "six")
 		for _, turn := range []*client.Turn{direct, after} {
-			g.gate <- struct{}{}
+			open()
 			if _, err := turn.Result(); err != nil {
 				t.Error(err)
 			}
