@@ -7,10 +7,10 @@ import "slices"
 type Approvals struct {
 	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", the default_yolo of Options.Config or of
 	// the user's configuration file. "" where actions are asked about.
-	All string
+	All string `json:"all"`
 	// Actions are those approved for the session, as ApprovalRequest.Action names them ("run command"): before it was
 	// resumed, which kimi-cli keeps in the session's state.json, or by ApproveForSession since. nil for Kimi Code.
-	Actions []string
+	Actions []string `json:"actions"`
 }
 
 // byOptions is what the options say.

@@ -17,13 +17,14 @@ import (
 
 // launch is what the options come to on this machine: absolute paths, an environment.
 type launch struct {
-	opts     *Options
-	env      []string
-	workDir  string
-	shareDir string // kimi-cli's
-	path     string // the program, "" until it was found
-	secrets  secretDir
-	backend  backend // never nil
+	opts      *Options
+	env       []string
+	workDir   string
+	shareDir  string    // kimi-cli's
+	path      string    // the program, "" until it was found
+	transport Transport // nil until the start
+	secrets   secretDir
+	backend   backend // never nil
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -231,7 +232,11 @@ func (l *launch) args(sessionID string) ([]string, error) {
 	if o.MaxRalphIterations != nil {
 		flag("--max-ralph-iterations", strconv.Itoa(*o.MaxRalphIterations))
 	}
-	return append(append(args, l.backend.flags(o)...), o.ExtraArgs...), nil
+	own, err := l.backend.flags(o)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(args, own, o.ExtraArgs), nil
 }
 
 func isFile(path string) bool {
@@ -250,15 +255,20 @@ func (l *launch) configPath() string {
 	return filepath.Join(l.backend.home(l), "config.toml")
 }
 
+// config returns the configuration that the options name; nil where there is none.
+func (l *launch) config() (*config.Config, error) {
+	if path := l.configPath(); path != "" && isFile(path) {
+		return config.Load(path)
+	}
+	return l.opts.Config, nil
+}
+
 // configuredModel returns the name of the model that the options, the environment or the configuration name.
 func (l *launch) configuredModel() string {
 	if l.opts.Model != "" {
 		return l.opts.Model
 	}
-	cfg := l.opts.Config
-	if path := l.configPath(); path != "" && isFile(path) {
-		cfg, _ = config.Load(path)
-	}
+	cfg, _ := l.config()
 	effective := cfg.Effective("", l.getenv)
 	for _, o := range effective.Overrides {
 		if l.opts.Config != nil && o.Key != "" {

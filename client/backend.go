@@ -29,8 +29,8 @@ type backend interface {
 	folders(l *launch) []string
 	// model is the name of the model, as far as it can be told without asking the program.
 	model(l *launch) string
-	// flags are the arguments that only this kind takes.
-	flags(o *Options) []string
+	// flags are the arguments that only this kind takes. It is an error if it cannot do what an option says.
+	flags(o *Options) ([]string, error)
 
 	// newID returns the id of a new session, "" where the program makes it.
 	newID() string
@@ -49,8 +49,15 @@ type backend interface {
 
 	// words returns a prompt that the program reads as words, and whether it had to be changed for that.
 	words(c wireproto.Content) (wireproto.Content, bool)
+	// models lists the models that a session can use, in any order.
+	models(ctx context.Context, s *Session) ([]Model, error)
+	// setModel changes the model of a session in which no turn runs, and then calls done, once.
+	setModel(s *Session, name string, done func(error))
 	// wholeCalls reports whether each tool call is told whole before a request about it, and told again to make it whole.
 	wholeCalls() bool
+	// ownTurns reports whether the program begins turns by itself, of which a TurnBegin tells; a prompt that waits for
+	// one has its own TurnBegin after it.
+	ownTurns() bool
 	// keepsActions reports whether an action that is approved for the session is not asked about again, whatever it is about.
 	keepsActions() bool
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,18 +17,30 @@ import (
 // kimiCLI is kimi-cli, and kimi-agent: the program speaks Wire itself.
 type kimiCLI struct{}
 
-func (kimiCLI) kind() Backend           { return BackendWire }
-func (kimiCLI) tested() string          { return "1.51.0" }
-func (kimiCLI) home(l *launch) string   { return l.shareDir }
-func (kimiCLI) newID() string           { return newUUID() }
-func (kimiCLI) flags(*Options) []string { return nil }
-func (kimiCLI) wholeCalls() bool        { return false }
-func (kimiCLI) keepsActions() bool      { return true }
-func (kimiCLI) adopt(*Session)          {}
+func (kimiCLI) kind() Backend         { return BackendWire }
+func (kimiCLI) tested() string        { return "1.51.0" }
+func (kimiCLI) home(l *launch) string { return l.shareDir }
+func (kimiCLI) newID() string         { return newUUID() }
+func (kimiCLI) wholeCalls() bool      { return false }
+func (kimiCLI) ownTurns() bool        { return false }
+func (kimiCLI) keepsActions() bool    { return true }
+func (kimiCLI) adopt(*Session)        {}
 
 func (kimiCLI) model(l *launch) string { return l.configuredModel() }
 
 func (kimiCLI) words(c wireproto.Content) (wireproto.Content, bool) { return asWords(c) }
+
+func (kimiCLI) flags(o *Options) ([]string, error) {
+	switch o.Effort {
+	case "":
+		return nil, nil
+	case "on":
+		return []string{"--thinking"}, nil
+	case "off":
+		return []string{"--no-thinking"}, nil
+	}
+	return nil, &OptionError{Option: "Effort", Reason: fmt.Sprintf("kimi-cli has no thinking effort %.40q", o.Effort), Remedy: `use "on" or "off", or Kimi Code`, Err: ErrUnsupported}
+}
 
 func (kimiCLI) owns(_ string, head []byte) bool {
 	return bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("kimi_cli"))
@@ -39,7 +52,7 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.sessionsDir(l), id)
+	dir := b.sessionDir(l, id)
 	held, err := holdSession(dir)
 	if err != nil {
 		return nil, err
@@ -63,6 +76,8 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	s.held = held
 	return s, nil
 }
+
+func (b kimiCLI) sessionDir(l *launch, id string) string { return filepath.Join(b.sessionsDir(l), id) }
 
 // probe asks with "info --json".
 func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {

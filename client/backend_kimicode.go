@@ -24,6 +24,7 @@ func (kimiCode) tested() string        { return "2.1.0" }
 func (kimiCode) home(l *launch) string { return home.Path(l.env, l.workDir) }
 func (kimiCode) newID() string         { return "" }
 func (kimiCode) wholeCalls() bool      { return true }
+func (kimiCode) ownTurns() bool        { return true }
 func (kimiCode) keepsActions() bool    { return false }
 
 // words returns c: the bridge takes no text for a command unless it is told to.
@@ -35,11 +36,14 @@ func (kimiCode) owns(path string, head []byte) bool {
 	return script || shim || strings.Contains(path, "@moonshot-ai/kimi-code/")
 }
 
-func (kimiCode) flags(o *Options) []string {
+func (kimiCode) flags(o *Options) (flags []string, err error) {
 	if o.SlashCommands {
-		return []string{bridge.SlashFlag}
+		flags = append(flags, bridge.SlashFlag)
 	}
-	return nil
+	if o.Effort != "" {
+		flags = append(flags, bridge.EffortFlag, o.Effort)
+	}
+	return flags, nil
 }
 
 // model: the server tells it where neither the options nor the environment name it.
@@ -166,6 +170,18 @@ func byOption(err error) error {
 		return err
 	}
 	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + kimiCLI{}.tested(), Err: err}
+}
+
+// byArgument names the option in the bridge's answer about the argument that the option became.
+func byArgument(err error) error {
+	var rpc *wireproto.RPCError
+	var about struct {
+		Option string `json:"option"`
+	}
+	if errors.As(err, &rpc) && json.Unmarshal(rpc.Data, &about) == nil && about.Option == bridge.EffortFlag {
+		return &OptionError{Option: "Effort", Reason: rpc.Message, Remedy: "use one that the model offers; Session.Models tells", Err: fmt.Errorf("%w: %w", ErrUnsupported, err)}
+	}
+	return err
 }
 
 // bridgeTransport runs Kimi Code behind the bridge.

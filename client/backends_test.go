@@ -30,6 +30,7 @@ type backend struct {
 	endsAtRejection bool   // a rejection without feedback ends the turn; else the model goes on
 	freeAnswers     bool   // a question takes words that are no option's label
 	tellsCalls      bool   // subagents' requests for approval show the whole call
+	restarts        bool   // another model is another process
 	keepsAFK        bool   // a session that was begun with AFK stays so
 	slash, says     string // a command, and a part of what it says; "" where the model answers it
 }
@@ -48,7 +49,7 @@ var backends = []*backend{
 			return map[string]any{"path": path, "edit": map[string]string{"old": from, "new": to}}
 		},
 		mcpTool:     func(_, tool string) string { return tool },
-		toolsAtOnce: 2, answersFeedback: true, endsAtRejection: true, freeAnswers: true, tellsCalls: true, keepsAFK: true,
+		toolsAtOnce: 2, answersFeedback: true, endsAtRejection: true, freeAnswers: true, tellsCalls: true, keepsAFK: true, restarts: true,
 		slash: "clear", says: "The context has been cleared.",
 	},
 	{

@@ -179,6 +179,12 @@ func (s *Session) bindCallLocked(r *request) {
 	}
 }
 
+// ofMain reports whether the call of a Go tool is one of the main agent's, whose events precede its requests.
+func (c *toolCalls) ofMain(call *wireproto.ToolCallRequest) bool {
+	main := c.agents[""]
+	return main != nil && slices.ContainsFunc(main.open, func(t *toolCall) bool { return t.id == call.ID && t.name == call.Name })
+}
+
 func agentOf(asked *wireproto.ApprovalRequest) string {
 	if asked.AgentID == nil {
 		return ""

@@ -274,20 +274,34 @@ func (c *conn) tryWrite(line []byte) []byte {
 
 // begin starts a call. finish is called exactly once unless begin fails.
 func (c *conn) begin(method string, params any, finish func(json.RawMessage, error)) error {
-	f := &wireproto.Frame{Method: method}
+	f, err := newCall(method, params)
+	if err != nil {
+		return err
+	}
+	return c.beginCall(f, finish)
+}
+
+// newCall makes the frame of a call, which beginCall numbers.
+func newCall(method string, params any) (*wireproto.Frame, error) {
+	f := &wireproto.Frame{ID: "0", Method: method}
 	if params != nil {
 		raw, err := json.Marshal(params)
 		if err != nil {
-			return fmt.Errorf("client: %s: %w", method, err)
+			return nil, fmt.Errorf("client: %s: %w", method, err)
 		}
 		f.Params = raw
 	}
+	return f, nil
+}
+
+// beginCall starts the call of a frame, as begin does.
+func (c *conn) beginCall(f *wireproto.Frame, finish func(json.RawMessage, error)) error {
 	f.ID = strconv.FormatInt(c.lastID.Add(1), 10) // a string on the wire: kimi refuses numbers
 	line, err := encode(f)
 	if err != nil {
-		return fmt.Errorf("client: %s: %w", method, err)
+		return fmt.Errorf("client: %s: %w", f.Method, err)
 	}
-	return c.send(line, f.ID, &call{method, finish})
+	return c.send(line, f.ID, &call{f.Method, finish})
 }
 
 // call makes a call and waits for its answer, ctx, or the end of the conn.

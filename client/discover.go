@@ -18,13 +18,13 @@ import (
 
 // Info describes the kimi that would run.
 type Info struct {
-	Path          string  // the program
-	Version       string  // such as "1.51.0"
-	WireVersion   string  // such as "1.10"
-	PythonVersion string  // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
-	Backend       Backend // how it is driven
-	ShareDir      string  // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
-	FoundBy       string  // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
+	Path          string  `json:"path"`           // the program
+	Version       string  `json:"version"`        // such as "1.51.0"
+	WireVersion   string  `json:"wire_version"`   // such as "1.10"
+	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
+	Backend       Backend `json:"backend"`        // how it is driven
+	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
+	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
 }
 
 // Newer returns the newest version that this package is tested with if the program is newer, else "".

@@ -113,6 +113,9 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	}
 	t := s.turn
 	r := s.open(id, m, background)
+	if call, ok := m.(*wireproto.ToolCallRequest); ok {
+		r.main = s.calls.ofMain(call)
+	}
 	s.bindCallLocked(r)
 	refused := s.refusesLocked(r)
 	cancelled := t != nil && t.cancelled

@@ -7,6 +7,8 @@
 //
 //	answer, err := client.Ask(ctx, "Which Go version does this module need?", &client.Options{Yolo: true})
 //
+// [AskAs] and [Answer] give the answer as a Go type.
+//
 // [NewSession] gives control: many turns, every message, approvals by hand.
 //
 //	s, err := client.NewSession(ctx, &client.Options{WorkDir: "."})
@@ -32,8 +34,9 @@
 //
 // # Lifecycle
 //
-// A session is one process. Its id is known at once, and [ResumeSession] continues it in a
-// later process; [ListSessions] finds it in kimi's files. One turn runs at a time. Messages that
+// A session is one process, but for [Session.SetModel], with which kimi-cli begins another. Its id is known at once, and [ResumeSession] continues it in a
+// later process; [ListSessions] finds it in kimi's files. One turn runs at a time; those of
+// [Session.Queue] wait for their turn. Messages that
 // come while none runs go to Options.OnMessage. [Session.Close] closes kimi's input, waits,
 // interrupts, waits, and kills, Options.StopGrace in all; nothing that kimi has started
 // lives on. If the Go program is killed, kimi sees the end of its input and ends as well; Kimi Code's server, which has no
@@ -80,7 +83,7 @@
 //
 // Every wait ends with an event, an answer, ctx, the end of the process or Close, and the error
 // says which. Test for the Err… values with [errors.Is]; with [errors.As] for
-// [*ProcessError] (exit code, signal, stderr), [*NotFoundError], [*IncompatibleError] and
+// [*ProcessError] (exit code, signal, stderr), [*NotFoundError], [*IncompatibleError], [*AnswerError] and
 // [*wireproto.RPCError]. Each message says what to do next; none holds a secret.
 //
 // # How a line becomes a message

@@ -34,12 +34,12 @@ var (
 // ProcessError says how the agent's process ended. Unless Close was called, any end
 // is an error, also with exit code 0.
 type ProcessError struct {
-	ExitCode int      // -1 when a signal ended it
-	Signal   string   // such as "killed", "" when it exited by itself
-	Stderr   string   // the last 64 KiB of its standard error
-	Args     []string // program and arguments, without secrets
+	ExitCode int      `json:"exit_code"` // -1 when a signal ended it
+	Signal   string   `json:"signal"`    // such as "killed", "" when it exited by itself
+	Stderr   string   `json:"stderr"`    // the last 64 KiB of its standard error
+	Args     []string `json:"args"`      // program and arguments, without secrets
 	// CPU is the processor time that it has used, with that of the children it has waited for.
-	CPU time.Duration
+	CPU time.Duration `json:"-"`
 }
 
 // Error names the end, the last lines of stderr and what to do next.
@@ -100,7 +100,7 @@ func lastLines(s string, n, max int) string {
 
 // NotFoundError says that there is no kimi, and where it was looked for.
 type NotFoundError struct {
-	Tried []string
+	Tried []string `json:"tried"`
 }
 
 // Error names the places and tells how to install kimi.
@@ -111,11 +111,11 @@ func (e *NotFoundError) Error() string {
 
 // StartError says why a kimi that was found has not started. Its end, an answer or the end of the time is in Err.
 type StartError struct {
-	Path   string        // the program
-	Reason string        // what is in the way
-	Remedy string        // what to do about it; "" where nothing is known
-	Limit  time.Duration // Options.StartTimeout if that has passed, else 0
-	Err    error
+	Path   string        `json:"path"`   // the program
+	Reason string        `json:"reason"` // what is in the way
+	Remedy string        `json:"remedy"` // what to do about it; "" where nothing is known
+	Limit  time.Duration `json:"-"`      // Options.StartTimeout if that has passed, else 0
+	Err    error         `json:"-"`
 }
 
 // Error names the program, what is in the way and what to do.
@@ -147,10 +147,10 @@ func (e *StartError) Unwrap() error { return e.Err }
 
 // OptionError says what is wrong with what a field of Options names.
 type OptionError struct {
-	Option string // the field, such as "WorkDir"
-	Reason string
-	Remedy string // what to do about it
-	Err    error  // of the system; may be nil
+	Option string `json:"option"` // the field, such as "WorkDir"
+	Reason string `json:"reason"`
+	Remedy string `json:"remedy"` // what to do about it
+	Err    error  `json:"-"`      // of the system; may be nil
 }
 
 // Error names the field, what is wrong and what to do.
@@ -177,11 +177,11 @@ func (e *caused) Unwrap() []error { return []error{e.error, e.cause} }
 
 // IncompatibleError says that a program was found that this package cannot drive.
 type IncompatibleError struct {
-	Path   string
-	Found  string // what the program is
-	Want   string // what is needed
-	Remedy string // what to do
-	Err    error  // how its start failed, a [*ProcessError]; nil where it was only asked what it is
+	Path   string `json:"path"`
+	Found  string `json:"found"`  // what the program is
+	Want   string `json:"want"`   // what is needed
+	Remedy string `json:"remedy"` // what to do
+	Err    error  `json:"-"`      // how its start failed, a [*ProcessError]; nil where it was only asked what it is
 }
 
 // Unwrap returns Err. The text does not repeat it.

@@ -41,11 +41,14 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 		}
 		return nil, byOption(err)
 	}
+	l.transport = transport
+	chain := newSuccession(peer)
+	peer = chain
 	if o.Record != nil {
 		peer = l.record(peer)
 	}
 	s = &Session{
-		opts: o, launch: l, backend: l.backend, id: id, model: l.backend.model(l),
+		opts: o, launch: l, backend: l.backend, peer: chain, id: id, model: l.backend.model(l),
 		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -75,6 +78,21 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 
 // handshake declares what this side can do and checks that the agent takes it.
 func (s *Session) handshake(ctx context.Context) error {
+	var err error
+	if s.server, err = s.initialize(ctx); err != nil {
+		return err
+	}
+	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
+	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25
+	if err := s.checkServer(); err != nil {
+		s.Close() // kimi deletes a session without turns if it may end by itself
+		return err
+	}
+	return nil
+}
+
+// initialize calls initialize. An agent without it returns the zero value.
+func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeResult, err error) {
 	o := s.opts
 	params := &wireproto.InitializeParams{
 		ProtocolVersion: wireproto.ProtocolVersion,
@@ -88,22 +106,14 @@ func (s *Session) handshake(ctx context.Context) error {
 		params.ExternalTools = append(params.ExternalTools, t.declaration())
 	}
 	params.Hooks = subscriptions(o.Hooks)
-	err := s.conn.call(ctx, wireproto.MethodInitialize, params, &s.server)
+	err = s.conn.call(ctx, wireproto.MethodInitialize, params, &server)
 	var rpc *wireproto.RPCError
-	switch {
-	case errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound:
+	if errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
-	case err != nil:
-		return err
+		err = nil
 	}
-	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
-	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25
-	if err := s.checkServer(); err != nil {
-		s.Close() // kimi deletes a session without turns if it may end by itself
-		return err
-	}
-	return nil
+	return server, byArgument(err)
 }
 
 // checkServer reports what was declared and is not taken: a tool that the agent does not

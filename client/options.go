@@ -58,6 +58,9 @@ type Options struct {
 	Model string
 	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
 	Thinking *bool
+	// Effort is how hard the model thinks: "on", "off" or, on Kimi Code, what the model itself offers (Model.Efforts),
+	// such as "high". What it does not offer is an error of the start. Default: "", Thinking decides.
+	Effort string
 
 	// Yolo approves whatever the agent wants to do. Without it, kimi-cli asks unless the user's configuration says
 	// default_yolo, which Status.Approvals tells; a session that keeps a mode without questions is not continued
@@ -187,6 +190,7 @@ func (o *Options) Validate() error {
 	}
 	both("Config", o.Config != nil, "ConfigFile", o.ConfigFile != "", "set one")
 	both("Agent", o.Agent != "", "AgentFile", o.AgentFile != "", "set one")
+	both("Effort", o.Effort != "", "Thinking", o.Thinking != nil, "set one")
 	both("Yolo", o.Yolo, "Approve", o.Approve != nil, "nothing would be asked; unset one")
 	both("AFK", o.AFK, "Approve", o.Approve != nil, "nothing would be asked; unset one")
 	both("AFK", o.AFK, "Answer", o.Answer != nil, "no question would be asked; unset one")
@@ -208,6 +212,9 @@ func (o *Options) Validate() error {
 	}
 	if strings.HasPrefix(o.Model, "-") {
 		bad("Model %.40q starts with a dash", o.Model)
+	}
+	if strings.HasPrefix(o.Effort, "-") || o.Effort != strings.TrimSpace(o.Effort) {
+		bad("Effort %.40q starts with a dash or has spaces around it", o.Effort)
 	}
 	for key, value := range o.Env {
 		if key == "" || strings.ContainsAny(key, "=\x00") || strings.Contains(value, "\x00") {

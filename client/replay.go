@@ -93,6 +93,7 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 	s.mu.Unlock()
 	close(r.done)
 	r.queue.end()
+	s.advance()
 }
 
 // cancelReplay asks the agent to end a replay, and ends the agent if it does not.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -95,6 +96,27 @@ func RejectAll(_ context.Context, r *ApprovalRequest) error {
 	return r.Reject("the user does not allow this")
 }
 
+// Request returns the live request with this ID that waits for its answer: an [*ApprovalRequest] or a [*QuestionRequest],
+// so that one which has been marshalled and decoded elsewhere can be answered. It returns nil for one that needs no
+// answer any more, or never did. In a loop the request must be held ([ApprovalRequest.Hold]) to outlive the loop's step.
+func (s *Session) Request(id string) wireproto.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.requests {
+		switch asked := r.asked.(type) {
+		case *wireproto.ApprovalRequest:
+			if r.id == id || asked.ID == id {
+				return &ApprovalRequest{*asked, r}
+			}
+		case *wireproto.QuestionRequest:
+			if r.id == id || asked.ID == id {
+				return &QuestionRequest{*asked, r}
+			}
+		}
+	}
+	return nil
+}
+
 // request is a request of the agent that waits for its answer. Its state is guarded by the
 // session's mu.
 type request struct {
@@ -104,8 +126,11 @@ type request struct {
 	turn       *Turn     // nil when none ran
 	background bool      // asked by a background agent: outlives the turn
 	tool       *toolCall // that an approval is about; nil while it is not known
+	n          uint64    // counts the requests of the session, from 1
+	main       bool      // a call of a Go tool that is known to be the main agent's
 	held       bool
-	err        error // why it takes no answer any more; set once, with done
+	at         time.Time // when it came
+	err        error     // why it takes no answer any more; set once, with done
 	done       chan struct{}
 	ctx        context.Context // of its handler; ends with the request
 	cancel     context.CancelCauseFunc
@@ -113,7 +138,8 @@ type request struct {
 
 // open registers a request. s.mu is held.
 func (s *Session) open(id string, m wireproto.Message, background bool) *request {
-	r := &request{s: s, id: id, asked: m, turn: s.turn, background: background, done: make(chan struct{})}
+	s.asked++
+	r := &request{s: s, n: s.asked, id: id, asked: m, turn: s.turn, background: background, at: time.Now(), done: make(chan struct{})}
 	parent := s.ctx
 	if r.turn != nil && !background {
 		parent = r.turn.ctx

@@ -24,9 +24,9 @@ type Session struct {
 	launch  *launch
 	backend backend // set before NewSession returns; until then under mu
 	id      string
-	model   string
 	server  wireproto.InitializeResult
 	conn    *conn
+	peer    *succession // the conn's, under what records it
 	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
 	// one of its requests is open, unless the answer comes right behind the cancellation.
 	waitsForAnswers bool
@@ -35,8 +35,12 @@ type Session struct {
 
 	mu       sync.Mutex
 	turn     *Turn                 // the turn that runs, or that still has to end for the agent
+	waiting  []*Turn               // the turns of Queue that have not begun
+	changing chan struct{}         // closed when the model has been changed; nil unless it is being; never beside a turn or a replay
+	model    string                // see Model
 	replay   *replay               // the replay, likewise; never beside a turn
 	requests map[*request]struct{} // not answered yet
+	asked    uint64                // requests so far
 	calls    toolCalls
 	status   Status
 	running  map[int]string // the handlers that run, by number
@@ -60,13 +64,13 @@ type Session struct {
 
 // Status is what the agent has last told about itself.
 type Status struct {
-	ContextUsage     float64 // of the context's limit, 0 to 1
-	ContextTokens    int
-	MaxContextTokens int
-	PlanMode         bool
-	MCP              *wireproto.MCPStatus // nil when kimi has told nothing: it does while servers start in a turn
-	Usage            wireproto.TokenUsage // of all turns of this Session, subagents' included
-	Approvals        Approvals            // what runs unasked
+	ContextUsage     float64              `json:"context_usage"` // of the context's limit, 0 to 1
+	ContextTokens    int                  `json:"context_tokens"`
+	MaxContextTokens int                  `json:"max_context_tokens"`
+	PlanMode         bool                 `json:"plan_mode"`
+	MCP              *wireproto.MCPStatus `json:"mcp_status"`  // nil when kimi has told nothing: it does while servers start in a turn
+	Usage            wireproto.TokenUsage `json:"token_usage"` // of all turns of this Session, subagents' included
+	Approvals        Approvals            `json:"approvals"`   // what runs unasked
 }
 
 // NewSession starts an agent and a new session. ctx bounds the start alone. The caller
@@ -136,7 +140,11 @@ func (s *Session) Server() wireproto.InitializeResult { return s.server }
 
 // Model returns the name of the model as the options, the environment or the configuration
 // tell it, "" where only kimi knows.
-func (s *Session) Model() string { return s.model }
+func (s *Session) Model() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.model
+}
 
 // Status returns what the agent has last told about itself.
 func (s *Session) Status() Status {
@@ -169,13 +177,34 @@ func (s *Session) PID() int {
 }
 
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
-// text may be empty if there are parts. A turn that runs already gives [ErrBusy]. After a turn
+// text may be empty if there are parts. A turn that runs already gives [ErrBusy]; [Session.Queue] waits for its end. After a turn
 // whose ctx has ended before the agent has obeyed, Prompt waits until the agent does, or is killed
 // for it, at most for Options.StopGrace.
 //
 // Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
 // zero-width space (U+200B) goes before the slash, so that the model reads it as words.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
+	t, err := s.newPrompt(ctx, text, parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.occupy(ctx, "prompt", func() { s.turn = t }); err != nil {
+		return nil, err
+	}
+	if err := t.begin(); err != nil {
+		s.mu.Lock()
+		s.turn = nil
+		s.mu.Unlock()
+		t.stop(err)
+		s.advance()
+		return nil, err
+	}
+	t.watch()
+	return t, nil
+}
+
+// newPrompt makes a turn that is yet to begin.
+func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.ContentPart) (*Turn, error) {
 	if ctx == nil {
 		return nil, errNilContext
 	}
@@ -192,22 +221,11 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("client: prompt: %w", err)
 	}
-	var t *Turn
-	if err := s.occupy(ctx, "prompt", func() {
-		t = newTurn(ctx, s)
-		s.turn = t
-	}); err != nil {
+	prompt, err := newCall(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input})
+	if err != nil {
 		return nil, err
 	}
-	if err := s.conn.begin(wireproto.MethodPrompt, wireproto.PromptParams{UserInput: input}, t.finish); err != nil {
-		s.mu.Lock()
-		s.turn = nil
-		s.mu.Unlock()
-		t.stop(err)
-		return nil, err
-	}
-	t.watch()
-	return t, nil
+	return newTurn(ctx, s, prompt), nil
 }
 
 // occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
@@ -223,6 +241,8 @@ func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 			err = s.err
 		case s.closing:
 			err = ErrClosed
+		case len(s.waiting) > 0, s.changing != nil:
+			err = ErrBusy
 		case s.turn != nil:
 			settling, err = s.turn.done, ErrBusy
 			if s.turn.givenUp() {
@@ -357,6 +377,7 @@ func (s *Session) stop(deadline time.Time) {
 	}
 	s.closeRequests(ErrClosed, func(r *request) bool { return !guards(r) })
 	s.cancel(ErrClosed)
+	s.endWaiting(ErrClosed)
 	s.mu.Lock()
 	t, replay := s.turn, s.replay
 	s.mu.Unlock()
@@ -376,6 +397,12 @@ func (s *Session) stop(deadline time.Time) {
 			s.conn.peer.Close()
 			<-s.Done()
 		}
+	}
+	s.mu.Lock()
+	changing := s.changing
+	s.mu.Unlock()
+	if changing != nil { // it may just have started another process, and ends it now
+		<-changing
 	}
 	s.closeErr = errors.Join(s.closeErr, s.endRecording(time.Until(deadline)))
 	if left := s.conn.left; left != nil {
@@ -429,5 +456,6 @@ func (s *Session) ended(exit error) error {
 	s.mu.Unlock()
 	s.closeRequests(err, func(*request) bool { return true })
 	s.cancel(err)
+	s.endWaiting(err)
 	return err
 }

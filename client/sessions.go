@@ -10,11 +10,11 @@ import (
 
 // SessionInfo describes a session that can be continued.
 type SessionInfo struct {
-	ID        string
-	WorkDir   string
-	Title     string    // its own, or the head of the first prompt; "" where there is neither
-	UpdatedAt time.Time // of the last change of its context
-	Archived  bool
+	ID        string    `json:"id"`
+	WorkDir   string    `json:"work_dir"`
+	Title     string    `json:"title"`      // its own, or the head of the first prompt; "" where there is neither
+	UpdatedAt time.Time `json:"updated_at"` // of the last change of its context
+	Archived  bool      `json:"archived"`
 }
 
 // ListSessions lists the sessions of the work dir, newest first, from the files of the kimi that

@@ -16,7 +16,8 @@ type Tool struct {
 	name        string
 	description string
 	schema      json.RawMessage
-	run         func(context.Context, json.RawMessage) (wireproto.ToolReturnValue, error)
+	run         func(*request, json.RawMessage) (wireproto.ToolReturnValue, error)
+	owner       any // the Answer that it belongs to; nil for none
 }
 
 // Name returns the name by which the model calls the tool.
@@ -34,28 +35,20 @@ var toolName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`)
 // kimi asks for no approval before it calls a Go tool, whatever Yolo and Approve say. What must
 // not run unasked, ask about in fn, or guard with a PreToolUse hook.
 func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) (Tool, error) {
-	if !toolName.MatchString(name) {
-		return Tool{}, fmt.Errorf("client: tool: the name %.80q is not made of 1 to 64 letters, digits, dashes and underscores, with a letter first", name)
-	}
-	if fn == nil {
-		return Tool{}, fmt.Errorf("client: tool %s: nil function", name)
-	}
 	schema, err := jsonschema.For[In](nil)
 	if err != nil {
-		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
+		return Tool{}, fmt.Errorf("client: tool %.80s: %w", name, err)
 	}
-	if schema.Type != "object" {
+	tool, resolved, err := toolOf(name, description, schema)
+	switch {
+	case err != nil:
+		return Tool{}, err
+	case fn == nil:
+		return Tool{}, fmt.Errorf("client: tool %s: nil function", name)
+	case schema.Type != "object":
 		return Tool{}, fmt.Errorf("client: tool %s: the arguments must be a struct or a map, not %T", name, *new(In))
 	}
-	resolved, err := schema.Resolve(nil)
-	if err != nil {
-		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
-	}
-	raw, err := json.Marshal(schema)
-	if err != nil {
-		return Tool{}, fmt.Errorf("client: tool %s: %w", name, err)
-	}
-	run := func(ctx context.Context, args json.RawMessage) (wireproto.ToolReturnValue, error) {
+	tool.run = func(r *request, args json.RawMessage) (wireproto.ToolReturnValue, error) {
 		var in In
 		var instance any
 		if err := json.Unmarshal(args, &instance); err != nil {
@@ -67,13 +60,29 @@ func NewTool[In, Out any](name, description string, fn func(context.Context, In)
 		if err := json.Unmarshal(args, &in); err != nil {
 			return wireproto.ToolReturnValue{}, fmt.Errorf("the arguments do not fit: %w", err)
 		}
-		out, err := fn(ctx, in)
+		out, err := fn(r.ctx, in)
 		if err != nil {
 			return wireproto.ToolReturnValue{}, err
 		}
 		return toolOutput(out)
 	}
-	return Tool{name, description, raw, run}, nil
+	return tool, nil
+}
+
+// toolOf makes a tool that has yet to get its run.
+func toolOf(name, description string, schema *jsonschema.Schema) (Tool, *jsonschema.Resolved, error) {
+	if !toolName.MatchString(name) {
+		return Tool{}, nil, fmt.Errorf("client: tool: the name %.80q is not made of 1 to 64 letters, digits, dashes and underscores, with a letter first", name)
+	}
+	resolved, err := schema.Resolve(nil)
+	if err != nil {
+		return Tool{}, nil, fmt.Errorf("client: tool %s: %w", name, err)
+	}
+	raw, err := json.Marshal(schema)
+	if err != nil {
+		return Tool{}, nil, fmt.Errorf("client: tool %s: %w", name, err)
+	}
+	return Tool{name: name, description: description, schema: raw}, resolved, nil
 }
 
 func toolOutput(out any) (v wireproto.ToolReturnValue, err error) {
@@ -115,7 +124,7 @@ func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 				if call.Arguments != nil && *call.Arguments != "" {
 					args = json.RawMessage(*call.Arguments)
 				}
-				value, err = t.run(r.ctx, args)
+				value, err = t.run(r, args)
 				return err
 			}
 		}

@@ -28,7 +28,8 @@ func (o *Options) heldFor() time.Duration {
 const maxResultText = 4 << 20
 
 // Turn is one prompt and all that the agent does about it. Read it with Messages, or
-// wait for its end with Result; a turn that is not read is held up once some 1 MiB waits.
+// wait for its end with Result; a turn that is not read is held up once some 1 MiB waits,
+// unless another waits for its end (see [Session.Queue]).
 type Turn struct {
 	s      *Session
 	caller context.Context // of Prompt; its end cancels the turn
@@ -41,8 +42,11 @@ type Turn struct {
 	mu       sync.Mutex // taken before s.mu
 	consumer *consumer  // nil while nobody reads
 	over     bool
-	early    *TurnResult // how far it came when it was given up; nil otherwise
-	cause    error       // why this side cancelled it: ctx, silence; nil otherwise
+	begun    bool             // the prompt is on its way
+	prompt   *wireproto.Frame // nil once it is begun or withdrawn
+	relieved *time.Timer      // rejects what waits for a reader; not nil while the queue is lifted for want of one
+	early    *TurnResult      // how far it came when it was given up; nil otherwise
+	cause    error            // why this side cancelled it: ctx, silence; nil otherwise
 	unwatch  func() bool
 	idle     *time.Timer // nil without IdleTimeout
 	grace    *time.Timer // kills the agent; nil unless aborted
@@ -52,6 +56,7 @@ type Turn struct {
 	result    TurnResult
 	text      []string // of the last assistant message
 	size      int
+	foreign   uint64            // the last request that came in a turn which the agent had begun by itself, before this one
 	tools     map[string]string // names of the calls that have no result yet, by id
 	last      string            // type of the last message
 	cancelled bool              // the agent was asked to cancel it
@@ -70,19 +75,39 @@ type consumer struct {
 
 // TurnResult says how far a turn came.
 type TurnResult struct {
-	Status wireproto.TurnStatus // "" when the turn ended with an error of the agent or of the connection
-	Steps  int                  // model calls begun
-	Usage  wireproto.TokenUsage // of all steps, subagents' included
-	Text   string               // of the last assistant message; at most its first 4 MiB
+	Status wireproto.TurnStatus `json:"status"`      // "" when the turn ended with an error of the agent or of the connection
+	Steps  int                  `json:"steps"`       // model calls begun
+	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, subagents' included
+	Text   string               `json:"text"`        // of the last assistant message; at most its first 4 MiB
 }
 
-func newTurn(ctx context.Context, s *Session) *Turn {
-	t := &Turn{s: s, caller: ctx, queue: newStream(), ended: make(chan struct{}), done: make(chan struct{}), tools: make(map[string]string), last: "nothing", lastAt: time.Now()}
+func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
+	t := &Turn{s: s, caller: ctx, prompt: prompt, queue: newStream(), ended: make(chan struct{}), done: make(chan struct{}), tools: make(map[string]string), last: "nothing"}
 	t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return t
 }
 
-// watch cancels the turn when its ctx ends or, with IdleTimeout, when the agent falls silent.
+// begin sends the prompt of a turn that is the session's by now. From then on IdleTimeout counts.
+func (t *Turn) begin() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over { // withdrawn
+		return t.err
+	}
+	t.s.mu.Lock()
+	t.touch()
+	t.s.mu.Unlock()
+	if err := t.s.conn.beginCall(t.prompt, t.finish); err != nil {
+		return err
+	}
+	t.begun, t.prompt = true, nil
+	if limit := t.s.opts.IdleTimeout; limit > 0 {
+		t.idle = time.AfterFunc(limit, t.checkIdle)
+	}
+	return nil
+}
+
+// watch cancels the turn when its ctx ends.
 func (t *Turn) watch() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,9 +122,6 @@ func (t *Turn) watch() {
 			t.release = time.AfterFunc(t.s.opts.heldFor(), t.giveUp)
 		}
 	})
-	if limit := t.s.opts.IdleTimeout; limit > 0 {
-		t.idle = time.AfterFunc(limit, t.checkIdle)
-	}
 }
 
 // Messages streams what the agent sends in this turn, in order, each once: events, and live
@@ -115,6 +137,7 @@ func (t *Turn) watch() {
 // Result takes the rest gets the end alone.
 func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
+		t.leaveOwnLoop()
 		me, other := t.attach(goroutineID())
 		if me != nil {
 			defer t.detach(me)
@@ -155,14 +178,23 @@ func (t *Turn) attach(loop uint64) (me, other *consumer) {
 		return nil, t.consumer
 	}
 	t.consumer = &consumer{loop: loop, left: make(chan struct{})}
+	if t.relieved != nil {
+		t.relieved.Stop()
+		t.relieved = nil
+		t.queue.lower()
+	}
 	return t.consumer, nil
 }
 
 func (t *Turn) detach(c *consumer) {
 	t.mu.Lock()
 	t.consumer = nil
+	over := t.over
 	t.mu.Unlock()
 	close(c.left)
+	if !over { // the loop's body has panicked
+		t.s.relieve()
+	}
 }
 
 // next takes the next message, for the consumer. It first settles the one before: a live request
@@ -209,6 +241,7 @@ func (t *Turn) drain() {
 // has ended, or the loop has, and then takes the rest. Within the loop it takes the rest, and
 // rejects the request that the loop has in hand, if that is not answered.
 func (t *Turn) Result() (*TurnResult, error) {
+	t.leaveOwnLoop()
 	for {
 		me, other := t.attach(0)
 		switch {
@@ -247,7 +280,11 @@ func (t *Turn) Cancel(ctx context.Context) error {
 		return errNilContext
 	}
 	t.mu.Lock()
-	if !t.over {
+	switch {
+	case t.over:
+	case !t.begun:
+		t.withdrawLocked(ErrCancelled)
+	default:
 		t.requestCancelLocked()
 	}
 	t.mu.Unlock()
@@ -313,6 +350,11 @@ func (t *Turn) abort(cause error) {
 		t.mu.Unlock()
 		return
 	}
+	if !t.begun {
+		t.withdrawLocked(cancelled(cause))
+		t.mu.Unlock()
+		return
+	}
 	t.cause = cause
 	grace := t.s.opts.StopGrace
 	t.grace = time.AfterFunc(grace, func() {
@@ -346,7 +388,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Lock()
 	t.over = true // before another turn can begin
 	cause, unwatch, unread := t.cause, t.unwatch, t.consumer == nil
-	for _, timer := range []*time.Timer{t.idle, t.grace, t.release} {
+	for _, timer := range []*time.Timer{t.idle, t.grace, t.release, t.relieved} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -373,6 +415,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	}
 	close(t.done)
 	t.queue.end()
+	t.s.advance()
 }
 
 // outcome turns the answer to the prompt into the turn's result and error.
@@ -430,7 +473,12 @@ func (t *Turn) account(m wireproto.Message) {
 	case *wireproto.StepBegin:
 		t.result.Steps++
 		t.text, t.size = t.text[:0], 0
-	case *wireproto.TurnBegin, *wireproto.StepRetry: // a retry begins the message anew
+	case *wireproto.TurnBegin:
+		t.text, t.size = t.text[:0], 0
+		if t.s.backend.ownTurns() {
+			t.foreign = t.s.asked
+		}
+	case *wireproto.StepRetry: // a retry begins the message anew
 		t.text, t.size = t.text[:0], 0
 	case *wireproto.StatusUpdate:
 		if m.TokenUsage != nil {
@@ -451,7 +499,9 @@ func (t *Turn) account(m wireproto.Message) {
 // this side has something to do, time does not count; once the turn is being cancelled, it has not.
 func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
-	waiting := t.queue.pending()
+	t.mu.Lock()
+	waiting := t.relieved == nil && t.queue.pending()
+	t.mu.Unlock()
 	t.s.mu.Lock()
 	if !t.cancelled && (waiting || len(t.s.requests) > 0) {
 		t.lastAt = time.Now()

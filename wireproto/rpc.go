@@ -16,6 +16,13 @@ const (
 	MethodSetPlanMode = "set_plan_mode" // protocol 1.4
 )
 
+// The methods that the bridge to Kimi Code adds, where [InitializeResult] has a Bridge. kimi-cli answers
+// [CodeMethodNotFound].
+const (
+	MethodModels   = "models"    // no parameters, [ModelsResult]
+	MethodSetModel = "set_model" // [SetModelParams], [SetModelResult]
+)
+
 // The methods of the agent.
 const (
 	MethodEvent   = "event"   // no id, no answer
@@ -156,6 +163,32 @@ type SteerParams struct {
 // SetPlanModeParams are the parameters of set_plan_mode.
 type SetPlanModeParams struct {
 	Enabled bool `json:"enabled"`
+}
+
+// SetModelParams are the parameters of set_model.
+type SetModelParams struct {
+	Model string `json:"model"` // a name of models
+}
+
+// SetModelResult is the result of set_model.
+type SetModelResult struct {
+	Status string `json:"status"` // "ok"
+	Model  string `json:"model"`  // that is in force
+}
+
+// ModelsResult is the result of models.
+type ModelsResult struct {
+	Models []ModelInfo `json:"models"`
+}
+
+// ModelInfo is a model that the configuration names.
+type ModelInfo struct {
+	Name             string   `json:"name"` // by which set_model takes it
+	DisplayName      string   `json:"display_name"`
+	Provider         string   `json:"provider"`
+	MaxContextTokens int      `json:"max_context_tokens"`
+	Capabilities     []string `json:"capabilities"`
+	Efforts          []string `json:"efforts"` // of thinking, besides "on" and "off"
 }
 
 // PromptResult is the result of prompt.

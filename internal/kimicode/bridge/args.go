@@ -29,6 +29,9 @@ const RoutesKey = api.RoutesKey
 // SlashFlag is an argument of this package's own: a prompt's text may be a command.
 const SlashFlag = "--slash-commands"
 
+// EffortFlag is an argument of this package's own: how hard the model thinks, as it names that itself.
+const EffortFlag = translator.EffortFlag
+
 // settings is what a command line of "kimi --wire" comes to in Kimi Code.
 type settings struct {
 	translator.Settings
@@ -77,6 +80,7 @@ func parse(cmd *Command) (*settings, error) {
 	str(func(v string) { s.Model = v }, "model", "m")
 	yes(func() { s.Thinking = "on" }, "thinking")
 	yes(func() { s.Thinking = "off" }, "no-thinking")
+	str(func(v string) { s.Thinking, s.Effort = v, v }, strings.TrimPrefix(EffortFlag, "--"))
 	yes(func() { s.Permission = api.Yolo }, "yolo", "yes", "auto-approve", "y")
 	yes(func() { s.Permission = api.Auto }, "afk")
 	yes(func() { s.Plan = true }, "plan")

@@ -179,14 +179,13 @@ func (t *Translator) setUp() {
 		t.startFailed(errHooksOff)
 		return
 	}
-	open := func() { t.do(Open{t.session.id}) }
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
 		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
-			t.checkModel(open)
+			t.checkModel(t.openKnown)
 			return
 		}
-		open()
+		t.openKnown()
 		return
 	}
 	t.call("GET", "/config", nil, true, func(data json.RawMessage, err error) {
@@ -199,18 +198,32 @@ func (t *Translator) setUp() {
 			return
 		}
 		t.session.model = c.DefaultModel
-		open()
+		t.openKnown()
+	})
+}
+
+// openKnown opens the stream of events, unless the model does not offer the effort.
+func (t *Translator) openKnown() {
+	if t.set.Effort == "" {
+		t.do(Open{t.session.id})
+		return
+	}
+	t.knownModels(func(known []api.Model, err error) {
+		if err == nil {
+			err = t.checkEffort(known)
+		}
+		if err != nil {
+			t.startFailed(err)
+			return
+		}
+		t.do(Open{t.session.id})
 	})
 }
 
 // checkModel fails the start where the server does not know the model.
 func (t *Translator) checkModel(then func()) {
-	t.call("GET", "/models", nil, true, func(data json.RawMessage, err error) {
-		var list api.Models
-		if err == nil {
-			err = json.Unmarshal(data, &list)
-		}
-		if err == nil && !slices.ContainsFunc(list.Items, func(m api.Model) bool { return m.Model == t.set.Model }) {
+	t.knownModels(func(known []api.Model, err error) {
+		if err == nil && !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == t.set.Model }) {
 			err = t.modelError(&api.Error{Code: api.CodeBadField})
 		}
 		if err != nil {
@@ -253,6 +266,9 @@ func (t *Translator) opened(err error) {
 		t.readBack(func(st *api.Status, err error) {
 			if err == nil {
 				err = t.contradicted(st)
+			}
+			if err == nil && t.set.Profile == "" {
+				err = t.otherEffort(st)
 			}
 			if err != nil {
 				t.startFailed(err)
@@ -429,6 +445,7 @@ func (t *Translator) startFailed(err error) {
 // failStart answers a call for which there is no session.
 func (t *Translator) failStart(id string, err error) {
 	answer := &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}
+	var effort *EffortError
 	var no *UnsupportedError
 	var routes *api.RoutesError
 	switch {
@@ -436,6 +453,8 @@ func (t *Translator) failStart(id string, err error) {
 		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
 		answer.Code = wireproto.CodeMethodNotFound
+	case errors.As(err, &effort):
+		answer = effort.rpc()
 	case errors.As(err, &routes):
 		answer.Data, _ = json.Marshal(map[string]any{api.RoutesKey: routes})
 	}

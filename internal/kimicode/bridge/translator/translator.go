@@ -30,6 +30,7 @@ type Settings struct {
 	Model      string // an alias; "" for the configuration's default
 	NoModel    bool   // there is a configuration, and no model in it: another must not step in
 	Thinking   string // an effort, "on" or "off"; "" for the model's default
+	Effort     string // Thinking, where it must be what the model offers; else ""
 	Profile    string // name of the agent that the session is bound to; "" for the server's own
 	Permission api.Permission
 	Plan       bool
@@ -359,6 +360,10 @@ func (t *Translator) method(f *wireproto.Frame) {
 		t.startReplay(f)
 	case wireproto.MethodSetPlanMode:
 		t.setPlanMode(f)
+	case wireproto.MethodModels:
+		t.models(f)
+	case wireproto.MethodSetModel:
+		t.setModel(f)
 	default:
 		t.refuse(f.ID, wireproto.CodeMethodNotFound, "unknown method %.40q", f.Method)
 	}

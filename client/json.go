@@ -1,0 +1,185 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// The JSON of what a session hands out has the protocol's own names, so that another program can read it: a member is
+// named as the protocol names it, times are RFC 3339, and what lasts is in seconds and says so in its name. The errors
+// have a member "message" with their text. What is written is read back, but for an error within an error, of which the text
+// is all.
+
+// MarshalJSON writes the message as kimi-cli stores one: content parts, tool calls and their ids.
+func (m Message) MarshalJSON() ([]byte, error) {
+	out := messageJSON{Role: m.Role, Content: wireproto.Content{Parts: m.Content}, ToolCallID: m.ToolCallID}
+	if m.Content == nil {
+		out.Content.Parts = []wireproto.ContentPart{}
+	}
+	for _, call := range m.ToolCalls {
+		if call.Type == "" {
+			call.Type = "function"
+		}
+		out.ToolCalls = append(out.ToolCalls, toolCallJSON(call))
+	}
+	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (m *Message) UnmarshalJSON(data []byte) error {
+	var in messageJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*m = Message{Role: in.Role, Content: in.Content.Parts, ToolCallID: in.ToolCallID}
+	if in.Content.Parts == nil && in.Content.Text != "" {
+		m.Content = []wireproto.ContentPart{&wireproto.TextPart{Text: in.Content.Text}}
+	}
+	for _, call := range in.ToolCalls {
+		m.ToolCalls = append(m.ToolCalls, wireproto.ToolCall(call))
+	}
+	return nil
+}
+
+type messageJSON struct {
+	Role       Role              `json:"role"`
+	Content    wireproto.Content `json:"content"`
+	ToolCalls  []toolCallJSON    `json:"tool_calls,omitempty"`
+	ToolCallID string            `json:"tool_call_id,omitempty"`
+}
+
+// toolCallJSON is a ToolCall without its envelope.
+type toolCallJSON wireproto.ToolCall
+
+// toldJSON is the text of an error, and that of the error within.
+type toldJSON struct {
+	Message string `json:"message"`
+	Within  string `json:"error,omitempty"`
+}
+
+func tell(err, within error) toldJSON {
+	t := toldJSON{Message: err.Error()}
+	if within != nil {
+		t.Within = within.Error()
+	}
+	return t
+}
+
+func (t toldJSON) within() error {
+	if t.Within == "" {
+		return nil
+	}
+	return errors.New(t.Within)
+}
+
+func duration(seconds float64) time.Duration {
+	return time.Duration(seconds * float64(time.Second)).Round(time.Microsecond)
+}
+
+// MarshalJSON writes the fields, cpu_seconds and a message.
+func (e ProcessError) MarshalJSON() ([]byte, error) {
+	type fields ProcessError
+	return json.Marshal(struct {
+		fields
+		CPU float64 `json:"cpu_seconds"`
+		toldJSON
+	}{fields(e), e.CPU.Seconds(), tell(&e, nil)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (e *ProcessError) UnmarshalJSON(data []byte) error {
+	type fields ProcessError
+	in := struct {
+		*fields
+		CPU float64 `json:"cpu_seconds"`
+	}{fields: (*fields)(e)}
+	err := json.Unmarshal(data, &in)
+	e.CPU = duration(in.CPU)
+	return err
+}
+
+// MarshalJSON writes the fields, limit_seconds and a message.
+func (e StartError) MarshalJSON() ([]byte, error) {
+	type fields StartError
+	return json.Marshal(struct {
+		fields
+		Limit float64 `json:"limit_seconds,omitempty"`
+		toldJSON
+	}{fields(e), e.Limit.Seconds(), tell(&e, e.Err)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+func (e *StartError) UnmarshalJSON(data []byte) error {
+	type fields StartError
+	in := struct {
+		*fields
+		Limit float64 `json:"limit_seconds"`
+		toldJSON
+	}{fields: (*fields)(e)}
+	err := json.Unmarshal(data, &in)
+	e.Limit, e.Err = duration(in.Limit), in.within()
+	return err
+}
+
+// MarshalJSON writes the fields and a message.
+func (e OptionError) MarshalJSON() ([]byte, error) {
+	type fields OptionError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, e.Err)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+func (e *OptionError) UnmarshalJSON(data []byte) error {
+	type fields OptionError
+	in := struct {
+		*fields
+		toldJSON
+	}{fields: (*fields)(e)}
+	err := json.Unmarshal(data, &in)
+	e.Err = in.within()
+	return err
+}
+
+// MarshalJSON writes the fields and a message.
+func (e IncompatibleError) MarshalJSON() ([]byte, error) {
+	type fields IncompatibleError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, e.Err)})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
+	type fields IncompatibleError
+	in := struct {
+		*fields
+		toldJSON
+	}{fields: (*fields)(e)}
+	err := json.Unmarshal(data, &in)
+	e.Err = in.within()
+	return err
+}
+
+// MarshalJSON writes the fields and a message.
+func (e NotFoundError) MarshalJSON() ([]byte, error) {
+	type fields NotFoundError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, nil)})
+}
+
+// MarshalJSON writes the fields and a message.
+func (e AnswerError) MarshalJSON() ([]byte, error) {
+	type fields AnswerError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, nil)})
+}

@@ -1,0 +1,211 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Model is a model that kimi's configuration names.
+type Model struct {
+	Name             string   `json:"name"` // for SetModel and Options.Model
+	DisplayName      string   `json:"display_name"`
+	Provider         string   `json:"provider"`
+	MaxContextTokens int      `json:"max_context_tokens"`
+	Capabilities     []string `json:"capabilities"` // such as "thinking" and "image_in"
+	Efforts          []string `json:"efforts"`      // for Options.Effort, besides "on" and "off"; none in kimi-cli
+}
+
+// Models lists the models that the session can use, by name. For kimi-cli they are those of the configuration.
+func (s *Session) Models(ctx context.Context) ([]Model, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	list, err := s.backend.models(ctx, s)
+	slices.SortFunc(list, func(a, b Model) int { return strings.Compare(a.Name, b.Name) })
+	return list, err
+}
+
+// SetModel changes the model by its name in [Session.Models], from the next turn on; the conversation goes on. While a
+// turn runs or waits it gives [ErrBusy]. Options.Effort must be one that the new model offers.
+//
+// Kimi Code changes it in the session, and says so. kimi-cli 1.51 has no way to change it while it runs: a new process
+// continues the session, with the same options, which takes as long as a start. PID then returns another id, while Done
+// and Err know of one session only. What kimi-cli runs in the background ends with the old process. If the new one does
+// not start, the session is over, for that reason. When ctx ends before the model has changed, the change goes on, and a
+// turn gives ErrBusy until it is made; [Session.Model] tells. On Kimi Code a session with Options.AgentFile keeps its
+// model ([ErrUnsupported]).
+func (s *Session) SetModel(ctx context.Context, name string) error {
+	list, err := s.Models(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list, func(m Model) bool { return m.Name == name })
+	if i < 0 {
+		names := "none at all"
+		if len(list) > 0 {
+			all := make([]string, len(list))
+			for i, m := range list {
+				all[i] = m.Name
+			}
+			names = strings.Join(all, ", ")
+		}
+		return fmt.Errorf("client: set model: the configuration has no model %.80q; it has %.200s", name, names)
+	}
+	if effort := s.opts.Effort; effort != "" && effort != "on" && effort != "off" && !slices.Contains(list[i].Efforts, effort) {
+		return &OptionError{Option: "Effort", Reason: fmt.Sprintf("the model %.80q does not offer %.40q", name, effort),
+			Remedy: "use on, off or one of the Efforts of Session.Models", Err: ErrUnsupported}
+	}
+	over := make(chan struct{})
+	if err := s.occupy(ctx, "set model", func() { s.changing = over }); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	s.backend.setModel(s, name, func(err error) {
+		s.mu.Lock()
+		s.changing = nil
+		if err == nil {
+			s.model = name
+		}
+		s.mu.Unlock()
+		done <- err
+		close(over)
+		s.advance()
+	})
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("client: set model: %w", context.Cause(ctx))
+	}
+}
+
+func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {
+	var result wireproto.ModelsResult
+	if err := s.conn.call(ctx, wireproto.MethodModels, nil, &result); err != nil {
+		return nil, err
+	}
+	list := make([]Model, len(result.Models))
+	for i, m := range result.Models {
+		list[i] = Model(m)
+	}
+	return list, nil
+}
+
+func (kimiCode) setModel(s *Session, name string, done func(error)) {
+	err := s.conn.begin(wireproto.MethodSetModel, wireproto.SetModelParams{Model: name}, func(_ json.RawMessage, err error) { done(byArgument(err)) })
+	if err != nil {
+		done(err)
+	}
+}
+
+func (kimiCLI) models(_ context.Context, s *Session) ([]Model, error) {
+	cfg, err := s.launch.config()
+	if err != nil {
+		return nil, fmt.Errorf("client: models: %w", err)
+	}
+	var list []Model
+	if cfg == nil {
+		return nil, nil
+	}
+	for name, m := range cfg.Models {
+		model := Model{Name: name, DisplayName: m.DisplayName, Provider: m.Provider, MaxContextTokens: m.MaxContextSize}
+		for _, c := range m.Capabilities {
+			model.Capabilities = append(model.Capabilities, string(c))
+		}
+		list = append(list, model)
+	}
+	return list, nil
+}
+
+func (b kimiCLI) setModel(s *Session, name string, done func(error)) {
+	go func() { done(b.restart(s, name)) }()
+}
+
+// restart continues the session in a new process, with another model.
+func (b kimiCLI) restart(s *Session, name string) error {
+	l := *s.launch
+	o := *l.opts
+	st := s.Status()
+	o.Model, o.Plan = name, st.PlanMode || o.Plan && st.ContextTokens == 0 // it is told with the first turn
+	l.opts, l.secrets = &o, secretDir{}
+	cfg, err := l.config()
+	if err != nil {
+		return fmt.Errorf("client: set model: %w", err)
+	}
+	for _, over := range cfg.Effective(name, l.getenv).Overrides {
+		if over.Variable == "KIMI_MODEL_NAME" {
+			return errors.New("client: set model: KIMI_MODEL_NAME in the environment beats it; unset it in Options.Env")
+		}
+	}
+	if o.Transport == nil {
+		if _, err := b.approvals(&l, s.id); err != nil {
+			return err
+		}
+	}
+	going, err := s.peer.end(o.StopGrace)
+	if !going {
+		<-s.Done()
+		return s.Err()
+	}
+	if err != nil {
+		o.Logger.Error("client: set model: end the process before", "error", err)
+	}
+	s.closeRequests(errAgentEnded, func(*request) bool { return true })
+	if err := b.succeed(s, &l); err != nil {
+		s.kill(err)
+		<-s.Done()
+		return s.Err()
+	}
+	return nil
+}
+
+// succeed starts the successor of a process that has ended.
+func (b kimiCLI) succeed(s *Session, l *launch) (err error) {
+	defer func() {
+		if cleanErr := l.secrets.remove(); err == nil {
+			err = cleanErr
+		}
+	}()
+	args, err := l.args(s.id)
+	if err != nil {
+		return err
+	}
+	ctx, stop := l.limit(s.ctx)
+	defer stop()
+	next, err := l.transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
+	if err != nil {
+		return byOption(err)
+	}
+	if err := s.peer.succeed(next); err != nil {
+		return err
+	}
+	if _, err := s.initialize(ctx); err != nil {
+		return err
+	}
+	return b.holdAgain(s)
+}
+
+// holdAgain takes the session's directory, which may be a new one: kimi-cli deletes that of a session without turns.
+func (b kimiCLI) holdAgain(s *Session) error {
+	if s.launch.opts.Transport != nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil { // it has ended meanwhile
+		return s.err
+	}
+	s.held.Close() // of a nil file, too
+	held, err := holdSession(b.sessionDir(s.launch, s.id))
+	s.held = held
+	return err
+}

@@ -1,0 +1,152 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// row is a Transport that starts one script after the other, and notes their models.
+type row struct {
+	scripts []memory
+	models  []string
+}
+
+func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error) {
+	if len(r.scripts) == 0 {
+		return nil, errors.New("nothing is left to start")
+	}
+	model := ""
+	if i := slices.Index(c.Args, "--model"); i >= 0 {
+		model = c.Args[i+1]
+	}
+	r.models = append(r.models, model)
+	next := r.scripts[0]
+	r.scripts = r.scripts[1:]
+	return next.Start(ctx, c)
+}
+
+func successors(t *testing.T, opts client.Options, test func(*testing.T, *client.Session, *row), scripts ...memory) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &row{scripts: scripts}
+		opts.Transport, opts.WorkDir, opts.ShareDir = r, t.TempDir(), t.TempDir()
+		opts.Env = map[string]string{"KIMI_MODEL_NAME": ""}
+		opts.Config = &config.Config{
+			DefaultModel: "first",
+			Providers:    map[string]config.Provider{"p": {Type: config.ProviderKimi}},
+			Models:       map[string]config.Model{"first": {Provider: "p", Model: "m1", MaxContextSize: 1}, "other": {Provider: "p", Model: "m2", MaxContextSize: 2}},
+		}
+		s, err := client.NewSession(t.Context(), &opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, s, r)
+		s.Close()
+		synctest.Wait()
+	})
+}
+
+// slowToStart answers initialize after a while.
+func slowToStart(a *agent) {
+	f := a.call(wireproto.MethodInitialize)
+	<-time.After(time.Minute)
+	a.result(f.ID, initialized)
+	a.serve()
+}
+
+// What is asked while the process changes waits or is told so; ctx ends the waiting alone.
+func TestSetModelBusy(t *testing.T) {
+	cut := func(a *agent) { // its last line has no end
+		a.handshake()
+		defer a.raw(`{"jsonrpc":"2.0","method":"ev`)
+		a.serve()
+	}
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := s.SetModel(ctx, "other"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("SetModel: %v", err)
+		}
+		if _, err := s.Prompt(t.Context(), "hello"); err != client.ErrBusy || s.Model() != "first" {
+			t.Errorf("Prompt: %v, model %q", err, s.Model())
+		}
+		if err := s.SetModel(t.Context(), "other"); err != client.ErrBusy {
+			t.Errorf("SetModel: %v", err)
+		}
+		began := time.Now()
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil { // the successor answers
+			t.Errorf("SetPlanMode: %v, %v", on, err)
+		}
+		if d := time.Since(began); d != 50*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		if got, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || strings.Join(got, " ") != "TurnBegin StepBegin ok TurnEnd" {
+			t.Errorf("%q, %v", got, err)
+		}
+		if s.Model() != "other" || !slices.Equal(r.models, []string{"", "other"}) {
+			t.Errorf("model %q of %q", s.Model(), r.models)
+		}
+	}, cut, slowToStart)
+}
+
+// A process that does not end is killed; one that does not start is the end of the session.
+func TestSetModelFails(t *testing.T) {
+	stays := func(a *agent) {
+		a.handshake()
+		a.hang()
+	}
+	successors(t, client.Options{StopGrace: 9 * time.Second}, func(t *testing.T, s *client.Session, r *row) {
+		began := time.Now()
+		if err := s.SetModel(t.Context(), "other"); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d != 9*time.Second {
+			t.Errorf("it took %v", d)
+		}
+		works(t, s)
+	}, stays, good)
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		err := s.SetModel(t.Context(), "other")
+		if err == nil || !strings.Contains(err.Error(), "nothing is left") {
+			t.Errorf("SetModel: %v", err)
+		}
+		<-s.Done()
+		if s.Err() != err {
+			t.Errorf("%v, want %v", s.Err(), err)
+		}
+	}, good)
+	dies := func(a *agent) { a.exit(3) }
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		err := s.SetModel(t.Context(), "other")
+		var end *client.ProcessError
+		if !errors.As(err, &end) || end.ExitCode != 3 || s.Err() != err {
+			t.Errorf("SetModel: %v, Err: %v", err, s.Err())
+		}
+	}, good, dies)
+}
+
+// Close ends a change, and what waits for it.
+func TestSetModelClose(t *testing.T) {
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		changed := make(chan error, 1)
+		go func() { changed <- s.SetModel(t.Context(), "other") }()
+		synctest.Wait()
+		turn := queue(t, t.Context(), s, "hello")
+		s.Close()
+		if err := <-changed; !errors.Is(err, client.ErrClosed) {
+			t.Errorf("SetModel: %v", err)
+		}
+		if _, err := turn.Result(); err != client.ErrClosed {
+			t.Errorf("Result: %v", err)
+		}
+	}, good, slowToStart)
+}

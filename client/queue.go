@@ -1,0 +1,186 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Queue starts a turn as [Session.Prompt] does, but never gives [ErrBusy]: it returns at once a turn that begins when
+// those before it have ended, in the order of the calls. While turns wait, Prompt and Replay give ErrBusy. ctx bounds
+// the wait and the turn. A turn that is cancelled before it has begun, by ctx or by [Turn.Cancel], is none: kimi gets
+// nothing of it, and Result has no steps and [ErrCancelled]. Close, and the end of the agent, end all that wait.
+//
+// A turn begins whether anyone reads it or not. Nor need the turn before it be read. While another waits for its end,
+// one that has no reader is not held up: its messages wait in memory until they are read, however many there are, and
+// a request among them that waits longer than Options.StopGrace for a reader is rejected. A loop that reads it keeps
+// its say: the turn goes as fast as the loop, and its requests wait for the loop's answer. Waiting for a turn within
+// the loop over the one that runs first takes the rest of that, as its Result does. A handler or a tool that the turn that
+// runs waits for must not wait for a later one.
+func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
+	t, err := s.newPrompt(ctx, text, parts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.enqueue(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// enqueue adds a turn to those that wait.
+func (s *Session) enqueue(t *Turn) (err error) {
+	if _, err := encode(t.prompt); err != nil { // now, and not when the turn is to begin
+		return fmt.Errorf("client: queue: %w", err)
+	}
+	s.mu.Lock()
+	switch {
+	case s.err != nil:
+		err = s.err
+	case s.closing:
+		err = ErrClosed
+	default:
+		s.waiting = append(s.waiting, t)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	t.watch()
+	s.advance()
+	return nil
+}
+
+// advance begins the turn that has waited longest if nothing runs any more, and lets what runs end if others wait.
+func (s *Session) advance() {
+	for {
+		s.mu.Lock()
+		free := s.turn == nil && s.replay == nil && s.changing == nil && !s.closing && s.err == nil
+		if !free || len(s.waiting) == 0 {
+			s.mu.Unlock()
+			break
+		}
+		t := s.waiting[0]
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+		s.turn = t
+		s.mu.Unlock()
+		if err := t.begin(); err != nil {
+			t.withdraw(err)
+			s.mu.Lock()
+			s.turn = nil
+			s.mu.Unlock()
+		}
+	}
+	s.relieve()
+}
+
+// relieve keeps what runs from waiting for a reader that it does not have, if a turn waits for its end.
+func (s *Session) relieve() {
+	s.mu.Lock()
+	t, replay, wanted := s.turn, s.replay, len(s.waiting) > 0
+	s.mu.Unlock()
+	if !wanted {
+		return
+	}
+	if replay != nil {
+		replay.queue.lift()
+	}
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over || t.consumer != nil || t.relieved != nil {
+		return
+	}
+	t.queue.lift()
+	t.relieved = time.AfterFunc(s.opts.StopGrace, t.rejectUnread)
+}
+
+// rejectUnread rejects what has waited for a reader longer than Options.StopGrace.
+func (t *Turn) rejectUnread() {
+	s := t.s
+	t.mu.Lock()
+	if t.over || t.relieved == nil { // it has got a reader
+		t.mu.Unlock()
+		return
+	}
+	t.relieved.Reset(s.opts.StopGrace)
+	s.mu.Lock()
+	since := time.Now().Add(-s.opts.StopGrace)
+	wanted := len(s.waiting) > 0
+	s.mu.Unlock()
+	t.mu.Unlock()
+	if wanted {
+		s.answerAll("nobody reads the turn", func(r *request) bool {
+			return r.turn == t && !r.background && !r.held && s.asksLoop(r.asked) && !r.at.After(since)
+		})
+	}
+}
+
+// asksLoop reports whether the loop has to answer a request, not a handler.
+func (s *Session) asksLoop(m wireproto.Message) bool {
+	switch m.(type) {
+	case *wireproto.ApprovalRequest:
+		return s.opts.Approve == nil
+	case *wireproto.QuestionRequest:
+		return s.opts.Answer == nil
+	}
+	return false
+}
+
+// withdraw ends a turn that has not begun.
+func (t *Turn) withdraw(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.over && !t.begun {
+		t.withdrawLocked(err)
+	}
+}
+
+// withdrawLocked ends a turn that neither is over nor has begun. t.mu is held.
+func (t *Turn) withdrawLocked(err error) {
+	t.over, t.err, t.prompt = true, err, nil
+	t.s.mu.Lock()
+	t.s.waiting = slices.DeleteFunc(t.s.waiting, func(other *Turn) bool { return other == t })
+	t.s.mu.Unlock()
+	if t.unwatch != nil {
+		t.unwatch()
+	}
+	t.stop(err)
+	close(t.ended)
+	close(t.done)
+	t.queue.end()
+}
+
+// endWaiting ends the turns that wait. None is added any more.
+func (s *Session) endWaiting(err error) {
+	s.mu.Lock()
+	waiting := slices.Clone(s.waiting)
+	s.mu.Unlock()
+	for _, t := range waiting {
+		t.withdraw(err)
+	}
+}
+
+// leaveOwnLoop takes the rest of the turn that runs if t waits for it and the caller is the one who reads it: within
+// its loop nothing else would take it.
+func (t *Turn) leaveOwnLoop() {
+	s := t.s
+	s.mu.Lock()
+	running := s.turn
+	waits := running != nil && slices.Contains(s.waiting, t)
+	s.mu.Unlock()
+	if !waits {
+		return
+	}
+	running.mu.Lock()
+	c := running.consumer
+	running.mu.Unlock()
+	if c != nil && c.loop != 0 && c.loop == goroutineID() {
+		running.drain()
+	}
+}

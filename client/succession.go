@@ -1,0 +1,153 @@
+package client
+
+import (
+	"sync"
+	"time"
+)
+
+// succession is the Conn of a session whose agent may be followed by another: the session's side sees one stream of
+// lines each way.
+type succession struct {
+	mu      sync.Mutex
+	now     Conn
+	next    chan struct{} // closed when a successor is there, or none will be; nil while none is awaited
+	stopped bool          // no successor is wanted any more
+
+	last byte // that was read; the reader's own
+}
+
+func newSuccession(first Conn) *succession { return &succession{now: first, last: '\n'} }
+
+// end ends the agent and lets the session's side wait for a successor. It reports false if the session is about to
+// end; the error is that of the agent's Close.
+func (c *succession) end(grace time.Duration) (bool, error) {
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		return false, nil
+	}
+	c.next = make(chan struct{})
+	old := c.now
+	c.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { old.Wait(); close(ended) }()
+	old.CloseWrite()
+	if !waitOr(ended, grace*2/3) {
+		old.Interrupt()
+		waitOr(ended, grace/3)
+	}
+	return true, old.Close()
+}
+
+// succeed puts the successor in place, unless the session has ended meanwhile.
+func (c *succession) succeed(next Conn) error {
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		next.Close()
+		return ErrClosed
+	}
+	c.now = next
+	close(c.next)
+	c.next = nil
+	c.mu.Unlock()
+	return nil
+}
+
+// stop lets nobody wait for a successor any more, and returns the agent that is left.
+func (c *succession) stop() Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	if c.next != nil {
+		close(c.next)
+		c.next = nil
+	}
+	return c.now
+}
+
+// current returns the agent, and the channel to wait for if a successor is awaited.
+func (c *succession) current() (Conn, chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now, c.next
+}
+
+// followed reports whether another agent follows one that has ended.
+func (c *succession) followed(old Conn) bool {
+	now, next := c.current()
+	if now == old && next != nil {
+		<-next
+		now, _ = c.current()
+	}
+	return now != old
+}
+
+// Read reads what the agents say, one after the other, in whole lines.
+func (c *succession) Read(p []byte) (int, error) {
+	for {
+		now, _ := c.current()
+		n, err := now.Read(p)
+		if n > 0 {
+			c.last = p[n-1]
+			return n, nil
+		}
+		if err != nil && !c.followed(now) {
+			return 0, err
+		}
+		if err != nil && c.last != '\n' && len(p) > 0 { // the end of a line that the old one has not ended
+			c.last, p[0] = '\n', '\n'
+			return 1, nil
+		}
+	}
+}
+
+// Write writes to the agent, or to its successor if one is awaited or the agent is not there any more.
+func (c *succession) Write(p []byte) (int, error) {
+	for {
+		now, next := c.current()
+		if next != nil {
+			<-next
+			now, _ = c.current()
+		}
+		if n, err := now.Write(p); err == nil || !c.followed(now) {
+			return n, err
+		}
+	}
+}
+
+// TryWrite writes what can be written without waiting.
+func (c *succession) TryWrite(p []byte) int {
+	now, next := c.current()
+	if w, ok := now.(interface{ TryWrite([]byte) int }); ok && next == nil {
+		return w.TryWrite(p)
+	}
+	return 0
+}
+
+func (c *succession) PID() int {
+	now, _ := c.current()
+	if p, ok := now.(interface{ PID() int }); ok {
+		return p.PID()
+	}
+	return 0
+}
+
+func (c *succession) CloseWrite() error { return c.stop().CloseWrite() }
+func (c *succession) Close() error      { return c.stop().Close() }
+
+func (c *succession) Interrupt() error {
+	now, _ := c.current()
+	return now.Interrupt()
+}
+
+// Wait waits for the last agent.
+func (c *succession) Wait() error {
+	for {
+		now, _ := c.current()
+		if err := now.Wait(); !c.followed(now) {
+			c.stop()
+			return err
+		}
+	}
+}
