@@ -105,6 +105,11 @@ func (s *Server) Token() string { return s.token }
 // Call calls a route below /api/v1 and decodes the data of its answer into result, which may be
 // nil. An answer that is no success, and none at all, is an [*api.Error].
 func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {
+	return s.call(ctx, method, "/api/v1"+path, body, result)
+}
+
+// call is Call for any path.
+func (s *Server) call(ctx context.Context, method, path string, body, result any) error {
 	var reader io.Reader
 	kind := ""
 	if body != nil {
@@ -114,7 +119,7 @@ func (s *Server) Call(ctx context.Context, method, path string, body, result any
 		}
 		reader, kind = bytes.NewReader(raw), "application/json"
 	}
-	return s.do(ctx, method, "/api/v1"+path, kind, reader, result)
+	return s.do(ctx, method, path, kind, reader, result)
 }
 
 // marshal leaves <, > and & as they are: the size of a body is limited.
