@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
@@ -23,7 +24,8 @@ type launch struct {
 	shareDir string // kimi-cli's
 	path     string // the program, "" until it was found
 	secrets  secretDir
-	backend  backend // never nil
+	backend  backend        // never nil
+	shared   *bridge.Shared // where sessions of Kimi Code share a server; nil for one each
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
