@@ -31,6 +31,7 @@ type backend struct {
 	freeAnswers     bool   // a question takes words that are no option's label
 	tellsCalls      bool   // subagents' requests for approval show the whole call
 	keepsAFK        bool   // a session that was begun with AFK stays so
+	sharesServer    bool   // the sessions of a pool are in one process
 	slash, says     string // a command, and a part of what it says; "" where the model answers it
 }
 
@@ -65,7 +66,7 @@ var backends = []*backend{
 		},
 		toolPrefix:  "mcp__program__",
 		mcpTool:     func(server, tool string) string { return "mcp__" + server + "__" + tool },
-		toolsAtOnce: 1, answersFeedback: true, freeAnswers: true, tellsCalls: true,
+		toolsAtOnce: 1, answersFeedback: true, freeAnswers: true, tellsCalls: true, sharesServer: true,
 		slash: "compact",
 	},
 }

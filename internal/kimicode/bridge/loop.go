@@ -87,6 +87,7 @@ func (l *loop) run() {
 				l.item(item)
 			} else {
 				l.stream = nil
+				l.streamEnded()
 			}
 		case <-c.out.room:
 		case <-hangUp:
@@ -100,6 +101,13 @@ func (l *loop) run() {
 			l.finish()
 			return
 		}
+	}
+}
+
+// streamEnded ends the session when the server is not reached any more.
+func (l *loop) streamEnded() {
+	if f, ok := l.c.host.(*far); ok && !l.quitting && !l.ended {
+		l.parts.guest.fail(f.unreached())
 	}
 }
 

@@ -44,6 +44,7 @@ type Server struct {
 	token string
 	http  *http.Client
 	child Child // nil for a server that was not started here
+	far   bool  // it is not on this machine
 }
 
 // banner is what the server prints once it listens: its address, and its token after the hash.
@@ -89,11 +90,22 @@ var ErrEnded = errors.New("the server ended before it said where it listens")
 // Attach returns a server that runs elsewhere.
 func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url, "/"), token, nil) }
 
+// Elsewhere returns a server that runs on another machine: that it refuses a connection does not say that it has ended.
+func Elsewhere(url, token string) *Server {
+	s := Attach(url, token)
+	s.far = true
+	return s
+}
+
 func newServer(url, token string, child Child) *Server {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // the token is for the server alone
 	transport.MaxIdleConnsPerHost = 8
-	return &Server{url: url, token: token, child: child, http: &http.Client{Transport: transport}}
+	return &Server{url: url, token: token, child: child, http: &http.Client{
+		Transport: transport,
+		// Go would send the token on, to another port of the same host, too.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // URL returns where the server listens.
@@ -160,7 +172,7 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		Code *int `json:"code"`
 	}
 	if json.Unmarshal(raw, &known) != nil || known.Code == nil || json.Unmarshal(raw, &e) != nil {
-		return fail(api.CodeRouteMissing, fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode), nil)
+		return fail(foreign(resp))
 	}
 	if e.Code != 0 {
 		return fail(e.Code, e.Msg, nil)
@@ -176,6 +188,21 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		return fail(api.CodeServerFailed, "an answer of another form: "+err.Error(), err)
 	}
 	return nil
+}
+
+// foreign says what an answer is that is not the server's own, but that of a proxy before it, or of another program.
+func foreign(resp *http.Response) (code int, msg string, err error) {
+	msg = fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode)
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return api.CodeConnectionError, msg, nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return api.CodeUnauthorized, msg, nil
+	}
+	if to, err := resp.Location(); err == nil {
+		msg += fmt.Sprintf(", which leads to %.100q", to.Scheme+"://"+to.Host)
+	}
+	return api.CodeRouteMissing, msg, nil
 }
 
 // Upload stores a file on the server and returns its id. A prompt names it as its source: a
@@ -271,6 +298,9 @@ func again(ctx context.Context, call func() error) error {
 
 // listens reports whether the server takes connections, as far as the system says.
 func (s *Server) listens(ctx context.Context) bool {
+	if s.far {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "http://"), "https://"))

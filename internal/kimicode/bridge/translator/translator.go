@@ -147,6 +147,7 @@ type (
 	Quit struct {
 		Session      string
 		DeleteUnused bool
+		Running      bool // the client's turn runs
 	}
 )
 
