@@ -37,6 +37,10 @@ func newLaunch(opts *Options) (*launch, error) {
 		return nil, err
 	}
 	l := &launch{opts: o, workDir: o.WorkDir, backend: backends[0]}
+	if o.Server != nil {
+		l.backend = elsewhere{}
+		return l, nil
+	}
 	if !filepath.IsAbs(l.workDir) {
 		cwd, err := os.Getwd()
 		if err == nil {
@@ -135,6 +139,9 @@ func (l *launch) check() error {
 		f.Close()
 	}
 	o := l.opts
+	if o.Server != nil {
+		return nil // they are not on this machine
+	}
 	dir("WorkDir", l.workDir)
 	if !utf8.ValidString(o.ShareDir) {
 		notUTF8("ShareDir", o.ShareDir)
@@ -171,7 +178,10 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		}
 	}
 	for _, d := range o.AddDirs {
-		flag("--add-dir", absolute(d))
+		if o.Server == nil {
+			d = absolute(d)
+		}
+		flag("--add-dir", d)
 	}
 	switch {
 	case o.Config != nil:

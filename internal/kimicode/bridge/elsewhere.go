@@ -33,6 +33,17 @@ func (e *Elsewhere) Find(ctx context.Context, workDir, id string) (string, error
 	return found, e.failed(ctx, err)
 }
 
+// Version returns the version of Kimi Code that runs there.
+func (e *Elsewhere) Version(ctx context.Context) (string, error) {
+	s := server.Elsewhere(e.URL, e.Token)
+	defer s.CloseIdle()
+	meta, err := e.check(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	return meta.ServerVersion, nil
+}
+
 // Start is [Start] for a session of the server. What the command line says of this machine is refused, and its
 // environment is not used. Its paths are those of the server's machine.
 func (e *Elsewhere) Start(ctx context.Context, cmd *Command) (*Conn, error) {
@@ -66,7 +77,7 @@ func (e *Elsewhere) check(ctx context.Context, s *server.Server) (*api.Meta, err
 // failed names the kind of an error.
 func (e *Elsewhere) failed(ctx context.Context, err error) error {
 	var answer *api.Error
-	var routes *server.RoutesError
+	var routes *api.RoutesError
 	switch {
 	case err == nil:
 		return nil

@@ -250,8 +250,10 @@ var routes = map[string]string{
 	"/api/v1/sessions/{session_id}/questions/{tail}":        "post",
 	"/api/v1/sessions/{session_id}/{tail}":                  "post",
 	"/api/v1/files":                                         "post",
-	"/api/v1/shutdown":                                      "post",
+	shutdown:                                                "post",
 }
+
+const shutdown = "/api/v1/shutdown"
 
 // Check asks the server what it is and whether it has the routes that this module needs. A
 // [*api.RoutesError] says which it has not.
