@@ -396,3 +396,45 @@ func redirecting(tokens *[]string) *httptest.Server {
 	}))
 	return second
 }
+
+// The server is started anew between two turns, as a container is: the session goes on.
+func TestKimiCodeElsewhereRestarted(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	k := webtest.NewKimi(t)
+	s := liveSession(t, ctx, &client.Options{Server: &client.Server{URL: k.URL, Token: k.Token}, WorkDir: k.Options.WorkDir, Yolo: true})
+	k.Model.Add("text: one")
+	finished(t, ctx, s, "remember me", "one")
+	k.Process.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(k.URL, "http://"), ":")
+	again, err := server.Start(ctx, webtest.Spawn(t, k.Options, "web", "--no-open", "--port", port))
+	if err != nil || again.URL() != k.URL || again.Token() != k.Token {
+		t.Fatalf("the second server: %v, %v", again, err)
+	}
+	defer again.CloseIdle()
+	k.Model.Add("text: two")
+	finished(t, ctx, s, "go on", "two")
+	if last := string(k.Model.Requests()[1]); !strings.Contains(last, "remember me") {
+		t.Errorf("what was said is forgotten: %.3000s", last)
+	}
+	closed(t, s)
+}
+
+// Sessions of a pool elsewhere.
+func TestKimiCodeElsewherePool(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	f := newFar(t)
+	opts := f.options()
+	opts.WorkDir = f.workDir
+	p := pooled(t, opts, client.PoolOptions{Max: 2, Warm: 1})
+	f.model.Add("text: one", "text: two")
+	finished(t, ctx, taken(t, ctx, p), "1", "one")
+	finished(t, ctx, taken(t, ctx, p), "2", "two")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Call(ctx, "GET", "/meta", nil, nil); err != nil {
+		t.Errorf("the server after the pool: %v", err)
+	}
+}

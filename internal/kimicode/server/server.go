@@ -45,6 +45,8 @@ type Server struct {
 	http  *http.Client
 	child Child // nil for a server that was not started here
 	far   bool  // it is not on this machine
+
+	patience time.Duration // as Patience
 }
 
 // banner is what the server prints once it listens: its address, and its token after the hash.
@@ -93,7 +95,7 @@ func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url
 // Elsewhere returns a server that runs on another machine: that it refuses a connection does not say that it has ended.
 func Elsewhere(url, token string) *Server {
 	s := Attach(url, token)
-	s.far = true
+	s.far, s.patience = true, Patience
 	return s
 }
 

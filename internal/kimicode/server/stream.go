@@ -300,7 +300,7 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 		if since.IsZero() {
 			since = time.Now()
 		}
-		if time.Since(since) > Patience {
+		if time.Since(since) > st.server.patience {
 			return
 		}
 		var no *NotFoundError
