@@ -114,12 +114,23 @@ func absoluteThere(path string) bool {
 	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
 }
 
-// elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine.
-type elsewhere struct{ kimiCode }
+// elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
+// method which reads files is not inherited unseen. From the handshake on kimiCode stands for it.
+type elsewhere struct{}
 
-func (elsewhere) home(*launch) string      { return "" }
-func (elsewhere) folders(*launch) []string { return nil }
-func (elsewhere) model(l *launch) string   { return l.opts.Model }
+func (elsewhere) kind() Backend             { return kimiCode{}.kind() }
+func (elsewhere) tested() string            { return kimiCode{}.tested() }
+func (elsewhere) owns(string, []byte) bool  { return false }
+func (elsewhere) home(*launch) string       { return "" }
+func (elsewhere) folders(*launch) []string  { return nil }
+func (elsewhere) model(l *launch) string    { return l.opts.Model }
+func (elsewhere) flags(o *Options) []string { return kimiCode{}.flags(o) }
+func (elsewhere) newID() string             { return kimiCode{}.newID() }
+func (elsewhere) adopt(s *Session)          { kimiCode{}.adopt(s) }
+func (elsewhere) wholeCalls() bool          { return kimiCode{}.wholeCalls() }
+func (elsewhere) keepsActions() bool        { return kimiCode{}.keepsActions() }
+
+func (elsewhere) words(c wireproto.Content) (wireproto.Content, bool) { return kimiCode{}.words(c) }
 
 func (elsewhere) start(ctx context.Context, l *launch, _ *processTransport, id string) (*Session, error) {
 	return l.connect(ctx, farTransport{l}, id, l.opts.byOptions())
