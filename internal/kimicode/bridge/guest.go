@@ -81,6 +81,11 @@ func (g *guest) overLocked(why error) {
 	if g.over {
 		return
 	}
+	select {
+	case <-g.gone:
+		why = g.exit()
+	default:
+	}
 	g.over, g.why = true, why
 	close(g.left)
 	if g.after != nil {

@@ -170,8 +170,9 @@ func TestSharedEnds(t *testing.T) {
 		if err := h.shared.Close(); err != nil {
 			t.Error(err)
 		}
-		<-s.Done()
 		h.ended(0)
+		h.fakes[0].Kill() // its connections, which end with a process
+		<-s.Done()
 	})
 	t.Run("stuck", func(t *testing.T) {
 		t.Parallel()
