@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -405,6 +406,17 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	s := liveSession(t, ctx, &client.Options{Server: &client.Server{URL: k.URL, Token: k.Token}, WorkDir: k.Options.WorkDir, Yolo: true})
 	k.Model.Add("text: one")
 	finished(t, ctx, s, "remember me", "one")
+	eventually(t, time.Minute, func() bool { // a server that is killed may not have written it yet
+		said := false
+		filepath.WalkDir(k.Options.ShareDir, func(path string, d fs.DirEntry, _ error) error {
+			if filepath.Base(path) == "wire.jsonl" {
+				data, _ := os.ReadFile(path)
+				said = said || strings.Contains(string(data), "remember me")
+			}
+			return nil
+		})
+		return said
+	}, func() string { return "the first turn is not in the session's files" })
 	k.Process.Close()
 	_, port, _ := strings.Cut(strings.TrimPrefix(k.URL, "http://"), ":")
 	again, err := server.Start(ctx, webtest.Spawn(t, k.Options, "web", "--no-open", "--port", port))
@@ -420,7 +432,7 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	finished(t, ctx, s, "go on", "two")
 	requests := k.Model.Requests()
 	if last := string(requests[len(requests)-1]); !strings.Contains(last, "remember me") {
-		t.Errorf("what was said is forgotten: %.3000s", last)
+		t.Errorf("what was said is forgotten, in %d requests: %s", len(requests), last[max(0, len(last)-2000):])
 	}
 	closed(t, s)
 }
