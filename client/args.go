@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
@@ -24,7 +25,8 @@ type launch struct {
 	path      string    // the program, "" until it was found
 	transport Transport // nil until the start
 	secrets   secretDir
-	backend   backend // never nil
+	backend   backend        // never nil
+	shared    *bridge.Shared // where sessions of Kimi Code share a server; nil for one each
 }
 
 // newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
@@ -36,6 +38,10 @@ func newLaunch(opts *Options) (*launch, error) {
 		return nil, err
 	}
 	l := &launch{opts: o, workDir: o.WorkDir, backend: backends[0]}
+	if o.Server != nil {
+		l.backend = elsewhere{}
+		return l, nil
+	}
 	if !filepath.IsAbs(l.workDir) {
 		cwd, err := os.Getwd()
 		if err == nil {
@@ -134,6 +140,9 @@ func (l *launch) check() error {
 		f.Close()
 	}
 	o := l.opts
+	if o.Server != nil {
+		return nil // they are not on this machine
+	}
 	dir("WorkDir", l.workDir)
 	if !utf8.ValidString(o.ShareDir) {
 		notUTF8("ShareDir", o.ShareDir)
@@ -170,7 +179,10 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		}
 	}
 	for _, d := range o.AddDirs {
-		flag("--add-dir", absolute(d))
+		if o.Server == nil {
+			d = absolute(d)
+		}
+		flag("--add-dir", d)
 	}
 	switch {
 	case o.Config != nil:

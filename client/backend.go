@@ -95,6 +95,9 @@ func recognise(path string) []backend {
 
 // candidates returns the back ends that the kimi that would run may have, never none.
 func (l *launch) candidates() []backend {
+	if l.opts.Server != nil {
+		return []backend{elsewhere{}}
+	}
 	switch l.opts.Transport.(type) {
 	case nil:
 	case *bridgeTransport:
@@ -120,6 +123,9 @@ func (l *launch) start(ctx context.Context, id string) (*Session, error) {
 			id = l.backend.newID()
 		}
 		return l.connect(ctx, t, id, l.opts.byOptions())
+	}
+	if l.opts.Server != nil {
+		return l.startAs(ctx, nil, id)
 	}
 	program, err := l.find()
 	if err != nil {

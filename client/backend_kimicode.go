@@ -58,7 +58,7 @@ func (kimiCode) model(l *launch) string {
 }
 
 func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
-	return l.connect(ctx, &bridgeTransport{p}, id, l.opts.byOptions())
+	return l.connect(ctx, &bridgeTransport{process: p, shared: l.shared}, id, l.opts.byOptions())
 }
 
 func (kimiCode) adopt(s *Session) {
@@ -154,7 +154,9 @@ func (b kimiCode) finds(l *launch, id string) (bool, error) {
 // KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
 // and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
 // standard error goes to stderr, nil for nowhere.
-func KimiCode(stderr io.Writer) Transport { return &bridgeTransport{&processTransport{stderr: stderr}} }
+func KimiCode(stderr io.Writer) Transport {
+	return &bridgeTransport{process: &processTransport{stderr: stderr}}
+}
 
 // byOption names the option in an error about the flag that the option became.
 func byOption(err error) error {
@@ -185,10 +187,17 @@ func byArgument(err error) error {
 }
 
 // bridgeTransport runs Kimi Code behind the bridge.
-type bridgeTransport struct{ process *processTransport }
+type bridgeTransport struct {
+	process *processTransport
+	shared  *bridge.Shared // nil for a server of its own
+}
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
-	conn, err := bridge.Start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, about string, remove []string) (bridge.Child, error) {
+	start := bridge.Start
+	if t.shared != nil {
+		start = t.shared.Start
+	}
+	conn, err := start(ctx, (*bridge.Command)(c), func(ctx context.Context, c *bridge.Command, about string, remove []string) (bridge.Child, error) {
 		p, err := t.process.start(ctx, (*Command)(c), true, about, remove)
 		if err != nil {
 			return nil, err

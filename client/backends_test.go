@@ -32,6 +32,7 @@ type backend struct {
 	tellsCalls      bool   // subagents' requests for approval show the whole call
 	restarts        bool   // another model is another process
 	keepsAFK        bool   // a session that was begun with AFK stays so
+	sharesServer    bool   // the sessions of a pool are in one process
 	slash, says     string // a command, and a part of what it says; "" where the model answers it
 }
 
@@ -66,7 +67,7 @@ var backends = []*backend{
 		},
 		toolPrefix:  "mcp__program__",
 		mcpTool:     func(server, tool string) string { return "mcp__" + server + "__" + tool },
-		toolsAtOnce: 1, answersFeedback: true, freeAnswers: true, tellsCalls: true,
+		toolsAtOnce: 1, answersFeedback: true, freeAnswers: true, tellsCalls: true, sharesServer: true,
 		slash: "compact",
 	},
 }

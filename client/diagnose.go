@@ -32,7 +32,7 @@ type failure struct {
 // diagnose explains a start that failed with err: noise is the first line the program
 // printed that is no protocol, end how it ended in the end.
 func (l *launch) diagnose(ctx context.Context, noise string, err, end error) error {
-	if l.opts.Transport != nil {
+	if l.opts.Transport != nil || l.opts.Server != nil {
 		return err
 	}
 	f := &failure{err: err, noise: noise}

@@ -73,13 +73,16 @@ func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
+	ctx, stop := l.limit(ctx)
+	defer stop()
+	if l.opts.Server != nil {
+		return l.backend.probe(ctx, l)
+	}
 	program, err := l.find()
 	if err != nil {
 		return nil, err
 	}
 	l.use(program)
-	ctx, stop := l.limit(ctx)
-	defer stop()
 	info, err := recognise(program.path)[0].probe(ctx, l)
 	if errors.As(err, new(*IncompatibleError)) {
 		info, err = l.try(ctx)

@@ -42,6 +42,9 @@
 // lives on. If the Go program is killed, kimi sees the end of its input and ends as well; Kimi Code's server, which has no
 // input, is ended by a shell that watches over the program (not on Windows, where a job object ends it).
 //
+// A [Pool] has sessions ready before they are asked for, and limits how many there are. Options.Server names a Kimi Code
+// server that runs elsewhere, of which nothing is started or stopped here.
+//
 // A loop that is slow slows the agent down: about 2 MiB wait for it, the rest waits in the
 // agent. Cancel, Steer, SetPlanMode, Close and the answers to requests work all the while.
 //

@@ -36,6 +36,12 @@ type Options struct {
 	ModifyCmd func(*exec.Cmd)
 	// Transport replaces the child process. Default: nil, a child process.
 	Transport Transport
+	// Server is a server of Kimi Code 2.x that runs elsewhere. Nothing is started or stopped, no file of its machine is
+	// read, and its configuration holds. WorkDir must be set and, as AddDirs, is an absolute path of that machine. Options
+	// that need a program or files on this machine, Tools and Hooks give an [*OptionError] with [ErrUnsupported]. Close
+	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made anew for
+	// 2 minutes. Default: nil, a kimi of this machine.
+	Server *Server
 
 	// WorkDir is the directory that the agent works in. Default: the current directory.
 	WorkDir string
@@ -197,6 +203,9 @@ func (o *Options) Validate() error {
 	both("AFK", o.AFK, "SupportsQuestion", o.SupportsQuestion, "no question would be asked; unset one")
 	both("Config.DefaultYolo", o.Config != nil && o.Config.DefaultYolo, "Approve", o.Approve != nil, "nothing would be asked; unset one")
 	both("Transport", o.Transport != nil, "ModifyCmd", o.ModifyCmd != nil, "there is no command to modify; unset one")
+	if o.Server != nil {
+		errs = append(errs, o.validateServer()...)
+	}
 	if o.SupportsPlanMode && o.Answer == nil && !o.SupportsQuestion {
 		bad("SupportsPlanMode needs Answer or SupportsQuestion: plan mode is entered and left by a question")
 	}

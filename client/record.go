@@ -24,6 +24,9 @@ func (l *launch) record(peer Conn) Conn {
 		MCPServers: l.opts.MCPServers, MCPConfigFiles: l.opts.MCPConfigFiles,
 		Env: l.env, WorkDirs: []string{l.workDir, l.opts.WorkDir}, ShareDir: l.backend.home(l),
 	}
+	if s := l.opts.Server; s != nil {
+		machine = &fixture.Machine{Env: []string{"KIMI_SERVER_TOKEN=" + s.Token}, WorkDirs: []string{l.workDir}}
+	}
 	w := fixture.NewWriter(l.opts.Record, machine.Redactor())
 	return &recording{Conn: peer, w: w}
 }

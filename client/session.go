@@ -84,7 +84,7 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 		return nil, err
 	}
 	id := l.opts.SessionID
-	if id != "" && l.opts.Transport == nil {
+	if id != "" && l.opts.Transport == nil && l.opts.Server == nil {
 		for _, b := range l.candidates() {
 			if _, err := b.finds(l, id); err != nil {
 				return nil, err
@@ -112,7 +112,11 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 		return nil, fmt.Errorf("client: resume: Options.SessionID %.40q is not the id %.40q; leave it empty", own, id)
 	}
 	var owner backend
-	if l.opts.Transport == nil || id == "" {
+	if l.opts.Server != nil {
+		if id, owner, err = l.findElsewhere(ctx, id); err != nil {
+			return nil, err
+		}
+	} else if l.opts.Transport == nil || id == "" {
 		if id, owner, err = l.findSession(id); err != nil {
 			return nil, err
 		}

@@ -96,6 +96,13 @@ type NewSession struct {
 // SessionMetadata is what a session is created with.
 type SessionMetadata struct {
 	CWD string `json:"cwd"`
+	ID  string `json:"kimi_go_id,omitempty"` // that a client has given the session
+}
+
+// SessionList is the answer of GET /sessions.
+type SessionList struct {
+	Items   []Session `json:"items"`
+	HasMore bool      `json:"has_more"`
 }
 
 // Session describes a session.

@@ -44,8 +44,17 @@ type settings struct {
 }
 
 // parse reads the command line of "kimi --wire" (kimi_cli/cli/__init__.py, 1.51.0).
-func parse(cmd *Command) (*settings, error) {
-	s := &settings{path: cmd.Path, dir: cmd.Dir, env: slices.Clone(cmd.Env)}
+func parse(cmd *Command) (*settings, error) { return parseFor(cmd, false) }
+
+// ofThisMachine are the options that name what is on this machine, or set what a server has from its start.
+var ofThisMachine = []string{
+	"config-file", "config", "mcp-config-file", "mcp-config", "agent", "agent-file", "skills-dir", "max-steps-per-turn", "max-retries-per-step",
+	"max-ralph-iterations",
+}
+
+// parseFor is parse, for a server that is elsewhere if it is remote.
+func parseFor(cmd *Command, remote bool) (*settings, error) {
+	s := &settings{path: cmd.Path, dir: cmd.Dir, env: slices.Clone(cmd.Env), remote: remote}
 	s.Permission, s.WorkDir = api.Manual, cmd.Dir
 	var errs []error
 	no := func(option, why string) { errs = append(errs, &UnsupportedError{Option: option, Why: why}) }
@@ -53,6 +62,9 @@ func parse(cmd *Command) (*settings, error) {
 	fs := flag.NewFlagSet("kimi --wire", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	str := func(do func(string), names ...string) {
+		if remote && slices.Contains(ofThisMachine, names[0]) {
+			do = func(string) { no("--"+names[0], "the server runs elsewhere: set it up there") }
+		}
 		for _, name := range names {
 			fs.Func(name, "", func(v string) error { do(v); return nil })
 		}
@@ -130,8 +142,8 @@ func parse(cmd *Command) (*settings, error) {
 		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "with Wire mode there are options only")
 	}
 	s.WorkDir = abs(s.WorkDir)
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if err := errors.Join(errs...); err != nil || remote {
+		return s, err
 	}
 	if err := s.environment(cmd.Dir); err != nil {
 		return nil, err
@@ -150,7 +162,7 @@ func parse(cmd *Command) (*settings, error) {
 
 // abs makes a path absolute, from the directory in which kimi would run.
 func (s *settings) abs(dir, path string) string {
-	if !filepath.IsAbs(path) {
+	if !s.remote && !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
 	return path

@@ -25,10 +25,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
-	"github.com/kimi-go/kimi-go/internal/kimicode/home"
-	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
-	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -53,7 +50,7 @@ type Spawn func(ctx context.Context, cmd *Command, about string, remove []string
 // Conn is a running bridge: what a Wire client reads from and writes to.
 type Conn struct {
 	set   *settings
-	spawn Spawn
+	host  host
 	watch func(translator.Input, time.Time) // sees what the translator gets; nil but for tests
 
 	ctx    context.Context // of all that the bridge does; ends with Close
@@ -79,10 +76,10 @@ var errClosed = errors.New("the bridge is closed")
 // Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
 // it offers, since its tools and hooks are set up before.
 func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
-	return start(ctx, cmd, spawn, nil)
+	return start(ctx, cmd, ownServer{spawn}, nil)
 }
 
-func start(ctx context.Context, cmd *Command, spawn Spawn, watch func(translator.Input, time.Time)) (*Conn, error) {
+func start(ctx context.Context, cmd *Command, host host, watch func(translator.Input, time.Time)) (*Conn, error) {
 	set, err := parse(cmd)
 	if err != nil {
 		return nil, err
@@ -90,11 +87,16 @@ func start(ctx context.Context, cmd *Command, spawn Spawn, watch func(translator
 	if info, err := os.Stat(set.WorkDir); err != nil || !info.IsDir() {
 		return nil, fmt.Errorf("the work dir %s is no directory", set.WorkDir)
 	}
+	return connect(ctx, set, host, watch)
+}
+
+// connect starts the loop of a bridge.
+func connect(ctx context.Context, set *settings, host host, watch func(translator.Input, time.Time)) (*Conn, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	c := &Conn{
-		set: set, spawn: spawn, watch: watch, out: newOutlet(),
+		set: set, host: host, watch: watch, out: newOutlet(),
 		frames: make(chan *wireproto.Frame), inputs: make(chan any), launches: make(chan launched, 1), hangUp: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
@@ -114,7 +116,7 @@ func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }
 // CloseWrite ends the bridge and Kimi Code after what was written.
 func (c *Conn) CloseWrite() error { return c.in.Close() }
 
-// Interrupt has Kimi Code end at once.
+// Interrupt has Kimi Code end at once, if it serves this session alone.
 func (c *Conn) Interrupt() error {
 	c.hangOne.Do(func() { close(c.hangUp) })
 	if child := c.running(); child != nil {
@@ -148,6 +150,13 @@ func (c *Conn) PID() int {
 		return child.PID()
 	}
 	return 0
+}
+
+// runs notes that Kimi Code runs.
+func (c *Conn) runs(child Child) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.child = child
 }
 
 func (c *Conn) running() Child {
@@ -186,32 +195,6 @@ func (c *Conn) tell(in any) bool {
 	case <-c.ctx.Done():
 		return false
 	}
-}
-
-// parts are what was set up for one run of Kimi Code, to be taken down after it.
-type parts struct {
-	overlay *home.Overlay
-	relay   *relay.Relay
-	tools   *toolhost.Host
-	server  *server.Server
-	child   Child
-}
-
-// takeDown ends what is left. The child has ended.
-func (p *parts) takeDown() error {
-	if p.relay != nil {
-		p.relay.Close()
-	}
-	if p.tools != nil {
-		p.tools.Close()
-	}
-	if p.server != nil {
-		p.server.CloseIdle()
-	}
-	if p.overlay != nil {
-		return p.overlay.Close()
-	}
-	return nil
 }
 
 // stopAgain is how long a server that was asked to end may take before it is asked again. As a rule it takes 0.2 s.

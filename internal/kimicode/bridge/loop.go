@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -54,6 +53,7 @@ type (
 	}
 	toolCalled struct{ *toolhost.Call }
 	hookCalled struct{ *relay.Call }
+	hooksHeard struct{} // the session's hooks are known to run
 	childEnded struct{ err error }
 )
 
@@ -99,6 +99,13 @@ func (l *loop) run() {
 	}
 }
 
+// streamEnded ends the session when the server is not reached any more.
+func (l *loop) streamEnded() {
+	if f, ok := l.c.host.(*far); ok && !l.quitting && !l.ended {
+		l.parts.guest.fail(f.unreached())
+	}
+}
+
 // over reports whether nothing more can come.
 func (l *loop) over() bool {
 	if l.ended {
@@ -123,7 +130,9 @@ func (l *loop) finish() {
 	if child := l.parts.child; child != nil {
 		child.Close()
 		c.exit = child.Wait()
-		home.Forget(c.set.home, child.PID())
+		if l.parts.guest == nil {
+			home.Forget(c.set.home, child.PID())
+		}
 	}
 	if err := l.parts.takeDown(); err != nil {
 		c.exit = errors.Join(c.exit, err)
@@ -181,6 +190,8 @@ func (l *loop) input(in any) {
 	case translator.HookGone:
 		delete(l.hooks, in.Key)
 		l.step(in)
+	case hooksHeard:
+		l.step(translator.HookCalled{Event: "SessionStart"})
 	case childEnded:
 		l.ended = true
 		l.endCall()
@@ -203,6 +214,7 @@ func (l *loop) items(item server.Item, ok bool) {
 	for n := 1; ; n++ {
 		if !ok {
 			l.stream = nil
+			l.streamEnded()
 			return
 		}
 		l.item(item)
@@ -277,11 +289,17 @@ func (l *loop) do(o translator.Output) {
 		l.send(o.Frame)
 	case translator.Launch:
 		l.launching = true
-		go func() { c.launches <- c.launch(o) }()
+		go func() { c.launches <- c.host.launch(c, o) }()
 	case translator.Call:
 		l.calling++
-		s := l.parts.server
-		go func() { c.tell(call(l.gone, s, o)) }()
+		p := l.parts
+		go func() {
+			a := call(l.gone, p.server, o)
+			if p.guest != nil && o.Method == http.MethodPost && o.Path == newSession {
+				p.guest.made(a)
+			}
+			c.tell(a)
+		}()
 	case translator.Upload:
 		l.calling++
 		s := l.parts.server
@@ -345,13 +363,18 @@ func (l *loop) quit(q translator.Quit) {
 		return
 	}
 	l.stream = nil
+	guest := l.parts.guest
 	go func() {
 		ctx, cancel := context.WithTimeout(c.ctx, stopWait)
 		defer cancel()
 		if stream != nil {
 			stream.Close()
 		}
-		if q.DeleteUnused && !c.set.remote && home.Unused(c.set.home, q.Session) {
+		if guest != nil {
+			guest.leave(ctx, q)
+			return
+		}
+		if q.DeleteUnused && home.Unused(c.set.home, q.Session) {
 			s.Call(ctx, http.MethodPost, "/sessions/"+q.Session+":delete", struct{}{}, nil)
 		}
 		s.CloseIdle()
@@ -384,105 +407,3 @@ func call(ctx context.Context, s *server.Server, o translator.Call) translator.A
 		}
 	}
 }
-
-// launch sets up what the session needs and starts the server.
-func (c *Conn) launch(o translator.Launch) (l launched) {
-	fail := func(err error) launched {
-		if l.parts.child != nil {
-			l.parts.child.Close()
-		}
-		l.Launched = translator.Launched{Err: err}
-		return l
-	}
-	p := &l.parts
-	spec := c.set.overlay
-	if len(o.Tools) > 0 {
-		host, err := toolhost.Start(o.Tools, func(call *toolhost.Call) { c.tell(toolCalled{call}) })
-		if err != nil {
-			return fail(err)
-		}
-		p.tools = host
-		l.Accepted, l.Rejected, l.OwnTools = host.Accepted, host.Rejected, host.Names
-		if len(host.Accepted) > 0 {
-			l.ToolHost = toolhost.ServerName
-			spec.Tools = &home.ToolServer{Name: toolhost.ServerName, URL: host.URL, Authorization: host.Authorization()}
-		}
-	}
-	if len(o.Hooks) > 0 {
-		r, err := relay.Start(func(call *relay.Call) { c.tell(hookCalled{call}) })
-		if err != nil {
-			return fail(err)
-		}
-		p.relay = r
-		spec.Hooks, spec.HookScript, l.HooksOn = o.Hooks, r.Script(), true
-	}
-	env, inHome := c.set.env, c.set.home
-	var remove []string
-	home.Sweep()
-	if spec.Needed() {
-		overlay, err := home.Build(&spec)
-		if err != nil {
-			return fail(err)
-		}
-		p.overlay, inHome = overlay, overlay.Dir
-		env = setenv(env, "KIMI_CODE_HOME", overlay.Dir)
-		remove = []string{overlay.Dir}
-		l.Warnings = overlay.Warnings
-	}
-	known, err := c.set.find()
-	if err != nil {
-		return fail(err)
-	}
-	l.SessionID = known
-	if !c.set.remote {
-		if l.MCP, err = home.MCPServers(inHome); err != nil {
-			l.Warnings = append(l.Warnings, err.Error())
-		}
-		l.MCP = slices.DeleteFunc(l.MCP, func(name string) bool { return name == l.ToolHost })
-	}
-	child, err := c.spawn(c.ctx, &Command{Path: c.set.path, Args: server.Args, Env: env, Dir: c.set.dir}, home.Instances(inHome), remove)
-	if err != nil {
-		l.exit = err
-		return fail(translator.ErrEnded)
-	}
-	p.child = child
-	c.mu.Lock()
-	c.child = child
-	c.mu.Unlock()
-	if err := context.Cause(c.ctx); err != nil { // Close may not have seen the child
-		return fail(err)
-	}
-	s, err := server.Start(c.ctx, child)
-	if errors.Is(err, server.ErrEnded) {
-		c.awaitEnd(child)
-		return fail(translator.ErrEnded)
-	}
-	if err != nil {
-		return fail(err)
-	}
-	p.server = s
-	meta, err := s.Check(c.ctx)
-	if err != nil {
-		return fail(err)
-	}
-	l.Version = meta.ServerVersion
-	return l
-}
-
-// awaitEnd lets a child end by itself that has closed its output, so that its exit status tells why. It waits for endWait
-// at most.
-func (c *Conn) awaitEnd(child Child) {
-	ended := make(chan struct{})
-	go func() {
-		child.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(endWait):
-	case <-c.ctx.Done():
-	}
-}
-
-// endWait is how long a child that has closed its output may take to end.
-const endWait = 2 * time.Second

@@ -44,6 +44,9 @@ type Server struct {
 	token string
 	http  *http.Client
 	child Child // nil for a server that was not started here
+	far   bool  // it is not on this machine
+
+	patience time.Duration // as Patience
 }
 
 // banner is what the server prints once it listens: its address, and its token after the hash.
@@ -89,11 +92,22 @@ var ErrEnded = errors.New("the server ended before it said where it listens")
 // Attach returns a server that runs elsewhere.
 func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url, "/"), token, nil) }
 
+// Elsewhere returns a server that runs on another machine: that it refuses a connection does not say that it has ended.
+func Elsewhere(url, token string) *Server {
+	s := Attach(url, token)
+	s.far, s.patience = true, Patience
+	return s
+}
+
 func newServer(url, token string, child Child) *Server {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil // the token is for the server alone
 	transport.MaxIdleConnsPerHost = 8
-	return &Server{url: url, token: token, child: child, http: &http.Client{Transport: transport}}
+	return &Server{url: url, token: token, child: child, http: &http.Client{
+		Transport: transport,
+		// Go would send the token on, to another port of the same host, too.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // URL returns where the server listens.
@@ -105,6 +119,11 @@ func (s *Server) Token() string { return s.token }
 // Call calls a route below /api/v1 and decodes the data of its answer into result, which may be
 // nil. An answer that is no success, and none at all, is an [*api.Error].
 func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {
+	return s.call(ctx, method, "/api/v1"+path, body, result)
+}
+
+// call is Call for any path.
+func (s *Server) call(ctx context.Context, method, path string, body, result any) error {
 	var reader io.Reader
 	kind := ""
 	if body != nil {
@@ -114,7 +133,7 @@ func (s *Server) Call(ctx context.Context, method, path string, body, result any
 		}
 		reader, kind = bytes.NewReader(raw), "application/json"
 	}
-	return s.do(ctx, method, "/api/v1"+path, kind, reader, result)
+	return s.do(ctx, method, path, kind, reader, result)
 }
 
 // marshal leaves <, > and & as they are: the size of a body is limited.
@@ -155,7 +174,7 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		Code *int `json:"code"`
 	}
 	if json.Unmarshal(raw, &known) != nil || known.Code == nil || json.Unmarshal(raw, &e) != nil {
-		return fail(api.CodeRouteMissing, fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode), nil)
+		return fail(foreign(resp))
 	}
 	if e.Code != 0 {
 		return fail(e.Code, e.Msg, nil)
@@ -171,6 +190,21 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		return fail(api.CodeServerFailed, "an answer of another form: "+err.Error(), err)
 	}
 	return nil
+}
+
+// foreign says what an answer is that is not the server's own, but that of a proxy before it, or of another program.
+func foreign(resp *http.Response) (code int, msg string, err error) {
+	msg = fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode)
+	switch resp.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return api.CodeConnectionError, msg, nil
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return api.CodeUnauthorized, msg, nil
+	}
+	if to, err := resp.Location(); err == nil {
+		msg += fmt.Sprintf(", which leads to %.100q", to.Scheme+"://"+to.Host)
+	}
+	return api.CodeRouteMissing, msg, nil
 }
 
 // Upload stores a file on the server and returns its id. A prompt names it as its source: a
@@ -218,8 +252,10 @@ var routes = map[string]string{
 	"/api/v1/sessions/{session_id}/questions/{tail}":        "post",
 	"/api/v1/sessions/{session_id}/{tail}":                  "post",
 	"/api/v1/files":                                         "post",
-	"/api/v1/shutdown":                                      "post",
+	shutdown:                                                "post",
 }
+
+const shutdown = "/api/v1/shutdown"
 
 // Check asks the server what it is and whether it has the routes that this module needs. A
 // [*api.RoutesError] says which it has not.
@@ -266,6 +302,9 @@ func again(ctx context.Context, call func() error) error {
 
 // listens reports whether the server takes connections, as far as the system says.
 func (s *Server) listens(ctx context.Context) bool {
+	if s.far {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(strings.TrimPrefix(s.url, "http://"), "https://"))

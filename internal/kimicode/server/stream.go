@@ -37,6 +37,9 @@ const (
 	settleTime = 10 * time.Second
 )
 
+// Patience is how long a stream of a server elsewhere tries to connect again.
+const Patience = 2 * time.Minute
+
 // Item is what a [Stream] gives out: an event, or a gap.
 type Item struct {
 	Event *api.Event // nil for a gap
@@ -52,7 +55,7 @@ type Item struct {
 }
 
 // Stream is the events of one session, in order, each durable one once, over as many
-// connections as it takes. While nothing is received from C, nothing is read from the
+// connections as it takes. That of a server elsewhere ends when it could not connect for [Patience]. While nothing is received from C, nothing is read from the
 // connection, and the server keeps what comes: it has no limit.
 type Stream struct {
 	C <-chan Item
@@ -299,6 +302,7 @@ func (st *Stream) take(f *frame) (Item, bool) {
 func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	defer close(st.done)
 	defer close(st.c)
+	var since time.Time // when the first attempt failed; zero if the last one has not
 	for wait := retryFirst; ; {
 		if conn != nil {
 			wait = retryFirst
@@ -318,7 +322,26 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, retryMost)
-		conn, held, _ = st.connect(ctx)
+		var err error
+		if conn, held, err = st.connect(ctx); err == nil {
+			since = time.Time{}
+			continue
+		}
+		if !st.server.far {
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+		}
+		if time.Since(since) > st.server.patience {
+			return
+		}
+		var no *NotFoundError
+		if errors.As(err, &no) { // the server was started anew
+			load, cancel := context.WithTimeout(ctx, settleTime)
+			st.server.LoadSession(load, st.session)
+			cancel()
+		}
 	}
 }
 

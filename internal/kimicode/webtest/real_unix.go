@@ -56,12 +56,18 @@ func Spawn(t testing.TB, opts *client.Options, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(opts.Executable, args...)
 	cmd.Dir = opts.WorkDir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Env = os.Environ()
 	for key, value := range opts.Env {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}
 	cmd.Env = append(cmd.Env, "KIMI_CODE_HOME="+opts.ShareDir)
+	return SpawnCmd(t, cmd)
+}
+
+// SpawnCmd starts a command that runs Kimi Code. It is ended with the test.
+func SpawnCmd(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -475,7 +475,7 @@ func (t *Translator) clientGone() {
 	for key := range t.hooks.open {
 		t.do(HookReply{Key: key, Block: true, Reason: "the program has ended"})
 	}
-	t.do(Quit{s.id, s.id != "" && !s.resumed && !s.used})
+	t.do(Quit{s.id, s.id != "" && !s.resumed && !s.used, t.turn != nil})
 }
 
 const (

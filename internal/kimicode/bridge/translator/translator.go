@@ -148,6 +148,7 @@ type (
 	Quit struct {
 		Session      string
 		DeleteUnused bool
+		Running      bool // the client's turn runs
 	}
 )
 

@@ -1,0 +1,238 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, behind a
+// tunnel or a proxy. It prints and marshals without its token.
+type Server struct {
+	// URL is where it listens, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http the token and all
+	// that is said can be read on the way: use it on this machine, in a tunnel or in a network of your own only. A
+	// redirect is not followed.
+	URL string
+	// Token is what the server prints when it starts, after "#token=". It opens all that the server can do.
+	Token string
+}
+
+// String returns the URL.
+func (s Server) String() string { return "{URL:" + s.address() + " Token:***}" }
+
+// Format implements [fmt.Formatter]: every verb prints [Server.String].
+func (s Server) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Server.String].
+func (s Server) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// LogValue implements [slog.LogValuer] with [Server.String].
+func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// address returns the URL if there is no secret in it.
+func (s Server) address() string {
+	if u, err := s.parse(); err == nil {
+		return u.String()
+	}
+	return "***"
+}
+
+func (s Server) parse() (*url.URL, error) {
+	u, err := url.Parse(s.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("the URL is none of http or https, such as https://kimi.example.com:58627")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s.URL, "?#"):
+		return nil, errors.New("the URL has more than a host, a port and a path; what the server prints after #token= goes into Token")
+	}
+	return u, nil
+}
+
+// hereOnly names the options that need a program or files on this machine, and are set.
+func (o *Options) hereOnly() (names []string) {
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{
+		{"Executable", o.Executable != ""}, {"ExtraArgs", len(o.ExtraArgs) > 0}, {"Env", len(o.Env) > 0}, {"ModifyCmd", o.ModifyCmd != nil},
+		{"Transport", o.Transport != nil}, {"ShareDir", o.ShareDir != ""}, {"Config", o.Config != nil}, {"ConfigFile", o.ConfigFile != ""},
+		{"Agent", o.Agent != ""}, {"AgentFile", o.AgentFile != ""}, {"MCPConfigFiles", len(o.MCPConfigFiles) > 0},
+		{"MCPServers", len(o.MCPServers) > 0}, {"SkillsDirs", len(o.SkillsDirs) > 0}, {"MaxStepsPerTurn", o.MaxStepsPerTurn != 0},
+		{"MaxRetriesPerStep", o.MaxRetriesPerStep != 0}, {"MaxRalphIterations", o.MaxRalphIterations != nil},
+		{"Tools", len(o.Tools) > 0}, {"Hooks", len(o.Hooks) > 0}, {"Stderr", o.Stderr != nil},
+	} {
+		if f.set {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// validateServer says what is wrong with Server, and which options cannot be used with it.
+func (o *Options) validateServer() (errs []error) {
+	bad := func(option, reason, remedy string, err error) {
+		errs = append(errs, &OptionError{Option: option, Reason: reason, Remedy: remedy, Err: err})
+	}
+	if _, err := o.Server.parse(); err != nil {
+		bad("Server", err.Error(), "name the server as kimi web prints it", nil)
+	}
+	if o.Server.Token == "" || strings.ContainsFunc(o.Server.Token, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || r == 0x7f }) {
+		bad("Server", "the token is empty, or has characters that no token has", "take what kimi web prints after #token=", nil)
+	}
+	for _, name := range o.hereOnly() {
+		remedy := "set it up where the server runs, or leave Server out"
+		if name == "Tools" || name == "Hooks" {
+			remedy = "the server does not reach this program; leave it out, or leave Server out"
+		}
+		bad(name, "it is not for a server that runs elsewhere (Options.Server)", remedy, ErrUnsupported)
+	}
+	for _, dir := range append([]string{o.WorkDir}, o.AddDirs...) {
+		if !absoluteThere(dir) {
+			option := "AddDirs"
+			if dir == o.WorkDir {
+				option = "WorkDir"
+			}
+			bad(option, fmt.Sprintf("%.150q is no absolute path", dir), "name a directory of the server's machine", nil)
+		}
+	}
+	return errs
+}
+
+// absoluteThere reports whether a path is absolute on the server's machine, whatever that is.
+func absoluteThere(path string) bool {
+	if len(path) > 2 && path[1] == ':' && (path[2] == '\\' || path[2] == '/') {
+		return true
+	}
+	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
+}
+
+// elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
+// method which reads files is not inherited unseen. From the handshake on kimiCode stands for it.
+type elsewhere struct{}
+
+func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
+func (elsewhere) tested() string                     { return kimiCode{}.tested() }
+func (elsewhere) owns(string, []byte) bool           { return false }
+func (elsewhere) home(*launch) string                { return "" }
+func (elsewhere) folders(*launch) []string           { return nil }
+func (elsewhere) model(l *launch) string             { return l.opts.Model }
+func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
+func (elsewhere) newID() string                      { return kimiCode{}.newID() }
+func (elsewhere) adopt(s *Session)                   { kimiCode{}.adopt(s) }
+func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
+func (elsewhere) keepsActions() bool                 { return kimiCode{}.keepsActions() }
+
+func (elsewhere) ownTurns() bool { return kimiCode{}.ownTurns() }
+
+func (elsewhere) models(ctx context.Context, s *Session) ([]Model, error) {
+	return kimiCode{}.models(ctx, s)
+}
+
+func (elsewhere) setModel(s *Session, name string, done func(error)) {
+	kimiCode{}.setModel(s, name, done)
+}
+
+func (elsewhere) words(c wireproto.Content) (wireproto.Content, bool) { return kimiCode{}.words(c) }
+
+func (elsewhere) start(ctx context.Context, l *launch, _ *processTransport, id string) (*Session, error) {
+	return l.connect(ctx, farTransport{l}, id, l.opts.byOptions())
+}
+
+func (elsewhere) probe(ctx context.Context, l *launch) (*Info, error) {
+	version, err := l.server().Version(ctx)
+	if err != nil {
+		return nil, l.serverError(ctx, err)
+	}
+	return &Info{Version: version, WireVersion: wireproto.ProtocolVersion, Backend: BackendServer, FoundBy: "Options.Server"}, nil
+}
+
+func (elsewhere) explain(_ context.Context, _ *launch, f *failure) error { return f.err }
+
+func (elsewhere) sessions(*launch) ([]SessionInfo, error) { return nil, errElsewhere }
+
+func (elsewhere) finds(*launch, string) (bool, error) { return false, errElsewhere }
+
+// errElsewhere is the error of what reads files.
+var errElsewhere error = &OptionError{
+	Option: "Server", Reason: "this reads the files of sessions, which are on the server's machine",
+	Remedy: "call it there; ResumeSession with an id, or with \"\" for the newest one, asks the server", Err: ErrUnsupported,
+}
+
+func (l *launch) server() *bridge.Elsewhere {
+	return &bridge.Elsewhere{URL: strings.TrimSuffix(l.opts.Server.URL, "/"), Token: l.opts.Server.Token}
+}
+
+// findElsewhere is findSession for a server elsewhere.
+func (l *launch) findElsewhere(ctx context.Context, id string) (string, backend, error) {
+	if id != "" {
+		if err := validSessionID(id); err != nil {
+			return "", nil, fmt.Errorf("%w: %w", ErrSessionNotFound, err)
+		}
+	}
+	ctx, stop := l.limit(ctx)
+	defer stop()
+	found, err := l.server().Find(ctx, l.workDir, id)
+	switch {
+	case err != nil:
+		return "", nil, l.serverError(ctx, err)
+	case found == "" && id == "":
+		return "", nil, fmt.Errorf("%w: %s has none on the server", ErrSessionNotFound, l.workDir)
+	case found == "":
+		return "", nil, fmt.Errorf("%w: %q in the work dir %s of the server", ErrSessionNotFound, id, l.workDir)
+	}
+	return found, kimiCode{}, nil
+}
+
+// serverError says what to do about an error of a server elsewhere.
+func (l *launch) serverError(ctx context.Context, err error) error {
+	address := l.opts.Server.address()
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return fmt.Errorf("client: connect to %s: %w", address, err)
+	}
+	kind := err
+	remedy := "see what the server says"
+	switch {
+	case errors.Is(err, bridge.ErrToken):
+		remedy = "take what kimi web prints after #token=, or the file server.token in its home"
+	case errors.Is(err, bridge.ErrNotKimi):
+		remedy = "name the server of \"kimi web\" of Kimi Code 2.1.0 or later, without a redirect before it"
+	case errors.Is(err, bridge.ErrOld):
+		kind, remedy = errors.Join(ErrUnsupported, err), "run Kimi Code "+kimiCode{}.tested()+" there"
+	case errors.Is(err, bridge.ErrNoAnswer):
+		remedy = "see whether it runs, and can be reached from here"
+	}
+	return &OptionError{Option: "Server", Reason: address + ": " + err.Error(), Remedy: remedy, Err: kind}
+}
+
+// farTransport connects to a server elsewhere.
+type farTransport struct{ launch *launch }
+
+func (t farTransport) Start(ctx context.Context, c *Command) (Conn, error) {
+	conn, err := t.launch.server().Start(ctx, (*bridge.Command)(c))
+	if err != nil {
+		return nil, t.launch.serverError(ctx, err)
+	}
+	return farConn{conn, t.launch}, nil
+}
+
+// farConn is the end of a session in words of this package.
+type farConn struct {
+	*bridge.Conn
+	launch *launch
+}
+
+// Wait waits for the end of the session.
+func (c farConn) Wait() error {
+	if err := c.Conn.Wait(); err != nil {
+		return fmt.Errorf("client: %w; continue with ResumeSession once it can be reached", err)
+	}
+	return nil
+}

@@ -1,0 +1,457 @@
+package client_test
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// far is the real server of Kimi Code whose home and work dir are only in its own view of the file system.
+type far struct {
+	*webtest.Process
+	*server.Server
+	model   *clienttest.Model
+	hidden  string // the folder that looks empty from here
+	workDir string
+	env     []string
+	exe     string
+}
+
+// newFar starts one. It is ended with the test.
+func newFar(t testing.TB) *far {
+	t.Helper()
+	opts := clienttest.KimiCode(t)
+	f := &far{model: clienttest.NewModel(t), hidden: filepath.Join(t.TempDir(), "hidden"), exe: opts.Executable, env: os.Environ()}
+	for key, value := range opts.Env {
+		f.env = append(f.env, key+"="+value)
+	}
+	for key, value := range f.model.Env() {
+		f.env = append(f.env, key+"="+value)
+	}
+	f.workDir = filepath.Join(f.hidden, "work")
+	f.env = append(f.env, "HOME="+f.hidden, "KIMI_CODE_HOME="+filepath.Join(f.hidden, "home"), "HIDDEN="+f.hidden, "KIMI="+f.exe)
+	if err := os.Mkdir(f.hidden, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f.start(t, "0")
+	if entries, err := os.ReadDir(f.hidden); err != nil || len(entries) > 0 {
+		t.Fatalf("the server's files can be seen from here: %v, %v", entries, err)
+	}
+	return f
+}
+
+func (f *far) start(t testing.TB, port string) {
+	t.Helper()
+	unshare := []string{"--mount"}
+	if os.Getuid() != 0 {
+		unshare = append(unshare, "--map-root-user")
+	}
+	script := `mount -t tmpfs none "$HIDDEN" && mkdir "$HIDDEN/work" && cd "$HIDDEN/work" && exec "$KIMI" web --no-open --host 0.0.0.0 --port ` + port
+	cmd := exec.Command("unshare", append(unshare, "sh", "-c", script)...)
+	cmd.Env = f.env
+	cmd.Stderr = os.Stderr
+	f.Process = webtest.SpawnCmd(t, cmd)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	var err error
+	if f.Server, err = server.Start(ctx, f.Process); err != nil {
+		t.Fatalf("start the server: %v", err)
+	}
+	t.Cleanup(f.CloseIdle)
+}
+
+// options returns those of a session of the server.
+func (f *far) options() *client.Options {
+	return &client.Options{Server: &client.Server{URL: f.URL(), Token: f.Token()}, WorkDir: f.workDir, Approve: client.ApproveAll}
+}
+
+func init() { programs["elsewhere"] = elsewhereProgram }
+
+// elsewhereSays is what the program tells of its sessions.
+type elsewhereSays struct {
+	ID, Again, Newest, Version, Model string
+	Texts                             []string
+	Approved, Replayed                int
+	Err                               string
+}
+
+// elsewhereProgram uses a server of which it sees nothing but the URL.
+func elsewhereProgram() {
+	var says elsewhereSays
+	err := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		opts := &client.Options{
+			Server: &client.Server{URL: os.Getenv("FAR_URL"), Token: os.Getenv("FAR_TOKEN")}, WorkDir: os.Getenv("FAR_DIR"),
+			Approve: func(_ context.Context, r *client.ApprovalRequest) error {
+				says.Approved++
+				return r.Approve()
+			},
+		}
+		info, err := client.Inspect(ctx, opts)
+		if err != nil {
+			return err
+		}
+		says.Version = info.Version
+		turn := func(s *client.Session, text string) error {
+			turn, err := s.Prompt(ctx, text)
+			if err != nil {
+				return err
+			}
+			result, err := turn.Result()
+			says.Texts = append(says.Texts, result.Text)
+			return err
+		}
+		s, err := client.NewSession(ctx, opts)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		says.ID, says.Model = s.ID(), s.Model()
+		if err := turn(s, "first"); err != nil {
+			return err
+		}
+		if err := s.Close(); err != nil {
+			return err
+		}
+		again, err := client.ResumeSession(ctx, says.ID, opts)
+		if err != nil {
+			return err
+		}
+		defer again.Close()
+		says.Again = again.ID()
+		if err := turn(again, "second"); err != nil {
+			return err
+		}
+		for m, err := range again.Replay(ctx) {
+			if err != nil {
+				return err
+			}
+			if m, ok := m.(*wireproto.TurnBegin); ok {
+				says.Replayed++
+				says.Texts = append(says.Texts, m.UserInput.String())
+			}
+		}
+		if err := again.Close(); err != nil {
+			return err
+		}
+		newest, err := client.ResumeSession(ctx, "", opts)
+		if err != nil {
+			return err
+		}
+		says.Newest = newest.ID()
+		return newest.Close()
+	}()
+	if err != nil {
+		says.Err = err.Error()
+	}
+	json.NewEncoder(os.Stdout).Encode(says)
+}
+
+// A session of a server of whose machine nothing can be seen, over TLS: nothing is started, no home of Kimi Code is made
+// or read here.
+func TestKimiCodeElsewhere(t *testing.T) {
+	t.Parallel()
+	f := newFar(t)
+	target, err := url.Parse(f.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }})
+	defer front.Close()
+	home := t.TempDir()
+	certs := filepath.Join(t.TempDir(), "certs.pem")
+	if err := os.WriteFile(certs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.model.Add("text: I write.\n"+clienttest.ToolCall("w", "Write", map[string]string{"path": "/etc/kimi-go-no-such/x", "content": "x"}), "text: one", "text: two")
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = []string{
+		programKey + "=elsewhere", "HOME=" + home, "SSL_CERT_FILE=" + certs, "SSL_CERT_DIR=/nonexistent", "TMPDIR=" + home, "PATH=/nonexistent",
+		"FAR_URL=" + front.URL, "FAR_TOKEN=" + f.Token(), "FAR_DIR=" + f.workDir,
+	}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	var says elsewhereSays
+	if json.Unmarshal(out, &says) != nil || says.Err != "" {
+		t.Fatalf("%v: %s", err, out)
+	}
+	want := []string{"I write.one", "two", "first", "second"}
+	if !slices.Equal(says.Texts, want) && !slices.Equal(says.Texts, append([]string{"one"}, want[1:]...)) || says.Approved != 1 || says.Replayed != 2 {
+		t.Errorf("%+v", says)
+	}
+	if says.ID == "" || says.Again != says.ID || says.Newest != says.ID || says.Version == "" || says.Model == "" {
+		t.Errorf("%+v", says)
+	}
+	if entries, err := os.ReadDir(home); err != nil || len(entries) > 0 {
+		t.Errorf("files in the program's home: %v, %v", entries, err)
+	}
+	if err := f.Call(t.Context(), "GET", "/healthz", nil, nil); err != nil {
+		t.Errorf("the server after the sessions: %v", err)
+	}
+}
+
+// The connection is lost in a turn, and the server itself between turns; a session that is closed cancels its turn, and
+// one that was not used is not left on the server.
+func TestKimiCodeElsewhereLost(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	f := newFar(t)
+	p := webtest.NewProxy(t, f.URL(), f.Token(), webtest.Hooks{})
+	opts := f.options()
+	opts.Server.URL = p.URL
+	s := liveSession(t, ctx, opts)
+	f.model.Add("text: one,\nwait: 500ms\ntext:  two,\nwait: 3s\ntext:  three")
+	turn := prompt(t, ctx, s)
+	var text strings.Builder
+	cut := false
+	for m, err := range turn.Messages() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := m.(*wireproto.TextPart); ok {
+			text.WriteString(m.Text)
+			if !cut {
+				cut = true
+				p.Cut()
+			}
+		}
+	}
+	if text.String() != "one, two, three" {
+		t.Errorf("the text is %q", text.String())
+	}
+
+	id := s.ID()
+	f.model.Add("text: waiting\nhang:")
+	turn = prompt(t, ctx, s)
+	for m, err := range turn.Messages() {
+		if _, ok := m.(*wireproto.TextPart); ok || err != nil {
+			break
+		}
+	}
+	f.model.Add("text: waiting\nhang:")
+	turn, err := s.Prompt(ctx, "once more")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var status struct {
+		Busy bool `json:"busy"`
+	}
+	eventually(t, time.Minute, func() bool {
+		return f.Call(ctx, "GET", "/sessions/"+id+"/status", nil, &status) == nil && status.Busy
+	}, func() string { return "no turn runs" })
+	closed(t, s)
+	if err := f.Call(ctx, "GET", "/sessions/"+id+"/status", nil, &status); err != nil || status.Busy {
+		t.Errorf("after Close the session is busy: %t, %v", status.Busy, err)
+	}
+	if _, err := turn.Result(); !errors.Is(err, client.ErrClosed) {
+		t.Errorf("the turn: %v", err)
+	}
+	unused := liveSession(t, ctx, opts)
+	closed(t, unused)
+	if err := f.Call(ctx, "GET", "/sessions/"+unused.ID(), nil, nil); err == nil {
+		t.Error("the session that was not used is there")
+	}
+}
+
+// What cannot be done with a server elsewhere is refused by name; errors say what to do, and have no token in them.
+func TestElsewhereRefused(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	const token = "no-token-of-any-server"
+	base := func() *client.Options {
+		return &client.Options{Server: &client.Server{URL: "http://127.0.0.1:1", Token: token}, WorkDir: "/work"}
+	}
+	check := func(what string, err error, option string, is error) {
+		t.Helper()
+		var o *client.OptionError
+		if !errors.As(err, &o) || o.Option != option || is != nil && !errors.Is(err, is) {
+			t.Errorf("%s: %v; want an OptionError for %s", what, err, option)
+		}
+		if err != nil && strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), token) {
+			t.Errorf("%s: the token is in the error", what)
+		}
+	}
+	n := 1
+	for name, set := range map[string]func(*client.Options){
+		"Executable": func(o *client.Options) { o.Executable = "kimi" }, "ExtraArgs": func(o *client.Options) { o.ExtraArgs = []string{"--debug"} },
+		"Env": func(o *client.Options) { o.Env = map[string]string{"A": "b"} }, "ModifyCmd": func(o *client.Options) { o.ModifyCmd = func(*exec.Cmd) {} },
+		"Transport": func(o *client.Options) { o.Transport = clienttest.NewAgent(t) }, "ShareDir": func(o *client.Options) { o.ShareDir = "/x" },
+		"Config": func(o *client.Options) { o.Config = kimiConfig("http://127.0.0.1:1") }, "ConfigFile": func(o *client.Options) { o.ConfigFile = "/x" },
+		"Agent": func(o *client.Options) { o.Agent = "default" }, "AgentFile": func(o *client.Options) { o.AgentFile = "/x" },
+		"MCPConfigFiles":     func(o *client.Options) { o.MCPConfigFiles = []string{"/x"} },
+		"SkillsDirs":         func(o *client.Options) { o.SkillsDirs = []string{"/x"} },
+		"MaxStepsPerTurn":    func(o *client.Options) { o.MaxStepsPerTurn = 1 },
+		"MaxRetriesPerStep":  func(o *client.Options) { o.MaxRetriesPerStep = 1 },
+		"MaxRalphIterations": func(o *client.Options) { o.MaxRalphIterations = &n },
+		"Stderr":             func(o *client.Options) { o.Stderr = io.Discard },
+		"Tools": func(o *client.Options) {
+			o.Tools = []client.Tool{mustTool(client.NewTool("t", "", func(context.Context, noInput) (string, error) { return "", nil }))}
+		},
+		"Hooks": func(o *client.Options) {
+			o.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+				return client.Allow(), nil
+			}}}
+		},
+	} {
+		opts := base()
+		set(opts)
+		_, err := client.NewSession(ctx, opts)
+		check(name, err, name, client.ErrUnsupported)
+	}
+	for what, set := range map[string]func(*client.Options){
+		"no URL": func(o *client.Options) { o.Server.URL = "" }, "ftp": func(o *client.Options) { o.Server.URL = "ftp://x" },
+		"banner": func(o *client.Options) { o.Server.URL = "http://127.0.0.1:1/#token=" + token }, "user": func(o *client.Options) { o.Server.URL = "http://" + token + "@x" },
+		"no token": func(o *client.Options) { o.Server.Token = "" }, "a line": func(o *client.Options) { o.Server.Token = token + "\n" },
+		"nothing listens": func(*client.Options) {},
+	} {
+		opts := base()
+		set(opts)
+		_, err := client.NewSession(ctx, opts)
+		check(what, err, "Server", nil)
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			if s := fmt.Sprintf(format, opts) + fmt.Sprintf(format, *opts.Server) + fmt.Sprintf(format, opts.Server); strings.Contains(s, token) {
+				t.Errorf("%s: the token shows: %s", what, s)
+			}
+		}
+		raw, err := json.Marshal(map[string]any{"o": opts, "s": opts.Server, "v": *opts.Server})
+		if err != nil || strings.Contains(string(raw), token) {
+			t.Errorf("%s: the token shows: %s, %v", what, raw, err)
+		}
+	}
+	for _, dir := range []string{"", "work", "."} {
+		opts := base()
+		opts.WorkDir = dir
+		_, err := client.NewSession(ctx, opts)
+		check("work dir "+dir, err, "WorkDir", nil)
+	}
+	_, err := client.ListSessions(base())
+	check("ListSessions", err, "Server", client.ErrUnsupported)
+
+	for what, handler := range map[string]func(*[]string) *httptest.Server{
+		"wrong token": func(*[]string) *httptest.Server {
+			k := webtest.NewFake(t)
+			return httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+				u, _ := url.Parse(k.URL)
+				r.SetURL(u)
+			}})
+		},
+		"a redirect": redirecting,
+		"a web site": func(*[]string) *httptest.Server { return httptest.NewServer(textHandler("hello")) },
+	} {
+		var tokens []string
+		server := handler(&tokens)
+		opts := base()
+		opts.Server.URL = server.URL
+		_, err := client.NewSession(ctx, opts)
+		check(what, err, "Server", nil)
+		if what == "wrong token" && !strings.Contains(fmt.Sprint(err), "token") {
+			t.Errorf("%s: %v", what, err)
+		}
+		if len(tokens) > 0 {
+			t.Errorf("%s: the token was sent on: %q", what, tokens)
+		}
+		server.Close()
+	}
+}
+
+// textHandler answers everything with a text.
+func textHandler(text string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+}
+
+// redirecting is a server that leads to another one, which notes the tokens that reach it.
+func redirecting(tokens *[]string) *httptest.Server {
+	var second *httptest.Server
+	second = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			*tokens = append(*tokens, r.Header.Get("Authorization"))
+			return
+		}
+		http.Redirect(w, r, second.URL+"/there", http.StatusTemporaryRedirect)
+	}))
+	return second
+}
+
+// The server is started anew between two turns, as a container is: the session goes on.
+func TestKimiCodeElsewhereRestarted(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	k := webtest.NewKimi(t)
+	s := liveSession(t, ctx, &client.Options{Server: &client.Server{URL: k.URL, Token: k.Token}, WorkDir: k.Options.WorkDir, Yolo: true})
+	k.Model.Add("text: one")
+	finished(t, ctx, s, "remember me", "one")
+	eventually(t, time.Minute, func() bool { // a server that is killed may not have written it yet
+		said := false
+		filepath.WalkDir(k.Options.ShareDir, func(path string, d fs.DirEntry, _ error) error {
+			if filepath.Base(path) == "wire.jsonl" {
+				data, _ := os.ReadFile(path)
+				said = said || strings.Contains(string(data), "remember me")
+			}
+			return nil
+		})
+		return said
+	}, func() string { return "the first turn is not in the session's files" })
+	k.Process.Close()
+	_, port, _ := strings.Cut(strings.TrimPrefix(k.URL, "http://"), ":")
+	again, err := server.Start(ctx, webtest.Spawn(t, k.Options, "web", "--no-open", "--port", port))
+	if err != nil || again.URL() != k.URL || again.Token() != k.Token {
+		t.Fatalf("the second server: %v, %v", again, err)
+	}
+	defer again.CloseIdle()
+	k.Model.Add("text: two", "text: two", "text: two")
+	// The end of a turn that begins before the connection is there again may be lost.
+	if _, _, err := playTurn(t, ctx, s, "go on"); err != nil && !errors.Is(err, client.ErrOutcomeUnknown) {
+		t.Errorf("the first turn: %v", err)
+	}
+	finished(t, ctx, s, "go on", "two")
+	requests := k.Model.Requests()
+	if last := string(requests[len(requests)-1]); !strings.Contains(last, "remember me") {
+		t.Errorf("what was said is forgotten, in %d requests: %s", len(requests), last[max(0, len(last)-2000):])
+	}
+	closed(t, s)
+}
+
+// Sessions of a pool elsewhere.
+func TestKimiCodeElsewherePool(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	f := newFar(t)
+	opts := f.options()
+	opts.WorkDir = f.workDir
+	p := pooled(t, opts, client.PoolOptions{Max: 2, Warm: 1})
+	f.model.Add("text: one", "text: two")
+	finished(t, ctx, taken(t, ctx, p), "1", "one")
+	finished(t, ctx, taken(t, ctx, p), "2", "two")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Call(ctx, "GET", "/meta", nil, nil); err != nil {
+		t.Errorf("the server after the pool: %v", err)
+	}
+}

@@ -1,0 +1,290 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
+)
+
+// PoolOptions says how many sessions a [Pool] has. The zero value is one session at a time, started when it is asked for.
+type PoolOptions struct {
+	// Max limits the sessions that there are at once: those that wait to be handed out, those that start, and those that
+	// were handed out and are not over. Default: Warm, but at least 1.
+	Max int
+	// Warm is how many sessions the pool keeps ready, as far as Max allows. Default: 0.
+	Warm int
+}
+
+// Pool hands out sessions that have been started before they are asked for. All have the same options. Its methods may
+// be called from any goroutine.
+//
+// With kimi-cli each session is a process. With Kimi Code 2.x the sessions of a pool share one server: a session takes
+// megabytes instead of a process of its own. Options.Tools prevents that, because a call of a tool does not tell its
+// session; each session has a server of its own then. When a shared server ends, all its sessions end with the error, and
+// the pool starts another one. A server gives memory back for no session that has ended, so that the pool uses another
+// one for new sessions after 200 of them; the old one ends with its last session.
+type Pool struct {
+	opts      *Options
+	max, warm int
+	shared    *bridge.Shared
+	ctx       context.Context // of the starts; ends with Close
+	cancel    context.CancelCauseFunc
+	open      sync.WaitGroup // goroutines
+	done      chan struct{}  // closed when Close has ended all
+	closeErr  error          // set before done is closed
+
+	mu       sync.Mutex
+	ready    []*Session            // the oldest first
+	out      map[*Session]struct{} // handed out and not over
+	starting int
+	waiting  []*poolCall // the first in line first
+	closed   bool
+	failures int         // starts that failed, and sessions that ended while they were ready, since the last one was handed out
+	failed   error       // of the last start; nil if that has succeeded
+	pause    *time.Timer // until the next start; nil if that may be now
+}
+
+// poolCall is a call of NewSession that waits.
+type poolCall struct{ answer chan poolAnswer } // takes one
+
+type poolAnswer struct {
+	s   *Session
+	err error
+}
+
+// The time between starts after one that failed. It doubles with each further one.
+const (
+	poolPauseFirst = 100 * time.Millisecond
+	poolPauseMost  = 30 * time.Second
+)
+
+// NewPool makes a pool and begins to start its warm sessions. The caller must call Close. What is wrong with the options
+// is an error here; why a session does not start is told by NewSession. Options.SessionID and Options.Record are for one
+// session and give an [*OptionError].
+func NewPool(opts *Options, p PoolOptions) (*Pool, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case o.SessionID != "":
+		return nil, &OptionError{Option: "SessionID", Reason: "the sessions of a pool have ids of their own", Remedy: "leave it empty"}
+	case o.Record != nil:
+		return nil, &OptionError{Option: "Record", Reason: "the sessions of a pool would write into one recording", Remedy: "record a session that NewSession starts"}
+	case p.Max < 0 || p.Warm < 0:
+		return nil, errors.New("client: pool: PoolOptions has a negative number")
+	case p.Max > 0 && p.Warm > p.Max:
+		return nil, fmt.Errorf("client: pool: Warm (%d) is more than Max (%d); raise Max", p.Warm, p.Max)
+	}
+	if p.Max == 0 {
+		p.Max = max(p.Warm, 1)
+	}
+	pool := &Pool{
+		opts: o, max: p.Max, warm: p.Warm, shared: bridge.NewShared(), done: make(chan struct{}), out: make(map[*Session]struct{}),
+	}
+	pool.ctx, pool.cancel = context.WithCancelCause(context.Background())
+	pool.mu.Lock()
+	defer pool.mu.Unlock()
+	pool.fillLocked()
+	return pool, nil
+}
+
+// NewSession hands out a session. It takes one that is ready, or waits until one is: for its start, and before that, where
+// Max sessions are in use, for one of them to be over. Callers are served in the order in which they came. ctx bounds the
+// waiting alone.
+//
+// The session is the caller's, who must call Close; that gives its place back. A session that cannot be started gives its
+// error to the callers that wait then. After that no start is tried for a while, from 0.1 s to 30 s, in which NewSession
+// gives the same error at once.
+func (p *Pool) NewSession(ctx context.Context) (*Session, error) {
+	if ctx == nil {
+		return nil, errNilContext
+	}
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("client: pool: %w", err)
+	}
+	call := &poolCall{make(chan poolAnswer, 1)}
+	p.mu.Lock()
+	switch {
+	case p.closed:
+		p.mu.Unlock()
+		return nil, errPoolClosed
+	case p.failed != nil && p.pause != nil && len(p.ready) == 0 && p.placesLocked() > 0:
+		defer p.mu.Unlock()
+		return nil, p.failed
+	}
+	p.waiting = append(p.waiting, call)
+	p.serveLocked()
+	p.mu.Unlock()
+	select {
+	case a := <-call.answer:
+		return a.s, a.err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	if i := slices.Index(p.waiting, call); i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+		p.mu.Unlock()
+		return nil, fmt.Errorf("client: pool: no session came free: %w", context.Cause(ctx))
+	}
+	p.mu.Unlock()
+	a := <-call.answer // it came at the same time
+	return a.s, a.err
+}
+
+// errPoolClosed is ErrClosed in the words of a pool.
+var errPoolClosed error = poolClosed{}
+
+type poolClosed struct{}
+
+func (poolClosed) Error() string { return "client: the pool is closed; make another one with NewPool" }
+
+func (poolClosed) Unwrap() error { return ErrClosed }
+
+// Close ends the pool and all its sessions, also those that were handed out, and returns when nothing of them is left.
+// Calls of NewSession that wait get [ErrClosed]. It may be called again. An error is one of [Session.Close].
+func (p *Pool) Close() error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		<-p.done
+		return p.closeErr
+	}
+	p.closed = true
+	for _, call := range p.waiting {
+		call.answer <- poolAnswer{err: errPoolClosed}
+	}
+	p.waiting = nil
+	if p.pause != nil {
+		p.pause.Stop()
+	}
+	sessions := slices.Clone(p.ready)
+	for s := range p.out {
+		sessions = append(sessions, s)
+	}
+	p.mu.Unlock()
+	p.cancel(ErrClosed)
+	errs := make([]error, len(sessions)+1)
+	var closing sync.WaitGroup
+	for i, s := range sessions {
+		closing.Go(func() { errs[i] = s.Close() })
+	}
+	closing.Wait()
+	p.open.Wait()
+	if err := p.shared.Close(); err != nil {
+		errs[len(sessions)] = fmt.Errorf("client: close: %w", err)
+	}
+	p.closeErr = errors.Join(errs...)
+	close(p.done)
+	return p.closeErr
+}
+
+// placesLocked returns how many sessions may be started.
+func (p *Pool) placesLocked() int { return p.max - p.starting - len(p.ready) - len(p.out) }
+
+// serveLocked hands out what is ready and starts what is missing.
+func (p *Pool) serveLocked() {
+	for len(p.waiting) > 0 && len(p.ready) > 0 {
+		s := p.ready[0]
+		p.ready = p.ready[1:]
+		if s.Err() != nil {
+			continue // its watch tells the rest
+		}
+		p.out[s] = struct{}{}
+		p.failures = 0
+		p.waiting[0].answer <- poolAnswer{s: s}
+		p.waiting = p.waiting[1:]
+	}
+	p.fillLocked()
+}
+
+// fillLocked starts what is missing, but not more at once than there are processors: a start is their work.
+func (p *Pool) fillLocked() {
+	for !p.closed && p.pause == nil && p.starting < runtime.GOMAXPROCS(0) && p.placesLocked() > 0 &&
+		p.starting+len(p.ready) < p.warm+len(p.waiting) {
+		p.starting++
+		p.open.Go(p.start)
+	}
+}
+
+// start starts a session.
+func (p *Pool) start() {
+	s, err := p.launch()
+	p.mu.Lock()
+	p.starting--
+	switch {
+	case err != nil && !p.closed:
+		for _, call := range p.waiting {
+			call.answer <- poolAnswer{err: err}
+		}
+		p.waiting, p.failed = nil, err
+		p.restLocked()
+	case err == nil && !p.closed:
+		p.failed = nil
+		p.ready = append(p.ready, s)
+		p.open.Go(func() { p.watch(s) })
+		p.serveLocked()
+	}
+	closed := p.closed
+	p.mu.Unlock()
+	if closed && s != nil {
+		s.Close()
+	}
+}
+
+func (p *Pool) launch() (*Session, error) {
+	l, err := newLaunch(p.opts)
+	if err != nil {
+		return nil, err
+	}
+	l.shared = p.shared
+	return l.start(p.ctx, "")
+}
+
+// restLocked lets some time pass before the next start.
+func (p *Pool) restLocked() {
+	p.failures++
+	rest := poolPauseMost
+	if n := p.failures - 1; n < 16 {
+		rest = min(poolPauseFirst<<n, poolPauseMost)
+	}
+	if p.pause != nil {
+		p.pause.Stop()
+	}
+	var pause *time.Timer
+	pause = time.AfterFunc(rest, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.pause == pause {
+			p.pause = nil
+			p.fillLocked()
+		}
+	})
+	p.pause = pause
+}
+
+// watch gives the place of a session back when it is over. One that ends while it is ready is replaced.
+func (p *Pool) watch(s *Session) {
+	<-s.Done()
+	p.mu.Lock()
+	_, out := p.out[s]
+	delete(p.out, s)
+	if i := slices.Index(p.ready, s); i >= 0 {
+		p.ready = slices.Delete(p.ready, i, i+1)
+	}
+	if !out && !p.closed {
+		p.opts.Logger.Warn("client: a session of a pool has ended before it was handed out", "session", s.ID(), "error", s.Err())
+		p.restLocked()
+	}
+	p.serveLocked()
+	p.mu.Unlock()
+	if !out {
+		s.Close()
+	}
+}

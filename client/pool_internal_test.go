@@ -1,0 +1,8 @@
+package client
+
+// Ready returns the sessions that wait to be handed out.
+func (p *Pool) Ready() []*Session {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]*Session{}, p.ready...)
+}

@@ -1,0 +1,133 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
+)
+
+// newSession is the path that makes a session.
+const newSession = "/sessions"
+
+// partTime is how long a guest that is ended by force may take to leave.
+const partTime = 2 * time.Second
+
+// guest is the place of a session on a server that is not its own. It stands for the server's process: it ends when
+// the session has left the server, and when the server has ended.
+type guest struct {
+	pid   int
+	gone  <-chan struct{}                                       // closed when the server has ended; nil where that cannot be known
+	exit  func() error                                          // how it has ended
+	enter func(session string) (heard bool)                     // the session is on the server; whether its hooks were heard there
+	heard func()                                                // tells the session that its hooks run
+	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; without a Quit its end is forced
+	after func(error)                                           // the guest has left: with an error where its session may go on
+
+	mu      sync.Mutex
+	session string        // "" before it is known
+	over    bool          // left is closed
+	left    chan struct{} // closed when the guest has left
+	why     error         // the reason; set before left is closed
+	stays   error         // the session may go on in the server
+}
+
+// is says which session the guest has.
+func (g *guest) is(session string) {
+	g.mu.Lock()
+	g.session = session
+	g.mu.Unlock()
+	if g.enter != nil && g.enter(session) {
+		g.heard()
+	}
+}
+
+// made takes the session's id from the answer to the call that made it.
+func (g *guest) made(a translator.Answer) {
+	var s api.Session
+	if a.Err == nil && json.Unmarshal(a.Data, &s) == nil && s.ID != "" {
+		g.is(s.ID)
+	}
+}
+
+// leave takes the session off the server.
+func (g *guest) leave(ctx context.Context, q translator.Quit) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.partLocked(ctx, &q); err == nil {
+		g.overLocked(nil)
+	}
+}
+
+func (g *guest) partLocked(ctx context.Context, q *translator.Quit) error {
+	if g.over || g.session == "" {
+		return nil
+	}
+	select {
+	case <-g.gone:
+		return nil
+	default:
+	}
+	return g.part(ctx, g.session, q)
+}
+
+func (g *guest) overLocked(why error) {
+	if g.over {
+		return
+	}
+	select {
+	case <-g.gone:
+		why = g.exit()
+	default:
+	}
+	g.over, g.why = true, why
+	close(g.left)
+	if g.after != nil {
+		g.after(g.stays)
+	}
+}
+
+// fail ends the guest for a reason: its server is not reached any more.
+func (g *guest) fail(why error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.overLocked(why)
+}
+
+// Read reads nothing.
+func (g *guest) Read([]byte) (int, error) { return 0, io.EOF }
+
+// Interrupt does nothing: the server serves others, too.
+func (g *guest) Interrupt() error { return nil }
+
+// Close has the session leave at once. An error says that it may go on.
+func (g *guest) Close() error {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), partTime, errors.New("the server did not answer in time"))
+	defer cancel()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.partLocked(ctx, nil); err != nil {
+		g.stays = fmt.Errorf("the session %s may go on in the server: %w", g.session, err)
+	}
+	g.overLocked(nil)
+	return g.stays
+}
+
+// Wait waits until the session has left, or the server has ended.
+func (g *guest) Wait() error {
+	select {
+	case <-g.left:
+		return g.why
+	case <-g.gone:
+		return g.exit()
+	}
+}
+
+// PID returns the server's process id, 0 where that is not known.
+func (g *guest) PID() int { return g.pid }

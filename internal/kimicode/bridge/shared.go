@@ -1,0 +1,301 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
+)
+
+// A server gives memory back for no session that has left it. So it takes no new ones after renewAfter, and does not
+// wait for further ones after renewIdle once it is empty.
+const (
+	renewAfter = 200
+	renewIdle  = 50
+)
+
+// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, but for the session. The
+// first session starts it. One that has ended, or has had many sessions, is followed by another one.
+//
+// A call of a tool does not say which session it comes from. So a session with tools has a server of its own.
+type Shared struct {
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	open   sync.WaitGroup // the houses
+
+	mu      sync.Mutex
+	house   *house // that takes new sessions; nil for none
+	closing bool
+	errs    error // of houses that were taken down
+}
+
+// house is one running server. What stands below mu is under that of its Shared.
+type house struct {
+	shared *Shared
+	hooks  []string
+	ctx    context.Context // of the start; ends when nobody waits for it
+	cancel context.CancelCauseFunc
+	ready  chan struct{} // closed when the server has started, or has not
+	gone   chan struct{} // closed when the server has ended
+	exit   error         // how; set before gone is closed
+	leave  chan struct{} // closed when the server is to end
+	l      launched      // set before ready is closed
+
+	guests  int
+	had     int // guests so far
+	leaving bool
+	byID    map[string]*Conn // the sessions that are here
+	heard   map[string]bool  // the sessions whose hooks were heard
+}
+
+// NewShared returns a server that the first session starts.
+func NewShared() *Shared {
+	s := new(Shared)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Start is [Start] for a session on the shared server.
+func (s *Shared) Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
+	return start(ctx, cmd, &lodging{s, ownServer{spawn}}, nil)
+}
+
+// Close ends the server, and with it the sessions that are left, and returns when nothing of it is left.
+func (s *Shared) Close() error {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.cancel()
+	s.open.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.errs
+}
+
+// lodging gives sessions their places on a shared server.
+type lodging struct {
+	shared *Shared
+	own    ownServer
+}
+
+var errSharedClosed = errors.New("the shared server is closed")
+
+func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
+	if len(o.Tools) > 0 {
+		return h.own.launch(c, o)
+	}
+	known, err := c.set.find()
+	if err != nil {
+		l.Err = err
+		return l
+	}
+	house, err := h.shared.enter(c.set, o, h.own.spawn)
+	if err != nil {
+		l.Err = err
+		return l
+	}
+	if house == nil {
+		return h.own.launch(c, o)
+	}
+	select {
+	case <-house.ready:
+	case <-c.ctx.Done():
+		house.left("", nil)
+		l.Err = context.Cause(c.ctx)
+		return l
+	}
+	l = house.l
+	if l.Err != nil {
+		house.left("", nil)
+		l.parts = parts{}
+		return l
+	}
+	g := &guest{pid: house.l.parts.child.PID(), gone: house.gone, exit: func() error { return house.exit }, left: make(chan struct{})}
+	g.enter = func(session string) bool { return house.entered(session, c) }
+	g.heard = func() { c.tell(hooksHeard{}) }
+	g.after = func(err error) { house.left(g.session, err) }
+	g.part = func(ctx context.Context, session string, q *translator.Quit) error {
+		if q != nil && q.DeleteUnused && home.Unused(c.set.home, session) {
+			return l.parts.server.DeleteSession(ctx, session)
+		}
+		return l.parts.server.CloseSession(ctx, session)
+	}
+	l.parts = parts{server: house.l.parts.server, child: g, guest: g}
+	l.SessionID = known
+	c.runs(g)
+	if known != "" {
+		g.is(known)
+	}
+	return l
+}
+
+// enter returns the house for one more session; nil where its hooks are others.
+func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return nil, errSharedClosed
+	}
+	if h := s.house; h != nil && h.had >= renewAfter {
+		s.house = nil
+		h.emptyLocked()
+	}
+	if s.house == nil {
+		h := &house{
+			shared: s, hooks: o.Hooks, ready: make(chan struct{}), gone: make(chan struct{}), leave: make(chan struct{}),
+			byID: make(map[string]*Conn), heard: make(map[string]bool),
+		}
+		h.ctx, h.cancel = context.WithCancelCause(s.ctx)
+		s.house = h
+		s.open.Go(func() { h.run(set, o, spawn) })
+	}
+	h := s.house
+	if !slices.Equal(h.hooks, o.Hooks) {
+		return nil, nil
+	}
+	h.guests++
+	h.had++
+	return h, nil
+}
+
+// run starts the server, and ends it when it is to end.
+func (h *house) run(set *settings, o translator.Launch, spawn Spawn) {
+	h.l = setUp(h.ctx, set, o, spawn, events{hook: h.hook, runs: func(Child) {}})
+	child := h.l.parts.child
+	if h.l.Err != nil {
+		if child != nil && errors.Is(h.l.Err, translator.ErrEnded) {
+			h.l.exit = child.Wait()
+		}
+		h.retire()
+		h.exit = h.l.exit
+		close(h.gone)
+		close(h.ready)
+		h.takeDown()
+		return
+	}
+	go func() {
+		h.exit = child.Wait()
+		close(h.gone)
+	}()
+	close(h.ready)
+	select {
+	case <-h.gone:
+	case <-h.leave:
+		h.end()
+	case <-h.shared.ctx.Done():
+		h.end()
+	}
+	h.retire()
+	h.takeDown()
+	home.Forget(set.home, child.PID())
+}
+
+// end has the server end, which nothing is connected to as a rule.
+func (h *house) end() {
+	s, child := h.l.parts.server, h.l.parts.child
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+	s.CloseIdle()
+	s.Shutdown(ctx)
+	again := time.NewTicker(stopAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-h.gone:
+			return
+		case <-again.C:
+			child.Interrupt()
+		case <-ctx.Done():
+			child.Close()
+			<-h.gone
+			return
+		}
+	}
+}
+
+func (h *house) takeDown() {
+	err := h.l.parts.takeDown()
+	if child := h.l.parts.child; child != nil {
+		err = errors.Join(err, child.Close())
+	}
+	h.shared.mu.Lock()
+	defer h.shared.mu.Unlock()
+	h.shared.errs = errors.Join(h.shared.errs, err)
+}
+
+// retire takes no new sessions any more.
+func (h *house) retire() {
+	h.shared.mu.Lock()
+	defer h.shared.mu.Unlock()
+	if h.shared.house == h {
+		h.shared.house = nil
+	}
+	h.leaving = true
+}
+
+// left notes that a session has left, with an error where it may go on.
+func (h *house) left(session string, err error) {
+	s := h.shared
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(h.byID, session)
+	h.guests--
+	started := false
+	select {
+	case <-h.ready:
+		started = true
+	default:
+	}
+	if err != nil || h.guests == 0 && (h.had >= renewIdle || !started) {
+		if s.house == h {
+			s.house = nil
+		}
+	}
+	h.emptyLocked()
+}
+
+// emptyLocked ends a house that takes no new sessions and has none.
+func (h *house) emptyLocked() {
+	if h.shared.house != h && h.guests == 0 && !h.leaving {
+		h.leaving = true
+		h.cancel(errClosed)
+		close(h.leave)
+	}
+}
+
+// entered notes where the hooks of a session go, and reports whether one was heard before.
+func (h *house) entered(session string, c *Conn) bool {
+	h.shared.mu.Lock()
+	defer h.shared.mu.Unlock()
+	h.byID[session] = c
+	return h.heard[session]
+}
+
+// hook takes a hook to its session. That at a session's start comes before the session is known here. One of a session
+// that is not here blocks.
+func (h *house) hook(call *relay.Call) {
+	var session string
+	json.Unmarshal(call.Data["session_id"], &session)
+	start := call.Event == "SessionStart"
+	h.shared.mu.Lock()
+	if start {
+		h.heard[session] = true
+	}
+	c := h.byID[session]
+	h.shared.mu.Unlock()
+	switch {
+	case start:
+		if c != nil {
+			c.tell(hooksHeard{})
+		}
+		call.Allow()
+	case c == nil || !c.tell(hookCalled{call}):
+		call.Block("the program has closed the session")
+	}
+}
