@@ -140,10 +140,10 @@ func (s *cliStored) history(*launch) iter.Seq2[wireproto.Message, error] {
 		}
 		defer f.Close()
 		for rec, err := range wireproto.ReadSessionFile(f) {
-			switch {
-			case errors.As(err, new(*wireproto.LineError)):
+			if err != nil && errors.As(err, new(*wireproto.LineError)) {
 				continue
-			case !yield(rec.Message, err) || err != nil:
+			}
+			if !yield(rec.Message, err) || err != nil {
 				return
 			}
 		}
@@ -184,11 +184,12 @@ func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool
 		raw, err := lines.ReadLine()
 		half := err == io.ErrUnexpectedEOF
 		switch {
-		case errors.As(err, new(*wireproto.LineError)):
-			continue
+		case err == nil, half:
 		case err == io.EOF:
 			return nil
-		case err != nil && !half:
+		case errors.As(err, new(*wireproto.LineError)):
+			continue
+		default:
 			return err
 		}
 		line := new(cliLine)
@@ -345,7 +346,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 	case err != nil:
 		return nil, err
 	case turns > count:
-		return nil, fmt.Errorf("it has %d turns, not %d", count, turns)
+		return nil, fmt.Errorf("it has %d turns, not %d; keep fewer, or pass -1 for all", count, turns)
 	case kept < 0: // all
 		return c, nil
 	case dmail || len(c.before) > rotations:

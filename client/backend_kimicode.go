@@ -70,11 +70,11 @@ func (kimiCode) adopt(s *Session) {
 		s.model = told.Model
 	}
 	// Others may use the session, too, as the server lets them, but not delete it.
-	dirs, _ := filepath.Glob(filepath.Join(kimiCode{}.home(s.launch), "sessions", "*", s.id))
-	if s.id == "" || len(dirs) == 0 {
+	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
+	if dir == "" {
 		return
 	}
-	held, _ := holdSession(dirs[0], false)
+	held, _ := holdSession(dir, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil { // it has ended meanwhile

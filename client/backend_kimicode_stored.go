@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -32,7 +33,11 @@ func (s codeStored) rename(title string) error { return s.Rename(title) }
 func (s codeStored) remove() error             { return s.Delete() }
 
 func (s codeStored) fork(ctx context.Context, turns int, title string) (string, error) {
-	return s.Fork(ctx, turns, title)
+	id, err := s.Fork(ctx, turns, title)
+	if errors.As(err, new(*history.VersionError)) {
+		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+	}
+	return id, err
 }
 
 func (s codeStored) hold() (*os.File, error) {

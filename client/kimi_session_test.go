@@ -32,7 +32,7 @@ func sessionDir(shareDir, workDir, id string) string {
 	return filepath.Join(shareDir, "sessions", fmt.Sprintf("%x", md5.Sum([]byte(workDir))), id)
 }
 
-// listed returns the sessions of the work dir without their times.
+// listed returns what tells the sessions of the work dir apart.
 func listed(t testing.TB, opts *client.Options) []client.SessionInfo {
 	t.Helper()
 	list, err := client.ListSessions(opts)
@@ -40,7 +40,7 @@ func listed(t testing.TB, opts *client.Options) []client.SessionInfo {
 		t.Fatal(err)
 	}
 	for i := range list {
-		list[i].Created, list[i].Updated = time.Time{}, time.Time{}
+		list[i] = client.SessionInfo{ID: list[i].ID, WorkDir: list[i].WorkDir, Title: list[i].Title, Archived: list[i].Archived}
 	}
 	return list
 }

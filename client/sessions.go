@@ -29,7 +29,8 @@ type listing struct {
 // ListSessions lists the sessions of the work dir, newest first, from the files of the kimi that
 // would run: kimi-cli's (kimi_cli/session.py, 1.51.0) or Kimi Code's (sessions/ in its home), or both
 // where its own files do not tell which it is. It starts nothing. A work dir without any gives an empty list.
-// As in kimi, a session belongs to its work dir by the spelling of the path. Where there is no kimi, it lists what is left of both.
+// As in kimi, a session belongs to its work dir by the spelling of the path. Where there is no kimi,
+// it lists what is left of both. It reads all of each session to count its turns.
 func ListSessions(opts *Options) ([]SessionInfo, error) {
 	return listSessions(opts, listing{turns: true})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"strings"
@@ -49,16 +50,20 @@ func about(what, id string, err error) error {
 	if err == nil || strings.HasPrefix(err.Error(), "client: ") {
 		return err
 	}
-	return fmt.Errorf("client: %s session %q: %w", what, id, err)
+	remedy := ""
+	if errors.As(err, new(*fs.PathError)) {
+		remedy = "; look at its folder in the share dir"
+	}
+	return fmt.Errorf("client: %s session %q: %w%s", what, id, err, remedy)
 }
 
 // History gives the messages of a stored session of the work dir, the oldest first, as [Session.Replay] does, but from its
 // files: it starts nothing, and kimi may be working on the session. Leaving the loop early closes the files.
 //
 // It reads a file while the loop runs and holds little of it. What is not whole, such as a last line that kimi is about to
-// write, it leaves out, as kimi does. In these it differs from Replay: an Unknown message of a newer kimi-cli is kept; a session
-// of a kimi-cli before 1.0, which has no messages of Wire, is told from what the model was sent. A session that is not there
-// gives [ErrSessionNotFound].
+// write, it leaves out, as kimi does. It differs from Replay in two things: a message of a newer kimi-cli is kept, as a
+// [*wireproto.UnknownMessage]; and a session of an old kimi-cli without messages of Wire is told from what the model was sent.
+// A session that is not there gives [ErrSessionNotFound].
 func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		l, err := newLaunch(opts)
@@ -119,8 +124,9 @@ func RenameSession(id, title string, opts *Options) error {
 	return change("rename", id, opts, func(s storedSession) error { return s.rename(title) })
 }
 
-// DeleteSession removes a session of the work dir with its history. It removes nothing outside of the session's own folder, and
-// follows no links. [ErrInUse] says that the session is open, as for [RenameSession].
+// DeleteSession removes a session of the work dir with its history: its folder, and what Kimi Code has of it in its index and
+// among the events of its server. It follows no links out of the share dir. [ErrInUse] says that the session is open, as for
+// [RenameSession].
 func DeleteSession(id string, opts *Options) error {
 	return change("delete", id, opts, storedSession.remove)
 }

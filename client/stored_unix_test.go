@@ -218,7 +218,7 @@ func TestStoredForms(t *testing.T) {
 	args2 := `{"a":1}`
 	turn := []wireproto.Message{&wireproto.TurnBegin{UserInput: wireproto.Content{Text: "hello"}}, &wireproto.StepBegin{N: 1}}
 	e2eSame(t, "version 1.0", append(turn[:2:2], &wireproto.TextPart{Text: "hi"},
-		&wireproto.ToolCall{ID: "c", Function: wireproto.ToolCallFunction{Name: "Bash", Arguments: &args2}},
+		&wireproto.ToolCall{Type: "function", ID: "c", Function: wireproto.ToolCallFunction{Name: "Bash", Arguments: &args2}},
 		&wireproto.ToolResult{ToolCallID: "c", ReturnValue: wireproto.ToolReturnValue{IsError: true, Output: wireproto.Content{Text: "output"}}}, &wireproto.TurnEnd{},
 	), told(t, "session_old", st.opts))
 	got := told(t, "session_cut", st.opts)

@@ -106,7 +106,10 @@ type Origin struct {
 }
 
 // Begins reports whether a message of this origin begins a turn of the user's.
-func (o *Origin) Begins() bool {
+func (o *Origin) Begins() bool { return o.User() && !o.InTurn }
+
+// User reports whether the user has written a message of this origin.
+func (o *Origin) User() bool {
 	switch o.Kind {
 	case "", "user":
 		return true

@@ -89,12 +89,12 @@ func (s Source) Cut(turns int) (*Cut, error) {
 		c.LastPrompt = l.prompt()
 	}
 	if c.Turns < turns {
-		return nil, fmt.Errorf("it has %d turns, not %d", c.Turns, turns)
+		return nil, fmt.Errorf("it has %d turns, not %d; keep fewer, or pass -1 for all", c.Turns, turns)
 	}
 	chain = chain[:end]
 	ids, last := make(map[string]bool), 0
 	for _, l := range chain {
-		if l.begins() {
+		if l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.User() {
 			ids[l.Message.ID], last = true, l.number
 		}
 	}
@@ -102,7 +102,7 @@ func (s Source) Cut(turns int) (*Cut, error) {
 		switch id := l.PromptID + l.SteerID; {
 		case strings.HasPrefix(l.Type, "file_history."):
 			continue
-		case l.Type != "turn.prompt" && l.Type != "turn.steer" || l.Origin == nil || !l.Origin.Begins():
+		case l.Type != "turn.prompt" && l.Type != "turn.steer" || l.Origin == nil || !l.Origin.User():
 		case id != "" && !ids[id], id == "" && l.number > last: // the input of a turn that is not kept
 			continue
 		}
@@ -192,6 +192,13 @@ func metadata(now time.Time) any {
 // protocol is the version of the journal that 2.1.0 writes. It reads those before.
 const protocol = "1.5"
 
+// VersionError is a version of the journal that is not known here.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("its journal is of version %.20s, and this module knows those to %s", e.Version, protocol)
+}
+
 // chain returns the lines that are in force: without the branches that undoing has left. (parseTree, restorableChain)
 func (s Source) chain() ([]*line, error) {
 	var all []*line
@@ -207,6 +214,11 @@ func (s Source) chain() ([]*line, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	for _, l := range all {
+		if l.Type == "metadata" && l.Protocol != "" && !strings.HasPrefix(l.Protocol, "1.") {
+			return nil, &VersionError{l.Protocol}
+		}
 	}
 	type segment struct {
 		from, to int

@@ -509,10 +509,8 @@ func (s Source) lines(each func(line []byte, number int) bool) error {
 	lines := wireproto.NewLineReader(file)
 	for number := 1; ; number++ {
 		line, err := lines.ReadLine()
-		var long *wireproto.LineError
 		switch {
-		case errors.As(err, &long):
-			line = nil
+		case err == nil:
 		case err == io.EOF:
 			return nil
 		case err == io.ErrUnexpectedEOF:
@@ -520,7 +518,9 @@ func (s Source) lines(each func(line []byte, number int) bool) error {
 				each(line, number)
 			}
 			return nil
-		case err != nil:
+		case errors.As(err, new(*wireproto.LineError)):
+			line = nil
+		default:
 			return err
 		}
 		if !each(line, number) {

@@ -25,7 +25,11 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 	switch m.Role {
 	case "user":
 		input, ok := Prompt(m)
-		if !ok {
+		switch o := m.Metadata.Origin; {
+		case ok:
+		case o.User():
+			return emit(&wireproto.SteerInput{UserInput: content(m.Content)})
+		default:
 			return true // a reminder that Kimi Code has put in
 		}
 		if !t.End(emit) {
@@ -46,7 +50,7 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 			case "text":
 				told = &wireproto.TextPart{Text: part.Text}
 			case "tool_use":
-				told = &wireproto.ToolCall{ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: arguments(part.Input)}}
+				told = &wireproto.ToolCall{Type: "function", ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: arguments(part.Input)}}
 			}
 			if told != nil && !emit(told) {
 				return false

@@ -123,6 +123,17 @@ func FindSession(home, workDir, id string) string {
 	return ""
 }
 
+// Dir returns the folder of a session by Kimi Code's id, "" if there is none.
+func Dir(home, id string) string {
+	st, _ := openStore(home)
+	for _, dir := range st.dirs {
+		if filepath.Base(dir) == id {
+			return dir
+		}
+	}
+	return ""
+}
+
 // Unused reports whether a session is certain to have had no turn, in whatever program.
 func Unused(home, id string) bool {
 	st, _ := openStore(home)
