@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -25,20 +26,21 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 	}
 	work, share := filepath.Join(dir, "work"), filepath.Join(dir, "share")
 	session := filepath.Join(share, "sessions", fmt.Sprintf("%x", md5.Sum([]byte(work))), "my-id")
-	wire := `{"type": "metadata", "protocol_version": "1.10"}` + "\n"
+	var wire strings.Builder
+	wire.WriteString(`{"type": "metadata", "protocol_version": "1.10"}` + "\n")
 	sent := ""
 	for i, turn := range []struct{ prompt, answer string }{{"Hello", "Hello, world!"}, {"And now?", "Goodbye."}} {
 		for _, message := range []string{
 			fmt.Sprintf(`{"type": "TurnBegin", "payload": {"user_input": %q}}`, turn.prompt), `{"type": "StepBegin", "payload": {"n": 1}}`,
 			fmt.Sprintf(`{"type": "ContentPart", "payload": {"type": "text", "text": %q}}`, turn.answer), `{"type": "TurnEnd", "payload": {}}`,
 		} {
-			wire += fmt.Sprintf(`{"timestamp": 1795677588.5, "message": %s}`+"\n", message)
+			wire.WriteString(fmt.Sprintf(`{"timestamp": 1795677588.5, "message": %s}`+"\n", message))
 		}
 		sent += fmt.Sprintf(`{"role": "_checkpoint", "id": %d}`+"\n"+`{"role": "user", "content": %q}`+"\n"+`{"role": "assistant", "content": %q}`+"\n", i, turn.prompt, turn.answer)
 	}
 	for name, text := range map[string]string{
 		filepath.Join(share, "kimi.json"):         fmt.Sprintf(`{"work_dirs": [{"path": %q, "kaos": "local"}]}`, work),
-		filepath.Join(session, "wire.jsonl"):      wire,
+		filepath.Join(session, "wire.jsonl"):      wire.String(),
 		filepath.Join(session, "context.jsonl"):   sent,
 		filepath.Join(work, "a file of the user"): "",
 	} {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -225,12 +226,10 @@ func (s *Stored) Fork(ctx context.Context, turns int, title string) (id string, 
 	for _, key := range []string{"goal", "kimi_go_id"} { // another session's
 		delete(custom, key)
 	}
-	for key, value := range map[string]any{
+	maps.Copy(meta, map[string]any{
 		"id": id, "version": 2, "cwd": s.meta.CWD, "createdAt": now.UnixMilli(), "updatedAt": now.UnixMilli(), "archived": false,
 		"agents": agents, "title": title, "titleKind": "custom", "isCustomTitle": true, "forkedFrom": s.ID,
-	} {
-		meta[key] = value
-	}
+	})
 	delete(meta, "archivedAt")
 	if turns >= 0 {
 		meta["lastPrompt"] = cut.LastPrompt
