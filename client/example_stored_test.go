@@ -28,7 +28,7 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 	session := filepath.Join(share, "sessions", fmt.Sprintf("%x", md5.Sum([]byte(work))), "my-id")
 	var wire strings.Builder
 	wire.WriteString(`{"type": "metadata", "protocol_version": "1.10"}` + "\n")
-	sent := ""
+	var sent strings.Builder
 	for i, turn := range []struct{ prompt, answer string }{{"Hello", "Hello, world!"}, {"And now?", "Goodbye."}} {
 		for _, message := range []string{
 			fmt.Sprintf(`{"type": "TurnBegin", "payload": {"user_input": %q}}`, turn.prompt), `{"type": "StepBegin", "payload": {"n": 1}}`,
@@ -36,12 +36,12 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 		} {
 			wire.WriteString(fmt.Sprintf(`{"timestamp": 1795677588.5, "message": %s}`+"\n", message))
 		}
-		sent += fmt.Sprintf(`{"role": "_checkpoint", "id": %d}`+"\n"+`{"role": "user", "content": %q}`+"\n"+`{"role": "assistant", "content": %q}`+"\n", i, turn.prompt, turn.answer)
+		sent.WriteString(fmt.Sprintf(`{"role": "_checkpoint", "id": %d}`+"\n"+`{"role": "user", "content": %q}`+"\n"+`{"role": "assistant", "content": %q}`+"\n", i, turn.prompt, turn.answer))
 	}
 	for name, text := range map[string]string{
 		filepath.Join(share, "kimi.json"):         fmt.Sprintf(`{"work_dirs": [{"path": %q, "kaos": "local"}]}`, work),
 		filepath.Join(session, "wire.jsonl"):      wire.String(),
-		filepath.Join(session, "context.jsonl"):   sent,
+		filepath.Join(session, "context.jsonl"):   sent.String(),
 		filepath.Join(work, "a file of the user"): "",
 	} {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
