@@ -137,7 +137,7 @@ func TestCut(t *testing.T) {
 			t.Errorf("%d turns, %d inputs:\n%s", turns, n, b.String())
 		}
 		var agent strings.Builder
-		kept, err := cut.WriteAgent(&agent, source(prompt("4", "for a"), prompt("23", "for c")), "agent-0", time.UnixMilli(99))
+		kept, err := cut.WriteAgent(&agent, source(prompt("3", "for a"), prompt("22", "for c")), "agent-0", time.UnixMilli(99))
 		if err != nil || !kept || strings.Contains(agent.String(), "for c") != (turns != 1) {
 			t.Errorf("%d turns: an agent's journal: %v, %v\n%s", turns, kept, err, agent.String())
 		}
