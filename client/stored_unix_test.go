@@ -160,6 +160,13 @@ func TestStoredHostile(t *testing.T) {
 	if err := client.RenameSession("linked", "x", st.opts); err == nil {
 		t.Error("what a link leads to is renamed")
 	}
+	// Nor is a session changed by the name of a link to it.
+	put(t, st.cli("alias"), "junk")
+	junked := tree(t, st.cli("junk"))
+	if client.DeleteSession("alias", st.opts) == nil || client.RenameSession("alias", "x", st.opts) == nil {
+		t.Error("a session is changed under the name of a link")
+	}
+	e2eSame(t, "the session that the link leads to", junked, tree(t, st.cli("junk")))
 	e2eSame(t, "outside", outside, tree(t, filepath.Join(st.dir, "secret")))
 	for _, id := range []string{"..", ".", "a/b", "../secret", `..\secret`, "\x00"} {
 		e2eIs(t, fmt.Sprintf("delete %q", id), client.DeleteSession(id, st.opts), client.ErrSessionNotFound)
