@@ -37,18 +37,20 @@ var floors = map[string][]string{
 	"config":                              {"internal/regular"},
 	"internal/fixture":                    {"wireproto", "config", "internal/regular"},
 	"internal/spawn":                      {},
+	"internal/jsonfile":                   {"internal/regular"},
 	"internal/kimicode/api":               {},
-	"internal/kimicode/home":              {"config", "internal/kimicode/api", "internal/kimicode/relay", "internal/regular", "internal/tempdir"},
+	"internal/kimicode/history":           {"internal/kimicode/api", "wireproto"},
+	"internal/kimicode/home":              {"config", "internal/jsonfile", "internal/kimicode/api", "internal/kimicode/history", "internal/kimicode/relay", "internal/regular", "internal/tempdir"},
 	"internal/kimicode/relay":             {},
 	"internal/kimicode/server":            {"internal/kimicode/api"},
 	"internal/kimicode/toolhost":          {"wireproto"},
-	"internal/kimicode/bridge/translator": {"internal/kimicode/api", "wireproto"},
+	"internal/kimicode/bridge/translator": {"internal/kimicode/api", "internal/kimicode/history", "wireproto"},
 	// These are for tests.
 	"internal/kimicode/bridge/translator/trace": {"internal/kimicode/api", "internal/kimicode/bridge/translator", "wireproto"},
 	"internal/kimicode/webtest":                 {"client", "client/clienttest", "internal/kimicode/server"},
 	"internal/kimicode/bridge": {"config", "internal/kimicode/api", "internal/kimicode/bridge/translator", "internal/kimicode/home", "internal/kimicode/relay",
 		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
-	"client":            {"config", "internal/kimicode/bridge", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
+	"client":            {"config", "internal/jsonfile", "internal/kimicode/bridge", "internal/kimicode/history", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
 }
 

@@ -41,11 +41,13 @@ type backend interface {
 	// explain says why the program has refused to start, or has ended before it has answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 
-	// sessions lists the sessions of the work dir, in any order.
-	sessions(l *launch) ([]SessionInfo, error)
+	// sessions lists the sessions, in any order.
+	sessions(l *launch, which listing) ([]SessionInfo, error)
 	// finds reports whether the program will find a session of the work dir. It is an error if the files are there
 	// nevertheless.
 	finds(l *launch, id string) (bool, error)
+	// stored opens the files of a session of the work dir, nil if there is none.
+	stored(l *launch, id string) (storedSession, error)
 
 	// words returns a prompt that the program reads as words, and whether it had to be changed for that.
 	words(c wireproto.Content) (wireproto.Content, bool)

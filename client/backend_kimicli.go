@@ -53,13 +53,13 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 		return nil, err
 	}
 	dir := b.sessionDir(l, id)
-	held, err := holdSession(dir)
+	held, err := holdSession(dir, true)
 	if err != nil {
 		return nil, err
 	}
 	s, err := l.connect(ctx, p, id, approvals)
 	if err == nil && held == nil {
-		held, err = holdSession(dir) // a new one
+		held, err = holdSession(dir, true) // a new one
 	}
 	if err != nil {
 		held.Close() // of a nil file, too

@@ -30,12 +30,31 @@ func (b kimiCLI) folders(l *launch) []string {
 	return []string{l.shareDir, filepath.Join(l.shareDir, "sessions"), b.sessionsDir(l), filepath.Join(l.shareDir, "logs")}
 }
 
-func (b kimiCLI) sessions(l *launch) ([]SessionInfo, error) {
-	known, err := b.knowsWorkDir(l)
-	if err != nil || !known {
+func (b kimiCLI) sessions(l *launch, which listing) ([]SessionInfo, error) {
+	known, err := b.workDirs(l)
+	if err != nil {
 		return nil, err
 	}
-	dir, err := regular.Root(b.sessionsDir(l))
+	if !which.everywhere {
+		known = slices.DeleteFunc(known, func(dir string) bool { return dir != l.workDir })
+	}
+	var list []SessionInfo
+	for _, workDir := range known {
+		own, err := sessionsIn(b.sessionsOf(l, workDir), which)
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range own {
+			info.WorkDir = workDir
+			list = append(list, info)
+		}
+	}
+	return list, nil
+}
+
+// sessionsIn lists the sessions in a directory.
+func sessionsIn(path string, which listing) ([]SessionInfo, error) {
+	dir, err := regular.Root(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -49,17 +68,28 @@ func (b kimiCLI) sessions(l *launch) ([]SessionInfo, error) {
 	}
 	var list []SessionInfo
 	for _, e := range entries {
-		if info, ok := readSession(dir, e.Name()); ok {
-			info.WorkDir = l.workDir
-			list = append(list, info)
+		id := e.Name()
+		if name, old := strings.CutSuffix(id, ".jsonl"); old && !e.IsDir() {
+			if _, err := dir.Lstat(filepath.Join(name, "context.jsonl")); err == nil {
+				continue // kimi has moved it
+			}
+			id = name
+		}
+		if info, ok := readSession(dir, id); ok {
+			if which.turns {
+				info.Turns = (&cliStored{id: id, root: dir}).turns()
+			}
+			if !slices.ContainsFunc(list, func(i SessionInfo) bool { return i.ID == id }) {
+				list = append(list, info)
+			}
 		}
 	}
 	return list, nil
 }
 
 func (b kimiCLI) finds(l *launch, id string) (bool, error) {
-	files, err := os.Stat(filepath.Join(b.sessionsDir(l), id, "context.jsonl"))
-	if err != nil || !files.Mode().IsRegular() {
+	there := isFile(filepath.Join(b.sessionsDir(l), id, "context.jsonl")) || isFile(filepath.Join(b.sessionsDir(l), id+".jsonl"))
+	if !there {
 		return false, nil
 	}
 	known, err := b.knowsWorkDir(l)
@@ -71,21 +101,29 @@ func (b kimiCLI) finds(l *launch, id string) (bool, error) {
 }
 
 // sessionsDir is where kimi keeps the sessions of the work dir.
-func (kimiCLI) sessionsDir(l *launch) string {
-	sum := md5.Sum([]byte(l.workDir))
+func (b kimiCLI) sessionsDir(l *launch) string { return b.sessionsOf(l, l.workDir) }
+
+func (kimiCLI) sessionsOf(l *launch, workDir string) string {
+	sum := md5.Sum([]byte(workDir))
 	return filepath.Join(l.shareDir, "sessions", hex.EncodeToString(sum[:]))
 }
 
 // knowsWorkDir reports whether kimi.json lists the work dir. kimi looks for no session of
 // one that it does not list, and begins each anew.
-func (kimiCLI) knowsWorkDir(l *launch) (bool, error) {
+func (b kimiCLI) knowsWorkDir(l *launch) (bool, error) {
+	known, err := b.workDirs(l)
+	return slices.Contains(known, l.workDir), err
+}
+
+// workDirs lists the work dirs in kimi.json.
+func (kimiCLI) workDirs(l *launch) ([]string, error) {
 	path := filepath.Join(l.shareDir, "kimi.json")
 	data, err := regular.Read(path, maxIndex)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("client: sessions: %w; kimi will not start either: mend or remove it", err)
+		return nil, fmt.Errorf("client: sessions: %w; kimi will not start either: mend or remove it", err)
 	}
 	var meta struct {
 		WorkDirs []struct {
@@ -94,14 +132,15 @@ func (kimiCLI) knowsWorkDir(l *launch) (bool, error) {
 		} `json:"work_dirs"`
 	}
 	if err := json.Unmarshal(data, &meta); err != nil {
-		return false, fmt.Errorf("client: sessions: %s is damaged, kimi will not start either: %w; mend or remove it", path, err)
+		return nil, fmt.Errorf("client: sessions: %s is damaged, kimi will not start either: %w; mend or remove it", path, err)
 	}
+	var list []string
 	for _, wd := range meta.WorkDirs {
-		if wd.Path == l.workDir && (wd.Kaos == "local" || wd.Kaos == "") {
-			return true, nil
+		if (wd.Kaos == "local" || wd.Kaos == "") && !slices.Contains(list, wd.Path) {
+			list = append(list, wd.Path)
 		}
 	}
-	return false, nil
+	return list, nil
 }
 
 // readSession reads what is needed of a session's directory; false if it is none, or one
@@ -110,11 +149,12 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 	if validSessionID(id) != nil {
 		return SessionInfo{}, false
 	}
-	context, err := dir.Stat(filepath.Join(id, "context.jsonl"))
+	stored := &cliStored{id: id, root: dir}
+	context, err := dir.Stat(stored.context())
 	if err != nil || !context.Mode().IsRegular() {
 		return SessionInfo{}, false
 	}
-	info := SessionInfo{ID: id, UpdatedAt: context.ModTime()}
+	info := SessionInfo{ID: id, Updated: context.ModTime()}
 	if data, err := regular.ReadIn(dir, filepath.Join(id, "state.json"), maxState); err == nil {
 		var state struct {
 			CustomTitle *string `json:"custom_title"`
@@ -122,29 +162,33 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 		}
 		if json.Unmarshal(data, &state) == nil {
 			info.Archived = state.Archived
-			if state.CustomTitle != nil && *state.CustomTitle != "" {
+			if state.CustomTitle != nil {
 				info.Title = *state.CustomTitle
-				return info, true
 			}
 		}
 	}
-	used := false
+	used := info.Title != ""
 	if f, err := regular.OpenIn(dir, filepath.Join(id, "wire.jsonl")); err == nil {
 		defer f.Close()
 		for rec, err := range wireproto.ReadSessionFile(io.LimitReader(f, maxHead)) {
 			used = true
-			if begin, ok := rec.Message.(*wireproto.TurnBegin); err == nil && ok {
+			if err == nil && info.Created.IsZero() {
+				info.Created = rec.Time
+			}
+			if begin, ok := rec.Message.(*wireproto.TurnBegin); err == nil && ok && info.Title == "" {
 				info.Title = shorten(begin.UserInput.String(), 50)
+			}
+			if info.Title != "" && !info.Created.IsZero() {
 				break
 			}
 		}
 	}
-	return info, used || context.Size() > 0 && hasHistory(dir, id)
+	return info, used || context.Size() > 0 && stored.hasHistory()
 }
 
 // hasHistory reports whether the context holds more than kimi's own records.
-func hasHistory(dir *os.Root, id string) bool {
-	f, err := regular.OpenIn(dir, filepath.Join(id, "context.jsonl"))
+func (s *cliStored) hasHistory() bool {
+	f, err := regular.OpenIn(s.root, s.context())
 	if err != nil {
 		return false
 	}

@@ -69,6 +69,18 @@ func (kimiCode) adopt(s *Session) {
 	if s.model == "" {
 		s.model = told.Model
 	}
+	// Others may use the session, too, as the server lets them, but not delete it.
+	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
+	if dir == "" {
+		return
+	}
+	held, _ := holdSession(dir, false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil { // it has ended meanwhile
+		held.Close() // of a nil file, too
+	}
+	s.held = held
 }
 
 // probe asks for the version.
@@ -135,14 +147,18 @@ func (b kimiCode) folders(l *launch) []string {
 	return []string{home, filepath.Join(home, "sessions"), filepath.Join(home, "logs")}
 }
 
-func (b kimiCode) sessions(l *launch) ([]SessionInfo, error) {
-	found, err := home.Sessions(b.home(l), l.workDir)
+func (b kimiCode) sessions(l *launch, which listing) ([]SessionInfo, error) {
+	workDir := l.workDir
+	if which.everywhere {
+		workDir = ""
+	}
+	found, err := home.Sessions(b.home(l), workDir, which.turns)
 	if err != nil {
 		return nil, fmt.Errorf("client: sessions: %w", err)
 	}
 	var list []SessionInfo
 	for _, s := range found {
-		list = append(list, SessionInfo(s))
+		list = append(list, SessionInfo{ID: s.ID, WorkDir: s.WorkDir, Title: s.Title, Created: s.Created, Updated: s.Updated, Turns: s.Turns, Archived: s.Archived})
 	}
 	return list, nil
 }

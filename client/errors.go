@@ -25,7 +25,7 @@ var (
 	ErrProvider        = errors.New("client: the model's provider failed")
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
-	ErrInUse           = errors.New("client: the session is open in a program of this library; close it there first")
+	ErrInUse           = errors.New("client: the session is open elsewhere; close it there first")
 	ErrUnasked         = errors.New("client: everything would run unasked, which the options do not say")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")

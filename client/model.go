@@ -205,7 +205,7 @@ func (b kimiCLI) holdAgain(s *Session) error {
 		return s.err
 	}
 	s.held.Close() // of a nil file, too
-	held, err := holdSession(b.sessionDir(s.launch, s.id))
+	held, err := holdSession(b.sessionDir(s.launch, s.id), true)
 	s.held = held
 	return err
 }

@@ -14,6 +14,7 @@ const (
 	MethodReplay      = "replay"        // protocol 1.3
 	MethodSteer       = "steer"         // protocol 1.4 by the text, 1.3 by kimi-cli 1.14
 	MethodSetPlanMode = "set_plan_mode" // protocol 1.4
+	MethodUndo        = "undo"          // of this module's bridge to Kimi Code: see BridgeInfo
 )
 
 // The methods that the bridge to Kimi Code adds, where [InitializeResult] has a Bridge. kimi-cli answers
@@ -279,6 +280,11 @@ func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 // CodeOutcomeUnknown answers a prompt of which it is not known whether it succeeded. kimi-cli never
 // sends it; this module's bridge to Kimi Code 2.x does, as when the model's answer broke off.
 const CodeOutcomeUnknown = -32050
+
+// UndoParams are the parameters of [MethodUndo]. Its result is empty.
+type UndoParams struct {
+	Turns int `json:"turns"` // how many of the last, 1 or more
+}
 
 // BridgeInfo tells about the agent behind a Wire agent that only translates. kimi-cli never
 // sends it; this module's bridge to Kimi Code 2.x does.

@@ -39,7 +39,7 @@ func TestPromptAndResume(t *testing.T) {
 	}
 
 	r = d.run(t, "", "sessions")
-	r.check(t, 0, []string{"ID     AGE  TITLE\n", "my-id  now  Change it\n"}, nil)
+	r.check(t, 0, []string{"ID     AGE  TURNS  TITLE\n", "my-id  now  1      Change it\n"}, nil)
 	r = d.run(t, "", "sessions", "--json")
 	var list []struct{ ID, Title, WorkDir string }
 	if err := json.Unmarshal([]byte(r.stdout), &list); err != nil || len(list) != 1 || list[0].ID != "my-id" || list[0].Title != "Change it" {

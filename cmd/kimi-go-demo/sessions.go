@@ -28,24 +28,27 @@ func (s *sessionsCmd) Run(e *env) error {
 		return nil
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tAGE\tTITLE")
+	fmt.Fprintln(w, "ID\tAGE\tTURNS\tTITLE")
 	for _, info := range list {
 		title := screen.Line(oneLine(info.Title))
 		if info.Archived {
 			title += " (archived)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", screen.Line(info.ID), age(time.Since(info.UpdatedAt)), title)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", screen.Line(info.ID), age(time.Since(info.Updated)), info.Turns, title)
 	}
 	return w.Flush()
 }
 
 func writeSessions(e *env, list []client.SessionInfo) error {
 	type session struct {
-		ID        string    `json:"id"`
-		WorkDir   string    `json:"work_dir"`
-		Title     string    `json:"title"`
-		UpdatedAt time.Time `json:"updated_at"`
-		Archived  bool      `json:"archived"`
+		ID       string         `json:"id"`
+		WorkDir  string         `json:"work_dir"`
+		Backend  client.Backend `json:"backend"`
+		Title    string         `json:"title"`
+		Created  time.Time      `json:"created_at,omitzero"`
+		Updated  time.Time      `json:"updated_at"`
+		Turns    int            `json:"turns"`
+		Archived bool           `json:"archived"`
 	}
 	out := make([]session, len(list))
 	for i, s := range list {

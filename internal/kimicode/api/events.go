@@ -96,6 +96,27 @@ type Origin struct {
 	Name    string `json:"name"`
 	TaskID  string `json:"taskId"`
 	Variant string `json:"variant"`
+
+	// Of what the user has called, such as a skill.
+	Trigger   string `json:"trigger"` // user-slash
+	SkillName string `json:"skillName"`
+	SkillArgs string `json:"skillArgs"`
+
+	InTurn bool `json:"inTurn"` // it came while a turn ran
+}
+
+// Begins reports whether a message of this origin begins a turn of the user's.
+func (o *Origin) Begins() bool { return o.User() && !o.InTurn }
+
+// User reports whether the user has written a message of this origin.
+func (o *Origin) User() bool {
+	switch o.Kind {
+	case "", "user":
+		return true
+	case "skill_activation":
+		return o.Trigger == "user-slash" && o.SkillName != ""
+	}
+	return false
 }
 
 // TurnStarted is the payload of [TypeTurnStarted].

@@ -26,6 +26,7 @@ const (
 	CodeResolved        = 40902
 	CodeDismissed       = 40909 // the answer to a dismissal that succeeded
 	CodeCannotCompact   = 40910
+	CodeCannotUndo      = 40911
 	CodePromptIDInUse   = 40927
 	CodeServerFailed    = 50001
 	CodeRouteMissing    = -1 // made here: the server has no such route

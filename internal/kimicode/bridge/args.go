@@ -187,7 +187,7 @@ func (s *settings) find() (string, error) {
 	if !s.newest {
 		return home.FindSession(s.home, s.WorkDir, s.ID), nil
 	}
-	list, err := home.Sessions(s.home, s.WorkDir)
+	list, err := home.Sessions(s.home, s.WorkDir, false)
 	if err != nil {
 		return "", err
 	}

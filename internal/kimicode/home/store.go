@@ -26,11 +26,13 @@ const aliasFile = "wire-session-id"
 
 // Session is a session in Kimi Code's files.
 type Session struct {
-	ID        string
-	WorkDir   string
-	Title     string
-	UpdatedAt time.Time
-	Archived  bool
+	ID       string
+	WorkDir  string
+	Title    string
+	Created  time.Time // zero where it is not known
+	Updated  time.Time
+	Turns    int
+	Archived bool
 }
 
 // Path returns the folder in which Kimi Code keeps its data, given the environment of
@@ -64,20 +66,35 @@ func getenv(env []string, key string) string {
 	return ""
 }
 
-// Sessions returns the sessions of a work dir that have had a turn, the newest first. It reads files
-// and starts nothing.
-func Sessions(home, workDir string) ([]Session, error) {
+// Sessions returns the sessions of a work dir, or of all for "", that have had a turn, the newest first. It reads files
+// and starts nothing. count fills in Session.Turns, for which it reads all journals.
+func Sessions(home, workDir string, count bool) ([]Session, error) {
 	st, err := openStore(home)
 	var list []Session
 	for _, dir := range st.dirs {
-		if s := st.read(dir); s != nil && s.CWD == workDir && s.used() {
-			list = append(list, Session{filepath.Base(dir), s.CWD, s.Title, s.UpdatedAt.Time, s.Archived})
+		if s := st.read(dir); s != nil && (s.CWD == workDir || workDir == "") && s.used() {
+			info := Session{ID: filepath.Base(dir), WorkDir: s.CWD, Title: s.Title, Created: s.CreatedAt.Time, Updated: s.UpdatedAt.Time, Archived: s.Archived}
+			if count {
+				info.Turns = st.turns(s)
+			}
+			list = append(list, info)
 		}
 	}
 	slices.SortFunc(list, func(a, b Session) int {
-		return cmp.Or(b.UpdatedAt.Compare(a.UpdatedAt), strings.Compare(a.ID, b.ID))
+		return cmp.Or(b.Updated.Compare(a.Updated), strings.Compare(a.ID, b.ID))
 	})
 	return list, err
+}
+
+// turns counts a session's turns, as far as its journal can be read.
+func (st *store) turns(s *state) int {
+	stored, err := st.open(s)
+	if err != nil {
+		return 0
+	}
+	defer stored.Close()
+	n, _ := stored.Journal("main").Turns()
+	return n
 }
 
 // FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session
@@ -106,6 +123,17 @@ func FindSession(home, workDir, id string) string {
 	return ""
 }
 
+// Dir returns the folder of a session by Kimi Code's id, "" if there is none.
+func Dir(home, id string) string {
+	st, _ := openStore(home)
+	for _, dir := range st.dirs {
+		if filepath.Base(dir) == id {
+			return dir
+		}
+	}
+	return ""
+}
+
 // Unused reports whether a session is certain to have had no turn, in whatever program.
 func Unused(home, id string) bool {
 	st, _ := openStore(home)
@@ -126,6 +154,7 @@ func Unused(home, id string) bool {
 type state struct {
 	CWD            string `json:"cwd"`
 	WorkDir        string `json:"workDir"`
+	CreatedAt      moment `json:"createdAt"`
 	UpdatedAt      moment `json:"updatedAt"`
 	Archived       bool   `json:"archived"`
 	Title          string `json:"title"`

@@ -38,7 +38,7 @@ func TestStoreForms(t *testing.T) {
 	put("sessions/.index-cache/x/state.json", `{"cwd":"/home/u/w","lastPrompt":"p"}`)
 	put("session_index.jsonl", "no JSON\n"+`{"sessionId":"session_010","sessionDir":"/gone","workDir":"/home/u/w"}`+"\n")
 
-	got, err := Sessions(home, work)
+	got, err := Sessions(home, work, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +50,12 @@ func TestStoreForms(t *testing.T) {
 		return when
 	}
 	want := []Session{
-		{"session_030", work, "old", at("2026-11-26T01:37:19.384Z"), false},
-		{"session_010", work, "oldest", at("2026-11-26T01:37:10.133Z"), false},
-		{"session_web", work, "T", time.UnixMilli(1795656862724), false},
-		{"session_p", work, "", time.UnixMilli(1795656855221), true},
-		{"session_cut", work, "", time.UnixMilli(1), false},
-		{"by-hand", work, "", time.UnixMilli(0), false},
+		{ID: "session_030", WorkDir: work, Title: "old", Created: at("2026-11-26T01:37:19.046Z"), Updated: at("2026-11-26T01:37:19.384Z"), Archived: false},
+		{ID: "session_010", WorkDir: work, Title: "oldest", Created: at("2026-11-26T01:37:09.910Z"), Updated: at("2026-11-26T01:37:10.133Z"), Archived: false},
+		{ID: "session_web", WorkDir: work, Title: "T", Created: time.UnixMilli(1), Updated: time.UnixMilli(1795656862724), Archived: false},
+		{ID: "session_p", WorkDir: work, Title: "", Created: time.UnixMilli(1), Updated: time.UnixMilli(1795656855221), Archived: true},
+		{ID: "session_cut", WorkDir: work, Title: "", Created: time.Time{}, Updated: time.UnixMilli(1), Archived: false},
+		{ID: "by-hand", WorkDir: work, Title: "", Created: time.Time{}, Updated: time.UnixMilli(0), Archived: false},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b time.Time) bool { return a.Equal(b) })); diff != "" {
 		t.Error(diff)

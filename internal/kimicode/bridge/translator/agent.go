@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/history"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -326,7 +327,7 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 		return
 	}
 	a := t.agentOf(p.AgentID)
-	v := resultOf(p.Output, p.IsError)
+	v := history.Result(p.Output, p.IsError)
 	if c := a.calls[p.ToolCallID]; c != nil {
 		v.Display = c.display
 		delete(a.calls, p.ToolCallID)

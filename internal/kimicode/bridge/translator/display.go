@@ -65,39 +65,3 @@ func OldText(display json.RawMessage, read func(path string) (string, bool)) jso
 	trimmed := bytes.TrimRight(display, " \n")
 	return append(append(append(bytes.Clone(trimmed[:len(trimmed)-1]), `,"old":`...), text...), '}')
 }
-
-// resultOf returns the result of a tool: text, or content parts of the engine.
-func resultOf(output json.RawMessage, isError bool) wireproto.ToolReturnValue {
-	v := wireproto.ToolReturnValue{IsError: isError}
-	var text string
-	switch {
-	case len(output) == 0 || string(output) == "null":
-	case json.Unmarshal(output, &text) == nil:
-		v.Output.Text = text
-	case v.Output.UnmarshalJSON(wireParts(output)) == nil:
-	default:
-		v.Output = wireproto.Content{Text: string(output)}
-	}
-	return v
-}
-
-// wireParts returns content parts of the engine with the names of Wire.
-func wireParts(raw json.RawMessage) json.RawMessage {
-	var parts []map[string]json.RawMessage
-	if json.Unmarshal(raw, &parts) != nil {
-		return raw
-	}
-	for _, p := range parts {
-		for name, wire := range map[string]string{"imageUrl": "image_url", "audioUrl": "audio_url", "videoUrl": "video_url"} {
-			if v, ok := p[name]; ok {
-				p[wire] = v
-				delete(p, name)
-			}
-		}
-	}
-	renamed, err := json.Marshal(parts)
-	if err != nil {
-		return raw
-	}
-	return renamed
-}

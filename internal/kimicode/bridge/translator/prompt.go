@@ -134,22 +134,3 @@ func dataURL(url string) (kind, data string, ok bool) {
 	kind, isData := strings.CutPrefix(head, "data:")
 	return kind, data, based && isData
 }
-
-// contentOf turns stored parts into a client's content; stored pictures are named by where they are.
-func contentOf(parts []api.Part) wireproto.Content {
-	if len(parts) == 1 && parts[0].Type == "text" {
-		return wireproto.Content{Text: parts[0].Text}
-	}
-	var c wireproto.Content
-	for _, p := range parts {
-		switch p.Type {
-		case "text":
-			c.Parts = append(c.Parts, &wireproto.TextPart{Text: p.Text})
-		case "image":
-			c.Parts = append(c.Parts, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: p.Source.String()}})
-		case "video":
-			c.Parts = append(c.Parts, &wireproto.VideoURLPart{VideoURL: wireproto.MediaURL{URL: p.Source.String()}})
-		}
-	}
-	return c
-}

@@ -3,8 +3,10 @@ package translator
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/history"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -61,49 +63,17 @@ func (t *Translator) replayPage(before string) {
 
 // tellHistory emits the events of messages, of which the newest come first, and returns their number.
 func (t *Translator) tellHistory(pages [][]api.Message) (events int) {
-	emit := func(m wireproto.Message) {
+	emit := func(m wireproto.Message) bool {
 		events++
 		t.emit(m)
+		return true
 	}
-	turns, steps := 0, 0
-	for p := len(pages) - 1; p >= 0; p-- {
-		for i := len(pages[p]) - 1; i >= 0; i-- {
-			m := &pages[p][i]
-			switch m.Role {
-			case "user":
-				if kind := m.Metadata.Origin.Kind; kind != "user" && kind != "" {
-					continue // a reminder that Kimi Code has put in
-				}
-				if turns > 0 {
-					emit(&wireproto.TurnEnd{})
-				}
-				turns, steps = turns+1, 0
-				emit(&wireproto.TurnBegin{UserInput: contentOf(m.Content)})
-			case "assistant":
-				steps++
-				emit(&wireproto.StepBegin{N: steps})
-				for _, part := range m.Content {
-					switch part.Type {
-					case "thinking":
-						emit(&wireproto.ThinkPart{Think: part.Thinking})
-					case "text":
-						emit(&wireproto.TextPart{Text: part.Text})
-					case "tool_use":
-						args := string(orEmpty(part.Input))
-						emit(&wireproto.ToolCall{ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: &args}})
-					}
-				}
-			case "tool":
-				for _, part := range m.Content {
-					if part.Type == "tool_result" {
-						emit(&wireproto.ToolResult{ToolCallID: part.ToolCallID, ReturnValue: resultOf(part.Output, part.IsError)})
-					}
-				}
-			}
+	teller := history.Teller{ToolName: t.toolName}
+	for _, page := range slices.Backward(pages) {
+		for i := range slices.Backward(page) {
+			teller.Tell(&page[i], emit)
 		}
 	}
-	if turns > 0 {
-		emit(&wireproto.TurnEnd{})
-	}
+	teller.End(emit)
 	return events
 }

@@ -365,6 +365,8 @@ func (t *Translator) method(f *wireproto.Frame) {
 		t.models(f)
 	case wireproto.MethodSetModel:
 		t.setModel(f)
+	case wireproto.MethodUndo:
+		t.undo(f)
 	default:
 		t.refuse(f.ID, wireproto.CodeMethodNotFound, "unknown method %.40q", f.Method)
 	}

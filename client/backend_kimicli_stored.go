@@ -1,0 +1,503 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/jsonfile"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// cliStored is a session in kimi-cli's files (kimi_cli/session.py and session_fork.py, 1.51.0):
+//
+//	ID/context.jsonl    what the model is sent; ID.jsonl in versions of old, which kimi moves when it finds the session
+//	ID/context_N.jsonl  what it was sent before the context was compacted or cleared, the oldest first
+//	ID/wire.jsonl       the messages of Wire
+//	ID/state.json
+type cliStored struct {
+	id       string
+	shareDir string
+	in       string   // the folder of the work dir's sessions, below the share dir, with slashes
+	root     *os.Root // of that folder
+}
+
+func (b kimiCLI) stored(l *launch, id string) (storedSession, error) {
+	root, err := regular.Root(b.sessionsDir(l))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &cliStored{id: id, shareDir: l.shareDir, in: path.Join("sessions", filepath.Base(b.sessionsDir(l))), root: root}
+	info, err := root.Stat(s.context())
+	if err != nil || !info.Mode().IsRegular() {
+		root.Close()
+		return nil, nil
+	}
+	if _, err := b.finds(l, id); err != nil { // kimi would begin it anew
+		root.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *cliStored) title() string {
+	info, _ := readSession(s.root, s.id)
+	return info.Title
+}
+
+func (s *cliStored) Close() error { return s.root.Close() }
+
+func (s *cliStored) file(name string) string { return path.Join(s.id, name) }
+
+// context is the file that makes it a session.
+func (s *cliStored) context() string {
+	if _, err := s.root.Lstat(s.file("context.jsonl")); err != nil {
+		return s.id + ".jsonl"
+	}
+	return s.file("context.jsonl")
+}
+
+// hold keeps the session from others, and fails if one of them has it.
+func (s *cliStored) hold() (*os.File, error) {
+	return holdSession(filepath.Join(s.shareDir, filepath.FromSlash(s.in), s.id), true)
+}
+
+// own makes sure that the session is one of the share dir, and no link to elsewhere, before it is changed.
+func (s *cliStored) own() error {
+	share, err := os.OpenRoot(s.shareDir)
+	if err != nil {
+		return err
+	}
+	defer share.Close()
+	root, err := share.OpenRoot(s.in)
+	if err != nil {
+		return err
+	}
+	s.root.Close()
+	s.root = root
+	info, err := root.Lstat(s.id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // of old
+		return nil
+	case err == nil && !info.IsDir():
+		return &fs.PathError{Op: "change", Path: s.id, Err: errors.New("not a folder of its own")}
+	}
+	return err
+}
+
+func (s *cliStored) rename(title string) error {
+	err := s.own()
+	if err == nil {
+		err = s.root.MkdirAll(s.id, 0o700)
+	}
+	if err != nil {
+		return err
+	}
+	return jsonfile.Set(s.root, s.file("state.json"), maxState, jsonfile.Member{Key: "custom_title", Value: title}, jsonfile.Member{Key: "title_generated", Value: true})
+}
+
+func (s *cliStored) remove() error {
+	if err := s.own(); err != nil {
+		return err
+	}
+	// Without its context it is no session any more, however far the rest comes.
+	for _, name := range []string{s.file("context.jsonl"), s.id + ".jsonl"} {
+		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return s.root.RemoveAll(s.id)
+}
+
+func (s *cliStored) history(*launch) iter.Seq2[wireproto.Message, error] {
+	return func(yield func(wireproto.Message, error) bool) {
+		f, err := regular.OpenIn(s.root, s.file("wire.jsonl"))
+		if errors.Is(err, fs.ErrNotExist) {
+			s.tellContext(yield)
+			return
+		}
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer f.Close()
+		for rec, err := range wireproto.ReadSessionFile(f) {
+			if err != nil && errors.As(err, new(*wireproto.LineError)) {
+				continue
+			}
+			if !yield(rec.Message, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// cliLine is a line of wire.jsonl or of a context, as far as it is needed.
+type cliLine struct {
+	// Of wire.jsonl.
+	Message struct {
+		Type    string `json:"type"`
+		Payload struct {
+			UserInput json.RawMessage `json:"user_input"`
+			Function  struct {
+				Name string `json:"name"`
+			} `json:"function"`
+		} `json:"payload"`
+	} `json:"message"`
+	// Of a context.
+	Role      string               `json:"role"`
+	Content   json.RawMessage      `json:"content"`
+	ToolCalls []wireproto.ToolCall `json:"tool_calls"`
+	CallID    string               `json:"tool_call_id"`
+}
+
+// lines gives the lines of a file that are JSON. raw is valid until the next one.
+func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool) error {
+	f, err := regular.OpenIn(s.root, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := wireproto.NewLineReader(f)
+	for {
+		raw, err := lines.ReadLine()
+		half := err == io.ErrUnexpectedEOF
+		switch {
+		case err == nil, half:
+		case err == io.EOF:
+			return nil
+		case errors.As(err, new(*wireproto.LineError)):
+			continue
+		default:
+			return err
+		}
+		line := new(cliLine)
+		if json.Unmarshal(raw, line) == nil && !each(raw, line) || half {
+			return nil
+		}
+	}
+}
+
+// asContent reads text or content parts. One part of text is as good as its text.
+func asContent(raw json.RawMessage) wireproto.Content {
+	var c wireproto.Content
+	if json.Unmarshal(raw, &c) != nil {
+		return wireproto.Content{}
+	}
+	if len(c.Parts) == 1 {
+		if p, ok := c.Parts[0].(*wireproto.TextPart); ok {
+			return wireproto.Content{Text: p.Text}
+		}
+	}
+	return c
+}
+
+// tellContext tells a session that kimi has begun before it kept the messages of Wire, from what the model is sent.
+func (s *cliStored) tellContext(yield func(wireproto.Message, error) bool) {
+	turns, steps, going := 0, 0, true
+	emit := func(m wireproto.Message) { going = going && yield(m, nil) }
+	err := s.lines(s.context(), func(_ []byte, l *cliLine) bool {
+		c := asContent(l.Content)
+		switch l.Role {
+		case "user":
+			if strings.HasPrefix(c.String(), "<system") { // kimi's own
+				break
+			}
+			if turns > 0 {
+				emit(&wireproto.TurnEnd{})
+			}
+			turns, steps = turns+1, 0
+			emit(&wireproto.TurnBegin{UserInput: c})
+		case "assistant":
+			steps++
+			emit(&wireproto.StepBegin{N: steps})
+			if c.Text != "" {
+				emit(&wireproto.TextPart{Text: c.Text})
+			}
+			for _, p := range c.Parts {
+				emit(p)
+			}
+			for i := range l.ToolCalls {
+				emit(&l.ToolCalls[i])
+			}
+		case "tool":
+			emit(&wireproto.ToolResult{ToolCallID: l.CallID, ReturnValue: wireproto.ToolReturnValue{Output: c}})
+		}
+		return going
+	})
+	if turns > 0 && err == nil {
+		emit(&wireproto.TurnEnd{})
+	}
+	if err != nil && going {
+		yield(nil, err)
+	}
+}
+
+// turns counts the session's turns, as far as its files can be read.
+func (s *cliStored) turns() (n int) {
+	if _, err := s.root.Lstat(s.file("wire.jsonl")); err != nil {
+		s.tellContext(func(m wireproto.Message, _ error) bool {
+			if _, ok := m.(*wireproto.TurnBegin); ok {
+				n++
+			}
+			return true
+		})
+		return n
+	}
+	f, err := regular.OpenIn(s.root, s.file("wire.jsonl"))
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	for lines := wireproto.NewLineReader(f); ; {
+		raw, err := lines.ReadLine()
+		if err != nil && !errors.As(err, new(*wireproto.LineError)) {
+			return n
+		}
+		var line cliLine
+		if bytes.Contains(raw, []byte(`"TurnBegin"`)) && json.Unmarshal(raw, &line) == nil && line.Message.Type == "TurnBegin" {
+			n++
+		}
+	}
+}
+
+// rotated lists the contexts of before, the oldest first.
+func (s *cliStored) rotated() (names []string) {
+	entries, _ := fs.ReadDir(s.root.FS(), s.id)
+	number := func(name string) int {
+		name, before := strings.CutPrefix(name, "context_")
+		name, after := strings.CutSuffix(name, ".jsonl")
+		n, err := strconv.Atoi(name)
+		if !before || !after || err != nil {
+			return 0
+		}
+		return n
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && number(e.Name()) > 0 {
+			names = append(names, e.Name())
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(number(a), number(b)) })
+	return names
+}
+
+// cliCut is what a fork keeps: lines of wire.jsonl, whole contexts of before, and lines of the one that the model is sent.
+type cliCut struct {
+	wire    int
+	before  []string
+	context string
+	lines   int // -1 for all
+}
+
+// cut finds what the first turns are, -1 for all. kimi's own fork counts the user's messages in the context: that fails once the
+// context was compacted or a turn was steered, so that here each turn is looked for by its words.
+func (s *cliStored) cut(turns int) (*cliCut, error) {
+	contexts := append(s.rotated(), "context.jsonl")
+	c := &cliCut{wire: -1, before: contexts[:len(contexts)-1], context: "context.jsonl", lines: -1}
+	// What wire.jsonl tells: a turn, by its words, or "" for a new context.
+	var told []string
+	count, wire, rotations, dmail := 0, 0, 0, false
+	kept := -1 // of told
+	err := s.lines(s.file("wire.jsonl"), func(_ []byte, l *cliLine) bool {
+		switch l.Message.Type {
+		case "TurnBegin":
+			if count == turns && kept < 0 {
+				c.wire, kept = wire, len(told)
+			}
+			count++
+			key := contentKey(l.Message.Payload.UserInput)
+			if words := strings.TrimSpace(asContent(l.Message.Payload.UserInput).String()); words == "/clear" || words == "/reset" {
+				key = ""
+				rotations++
+			}
+			told = append(told, key)
+		case "CompactionEnd":
+			told = append(told, "")
+			rotations++
+		case "ToolCall":
+			dmail = dmail || l.Message.Payload.Function.Name == "SendDMail"
+		}
+		wire++
+		return true
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case turns > count:
+		return nil, fmt.Errorf("it has %d turns, not %d; keep fewer, or pass -1 for all", count, turns)
+	case kept < 0: // all
+		return c, nil
+	case dmail || len(c.before) > rotations:
+		return nil, fmt.Errorf("%w: its agent has changed its own past; fork it whole", ErrUnsupported)
+	}
+	missing := rotations - len(c.before) // contexts that a fork of kimi's has left behind
+	at := -missing
+	begins, err := s.begins(contexts, at)
+	if err != nil {
+		return nil, err
+	}
+	for i, key := range told {
+		if key == "" {
+			if i >= kept {
+				break
+			}
+			at++
+			if begins, err = s.begins(contexts, at); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		found := slices.IndexFunc(begins, func(b begin) bool { return b.key == key })
+		if found < 0 {
+			continue // a command, or a prompt that a hook has blocked
+		}
+		if i >= kept {
+			c.lines = begins[found].line
+			break
+		}
+		begins = begins[found+1:]
+	}
+	if at < 0 {
+		return nil, fmt.Errorf("%w: kimi-cli has compacted the context after that turn, and what was before is not there; keep more turns", ErrUnsupported)
+	}
+	c.before, c.context = contexts[:at], contexts[at]
+	return c, nil
+}
+
+// begin is where a turn begins in a context.
+type begin struct {
+	key  string
+	line int // of its checkpoint
+}
+
+// begins lists the turns of a context: what the user says right after a checkpoint. There is none before the first context.
+func (s *cliStored) begins(contexts []string, at int) (list []begin, err error) {
+	if at < 0 || at >= len(contexts) {
+		return nil, nil
+	}
+	line, checkpoint := 0, -2
+	err = s.lines(s.file(contexts[at]), func(_ []byte, l *cliLine) bool {
+		switch {
+		case l.Role == "_checkpoint":
+			checkpoint = line
+		case l.Role == "user" && checkpoint == line-1:
+			list = append(list, begin{contentKey(l.Content), checkpoint})
+		}
+		line++
+		return true
+	})
+	return list, err
+}
+
+// contentKey tells contents apart, however they are written.
+func contentKey(raw json.RawMessage) string {
+	key, _ := json.Marshal(asContent(raw))
+	return string(key)
+}
+
+func (s *cliStored) fork(ctx context.Context, turns int, title string) (id string, err error) {
+	if err := s.own(); err != nil {
+		return "", err
+	}
+	if _, err := s.root.Lstat(s.file("context.jsonl")); err != nil {
+		return "", fmt.Errorf("%w: a kimi-cli of old has kept it; prompt it once, and fork it then", ErrUnsupported)
+	}
+	cut, err := s.cut(turns)
+	if err != nil {
+		return "", err
+	}
+	id = newUUID()
+	if err := s.root.Mkdir(id, 0o700); err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.root.RemoveAll(id))
+		}
+	}()
+	files := []struct {
+		from, to string
+		lines    int
+	}{{"wire.jsonl", "wire.jsonl", cut.wire}}
+	for _, name := range cut.before {
+		files = append(files, struct {
+			from, to string
+			lines    int
+		}{name, name, -1})
+	}
+	for _, f := range files {
+		if err := s.copyLines(ctx, f.from, path.Join(id, f.to), f.lines); err != nil {
+			return "", err
+		}
+	}
+	if err := s.copyUploads(ctx, id); err != nil {
+		return "", err
+	}
+	if err := jsonfile.Set(s.root, path.Join(id, "state.json"), maxState,
+		jsonfile.Member{Key: "version", Value: 1}, jsonfile.Member{Key: "custom_title", Value: title}, jsonfile.Member{Key: "title_generated", Value: true}); err != nil {
+		return "", err
+	}
+	// With its context it is a session.
+	return id, s.copyLines(ctx, cut.context, path.Join(id, "context.jsonl"), cut.lines)
+}
+
+// copyLines copies the first lines of a file that are JSON, -1 for all.
+func (s *cliStored) copyLines(ctx context.Context, from, to string, lines int) error {
+	f, err := s.root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 64<<10)
+	n := 0
+	err = s.lines(s.file(from), func(raw []byte, _ *cliLine) bool {
+		if n == lines || ctx.Err() != nil {
+			return false
+		}
+		n++
+		w.Write(raw)
+		return w.WriteByte('\n') == nil
+	})
+	return errors.Join(err, context.Cause(ctx), w.Flush(), f.Close())
+}
+
+// copyUploads copies the files that the web interface of kimi has taken, and that the history names.
+func (s *cliStored) copyUploads(ctx context.Context, id string) error {
+	entries, err := fs.ReadDir(s.root.FS(), s.file("uploads"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = s.root.Mkdir(path.Join(id, "uploads"), 0o700)
+	}
+	for _, e := range entries {
+		if err != nil {
+			break
+		}
+		if err = context.Cause(ctx); err == nil && e.Type().IsRegular() {
+			err = home.CopyFile(s.root, path.Join(s.id, "uploads", e.Name()), path.Join(id, "uploads", e.Name()))
+		}
+	}
+	return err
+}

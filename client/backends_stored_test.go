@@ -1,0 +1,481 @@
+//go:build unix
+
+package client_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// told returns all that History gives.
+func told(t testing.TB, id string, opts *client.Options) []wireproto.Message {
+	t.Helper()
+	var list []wireproto.Message
+	for m, err := range client.History(id, opts) {
+		if err != nil {
+			t.Fatalf("history: %v", err)
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func replayed(t testing.TB, ctx context.Context, s *client.Session) []wireproto.Message {
+	t.Helper()
+	var list []wireproto.Message
+	for m, err := range s.Replay(ctx) {
+		if err != nil {
+			t.Fatalf("replay: %v", err)
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+// prompts returns what begins the turns.
+func prompts(msgs []wireproto.Message) (list []string) {
+	for _, m := range only[*wireproto.TurnBegin](msgs) {
+		list = append(list, m.UserInput.String())
+	}
+	return list
+}
+
+// steers returns what was added to turns.
+func steers(msgs []wireproto.Message) (list []string) {
+	for _, m := range only[*wireproto.SteerInput](msgs) {
+		list = append(list, m.UserInput.String())
+	}
+	return list
+}
+
+// The files tell what the running kimi replays.
+func TestBackendsHistory(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		tool := nothing(t)
+		opts, _ := b.model(t, say("think: hm", "text: one"),
+			say("text: I look.", b.run("look", "echo 42")), say(b.run("no", "touch no"), clienttest.ToolCall("go", b.tool("nothing"), map[string]string{})), "text: two", "text: two more",
+			"text: three", "text: a summary", "text: four")
+		opts.Tools = []client.Tool{tool}
+		opts.SlashCommands = true
+		s := liveSession(t, ctx, opts)
+		finished(t, ctx, s, "first <b> prompt", "one")
+		turn, err := s.Prompt(ctx, "second")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m, err := range turn.Messages() {
+			r, asked := m.(*client.ApprovalRequest)
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case !asked:
+			case strings.Contains(r.Description+r.Action, "touch"):
+				err = r.Reject("no thanks")
+			default:
+				if err = s.Steer(ctx, "steered"); err == nil {
+					err = r.Approve()
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		picture := "data:image/png;base64," + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("no picture", 600)))
+		if _, _, err := playTurn(t, ctx, s, "third", &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: picture}}, &wireproto.TextPart{Text: "after"}); err != nil {
+			t.Error(err)
+		}
+		playTurn(t, ctx, s, "/compact")
+		playTurn(t, ctx, s, "fourth")
+
+		want, got := replayed(t, ctx, s), told(t, s.ID(), opts)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-replay +history):\n%.8000s", diff)
+		}
+		begun := prompts(got)
+		begun = slices.DeleteFunc(begun, func(text string) bool { return text == "/compact" }) // no turn of Kimi Code
+		e2eSame(t, "steered", []string{"steered"}, steers(got))
+		if len(begun) != 4 || begun[0] != "first <b> prompt" || begun[1] != "second" || begun[3] != "fourth" {
+			t.Errorf("prompts %q", begun)
+		}
+		if calls := only[*wireproto.ToolCall](got); len(calls) != 3 || calls[2].Function.Name != "nothing" {
+			t.Errorf("calls %+v", calls)
+		}
+		closed(t, s)
+		if diff := cmp.Diff(want, told(t, s.ID(), opts)); diff != "" {
+			t.Errorf("after the end (-replay +history):\n%.4000s", diff)
+		}
+		for range client.History(s.ID(), opts) {
+			break
+		}
+		info := listedAll(t, opts)
+		if len(info) != 1 || info[0].Turns != len(prompts(got)) || info[0].Created.IsZero() || info[0].Updated.Before(info[0].Created) {
+			t.Errorf("listed %+v", info)
+		}
+
+		// A last line that kimi is about to write ends it.
+		path := journal(t, opts, s.ID())
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteString(`{"type":"context.append_message","timestamp": 1, "message": {"type": "TextPart", "pay`)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, told(t, s.ID(), opts)); diff != "" {
+			t.Errorf("with half a line (-replay +history):\n%.4000s", diff)
+		}
+		for _, id := range []string{"", "no-such-session", "../" + s.ID()} {
+			for _, err := range client.History(id, opts) {
+				e2eIs(t, "history of "+id, err, client.ErrSessionNotFound)
+			}
+		}
+	})
+}
+
+func nothing(t testing.TB) client.Tool {
+	t.Helper()
+	tool, err := client.NewTool("nothing", "Does nothing", func(context.Context, struct{}) (string, error) { return "nothing done", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tool
+}
+
+func listedAll(t testing.TB, opts *client.Options) []client.SessionInfo {
+	t.Helper()
+	list, err := client.ListAllSessions(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// journal returns the file with the history of a session.
+func journal(t testing.TB, opts *client.Options, id string) string {
+	t.Helper()
+	if path := filepath.Join(sessionDir(opts.ShareDir, opts.WorkDir, id), "wire.jsonl"); exists(path) {
+		return path
+	}
+	return codeJournal(t, opts, id)
+}
+
+// folder returns the folder of a session.
+func folder(t testing.TB, opts *client.Options, id string) string {
+	t.Helper()
+	dir, _, _ := strings.Cut(journal(t, opts, id), id)
+	return filepath.Join(dir, id)
+}
+
+// Each branch goes on from what it keeps, and the model is sent that.
+func TestBackendsFork(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: SUMMARY", "text: answer 4")
+		opts.SlashCommands, opts.Approve = true, client.ApproveAll
+		s := liveSession(t, ctx, opts)
+		finished(t, ctx, s, "prompt 1", "answer 1")
+		finished(t, ctx, s, "prompt 2", "answer 2")
+		finished(t, ctx, s, "prompt 3", "answer 3")
+		playTurn(t, ctx, s, "/compact")
+		finished(t, ctx, s, "prompt 4", "answer 4")
+		// An open session may be forked.
+		early, err := client.ForkSession(ctx, s.ID(), 2, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed(t, s)
+		before := tree(t, folder(t, opts, s.ID()))
+		whole, err := client.ForkSession(ctx, s.ID(), -1, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := client.ForkSession(ctx, early, 1, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e2eSame(t, "the session that was forked", before, tree(t, folder(t, opts, s.ID())))
+		if _, err := client.ForkSession(ctx, s.ID(), 9, opts); err == nil {
+			t.Error("nine turns of four")
+		}
+		e2eSame(t, "history of the early fork", []string{"prompt 1", "prompt 2"}, prompts(told(t, early, opts)))
+		if diff := cmp.Diff(told(t, s.ID(), opts), told(t, whole, opts)); diff != "" {
+			t.Errorf("history of the whole fork (-original +fork):\n%.4000s", diff)
+		}
+		titles := make(map[string]string)
+		for _, info := range listed(t, opts) {
+			titles[info.ID] = info.Title
+		}
+		e2eSame(t, "titles", map[string]string{s.ID(): "prompt 1", early: "Fork: prompt 1", whole: "Fork: prompt 1", again: "Fork: Fork: prompt 1"}, titles)
+
+		for _, branch := range []struct {
+			name, id    string
+			with, wants []string
+		}{
+			{"early", early, []string{"prompt 1", "answer 1", "prompt 2", "42", "answer 2"}, []string{"prompt 3", "answer 3", "prompt 4", "SUMMARY"}},
+			{"original", s.ID(), []string{"SUMMARY", "prompt 4", "answer 4"}, []string{"answer 1", "on the early branch"}},
+			{"whole", whole, []string{"SUMMARY", "prompt 4", "answer 4"}, []string{"answer 1", "on the early branch", "on the original branch"}},
+			{"again", again, []string{"prompt 1", "answer 1"}, []string{"prompt 2", "answer 2", "on the early branch"}},
+		} {
+			model.Add("text: gone on")
+			r := resumed(t, ctx, branch.id, opts)
+			finished(t, ctx, r, "on the "+branch.name+" branch", "gone on")
+			last := model.Requests()[len(model.Requests())-1]
+			for want, is := range map[bool][]string{true: branch.with, false: branch.wants} {
+				for _, text := range is {
+					if strings.Contains(string(last), text) != want {
+						t.Errorf("%s: that the model reads %q is %v", branch.name, text, !want)
+					}
+				}
+			}
+			if diff := cmp.Diff(replayed(t, ctx, r), told(t, branch.id, opts)); diff != "" {
+				t.Errorf("%s (-replay +history):\n%.4000s", branch.name, diff)
+			}
+			closed(t, r)
+		}
+	})
+}
+
+// The real kimi shows the new title, and no deleted session; nothing else has changed.
+func TestBackendsRenameDelete(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := b.model(t, "text: one", "text: two")
+		keep := liveSession(t, ctx, opts)
+		finished(t, ctx, keep, "first", "one")
+		for name, err := range map[string]error{"rename": client.RenameSession(keep.ID(), "New", opts), "delete": client.DeleteSession(keep.ID(), opts)} {
+			e2eIs(t, name+" of an open session", err, client.ErrInUse)
+		}
+		closed(t, keep)
+		gone := liveSession(t, ctx, opts)
+		finished(t, ctx, gone, "second", "two")
+		closed(t, gone)
+		before := tree(t, opts.ShareDir)
+
+		const title = "A <new> title"
+		if err := client.RenameSession(keep.ID(), " A <new>\n title ", opts); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.DeleteSession(gone.ID(), opts); err != nil {
+			t.Fatal(err)
+		}
+		e2eSame(t, "changed", []string{"state.json"}, changes(before, tree(t, opts.ShareDir), gone.ID()))
+		e2eSame(t, "listed", map[string]string{keep.ID(): title}, listedTitles(t, opts))
+		e2eSame(t, "listed by kimi", map[string]string{keep.ID(): title}, kimiLists(t, ctx, b, opts))
+		for name, err := range map[string]error{
+			"delete again": client.DeleteSession(gone.ID(), opts), "rename": client.RenameSession(gone.ID(), "x", opts), "delete none": client.DeleteSession("", opts),
+		} {
+			e2eIs(t, name, err, client.ErrSessionNotFound)
+		}
+		if _, err := client.ResumeSession(ctx, gone.ID(), opts); !errors.Is(err, client.ErrSessionNotFound) {
+			t.Errorf("resumed: %v", err)
+		}
+		// It goes on, and keeps its title.
+		model.Add("text: three")
+		r := resumed(t, ctx, keep.ID(), opts)
+		finished(t, ctx, r, "third", "three")
+		closed(t, r)
+		e2eSame(t, "listed after a turn", map[string]string{keep.ID(): title}, listedTitles(t, opts))
+		e2eSame(t, "prompts", []string{"first", "third"}, prompts(told(t, keep.ID(), opts)))
+	})
+}
+
+func listedTitles(t testing.TB, opts *client.Options) map[string]string {
+	titles := make(map[string]string)
+	for _, info := range listed(t, opts) {
+		titles[info.ID] = info.Title
+	}
+	return titles
+}
+
+// changes names the files that are not as they were, but for those of a session and Kimi Code's notes for its indexes.
+func changes(before, after map[string]string, gone string) (list []string) {
+	paths := maps.Clone(before)
+	maps.Copy(paths, after)
+	for path := range paths {
+		if before[path] != after[path] && !strings.Contains(path, gone) && !strings.Contains(path, ".index-dirty") && filepath.Base(path) != "session_index.jsonl" {
+			list = append(list, filepath.Base(path))
+		}
+	}
+	return list
+}
+
+// kimiLists asks the program itself for its sessions: by their ids, their titles.
+func kimiLists(t *testing.T, ctx context.Context, b *backend, opts *client.Options) map[string]string {
+	t.Helper()
+	titles := make(map[string]string)
+	if b.name == "Kimi Code" {
+		s, _ := codeServer(t, ctx, opts)
+		var page struct {
+			Items []struct{ ID, Title string }
+		}
+		if err := s.Call(ctx, "GET", "/sessions", nil, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, info := range page.Items {
+			titles[info.ID] = info.Title
+		}
+		return titles
+	}
+	f, err := os.Open(opts.Executable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	head, _ := bufio.NewReader(f).ReadString('\n')
+	cmd := exec.CommandContext(ctx, strings.TrimSpace(strings.TrimPrefix(head, "#!")), "-c", `
+import asyncio, sys
+from kaos.path import KaosPath
+from kimi_cli.session import Session
+for s in asyncio.run(Session.list(KaosPath(sys.argv[1]))):
+    print(s.id + "\t" + s.title)
+`, opts.WorkDir)
+	cmd.Env = append(os.Environ(), "KIMI_SHARE_DIR="+opts.ShareDir)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("kimi's own list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		id, title, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+		titles[id] = title
+	}
+	return titles
+}
+
+// codeServer starts Kimi Code's own server on the home of the options.
+func codeServer(t *testing.T, ctx context.Context, opts *client.Options) (*server.Server, *webtest.Process) {
+	t.Helper()
+	p := webtest.Spawn(t, opts, server.Args...)
+	s, err := server.Start(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.CloseIdle)
+	return s, p
+}
+
+// A "kimi web" of the user's that has a session open keeps it; one that has not sees what has changed.
+func TestKimiCodeStoredBesideServer(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	opts := clienttest.KimiCode(t, "text: one", "text: two")
+	var ids []string
+	for _, text := range []string{"one", "two"} {
+		s := liveSession(t, ctx, opts)
+		finished(t, ctx, s, text, text)
+		closed(t, s)
+		ids = append(ids, s.ID())
+	}
+	web, p := codeServer(t, ctx, opts)
+	if err := web.Call(ctx, "GET", "/sessions/"+ids[0]+"/status", nil, nil); err != nil { // which opens it
+		t.Fatal(err)
+	}
+	e2eIs(t, "delete", client.DeleteSession(ids[0], opts), client.ErrInUse)
+	e2eIs(t, "rename", client.RenameSession(ids[0], "x", opts), client.ErrInUse)
+	if err := client.RenameSession(ids[1], "renamed", opts); err != nil {
+		t.Fatal(err)
+	}
+	fork, err := client.ForkSession(ctx, ids[1], 1, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var info struct{ Title string }
+	if err := web.Call(ctx, "GET", "/sessions/"+fork, nil, &info); err != nil || info.Title != "Fork: renamed" {
+		t.Errorf("the server says of the fork: %q, %v", info.Title, err)
+	}
+	p.Close()
+	if err := client.DeleteSession(ids[0], opts); err != nil {
+		// Killed, it has not said that it has ended.
+		t.Errorf("after the server's end: %v", err)
+	}
+}
+
+func TestBackendsUndo(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: answer 4")
+		opts.Approve = client.ApproveAll
+		s := liveSession(t, ctx, opts)
+		finished(t, ctx, s, "prompt 1", "answer 1")
+		finished(t, ctx, s, "prompt 2", "answer 2")
+		if b.name == "kimi-cli" {
+			e2eIs(t, "undo", s.Undo(ctx, 1), client.ErrUnsupported)
+			return
+		}
+		if err := s.Undo(ctx, 5); err == nil {
+			t.Error("five turns of two are undone")
+		}
+		if err := s.Undo(ctx, 1); err != nil {
+			t.Fatal(err)
+		}
+		e2eSame(t, "prompts", []string{"prompt 1"}, prompts(told(t, s.ID(), opts)))
+		finished(t, ctx, s, "prompt 3", "answer 3")
+		last := string(model.Requests()[3])
+		if !strings.Contains(last, "answer 1") || strings.Contains(last, "answer 2") || strings.Contains(last, "prompt 2") {
+			t.Errorf("the model reads %.3000s", last)
+		}
+		if diff := cmp.Diff(replayed(t, ctx, s), told(t, s.ID(), opts)); diff != "" {
+			t.Errorf("(-replay +history):\n%.4000s", diff)
+		}
+		turn, err := s.Prompt(ctx, "prompt 4")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e2eIs(t, "undo in a turn", s.Undo(ctx, 1), client.ErrBusy)
+		if _, err := turn.Result(); err != nil {
+			t.Error(err)
+		}
+		closed(t, s)
+
+		// What was undone is in no fork either.
+		fork, err := client.ForkSession(ctx, s.ID(), 2, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e2eSame(t, "prompts of the fork", []string{"prompt 1", "prompt 3"}, prompts(told(t, fork, opts)))
+		model.Add("text: gone on")
+		r := resumed(t, ctx, fork, opts)
+		finished(t, ctx, r, "on", "gone on")
+		last = string(model.Requests()[len(model.Requests())-1])
+		if !strings.Contains(last, "answer 3") || strings.Contains(last, "answer 2") || strings.Contains(last, "prompt 4") {
+			t.Errorf("the model of the fork reads %.3000s", last)
+		}
+	})
+}
+
+// Without any kimi the files can be read all the same.
+func TestStoredWithoutKimi(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	opts := clienttest.Kimi(t, "text: one")
+	s := liveSession(t, ctx, opts)
+	finished(t, ctx, s, "hello", "one")
+	closed(t, s)
+	bare := &client.Options{WorkDir: opts.WorkDir, ShareDir: opts.ShareDir, Executable: filepath.Join(t.TempDir(), "none")}
+	list := listedAll(t, bare)
+	if len(list) != 1 || list[0].ID != s.ID() || list[0].Backend != client.BackendWire || list[0].Turns != 1 || list[0].WorkDir != opts.WorkDir {
+		t.Errorf("listed %+v", list)
+	}
+	e2eSame(t, "prompts", []string{"hello"}, prompts(told(t, s.ID(), bare)))
+	if err := client.DeleteSession(s.ID(), bare); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(sessionDir(opts.ShareDir, opts.WorkDir, s.ID())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it is there: %v", err)
+	}
+}

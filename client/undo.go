@@ -1,0 +1,24 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Undo takes back the last turns: the model does not see them any more. What they have done to files stays done. It needs a
+// session without a running turn ([ErrBusy]), and cannot go back to before a compaction. kimi-cli gives [ErrUnsupported]: fork
+// the session at an earlier turn instead, with [ForkSession].
+func (s *Session) Undo(ctx context.Context, turns int) error {
+	switch {
+	case ctx == nil:
+		return errNilContext
+	case turns < 1:
+		return errors.New("client: undo: 1 turn is the least; pass how many of the last turns to take back")
+	case s.server.Bridge == nil:
+		return fmt.Errorf("%w: undo; keep the first turns with ForkSession", ErrUnsupported)
+	}
+	return s.conn.call(ctx, wireproto.MethodUndo, wireproto.UndoParams{Turns: turns}, nil)
+}

@@ -1,0 +1,72 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/server"
+	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
+	"github.com/kimi-go/kimi-go/internal/regular"
+)
+
+// ToolPrefix stands before the names of Go tools in what Kimi Code keeps: to it they are those of an MCP server.
+const ToolPrefix = "mcp__" + toolhost.ServerName + "__"
+
+// OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. A server that has ended
+// without saying so, one of another system, and a terminal, are not asked.
+func OpenIn(home, session string) int {
+	dir := filepath.Join(home, "server", "instances")
+	entries, _ := os.ReadDir(dir)
+	token, err := regular.Read(filepath.Join(home, "server.token"), 4<<10)
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		var at struct {
+			PID       int    `json:"pid"`
+			Host      string `json:"host"`
+			Port      int    `json:"port"`
+			Heartbeat int64  `json:"heartbeat_at"`
+		}
+		data, err := regular.Read(filepath.Join(dir, e.Name()), 64<<10)
+		if err != nil || json.Unmarshal(data, &at) != nil {
+			continue
+		}
+		// The token is for the server alone: what is stale may be another program's port by now.
+		if ip := net.ParseIP(at.Host); ip == nil && at.Host != "localhost" || time.Since(time.UnixMilli(at.Heartbeat)).Abs() > fresh {
+			continue
+		}
+		if has(at.Port, strings.TrimSpace(string(token)), session) {
+			return at.PID
+		}
+	}
+	return 0
+}
+
+const (
+	fresh    = time.Minute     // a server writes that it runs every few seconds
+	patience = 2 * time.Second // with a server that is asked
+)
+
+// has asks a server on this machine whether it has a session open.
+func has(port int, token, session string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s := server.Attach("http://127.0.0.1:"+strconv.Itoa(port), token)
+	defer s.CloseIdle()
+	var told struct {
+		Busy  bool `json:"busy"`
+		Agent struct {
+			Model string `json:"model"` // only of a session that it has open
+		} `json:"agent_config"`
+	}
+	err := s.Call(ctx, "GET", "/sessions/"+url.PathEscape(session), nil, &told)
+	return err == nil && (told.Busy || told.Agent.Model != "")
+}

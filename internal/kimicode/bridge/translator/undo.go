@@ -1,0 +1,39 @@
+package translator
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// undo takes back the last turns. It is not asked for twice: an answer that is lost leaves it open whether they are gone.
+func (t *Translator) undo(f *wireproto.Frame) {
+	var params wireproto.UndoParams
+	switch {
+	case !t.params(f, &params):
+		return
+	case params.Turns < 1:
+		t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: 1 turn is the least")
+		return
+	case t.turn != nil || t.replay != nil || t.side != nil:
+		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
+		return
+	}
+	t.call("POST", t.of(":undo"), map[string]int{"count": params.Turns}, false, func(_ json.RawMessage, err error) {
+		var e *api.Error
+		switch errors.As(err, &e); {
+		case err == nil:
+			t.reply(f.ID, struct{}{})
+		case e != nil && e.Code == api.CodeBusy:
+			t.refuse(f.ID, wireproto.CodeInvalidState, "undo: %s", e.Msg)
+		case e != nil && (e.Code == api.CodeCannotUndo || e.Code == api.CodeBadField):
+			t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: %s", e.Msg)
+		case e != nil && e.Code == api.CodeConnectionError:
+			t.refuse(f.ID, wireproto.CodeInternalError, "undo: it is not known whether the turns are gone: the server did not answer; see the history")
+		default:
+			t.refuse(f.ID, wireproto.CodeInternalError, "undo: %v", err)
+		}
+	})
+}

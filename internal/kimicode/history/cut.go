@@ -1,0 +1,282 @@
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+)
+
+// Cut is what a fork keeps of a session's journals.
+type Cut struct {
+	Turns      int       // the user's turns in it
+	LastPrompt string    // of the last of them
+	Last       time.Time // of the last record; what other agents have recorded later is not kept
+
+	keep map[int]bool // lines of the main agent's journal
+}
+
+// line is what a cut needs to know of a line of the journal.
+type line struct {
+	Type     string      `json:"type"`
+	Time     float64     `json:"time"`
+	Created  float64     `json:"created_at"`
+	Message  *cutMessage `json:"message"`
+	Origin   *api.Origin `json:"origin"` // of a turn's input
+	PromptID string      `json:"promptId"`
+	SteerID  string      `json:"messageId"`
+	Count    int         `json:"count"`
+	Branch   string      `json:"branch"`
+	Base     *struct {
+		Branch string `json:"branch"`
+		Line   int    `json:"line"`
+	} `json:"base"`
+	UndoLine int    `json:"legacyUndoLine"`
+	Protocol string `json:"protocol_version"`
+
+	number int
+}
+
+// cutMessage is a message without its content, but for what a prompt says.
+type cutMessage struct {
+	ID     string `json:"id"`
+	Role   string `json:"role"`
+	Origin struct {
+		api.Origin
+		Owner string `json:"ownerPromptId"`
+	} `json:"origin"`
+	Content json.RawMessage `json:"content"`
+}
+
+func (l *line) time() time.Time {
+	ms := l.Time
+	if ms == 0 && l.Type == "metadata" {
+		ms = l.Created
+	}
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(ms))
+}
+
+// begins reports whether the line begins a turn of the user's.
+func (l *line) begins() bool {
+	return l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.Begins()
+}
+
+// Cut finds what the first turns of the main agent's journal are, -1 for all. It is an error if there are fewer.
+func (s Source) Cut(turns int) (*Cut, error) {
+	chain, err := s.chain()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cut{keep: make(map[int]bool)}
+	end := len(chain)
+	for i, l := range chain {
+		if !l.begins() {
+			continue
+		}
+		if c.Turns == turns {
+			end = i
+			break
+		}
+		c.Turns++
+		c.LastPrompt = l.prompt()
+	}
+	if c.Turns < turns {
+		return nil, fmt.Errorf("it has %d turns, not %d; keep fewer, or pass -1 for all", c.Turns, turns)
+	}
+	chain = chain[:end]
+	ids, last := make(map[string]bool), 0
+	for _, l := range chain {
+		if l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.User() {
+			ids[l.Message.ID], last = true, l.number
+		}
+	}
+	for _, l := range chain {
+		switch id := l.PromptID + l.SteerID; {
+		case strings.HasPrefix(l.Type, "file_history."):
+			continue
+		case l.Type != "turn.prompt" && l.Type != "turn.steer" || l.Origin == nil || !l.Origin.User():
+		case id != "" && !ids[id], id == "" && l.number > last: // the input of a turn that is not kept
+			continue
+		}
+		c.keep[l.number] = true
+		if at := l.time(); at.After(c.Last) {
+			c.Last = at
+		}
+	}
+	return c, nil
+}
+
+// prompt returns the text of the turn that the line begins, on one line.
+func (l *line) prompt() string {
+	m := &api.Message{Role: "user"}
+	m.Metadata.Origin = l.Message.Origin.Origin
+	var parts []part
+	json.Unmarshal(l.Message.Content, &parts) // a prompt without a text has none
+	for _, p := range parts {
+		if p.Type == "text" {
+			m.Content = append(m.Content, api.Part{Type: "text", Text: p.Text})
+		}
+	}
+	input, _ := Prompt(m)
+	return strings.Join(strings.Fields(input.String()), " ")
+}
+
+// Write writes what the cut keeps of the main agent's journal. now is the time of the fork.
+func (c *Cut) Write(w io.Writer, s Source, now time.Time) error {
+	return write(w, s, now, "main", func(number int) bool { return c.keep[number] })
+}
+
+// WriteAgent writes what another agent had recorded when the last kept turn ended, and reports whether that was anything.
+func (c *Cut) WriteAgent(w io.Writer, s Source, agent string, now time.Time) (bool, error) {
+	chain, err := s.chain()
+	if err != nil {
+		return false, err
+	}
+	end := slices.IndexFunc(chain, func(l *line) bool { return l.time().After(c.Last) })
+	if end < 0 {
+		end = len(chain)
+	}
+	if end == 0 {
+		return false, nil
+	}
+	keep := make(map[int]bool)
+	for _, l := range chain[:end] {
+		keep[l.number] = true
+	}
+	return true, write(w, s, now, agent, func(number int) bool { return keep[number] })
+}
+
+func write(w io.Writer, s Source, now time.Time, agent string, keep func(int) bool) error {
+	b := bufio.NewWriterSize(w, 64<<10)
+	put := func(v any) {
+		raw, _ := json.Marshal(v)
+		b.Write(append(raw, '\n'))
+	}
+	first := true
+	err := s.lines(func(text []byte, number int) bool {
+		if !keep(number) {
+			return true
+		}
+		if first {
+			first = false
+			var l line
+			if json.Unmarshal(text, &l); l.Type != "metadata" {
+				put(metadata(now))
+			}
+		}
+		b.Write(text)
+		return b.WriteByte('\n') == nil
+	})
+	if first {
+		put(metadata(now))
+	}
+	put(map[string]any{"type": "forked", "agentId": agent, "time": now.UnixMilli()})
+	if err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+func metadata(now time.Time) any {
+	return map[string]any{"type": "metadata", "protocol_version": protocol, "created_at": now.UnixMilli()}
+}
+
+// protocol is the version of the journal that 2.1.0 writes. It reads those before.
+const protocol = "1.5"
+
+// VersionError is a version of the journal that is not known here.
+type VersionError struct{ Version string }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("its journal is of version %.20s, and this module knows those to %s", e.Version, protocol)
+}
+
+// chain returns the lines that are in force: without the branches that undoing has left. (parseTree, restorableChain)
+func (s Source) chain() ([]*line, error) {
+	var all []*line
+	err := s.lines(func(text []byte, number int) bool {
+		l := &line{number: number}
+		if json.Unmarshal(text, l) == nil && l.Type != "" {
+			if !l.begins() && l.Message != nil {
+				l.Message.Content = nil
+			}
+			all = append(all, l)
+		}
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range all {
+		if l.Type == "metadata" && l.Protocol != "" && !strings.HasPrefix(l.Protocol, "1.") {
+			return nil, &VersionError{l.Protocol}
+		}
+	}
+	type segment struct {
+		from, to int
+		edge     *line
+	}
+	segments := make(map[string]segment)
+	paired := make(map[int]bool)
+	branch, from := "main", 1
+	var opening *line
+	for _, l := range all {
+		if l.Type != "agent.switched" || l.Branch == "" || l.Base == nil {
+			continue
+		}
+		if l.UndoLine > 0 {
+			paired[l.UndoLine] = true
+		}
+		segments[branch] = segment{from, l.number, opening}
+		branch, from, opening = l.Branch, l.number+1, l
+	}
+	last := from
+	if n := len(all); n > 0 {
+		last = max(last, all[n-1].number)
+	}
+	segments[branch] = segment{from, last, opening}
+
+	in := make(map[int]bool)
+	seen := make(map[string]bool)
+	for name, upto := branch, last; ; {
+		seg, known := segments[name]
+		if !known || seen[name] {
+			return nil, fmt.Errorf("the journal's branches do not lead back to its start, at %.40q", name)
+		}
+		seen[name] = true
+		for _, l := range all {
+			if l.number >= seg.from && l.number <= min(upto, seg.to) && l.Type != "agent.switched" {
+				in[l.number] = true
+			}
+		}
+		if seg.edge == nil {
+			break
+		}
+		name, upto = seg.edge.Base.Branch, seg.edge.Base.Line
+	}
+	prompts := make(map[string]bool)
+	for _, l := range all {
+		if in[l.number] && (l.Type == "context.undone" || l.Type == "context.undo" && paired[l.number]) {
+			delete(in, l.number)
+		}
+		if in[l.number] && l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.ID != "" {
+			prompts[l.Message.ID] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(l *line) bool {
+		if in[l.number] {
+			return false
+		}
+		// A reminder stays in force, unless its prompt was undone.
+		m := l.Message
+		return l.Type != "context.append_message" || m == nil || m.Origin.Kind != "injection" || m.Origin.Owner != "" && !prompts[m.Origin.Owner]
+	}), nil
+}

@@ -1,0 +1,530 @@
+package history
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Source is where a journal is.
+type Source struct {
+	// Open opens the journal from its start. It is called twice for a journal in which something was undone.
+	Open func() (io.ReadCloser, error)
+	// Media returns a picture or a video that is kept beside the journal, by the name that the journal gives.
+	Media func(name string) ([]byte, error)
+}
+
+// Messages gives the messages of a conversation as the server of Kimi Code tells them, the oldest first and without what
+// was undone. It holds one step of the agent at a time. Lines that cannot be read count for nothing, as for Kimi Code:
+// it may be about to write the last.
+func (s Source) Messages() iter.Seq2[*api.Message, error] {
+	return func(yield func(*api.Message, error) bool) {
+		undone, err := s.undone()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		number := 0
+		f := fold{put: func(m *message) bool {
+			number++
+			return undone[number] || yield(s.project(m), nil)
+		}}
+		err = s.read(func(r *record) bool { return f.add(r) })
+		if err == nil && !f.stopped {
+			f.flush()
+		}
+		if err != nil && !f.stopped {
+			yield(nil, err)
+		}
+	}
+}
+
+// Turns counts the turns that Messages would begin.
+func (s Source) Turns() (n int, err error) {
+	for m, err := range s.Messages() {
+		if err != nil {
+			return n, err
+		}
+		if _, ok := Prompt(m); ok {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// undone returns which messages were undone, by number from 1. As a rule there are none, and nothing is decoded.
+func (s Source) undone() (map[int]bool, error) {
+	found := false
+	err := s.lines(func(line []byte, _ int) bool {
+		found = bytes.Contains(line, []byte(`"context.undo"`))
+		return !found
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	type told struct {
+		number                int
+		anchor, summary, kept bool
+	}
+	var list []told
+	floor, number := 0, 0
+	undone := make(map[int]bool)
+	f := fold{put: func(m *message) bool {
+		number++
+		o := m.Origin
+		list = append(list, told{number, m.anchor(), o.Kind == "compaction_summary", o.Kind == "injection"})
+		return true
+	}}
+	err = s.read(func(r *record) bool {
+		f.add(r)
+		switch r.Type {
+		case "context.clear":
+			floor = len(list)
+		case "context.undo":
+			left := list[:floor:floor]
+			rest := list[floor:]
+			count := r.Count
+			for len(rest) > 0 && count > 0 {
+				last := rest[len(rest)-1]
+				if last.summary {
+					break
+				}
+				rest = rest[:len(rest)-1]
+				if last.kept {
+					left = append(left, last) // their order does not matter any more
+					continue
+				}
+				undone[last.number] = true
+				if last.anchor {
+					count--
+				}
+			}
+			list = append(left, rest...)
+		}
+		return true
+	})
+	f.flush()
+	return undone, err
+}
+
+// record is a line of the journal, as far as it is needed.
+type record struct {
+	Type    string          `json:"type"`
+	Message *message        `json:"message"`
+	Event   *event          `json:"event"`
+	Count   int             `json:"count"`
+	Kept    *int            `json:"keptUserMessageCount"`
+	Summary json.RawMessage `json:"summary"`
+}
+
+// message is a message of the engine.
+type message struct {
+	ID         string      `json:"id"`
+	Role       string      `json:"role"`
+	Content    []part      `json:"content"`
+	ToolCalls  []toolCall  `json:"toolCalls"`
+	ToolCallID string      `json:"toolCallId"`
+	IsError    bool        `json:"isError"`
+	Origin     *api.Origin `json:"origin"`
+}
+
+// anchor reports whether an undo counts the message as the beginning of a turn.
+func (m *message) anchor() bool {
+	if m.Role != "user" || m.Origin.InTurn {
+		return false
+	}
+	switch m.Origin.Kind {
+	case "", "user":
+		return true
+	case "skill_activation", "plugin_command":
+		return m.Origin.Trigger == "user-slash"
+	}
+	return false
+}
+
+// part is a content part of the engine.
+type part struct {
+	Type   string `json:"type"`
+	Text   string `json:"text"`
+	Think  string `json:"think"`
+	Hidden bool   `json:"hidden"`
+	Sealed string `json:"encrypted"`
+	Image  *media `json:"imageUrl"`
+	Audio  *media `json:"audioUrl"`
+	Video  *media `json:"videoUrl"`
+
+	raw json.RawMessage
+}
+
+type media struct {
+	URL string `json:"url"`
+}
+
+func (p *part) UnmarshalJSON(data []byte) error {
+	type bare part
+	if err := json.Unmarshal(data, (*bare)(p)); err != nil {
+		return err
+	}
+	p.raw = bytes.Clone(data)
+	return nil
+}
+
+// media returns the place of the part's picture, sound or video, and its kind.
+func (p *part) media() (*media, string) {
+	switch {
+	case p.Type == "image_url" && p.Image != nil:
+		return p.Image, "image"
+	case p.Type == "audio_url" && p.Audio != nil:
+		return p.Audio, "audio"
+	case p.Type == "video_url" && p.Video != nil:
+		return p.Video, "video"
+	}
+	return nil, ""
+}
+
+// vacuous reports whether Kimi Code takes the part for nothing.
+func (p *part) vacuous() bool {
+	switch p.Type {
+	case "text":
+		return strings.TrimSpace(p.Text) == ""
+	case "think":
+		return p.Sealed == "" && strings.TrimSpace(p.Think) == ""
+	}
+	return false
+}
+
+type toolCall struct {
+	ID        string  `json:"id"`
+	Name      string  `json:"name"`
+	Arguments *string `json:"arguments"`
+	Function  struct {
+		Name      string  `json:"name"`
+		Arguments *string `json:"arguments"`
+	} `json:"function"` // journals of version 1.0
+
+	args json.RawMessage // as the loop has recorded them
+}
+
+// event is what the agent's loop has recorded.
+type event struct {
+	Type   string          `json:"type"`
+	UUID   string          `json:"uuid"`
+	Step   string          `json:"stepUuid"`
+	Finish string          `json:"finishReason"`
+	Part   *part           `json:"part"`
+	CallID string          `json:"toolCallId"`
+	Name   string          `json:"name"`
+	Args   json.RawMessage `json:"args"`
+	Result struct {
+		Output  json.RawMessage `json:"output"`
+		IsError bool            `json:"isError"`
+	} `json:"result"`
+}
+
+// fold joins what the agent's loop has recorded to messages, as Kimi Code's own does (createLoopEventFold).
+type fold struct {
+	put     func(*message) bool
+	stopped bool // put has had enough
+
+	step     string     // that is open, "" for none
+	open     *message   // its message
+	waiting  []*message // the open message, and what has come after it
+	pending  []string   // calls without a result, by id
+	deferred []*message // what has to stand after the results
+}
+
+// add takes a line. It reports whether to go on.
+func (f *fold) add(r *record) bool {
+	switch r.Type {
+	case "context.append_message":
+		if m := r.Message; m != nil {
+			if m.Origin == nil {
+				m.Origin = &api.Origin{}
+			}
+			if len(f.pending) > 0 {
+				f.deferred = append(f.deferred, m)
+			} else {
+				f.push(m)
+			}
+		}
+	case "context.append_loop_event":
+		if r.Event != nil {
+			f.event(r.Event)
+		}
+	case "context.apply_compaction":
+		if r.Kept != nil {
+			f.settle()
+			f.undefer()
+		}
+		f.reset()
+		f.push(&message{Role: "user", Origin: &api.Origin{Kind: "compaction_summary"}})
+	case "context.undo", "context.clear":
+		f.reset()
+	}
+	return !f.stopped
+}
+
+func (f *fold) event(e *event) {
+	switch e.Type {
+	case "step.begin":
+		f.settle()
+		f.flush()
+		f.open = &message{Role: "assistant", Origin: &api.Origin{}}
+		f.step, f.waiting = e.UUID, append(f.waiting, f.open)
+	case "step.end":
+		if e.Finish != "interrupted" && e.Finish != "error" {
+			f.settle()
+			f.undefer()
+		}
+	case "content.part":
+		if f.step != "" && f.step == e.Step && e.Part != nil {
+			f.open.Content = append(f.open.Content, *e.Part)
+		}
+	case "tool.call":
+		if f.step != "" && f.step == e.Step {
+			f.open.ToolCalls = append(f.open.ToolCalls, toolCall{ID: e.CallID, Name: e.Name, args: e.Args})
+			f.pending = append(f.pending, e.CallID)
+		}
+	case "tool.result":
+		for i, id := range f.pending {
+			if id == e.CallID {
+				f.pending = append(f.pending[:i], f.pending[i+1:]...)
+				f.push(toolMessage(id, e.Result.Output, e.Result.IsError))
+				f.undefer()
+				break
+			}
+		}
+	}
+}
+
+// interrupted is what Kimi Code tells of a call that has no result.
+const interrupted = "Tool execution was interrupted before its result was recorded. Do not assume the tool completed successfully."
+
+// settle ends the open step. One without content and calls never was.
+func (f *fold) settle() {
+	if f.step == "" {
+		return
+	}
+	for _, id := range f.pending {
+		text, _ := json.Marshal(interrupted)
+		f.push(toolMessage(id, text, true))
+	}
+	f.pending = nil
+	f.undefer()
+	empty := len(f.open.ToolCalls) == 0
+	for i := range f.open.Content {
+		empty = empty && f.open.Content[i].vacuous()
+	}
+	if empty {
+		for i, m := range f.waiting {
+			if m == f.open {
+				f.waiting = append(f.waiting[:i], f.waiting[i+1:]...)
+				break
+			}
+		}
+	}
+	f.step, f.open = "", nil
+	f.flush()
+}
+
+// reset forgets the open step, but not what it has said.
+func (f *fold) reset() {
+	f.flush()
+	f.step, f.open, f.pending, f.deferred = "", nil, nil, nil
+}
+
+func (f *fold) undefer() {
+	if len(f.pending) > 0 {
+		return
+	}
+	list := f.deferred
+	f.deferred = nil
+	for _, m := range list {
+		f.push(m)
+	}
+}
+
+// push adds a message after the open one.
+func (f *fold) push(m *message) {
+	f.waiting = append(f.waiting, m)
+	if f.step == "" {
+		f.flush()
+	}
+}
+
+// flush puts what waits.
+func (f *fold) flush() {
+	for _, m := range f.waiting {
+		if f.stopped = f.stopped || !f.put(m); f.stopped {
+			break
+		}
+	}
+	f.waiting = f.waiting[:0]
+}
+
+func toolMessage(id string, output json.RawMessage, isError bool) *message {
+	m := &message{Role: "tool", ToolCallID: id, IsError: isError, Origin: &api.Origin{}}
+	var text string
+	if json.Unmarshal(output, &text) == nil {
+		m.Content = []part{{Type: "text", Text: text}}
+	} else {
+		json.Unmarshal(output, &m.Content) // what is no list of parts has none
+	}
+	return m
+}
+
+// project gives a message the form in which the server tells it.
+func (s Source) project(m *message) *api.Message {
+	out := &api.Message{ID: m.ID, Role: m.Role}
+	out.Metadata.Origin = *m.Origin
+	if m.Role == "tool" && m.ToolCallID != "" {
+		out.Content = []api.Part{{Type: "tool_result", ToolCallID: m.ToolCallID, Output: s.output(m.Content), IsError: m.IsError}}
+		return out
+	}
+	for i := range m.Content {
+		p := &m.Content[i]
+		at, kind := p.media()
+		switch {
+		case p.Type == "text":
+			out.Content = append(out.Content, api.Part{Type: "text", Text: p.Text})
+		case p.Type == "think" && !p.Hidden:
+			out.Content = append(out.Content, api.Part{Type: "thinking", Thinking: p.Think})
+		case kind == "audio":
+			out.Content = append(out.Content, api.Part{Type: "text", Text: "[audio:" + at.URL + "]"})
+		case kind != "":
+			out.Content = append(out.Content, api.Part{Type: kind, Source: s.at(at.URL)})
+		}
+	}
+	if m.Role == "assistant" {
+		for _, c := range m.ToolCalls {
+			out.Content = append(out.Content, c.project())
+		}
+	}
+	return out
+}
+
+func (c *toolCall) project() api.Part {
+	p := api.Part{Type: "tool_use", ToolCallID: c.ID, ToolName: c.Name, Input: c.args}
+	if p.ToolName == "" {
+		p.ToolName = c.Function.Name
+	}
+	text := c.Arguments
+	if text == nil {
+		text = c.Function.Arguments
+	}
+	if text != nil {
+		var b bytes.Buffer
+		if json.Compact(&b, []byte(*text)) == nil {
+			p.Input = b.Bytes()
+		} else {
+			p.Input, _ = json.Marshal(*text)
+		}
+	}
+	return p
+}
+
+// output is the text of a result, or its parts where some are no text.
+func (s Source) output(parts []part) json.RawMessage {
+	var text strings.Builder
+	var list []json.RawMessage
+	media := false
+	for i := range parts {
+		p := &parts[i]
+		if p.Type == "think" && p.Hidden {
+			continue
+		}
+		raw := p.raw
+		if at, kind := p.media(); kind != "" {
+			media = true
+			if url := s.load(at.URL); url != at.URL {
+				raw, _ = json.Marshal(map[string]any{"type": p.Type, kind + "Url": map[string]string{"url": url}})
+			}
+		}
+		if p.Type == "text" {
+			text.WriteString(p.Text)
+		}
+		if raw == nil {
+			raw, _ = json.Marshal(map[string]string{"type": "text", "text": p.Text})
+		}
+		list = append(list, raw)
+	}
+	var raw json.RawMessage
+	if media {
+		raw, _ = json.Marshal(list)
+	} else {
+		raw, _ = json.Marshal(text.String())
+	}
+	return raw
+}
+
+// at returns where a picture or a video of a message is.
+func (s Source) at(url string) *api.Source {
+	if id, ok := strings.CutPrefix(url, "kimi-file://"); ok {
+		id, _, _ = strings.Cut(id, "?")
+		return &api.Source{Kind: "session_media", FileID: id}
+	}
+	return &api.Source{Kind: "url", URL: s.load(url)}
+}
+
+// load returns the data: URL of what the journal keeps beside it, and any other URL as it is.
+func (s Source) load(url string) string {
+	rest, ok := strings.CutPrefix(url, "blobref:")
+	if !ok {
+		return url
+	}
+	kind, name, ok := strings.Cut(rest, ";")
+	if ok && name != "" && s.Media != nil {
+		if data, err := s.Media(name); err == nil {
+			return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(data)
+		}
+	}
+	return "[media missing]"
+}
+
+// read decodes the lines that tell something of the conversation.
+func (s Source) read(each func(*record) bool) error {
+	return s.lines(func(line []byte, _ int) bool {
+		if !bytes.Contains(line, []byte(`"context.`)) {
+			return true
+		}
+		r := new(record)
+		return json.Unmarshal(line, r) != nil || each(r)
+	})
+}
+
+// lines gives the lines of the journal with their numbers, from 1. The half line at the end, and one that is too long, it gives as none.
+func (s Source) lines(each func(line []byte, number int) bool) error {
+	file, err := s.Open()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	lines := wireproto.NewLineReader(file)
+	for number := 1; ; number++ {
+		line, err := lines.ReadLine()
+		switch {
+		case err == nil:
+		case err == io.EOF:
+			return nil
+		case err == io.ErrUnexpectedEOF:
+			if json.Valid(line) {
+				each(line, number)
+			}
+			return nil
+		case errors.As(err, new(*wireproto.LineError)):
+			line = nil
+		default:
+			return err
+		}
+		if !each(line, number) {
+			return nil
+		}
+	}
+}

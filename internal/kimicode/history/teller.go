@@ -1,0 +1,154 @@
+// Package history reads what Kimi Code keeps of a conversation: the messages that its server tells, and the journal
+// in which it keeps them. It opens no files.
+//
+// All facts are those of Kimi Code 2.1.0.
+package history
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Teller tells a conversation in the messages of Wire. Its zero value is ready for the first message.
+type Teller struct {
+	// ToolName returns the name of a tool as the program knows it; nil leaves all names as they are.
+	ToolName func(name string) string
+
+	turns, steps int
+}
+
+// Tell emits what a message comes to, until emit returns false. It reports whether it has not.
+func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
+	switch m.Role {
+	case "user":
+		input, ok := Prompt(m)
+		switch o := m.Metadata.Origin; {
+		case ok:
+		case o.User():
+			return emit(&wireproto.SteerInput{UserInput: content(m.Content)})
+		default:
+			return true // a reminder that Kimi Code has put in
+		}
+		if !t.End(emit) {
+			return false
+		}
+		t.turns, t.steps = t.turns+1, 0
+		return emit(&wireproto.TurnBegin{UserInput: input})
+	case "assistant":
+		t.steps++
+		if !emit(&wireproto.StepBegin{N: t.steps}) {
+			return false
+		}
+		for _, part := range m.Content {
+			var told wireproto.Message
+			switch part.Type {
+			case "thinking":
+				told = &wireproto.ThinkPart{Think: part.Thinking}
+			case "text":
+				told = &wireproto.TextPart{Text: part.Text}
+			case "tool_use":
+				told = &wireproto.ToolCall{Type: "function", ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: arguments(part.Input)}}
+			}
+			if told != nil && !emit(told) {
+				return false
+			}
+		}
+	case "tool":
+		for _, part := range m.Content {
+			if part.Type == "tool_result" && !emit(&wireproto.ToolResult{ToolCallID: part.ToolCallID, ReturnValue: Result(part.Output, part.IsError)}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// End ends the turn of the last message.
+func (t *Teller) End(emit func(wireproto.Message) bool) bool {
+	return t.turns == 0 || emit(&wireproto.TurnEnd{})
+}
+
+func (t *Teller) toolName(name string) string {
+	if t.ToolName == nil {
+		return name
+	}
+	return t.ToolName(name)
+}
+
+// Prompt returns what the user has written if a message begins a turn.
+func Prompt(m *api.Message) (wireproto.Content, bool) {
+	if m.Role != "user" || !m.Metadata.Origin.Begins() {
+		return wireproto.Content{}, false
+	}
+	if o := m.Metadata.Origin; o.SkillName != "" { // the message has the text of the skill
+		return wireproto.Content{Text: strings.TrimSpace("/" + o.SkillName + " " + o.SkillArgs)}, true
+	}
+	return content(m.Content), true
+}
+
+// content turns stored parts into a client's content; stored pictures are named by where they are.
+func content(parts []api.Part) wireproto.Content {
+	if len(parts) == 1 && parts[0].Type == "text" {
+		return wireproto.Content{Text: parts[0].Text}
+	}
+	var c wireproto.Content
+	for _, p := range parts {
+		switch p.Type {
+		case "text":
+			c.Parts = append(c.Parts, &wireproto.TextPart{Text: p.Text})
+		case "image":
+			c.Parts = append(c.Parts, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: p.Source.String()}})
+		case "video":
+			c.Parts = append(c.Parts, &wireproto.VideoURLPart{VideoURL: wireproto.MediaURL{URL: p.Source.String()}})
+		}
+	}
+	return c
+}
+
+// arguments returns the arguments of a call, {} for none.
+func arguments(input json.RawMessage) *string {
+	args := string(input)
+	if args == "" || args == "null" {
+		args = "{}"
+	}
+	return &args
+}
+
+// Result returns the result of a tool: text, or content parts of the engine.
+func Result(output json.RawMessage, isError bool) wireproto.ToolReturnValue {
+	v := wireproto.ToolReturnValue{IsError: isError}
+	var text string
+	switch {
+	case len(output) == 0 || string(output) == "null":
+	case json.Unmarshal(output, &text) == nil:
+		v.Output.Text = text
+	case v.Output.UnmarshalJSON(wireParts(output)) == nil:
+	default:
+		v.Output = wireproto.Content{Text: string(output)}
+	}
+	return v
+}
+
+// wireParts returns content parts of the engine with the names of Wire.
+func wireParts(raw json.RawMessage) json.RawMessage {
+	var parts []map[string]json.RawMessage
+	if json.Unmarshal(raw, &parts) != nil {
+		return raw
+	}
+	for _, p := range parts {
+		for name, wire := range map[string]string{"imageUrl": "image_url", "audioUrl": "audio_url", "videoUrl": "video_url"} {
+			if v, ok := p[name]; ok {
+				p[wire] = v
+				delete(p, name)
+			}
+		}
+	}
+	renamed, err := json.Marshal(parts)
+	if err != nil {
+		return raw
+	}
+	return renamed
+}
