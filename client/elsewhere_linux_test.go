@@ -411,7 +411,7 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 		filepath.WalkDir(k.Options.ShareDir, func(path string, d fs.DirEntry, _ error) error {
 			if filepath.Base(path) == "wire.jsonl" {
 				data, _ := os.ReadFile(path)
-				said = said || strings.Contains(string(data), "remember me")
+				said = said || strings.Contains(string(data), "\"turn.ended\"")
 			}
 			return nil
 		})
