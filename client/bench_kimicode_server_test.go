@@ -49,8 +49,7 @@ func withChildren(b *testing.B, pid int) (bytes int) {
 
 // BenchmarkKimiCodeStart starts the real Kimi Code for a session, up to the session, and up to the end of a first turn.
 func BenchmarkKimiCodeStart(b *testing.B) {
-	var start, turn time.Duration
-	var memory int
+	var start, turn, memory medians
 	for b.Loop() {
 		opts := clienttest.KimiCode(b, "text: ok")
 		began := time.Now()
@@ -58,7 +57,7 @@ func BenchmarkKimiCodeStart(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		start += time.Since(began)
+		start = append(start, time.Since(began))
 		t, err := s.Prompt(b.Context(), "go")
 		if err == nil {
 			_, err = t.Result()
@@ -66,15 +65,15 @@ func BenchmarkKimiCodeStart(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		turn += time.Since(began)
-		memory += withChildren(b, s.PID())
+		turn = append(turn, time.Since(began))
+		memory = append(memory, time.Duration(withChildren(b, s.PID())))
 		if err := s.Close(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(start)/float64(b.N)/1e6, "start-ms/op")
-	b.ReportMetric(float64(turn)/float64(b.N)/1e6, "first-answer-ms/op")
-	b.ReportMetric(float64(memory)/float64(b.N)/1e6, "MB/op")
+	b.ReportMetric(start.ms(), "start-ms")
+	b.ReportMetric(turn.ms(), "first-answer-ms")
+	b.ReportMetric(memory.ms(), "MB") // bytes, over a million
 }
 
 // BenchmarkKimiCodeSession makes one session more on a server that runs, and keeps it.
@@ -115,27 +114,25 @@ func BenchmarkKimiCodeAnswers(b *testing.B) {
 	}
 	bare := newBareSession(b, k)
 	script := []string{codeBash("c", "true"), "text: on\nhang:"}
-	var ours, theirs took
+	var ours, theirs [3]medians
 	for b.Loop() {
 		k.Model.Add(script...)
-		ours.add(answered(b, s))
+		for i, t := range answered(b, s) {
+			ours[i] = append(ours[i], t)
+		}
 		k.Model.Add(script...)
-		theirs.add(bare.answered(b))
+		for i, t := range bare.answered(b) {
+			theirs[i] = append(theirs[i], t)
+		}
 	}
 	for i, what := range []string{"steer", "approve", "cancel"} {
-		b.ReportMetric(float64(ours[i])/float64(b.N)/1e6, what+"-ms/op")
-		b.ReportMetric(float64(ours[i]-theirs[i])/float64(b.N)/1e6, "own-"+what+"-ms/op")
+		b.ReportMetric(ours[i].ms(), what+"-ms")
+		b.ReportMetric(ours[i].ms()-theirs[i].ms(), "own-"+what+"-ms")
 	}
 }
 
 // took is how long it took to steer, to approve, and to cancel.
 type took [3]time.Duration
-
-func (t *took) add(more took) {
-	for i := range t {
-		t[i] += more[i]
-	}
-}
 
 func answered(b *testing.B, s *client.Session) (t took) {
 	b.Helper()

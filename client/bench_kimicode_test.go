@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -199,9 +200,8 @@ func BenchmarkKimiCodeTurn(b *testing.B) {
 		b.Fatal(err)
 	}
 	bare := newBareSession(b, k)
-	var first, whole, bareFirst, bareWhole time.Duration
-	for b.Loop() {
-		k.Model.Add("text: ok", "text: ok")
+	var first, whole, bareFirst, bareWhole medians
+	ours := func() {
 		began := time.Now()
 		turn, err := s.Prompt(b.Context(), "go")
 		if err != nil {
@@ -213,19 +213,35 @@ func BenchmarkKimiCodeTurn(b *testing.B) {
 				b.Fatal(err)
 			}
 			if _, ok := m.(*wireproto.StepBegin); ok && !seen {
-				first, seen = first+time.Since(began), true
+				first, seen = append(first, time.Since(began)), true
 			}
 		}
-		whole += time.Since(began)
-		f, w := bare.turn(b)
-		bareFirst, bareWhole = bareFirst+f, bareWhole+w
+		whole = append(whole, time.Since(began))
 	}
-	n := float64(b.N) * 1e6
-	b.ReportMetric(float64(first)/n, "step-ms/op")
-	b.ReportMetric(float64(whole)/n, "turn-ms/op")
-	b.ReportMetric(float64(bareFirst)/n, "bare-step-ms/op")
-	b.ReportMetric(float64(bareWhole)/n, "bare-turn-ms/op")
-	b.ReportMetric(float64(whole)/float64(bareWhole), "turn/bare")
+	theirs := func() {
+		f, w := bare.turn(b)
+		bareFirst, bareWhole = append(bareFirst, f), append(bareWhole, w)
+	}
+	for b.Loop() { // whichever goes first finds the server at what the turn before has left
+		k.Model.Add("text: ok", "text: ok", "text: ok", "text: ok")
+		ours()
+		theirs()
+		theirs()
+		ours()
+	}
+	b.ReportMetric(first.ms(), "step-ms")
+	b.ReportMetric(whole.ms(), "turn-ms")
+	b.ReportMetric(bareFirst.ms(), "bare-step-ms")
+	b.ReportMetric(bareWhole.ms(), "bare-turn-ms")
+	b.ReportMetric(whole.ms()/bareWhole.ms(), "turn/bare")
+}
+
+// medians are times of which the one in the middle counts: the machine is shared.
+type medians []time.Duration
+
+func (m medians) ms() float64 {
+	slices.Sort(m)
+	return float64(m[len(m)/2]) / 1e6
 }
 
 // overServer is a transport over a server that runs.
