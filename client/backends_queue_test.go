@@ -60,7 +60,9 @@ func TestBackendsQueue(t *testing.T) {
 				break
 			}
 		}
-		if r, err := waiting.Result(); err == nil || r.Steps != 0 || !errors.Is(err, s.Err()) {
+		r, err := waiting.Result()
+		<-s.Done()
+		if err == nil || r.Steps != 0 || !errors.Is(err, s.Err()) {
 			t.Errorf("when kimi has been killed: %+v, %v, want %v", r, err, s.Err())
 		}
 	})

@@ -186,7 +186,9 @@ func TestQueueEnds(t *testing.T) {
 				}
 				end(s)
 				for _, turn := range []*client.Turn{running, waiting} {
-					if _, err := turn.Result(); err == nil || err != s.Err() {
+					_, err := turn.Result()
+					<-s.Done()
+					if err == nil || err != s.Err() {
 						t.Errorf("%v, want that of the session, %v", err, s.Err())
 					}
 				}
@@ -325,7 +327,9 @@ func TestQueueBehindReplay(t *testing.T) {
 		if _, err := turn.Result(); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		if r, err := next.Result(); err == nil || err != s.Err() || r.Steps > 0 {
+		r, err := next.Result()
+		<-s.Done()
+		if err == nil || err != s.Err() || r.Steps > 0 {
 			t.Errorf("behind a turn that kimi does not end: %+v, %v, want %v", r, err, s.Err())
 		}
 	})
