@@ -68,7 +68,10 @@ type backend interface {
 var backends = []backend{kimiCLI{}, kimiCode{}}
 
 // answering returns the back end that has answered the handshake.
-func answering(server *wireproto.InitializeResult) backend {
+func (l *launch) answering(server *wireproto.InitializeResult) backend {
+	if l.opts.Server != nil {
+		return elsewhere{}
+	}
 	if server.Bridge != nil {
 		return kimiCode{}
 	}

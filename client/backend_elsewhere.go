@@ -115,7 +115,7 @@ func absoluteThere(path string) bool {
 }
 
 // elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
-// method which reads files is not inherited unseen. From the handshake on kimiCode stands for it.
+// method which reads files is not inherited unseen.
 type elsewhere struct{}
 
 func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
@@ -126,7 +126,7 @@ func (elsewhere) folders(*launch) []string           { return nil }
 func (elsewhere) model(l *launch) string             { return l.opts.Model }
 func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
-func (elsewhere) adopt(s *Session)                   { kimiCode{}.adopt(s) }
+func (elsewhere) adopt(s *Session)                   { s.adoptTold() }
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
 func (elsewhere) keepsActions() bool                 { return kimiCode{}.keepsActions() }
 
@@ -156,7 +156,9 @@ func (elsewhere) probe(ctx context.Context, l *launch) (*Info, error) {
 
 func (elsewhere) explain(_ context.Context, _ *launch, f *failure) error { return f.err }
 
-func (elsewhere) sessions(*launch) ([]SessionInfo, error) { return nil, errElsewhere }
+func (elsewhere) sessions(*launch, listing) ([]SessionInfo, error) { return nil, errElsewhere }
+
+func (elsewhere) stored(*launch, string) (storedSession, error) { return nil, errElsewhere }
 
 func (elsewhere) finds(*launch, string) (bool, error) { return false, errElsewhere }
 
@@ -188,7 +190,7 @@ func (l *launch) findElsewhere(ctx context.Context, id string) (string, backend,
 	case found == "":
 		return "", nil, fmt.Errorf("%w: %q in the work dir %s of the server", ErrSessionNotFound, id, l.workDir)
 	}
-	return found, kimiCode{}, nil
+	return found, elsewhere{}, nil
 }
 
 // serverError says what to do about an error of a server elsewhere.

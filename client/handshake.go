@@ -65,7 +65,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 		return nil, err
 	}
 	s.setApprovals(approvals)
-	l.backend = answering(&s.server)
+	l.backend = l.answering(&s.server)
 	s.mu.Lock()
 	s.backend = l.backend
 	s.mu.Unlock()
