@@ -67,7 +67,7 @@ func (o *Options) hereOnly() (names []string) {
 		{"Agent", o.Agent != ""}, {"AgentFile", o.AgentFile != ""}, {"MCPConfigFiles", len(o.MCPConfigFiles) > 0},
 		{"MCPServers", len(o.MCPServers) > 0}, {"SkillsDirs", len(o.SkillsDirs) > 0}, {"MaxStepsPerTurn", o.MaxStepsPerTurn != 0},
 		{"MaxRetriesPerStep", o.MaxRetriesPerStep != 0}, {"MaxRalphIterations", o.MaxRalphIterations != nil},
-		{"Tools", len(o.Tools) > 0}, {"Hooks", len(o.Hooks) > 0}, {"Stderr", o.Stderr != nil},
+		{"Tools", len(o.Tools) > 0}, {"Hooks", len(o.Hooks) > 0}, {"Stderr", o.Stderr != nil}, {"Restart", o.Restart},
 	} {
 		if f.set {
 			names = append(names, f.name)
@@ -141,6 +141,9 @@ func (elsewhere) setModel(s *Session, name string, done func(error)) {
 }
 
 func (elsewhere) words(c wireproto.Content) (wireproto.Content, bool) { return kimiCode{}.words(c) }
+
+func (elsewhere) mayResume(*launch, string) error { return errElsewhere }
+func (elsewhere) holdAgain(*Session) error        { return nil }
 
 func (elsewhere) start(ctx context.Context, l *launch, _ *processTransport, id string) (*Session, error) {
 	return l.connect(ctx, farTransport{l}, id, l.opts.byOptions())

@@ -27,6 +27,11 @@ func (kimiCode) wholeCalls() bool      { return true }
 func (kimiCode) ownTurns() bool        { return true }
 func (kimiCode) keepsActions() bool    { return false }
 
+// mayResume: the options are put in force at each start.
+func (kimiCode) mayResume(*launch, string) error { return nil }
+
+func (kimiCode) holdAgain(*Session) error { return nil }
+
 // words returns c: the bridge takes no text for a command unless it is told to.
 func (kimiCode) words(c wireproto.Content) (wireproto.Content, bool) { return c, false }
 
