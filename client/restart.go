@@ -25,6 +25,9 @@ func (s *Session) crashed(exit error) {
 }
 
 func (s *Session) restart(exit error) error {
+	if exit == nil {
+		exit = errAgentEnded
+	}
 	s.mu.Lock()
 	if s.closing || s.killed != nil {
 		s.mu.Unlock()
