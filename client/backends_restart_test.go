@@ -102,7 +102,20 @@ func TestBackendsRestartIdle(t *testing.T) {
 			t.Errorf("the id is %q, was %q", s.ID(), id)
 		}
 		for range 4 {
-			kill()
+			model.Add("text: waiting\nhang:")
+			turn, err := s.Prompt(ctx, "wait")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = e2eRead(turn, func(m wireproto.Message) {
+				if _, ok := m.(*wireproto.TextPart); ok {
+					syscall.Kill(s.PID(), syscall.SIGKILL)
+				}
+			})
+			var exit *client.ProcessError
+			if !errors.As(err, &exit) {
+				t.Fatalf("a turn: %v", err)
+			}
 		}
 		recv(t, ctx, "the session's end", s.Done())
 		if err := s.Err(); err == nil || !strings.Contains(err.Error(), "in a row") {

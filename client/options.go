@@ -148,7 +148,7 @@ type Options struct {
 	// nevertheless: nobody knows how it ended, and it is not tried again. Turns that wait begin in the new process, and the
 	// next turn's stream begins with a Notification of the Type [NotificationRestarted]; PID changes, Done and Err know of
 	// one session only. What kimi ran in the background is gone. After three ends in a row without a turn that has finished,
-	// and where the session cannot be continued, it is over. Default: false.
+	// and where the new process does not continue the session, it is over. Default: false.
 	Restart bool
 
 	// StartTimeout limits the time from the start to the handshake's end, and that of Inspect. kimi takes a second

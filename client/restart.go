@@ -69,6 +69,7 @@ func (s *Session) restart(exit error) error {
 		return err
 	}
 	s.conn.resume()
+	s.peer.revived()
 	return nil
 }
 

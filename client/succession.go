@@ -14,10 +14,11 @@ type succession struct {
 	stopped bool          // no successor is wanted any more
 
 	// Where an agent that has ended by itself is to be followed by another one:
-	crashed func(exit error) // starts that, once all is read; nil for none
-	decided chan struct{}    // closed once it is known whether one follows now
-	fallen  Conn             // the last one that has ended by itself
-	drained chan struct{}    // closed when all that now has said is read; nil unless it has ended by itself
+	crashed  func(exit error) // starts that, once all is read; nil for none
+	decided  chan struct{}    // closed once it is known whether one follows now
+	reviving bool             // the successor has not taken over yet: if it ends, none follows
+	fallen   Conn             // the last one that has ended by itself
+	drained  chan struct{}    // closed when all that now has said is read; nil unless it has ended by itself
 
 	last byte // that was read; the reader's own
 }
@@ -113,7 +114,8 @@ func (c *succession) ended(old Conn, exit error) {
 	if c.now != old {
 		return
 	}
-	if c.crashed != nil && !c.stopped && c.next == nil {
+	if c.crashed != nil && !c.stopped && !c.reviving && c.next == nil {
+		c.reviving = true
 		drained := make(chan struct{})
 		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
 		next := c.next
@@ -144,6 +146,13 @@ func (c *succession) drain(old Conn) {
 func (c *succession) drops(old Conn) bool {
 	c.awaitEnd(old)
 	return c.fell(old)
+}
+
+// revived says that the successor of an agent that has ended by itself has taken over.
+func (c *succession) revived() {
+	c.mu.Lock()
+	c.reviving = false
+	c.mu.Unlock()
 }
 
 func (c *succession) fell(old Conn) bool {
