@@ -55,6 +55,10 @@ type backend interface {
 	models(ctx context.Context, s *Session) ([]Model, error)
 	// setModel changes the model of a session in which no turn runs, and then calls done, once.
 	setModel(s *Session, name string, done func(error))
+	// mayResume refuses to continue a session in which more would run unasked than the options say.
+	mayResume(l *launch, id string) error
+	// holdAgain keeps others from the session's files for a process that continues it.
+	holdAgain(s *Session) error
 	// wholeCalls reports whether each tool call is told whole before a request about it, and told again to make it whole.
 	wholeCalls() bool
 	// ownTurns reports whether the program begins turns by itself, of which a TurnBegin tells; a prompt that waits for
@@ -68,7 +72,10 @@ type backend interface {
 var backends = []backend{kimiCLI{}, kimiCode{}}
 
 // answering returns the back end that has answered the handshake.
-func answering(server *wireproto.InitializeResult) backend {
+func (l *launch) answering(server *wireproto.InitializeResult) backend {
+	if l.opts.Server != nil {
+		return elsewhere{}
+	}
 	if server.Bridge != nil {
 		return kimiCode{}
 	}

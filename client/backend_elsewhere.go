@@ -67,7 +67,7 @@ func (o *Options) hereOnly() (names []string) {
 		{"Agent", o.Agent != ""}, {"AgentFile", o.AgentFile != ""}, {"MCPConfigFiles", len(o.MCPConfigFiles) > 0},
 		{"MCPServers", len(o.MCPServers) > 0}, {"SkillsDirs", len(o.SkillsDirs) > 0}, {"MaxStepsPerTurn", o.MaxStepsPerTurn != 0},
 		{"MaxRetriesPerStep", o.MaxRetriesPerStep != 0}, {"MaxRalphIterations", o.MaxRalphIterations != nil},
-		{"Tools", len(o.Tools) > 0}, {"Hooks", len(o.Hooks) > 0}, {"Stderr", o.Stderr != nil},
+		{"Tools", len(o.Tools) > 0}, {"Hooks", len(o.Hooks) > 0}, {"Stderr", o.Stderr != nil}, {"Restart", o.Restart},
 	} {
 		if f.set {
 			names = append(names, f.name)
@@ -115,7 +115,7 @@ func absoluteThere(path string) bool {
 }
 
 // elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
-// method which reads files is not inherited unseen. From the handshake on kimiCode stands for it.
+// method which reads files is not inherited unseen.
 type elsewhere struct{}
 
 func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
@@ -126,7 +126,7 @@ func (elsewhere) folders(*launch) []string           { return nil }
 func (elsewhere) model(l *launch) string             { return l.opts.Model }
 func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
-func (elsewhere) adopt(s *Session)                   { kimiCode{}.adopt(s) }
+func (elsewhere) adopt(s *Session)                   { s.adoptTold() }
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
 func (elsewhere) keepsActions() bool                 { return kimiCode{}.keepsActions() }
 
@@ -141,6 +141,9 @@ func (elsewhere) setModel(s *Session, name string, done func(error)) {
 }
 
 func (elsewhere) words(c wireproto.Content) (wireproto.Content, bool) { return kimiCode{}.words(c) }
+
+func (elsewhere) mayResume(*launch, string) error { return errElsewhere }
+func (elsewhere) holdAgain(*Session) error        { return nil }
 
 func (elsewhere) start(ctx context.Context, l *launch, _ *processTransport, id string) (*Session, error) {
 	return l.connect(ctx, farTransport{l}, id, l.opts.byOptions())
@@ -190,7 +193,7 @@ func (l *launch) findElsewhere(ctx context.Context, id string) (string, backend,
 	case found == "":
 		return "", nil, fmt.Errorf("%w: %q in the work dir %s of the server", ErrSessionNotFound, id, l.workDir)
 	}
-	return found, kimiCode{}, nil
+	return found, elsewhere{}, nil
 }
 
 // serverError says what to do about an error of a server elsewhere.

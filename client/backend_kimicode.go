@@ -27,6 +27,11 @@ func (kimiCode) wholeCalls() bool      { return true }
 func (kimiCode) ownTurns() bool        { return true }
 func (kimiCode) keepsActions() bool    { return false }
 
+// mayResume: the options are put in force at each start.
+func (kimiCode) mayResume(*launch, string) error { return nil }
+
+func (kimiCode) holdAgain(*Session) error { return nil }
+
 // words returns c: the bridge takes no text for a command unless it is told to.
 func (kimiCode) words(c wireproto.Content) (wireproto.Content, bool) { return c, false }
 
@@ -62,13 +67,7 @@ func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id st
 }
 
 func (kimiCode) adopt(s *Session) {
-	told := s.server.Bridge
-	if told.SessionID != "" {
-		s.id = told.SessionID
-	}
-	if s.model == "" {
-		s.model = told.Model
-	}
+	s.adoptTold()
 	// Others may use the session, too, as the server lets them, but not delete it.
 	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
 	if dir == "" {
@@ -81,6 +80,20 @@ func (kimiCode) adopt(s *Session) {
 		held.Close() // of a nil file, too
 	}
 	s.held = held
+}
+
+// adoptTold takes over the id and the model that the server has told.
+func (s *Session) adoptTold() {
+	told := s.server.Bridge
+	if told == nil {
+		return
+	}
+	if told.SessionID != "" {
+		s.id = told.SessionID
+	}
+	if s.model == "" {
+		s.model = told.Model
+	}
 }
 
 // probe asks for the version.

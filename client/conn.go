@@ -30,6 +30,9 @@ type conn struct {
 	calls   map[string]*call // by id; an entry is retired exactly once
 	out     [][]byte         // lines for the writer
 	writing bool             // the writer is at lines that it has taken from out
+	quiet   *sync.Cond       // writing has become false
+	paused  bool             // an agent has ended, and another one will follow
+	held    [][]byte         // lines for the other one
 	noMore  bool             // the agent's input is to be closed behind out
 	why     error            // why this side has given the agent up
 	err     error            // why the conn is closed; set once, with done
@@ -66,6 +69,7 @@ func newConn(peer Conn, maxLine int, log *slog.Logger, h handler) *conn {
 		calls: make(map[string]*call),
 		wake:  make(chan struct{}, 1), exited: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.quiet = sync.NewCond(&c.mu)
 	c.dec.SetMaxLine(maxLine)
 	return c
 }
@@ -159,11 +163,18 @@ func (c *conn) write() {
 		c.mu.Lock()
 		lines, last := c.out, c.noMore
 		c.out, c.writing = nil, len(c.out) > 0
+		if !c.writing {
+			c.quiet.Broadcast()
+		}
 		c.mu.Unlock()
 		for _, line := range lines {
 			if _, err := c.peer.Write(line); err != nil {
 				// The agent has ended, or has closed its input and will answer nothing more.
 				c.log.Debug("client: write to the agent", "error", err)
+				c.mu.Lock()
+				c.writing = false
+				c.quiet.Broadcast()
+				c.mu.Unlock()
 				c.giveUp("input")
 				return
 			}
@@ -230,6 +241,34 @@ func (c *conn) shut(err error) {
 	close(c.done)
 }
 
+// pause retires the calls of an agent that has ended, of which all was read. What is called from now on waits for the next
+// one, but for initialize.
+func (c *conn) pause(why error) {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	calls := c.calls
+	c.calls, c.out, c.paused = make(map[string]*call), nil, true
+	for c.writing { // to the agent that has ended
+		c.quiet.Wait()
+	}
+	c.mu.Unlock()
+	for _, call := range calls {
+		call.finish(nil, why)
+	}
+}
+
+// resume sends what has waited.
+func (c *conn) resume() {
+	c.mu.Lock()
+	c.out = append(c.out, c.held...)
+	c.held, c.paused = nil, false
+	c.mu.Unlock()
+	signal(c.wake)
+}
+
 // encode returns the line of a frame. Its error says why the frame cannot be sent.
 func encode(f *wireproto.Frame) ([]byte, error) {
 	var line bytes.Buffer
@@ -248,6 +287,12 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 	}
 	if waiting != nil {
 		c.calls[id] = waiting
+	}
+	if c.paused && (waiting == nil || waiting.method != wireproto.MethodInitialize) {
+		if waiting != nil { // an answer is for the agent that has ended
+			c.held = append(c.held, line)
+		}
+		return nil
 	}
 	if !c.noMore {
 		if len(c.out) == 0 && !c.writing {

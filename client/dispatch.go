@@ -124,7 +124,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		r.close(ErrClosed)
 	case cancelled && !background:
 		r.cancel(ErrCancelled) // no handler starts
-	case s.conn.over():
+	case s.conn.over(), s.peer.over():
 		r.cancel(errAgentEnded)
 	}
 	s.mu.Unlock()

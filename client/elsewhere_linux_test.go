@@ -352,6 +352,13 @@ func TestElsewhereRefused(t *testing.T) {
 	}
 	_, err := client.ListSessions(base())
 	check("ListSessions", err, "Server", client.ErrUnsupported)
+	for _, err := range client.History("id", base()) {
+		check("History", err, "Server", client.ErrUnsupported)
+	}
+	_, err = client.ForkSession(ctx, "id", -1, base())
+	check("ForkSession", err, "Server", client.ErrUnsupported)
+	check("RenameSession", client.RenameSession("id", "title", base()), "Server", client.ErrUnsupported)
+	check("DeleteSession", client.DeleteSession("id", base()), "Server", client.ErrUnsupported)
 
 	for what, handler := range map[string]func(*[]string) *httptest.Server{
 		"wrong token": func(*[]string) *httptest.Server {

@@ -52,6 +52,9 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	if o.Restart {
+		chain.crashed = s.crashed
+	}
 	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
 	s.conn.start()
 	if err := s.handshake(ctx); err != nil {
@@ -65,7 +68,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 		return nil, err
 	}
 	s.setApprovals(approvals)
-	l.backend = answering(&s.server)
+	l.backend = l.answering(&s.server)
 	s.mu.Lock()
 	s.backend = l.backend
 	s.mu.Unlock()

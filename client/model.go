@@ -73,7 +73,7 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 		s.mu.Lock()
 		s.changing = nil
 		if err == nil {
-			s.model = name
+			s.model, s.chosen = name, name
 		}
 		s.mu.Unlock()
 		done <- err
@@ -147,7 +147,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		}
 	}
 	if o.Transport == nil {
-		if _, err := b.approvals(&l, s.id); err != nil {
+		if err := b.mayResume(&l, s.id); err != nil {
 			return err
 		}
 	}
@@ -160,7 +160,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		o.Logger.Error("client: set model: end the process before", "error", err)
 	}
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
-	if err := b.succeed(s, &l); err != nil {
+	if err := s.succeed(&l); err != nil {
 		s.kill(err)
 		<-s.Done()
 		return s.Err()
@@ -168,30 +168,10 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	return nil
 }
 
-// succeed starts the successor of a process that has ended.
-func (b kimiCLI) succeed(s *Session, l *launch) (err error) {
-	defer func() {
-		if cleanErr := l.secrets.remove(); err == nil {
-			err = cleanErr
-		}
-	}()
-	args, err := l.args(s.id)
-	if err != nil {
-		return err
-	}
-	ctx, stop := l.limit(s.ctx)
-	defer stop()
-	next, err := l.transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
-	if err != nil {
-		return byOption(err)
-	}
-	if err := s.peer.succeed(next); err != nil {
-		return err
-	}
-	if _, err := s.initialize(ctx); err != nil {
-		return err
-	}
-	return b.holdAgain(s)
+// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options say so, too.
+func (b kimiCLI) mayResume(l *launch, id string) error {
+	_, err := b.approvals(l, id)
+	return err
 }
 
 // holdAgain takes the session's directory, which may be a new one: kimi-cli deletes that of a session without turns.

@@ -144,6 +144,13 @@ type Options struct {
 	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
 	Stderr io.Writer
 
+	// Restart continues the session in a new process when kimi has ended by itself. The turn that ran ends with the error
+	// nevertheless: nobody knows how it ended, and it is not tried again. Turns that wait begin in the new process, and the
+	// next turn's stream begins with a Notification of the Type [NotificationRestarted]; PID changes, Done and Err know of
+	// one session only. What kimi ran in the background is gone. After three ends in a row without a turn that has finished,
+	// and where the new process does not continue the session, it is over. Default: false.
+	Restart bool
+
 	// StartTimeout limits the time from the start to the handshake's end, and that of Inspect. kimi takes a second
 	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
 	StartTimeout time.Duration

@@ -80,6 +80,9 @@ func TestPoolOrder(t *testing.T) {
 		time.Sleep(time.Hour)
 		first.Close()
 		time.Sleep(time.Hour)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if got, want := fmt.Sprint(order), "[1 gave up 0 2 3 4]"; got != want {
 			t.Errorf("the order is %s, want %s", got, want)
 		}

@@ -33,22 +33,25 @@ type Session struct {
 	ctx             context.Context // of handlers outside a turn; ends with the session
 	cancel          context.CancelCauseFunc
 
-	mu       sync.Mutex
-	turn     *Turn                 // the turn that runs, or that still has to end for the agent
-	waiting  []*Turn               // the turns of Queue that have not begun
-	changing chan struct{}         // closed when the model has been changed; nil unless it is being; never beside a turn or a replay
-	model    string                // see Model
-	replay   *replay               // the replay, likewise; never beside a turn
-	requests map[*request]struct{} // not answered yet
-	asked    uint64                // requests so far
-	calls    toolCalls
-	status   Status
-	running  map[int]string // the handlers that run, by number
-	lastRun  int
-	quiet    chan struct{} // closed when none runs any more; nil unless Close waits for that
-	closing  bool          // Close was called
-	killed   error         // why the agent was ended by force
-	err      error         // why the session is over; set before conn.done is closed
+	mu        sync.Mutex
+	turn      *Turn                 // the turn that runs, or that still has to end for the agent
+	waiting   []*Turn               // the turns of Queue that have not begun
+	changing  chan struct{}         // closed when the model has been changed; nil unless it is being; never beside a turn or a replay
+	model     string                // see Model
+	replay    *replay               // the replay, likewise; never beside a turn
+	requests  map[*request]struct{} // not answered yet
+	asked     uint64                // requests so far
+	calls     toolCalls
+	status    Status
+	running   map[int]string // the handlers that run, by number
+	lastRun   int
+	quiet     chan struct{}           // closed when none runs any more; nil unless Close waits for that
+	restarts  int                     // processes that have ended since a turn has finished
+	restarted *wireproto.Notification // for the next turn; nil for none
+	chosen    string                  // by SetModel; "" for none
+	closing   bool                    // Close was called
+	killed    error                   // why the agent was ended by force
+	err       error                   // why the session is over; set before conn.done is closed
 
 	outside     []outsideMessage // for OnMessage
 	outsideSize int              // of their lines

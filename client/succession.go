@@ -13,10 +13,19 @@ type succession struct {
 	next    chan struct{} // closed when a successor is there, or none will be; nil while none is awaited
 	stopped bool          // no successor is wanted any more
 
+	// Where an agent that has ended by itself is to be followed by another one:
+	crashed  func(exit error) // starts that, once all is read; nil for none
+	decided  chan struct{}    // closed once it is known whether one follows now
+	reviving bool             // the successor has not taken over yet: if it ends, none follows
+	fallen   Conn             // the last one that has ended by itself
+	drained  chan struct{}    // closed when all that now has said is read; nil unless it has ended by itself
+
 	last byte // that was read; the reader's own
 }
 
-func newSuccession(first Conn) *succession { return &succession{now: first, last: '\n'} }
+func newSuccession(first Conn) *succession {
+	return &succession{now: first, decided: make(chan struct{}), last: '\n'}
+}
 
 // end ends the agent and lets the session's side wait for a successor. It reports false if the session is about to
 // end; the error is that of the agent's Close.
@@ -47,7 +56,7 @@ func (c *succession) succeed(next Conn) error {
 		next.Close()
 		return ErrClosed
 	}
-	c.now = next
+	c.now, c.decided, c.drained = next, make(chan struct{}), nil
 	close(c.next)
 	c.next = nil
 	c.mu.Unlock()
@@ -73,14 +82,89 @@ func (c *succession) current() (Conn, chan struct{}) {
 	return c.now, c.next
 }
 
-// followed reports whether another agent follows one that has ended.
+// followed reports whether another agent follows one that has ended, and waits for it.
 func (c *succession) followed(old Conn) bool {
+	c.awaitEnd(old)
 	now, next := c.current()
 	if now == old && next != nil {
 		<-next
 		now, _ = c.current()
 	}
 	return now != old
+}
+
+// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that lives on.
+func (c *succession) awaitEnd(old Conn) {
+	if c.crashed == nil {
+		return
+	}
+	c.mu.Lock()
+	decided, wait := c.decided, c.now == old && c.next == nil && !c.stopped
+	c.mu.Unlock()
+	if wait && !waitOr(decided, outputClosedGrace) {
+		old.Close()
+		<-decided
+	}
+}
+
+// ended decides whether an agent whose end was not asked for is to be followed.
+func (c *succession) ended(old Conn, exit error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now != old {
+		return
+	}
+	if c.crashed != nil && !c.stopped && !c.reviving && c.next == nil {
+		c.reviving = true
+		drained := make(chan struct{})
+		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
+		next := c.next
+		go func() {
+			select {
+			case <-drained:
+				old.Close()
+				c.crashed(exit)
+			case <-next: // stopped
+			}
+		}()
+	}
+	close(c.decided)
+}
+
+// drain notes that all is read that an agent has said.
+func (c *succession) drain(old Conn) {
+	c.awaitEnd(old)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now == old && c.drained != nil {
+		close(c.drained)
+		c.drained = nil
+	}
+}
+
+// drops reports whether what is written to an agent is for nobody: it has ended by itself.
+func (c *succession) drops(old Conn) bool {
+	c.awaitEnd(old)
+	return c.fell(old)
+}
+
+// revived says that the successor of an agent that has ended by itself has taken over.
+func (c *succession) revived() {
+	c.mu.Lock()
+	c.reviving = false
+	c.mu.Unlock()
+}
+
+func (c *succession) fell(old Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return old != nil && c.fallen == old
+}
+
+// over reports whether the agent has ended by itself, and none follows yet.
+func (c *succession) over() bool {
+	now, _ := c.current()
+	return c.fell(now)
 }
 
 // Read reads what the agents say, one after the other, in whole lines.
@@ -91,6 +175,9 @@ func (c *succession) Read(p []byte) (int, error) {
 		if n > 0 {
 			c.last = p[n-1]
 			return n, nil
+		}
+		if err != nil {
+			c.drain(now)
 		}
 		if err != nil && !c.followed(now) {
 			return 0, err
@@ -107,10 +194,19 @@ func (c *succession) Write(p []byte) (int, error) {
 	for {
 		now, next := c.current()
 		if next != nil {
+			if c.fell(now) {
+				return len(p), nil
+			}
 			<-next
 			now, _ = c.current()
 		}
-		if n, err := now.Write(p); err == nil || !c.followed(now) {
+		n, err := now.Write(p)
+		switch {
+		case err == nil:
+			return n, nil
+		case c.drops(now):
+			return len(p), nil
+		case !c.followed(now):
 			return n, err
 		}
 	}
@@ -145,7 +241,9 @@ func (c *succession) Interrupt() error {
 func (c *succession) Wait() error {
 	for {
 		now, _ := c.current()
-		if err := now.Wait(); !c.followed(now) {
+		err := now.Wait()
+		c.ended(now, err)
+		if !c.followed(now) {
 			c.stop()
 			return err
 		}

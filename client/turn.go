@@ -97,6 +97,7 @@ func (t *Turn) begin() error {
 	t.s.mu.Lock()
 	t.touch()
 	t.s.mu.Unlock()
+	t.s.tellRestart(t)
 	if err := t.s.conn.beginCall(t.prompt, t.finish); err != nil {
 		return err
 	}
@@ -436,6 +437,9 @@ func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
 	t.result.Steps = max(t.result.Steps, result.Steps)
 	switch result.Status {
 	case wireproto.StatusFinished:
+		t.s.mu.Lock()
+		t.s.restarts = 0
+		t.s.mu.Unlock()
 		return nil
 	case wireproto.StatusCancelled:
 		return cancelled(cause)

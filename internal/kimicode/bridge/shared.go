@@ -142,7 +142,7 @@ func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house,
 	if s.closing {
 		return nil, errSharedClosed
 	}
-	if h := s.house; h != nil && h.had >= renewAfter {
+	if h := s.house; h != nil && (h.had >= renewAfter || h.hasEnded()) {
 		s.house = nil
 		h.emptyLocked()
 	}
@@ -162,6 +162,16 @@ func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house,
 	h.guests++
 	h.had++
 	return h, nil
+}
+
+// hasEnded reports whether the server has ended: a session may know before run does.
+func (h *house) hasEnded() bool {
+	select {
+	case <-h.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 // run starts the server, and ends it when it is to end.

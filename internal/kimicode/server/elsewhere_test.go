@@ -59,6 +59,7 @@ func TestElsewhereStream(t *testing.T) {
 	address := first.Listener.Addr().String()
 	s := server.Elsewhere(first.URL, "t")
 	defer s.CloseIdle()
+	s.SetPatience(5 * time.Second)
 	st, err := s.Open(within(t, time.Minute), "s")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,6 @@ func TestElsewhereStream(t *testing.T) {
 	if !ok || !item.Gap || !loaded.Load() {
 		t.Fatalf("once it is there again: %+v, %t, loaded %t", item, ok, loaded.Load())
 	}
-	s.SetPatience(300 * time.Millisecond)
 	end(second)
 	for item := range st.C {
 		t.Errorf("after its end: %+v", item)

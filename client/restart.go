@@ -1,0 +1,123 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// NotificationRestarted is the Type of the Notification with which the stream of the next turn begins after kimi has
+// ended and a new process continues the session; see Options.Restart. This package makes it, kimi does not.
+const NotificationRestarted = "client.restarted"
+
+// restartsMost is how often kimi may end in a row without a turn that has finished.
+const restartsMost = 3
+
+// crashed continues the session in a new process after one that has ended by itself. All that this process has said is
+// read.
+func (s *Session) crashed(exit error) {
+	if err := s.restart(exit); err != nil {
+		s.opts.Logger.Error("client: the session is not continued", "error", err)
+		s.kill(err)
+	}
+}
+
+func (s *Session) restart(exit error) error {
+	if exit == nil {
+		exit = errAgentEnded
+	}
+	s.mu.Lock()
+	if s.closing || s.killed != nil {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.restarts++
+	n := s.restarts
+	s.restarted = &wireproto.Notification{
+		ID: fmt.Sprintf("restart-%s", newUUID()), Category: "client", Type: NotificationRestarted, SourceKind: "client", SourceID: s.id,
+		Title: "kimi has ended, and a new process continues the session", Body: howEnded(exit), Severity: "warning",
+		CreatedAt: float64(time.Now().UnixMilli()) / 1000,
+	}
+	s.mu.Unlock()
+	s.opts.Logger.Warn("client: kimi has ended; a new process continues the session", "session", s.id, "error", exit)
+	s.closeRequests(errAgentEnded, func(*request) bool { return true })
+	s.conn.pause(exit)
+	if n > restartsMost {
+		return fmt.Errorf("client: kimi has ended %d times in a row without a turn that has finished", n)
+	}
+	l := *s.launch
+	o := *l.opts
+	st := s.Status()
+	s.mu.Lock()
+	if s.chosen != "" {
+		o.Model = s.chosen
+	}
+	s.mu.Unlock()
+	o.Plan = st.PlanMode
+	l.opts, l.secrets = &o, secretDir{}
+	if o.Transport == nil {
+		if found, err := s.backend.finds(&l, s.id); err != nil || !found && st.ContextTokens > 0 {
+			return errors.Join(fmt.Errorf("%w: %q", ErrSessionNotFound, s.id), err)
+		}
+		if err := s.backend.mayResume(&l, s.id); err != nil {
+			return err
+		}
+	}
+	if err := s.succeed(&l); err != nil {
+		return err
+	}
+	s.conn.resume()
+	s.peer.revived()
+	return nil
+}
+
+func howEnded(exit error) string {
+	var p *ProcessError
+	if errors.As(exit, &p) {
+		return p.What()
+	}
+	return fmt.Sprint(exit)
+}
+
+// succeed starts the successor of a process that has ended.
+func (s *Session) succeed(l *launch) (err error) {
+	defer func() {
+		if cleanErr := l.secrets.remove(); err == nil {
+			err = cleanErr
+		}
+	}()
+	args, err := l.args(s.id)
+	if err != nil {
+		return err
+	}
+	ctx, stop := l.limit(s.ctx)
+	defer stop()
+	next, err := l.transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
+	if err != nil {
+		return byOption(err)
+	}
+	if err := s.peer.succeed(next); err != nil {
+		return err
+	}
+	told, err := s.initialize(ctx)
+	if err != nil {
+		return err
+	}
+	if b := told.Bridge; b != nil && b.SessionID != s.id {
+		return fmt.Errorf("%w: kimi has begun another one than %q", ErrSessionNotFound, s.id)
+	}
+	return s.backend.holdAgain(s)
+}
+
+// tellRestart begins the stream of a turn with what has happened before it.
+func (s *Session) tellRestart(t *Turn) {
+	s.mu.Lock()
+	m := s.restarted
+	s.restarted = nil
+	s.mu.Unlock()
+	if m != nil {
+		t.queue.push(m, 0)
+	}
+}
