@@ -29,8 +29,8 @@ func TestJSON(t *testing.T) {
 			ToolCalls: []wireproto.ToolCall{{Type: "function", ID: "c1", Function: wireproto.ToolCallFunction{Name: "Shell", Arguments: &args}}}},
 			`{"role":"assistant","content":[{"type":"text","text":"I look."}],"tool_calls":[{"type":"function","id":"c1","function":{"name":"Shell","arguments":"{\"command\":\"ls\"}"},"extras":null}]}`},
 		{&client.Message{Role: client.RoleTool, Content: []wireproto.ContentPart{}, ToolCallID: "c1"}, `{"role":"tool","content":[],"tool_call_id":"c1"}`},
-		{&client.SessionInfo{ID: "s1", WorkDir: "/w", Title: "t", UpdatedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
-			`{"id":"s1","work_dir":"/w","title":"t","updated_at":"2026-01-02T03:04:05Z","archived":false}`},
+		{&client.SessionInfo{ID: "s1", WorkDir: "/w", Title: "t", Backend: client.BackendWire, Updated: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Turns: 2},
+			`{"id":"s1","work_dir":"/w","backend":"wire","title":"t","updated_at":"2026-01-02T03:04:05Z","turns":2,"archived":false}`},
 		{&client.Status{ContextUsage: 0.5, ContextTokens: 5, MaxContextTokens: 10, PlanMode: true, Usage: usage, Approvals: client.Approvals{Actions: []string{"run command"}}},
 			`{"context_usage":0.5,"context_tokens":5,"max_context_tokens":10,"plan_mode":true,"mcp_status":null,` +
 				`"token_usage":{"input_other":1,"output":2,"input_cache_read":0,"input_cache_creation":0},"approvals":{"all":"","actions":["run command"]}}`},
