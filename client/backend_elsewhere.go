@@ -156,9 +156,11 @@ func (elsewhere) probe(ctx context.Context, l *launch) (*Info, error) {
 
 func (elsewhere) explain(_ context.Context, _ *launch, f *failure) error { return f.err }
 
-func (elsewhere) sessions(*launch) ([]SessionInfo, error) { return nil, errElsewhere }
+func (elsewhere) sessions(*launch, listing) ([]SessionInfo, error) { return nil, errElsewhere }
 
 func (elsewhere) finds(*launch, string) (bool, error) { return false, errElsewhere }
+
+func (elsewhere) stored(*launch, string) (storedSession, error) { return nil, errElsewhere }
 
 // errElsewhere is the error of what reads files.
 var errElsewhere error = &OptionError{

@@ -70,6 +70,9 @@ func (kimiCode) adopt(s *Session) {
 		s.model = told.Model
 	}
 	// Others may use the session, too, as the server lets them, but not delete it.
+	if s.launch.opts.Server != nil {
+		return // its files are not here
+	}
 	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
 	if dir == "" {
 		return
