@@ -69,6 +69,9 @@ func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id st
 func (kimiCode) adopt(s *Session) {
 	s.adoptTold()
 	// Others may use the session, too, as the server lets them, but not delete it.
+	if s.launch.opts.Server != nil {
+		return // its files are not here
+	}
 	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
 	if dir == "" {
 		return

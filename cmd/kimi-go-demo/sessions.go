@@ -40,24 +40,13 @@ func (s *sessionsCmd) Run(e *env) error {
 }
 
 func writeSessions(e *env, list []client.SessionInfo) error {
-	type session struct {
-		ID       string         `json:"id"`
-		WorkDir  string         `json:"work_dir"`
-		Backend  client.Backend `json:"backend"`
-		Title    string         `json:"title"`
-		Created  time.Time      `json:"created_at,omitzero"`
-		Updated  time.Time      `json:"updated_at"`
-		Turns    int            `json:"turns"`
-		Archived bool           `json:"archived"`
-	}
-	out := make([]session, len(list))
-	for i, s := range list {
-		out[i] = session(s)
+	if list == nil {
+		list = []client.SessionInfo{}
 	}
 	enc := json.NewEncoder(e.stdout.JSON())
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return enc.Encode(list)
 }
 
 // age writes a duration in its largest unit.
