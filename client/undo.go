@@ -17,7 +17,7 @@ func (s *Session) Undo(ctx context.Context, turns int) error {
 		return errNilContext
 	case turns < 1:
 		return errors.New("client: undo: 1 turn is the least; pass how many of the last turns to take back")
-	case s.server.Bridge == nil:
+	case s.backend.kind() == BackendWire:
 		return fmt.Errorf("%w: undo; keep the first turns with ForkSession", ErrUnsupported)
 	}
 	return s.conn.call(ctx, wireproto.MethodUndo, wireproto.UndoParams{Turns: turns}, nil)
