@@ -52,6 +52,7 @@ var floors = map[string][]string{
 		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
 	"client":            {"config", "internal/jsonfile", "internal/kimicode/bridge", "internal/kimicode/history", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
+	"client/rules":      {"client", "internal/regular"},
 }
 
 // list runs go list for the system that the test runs on, test files left out.
@@ -162,6 +163,26 @@ func TestLayers(t *testing.T) {
 		own := strings.TrimPrefix(pkg, module+"/")
 		if _, known := floors[own]; !known && own != module && !within(own, []string{"cmd", "internal", "scripts", "tools"}) {
 			t.Errorf("%s has no floor: add it to floors", own)
+		}
+	}
+}
+
+// The shell's parser comes only with the rules, and brings nothing with it.
+func TestRulesAlonePullInTheParser(t *testing.T) {
+	const parser = "mvdan.cc/sh/v3"
+	for _, pkg := range list(t, "-f", `{{$p := .ImportPath}}{{range .Imports}}{{$p}}={{.}}{{"\n"}}{{end}}`, "./...") {
+		importer, imported, _ := strings.Cut(pkg, "=")
+		if within(imported, []string{parser}) && importer != module+"/client/rules" {
+			t.Errorf("%s imports %s", importer, imported)
+		}
+	}
+	deps := list(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./client/rules")
+	if !slices.Contains(deps, parser+"/syntax") {
+		t.Fatalf("go list says %q", deps)
+	}
+	for _, dep := range deps {
+		if !within(dep, append([]string{module, parser + "/syntax", parser + "/fileutil"}, allowed...)) {
+			t.Errorf("client/rules needs %s", dep)
 		}
 	}
 }

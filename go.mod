@@ -13,6 +13,7 @@ require (
 	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/sys v0.41.0
 	golang.org/x/term v0.40.0
+	mvdan.cc/sh/v3 v3.12.0
 )
 
 require (

@@ -1,0 +1,172 @@
+package rules
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// shape tells what the arguments of a tool mean. Of a call with other arguments nobody knows what it does.
+type shape struct {
+	command string   // argument with a script for the shell
+	dir     string   // argument with the folder that the script runs in
+	path    []string // arguments, of which one holds a file or folder
+	tree    bool     // path is a folder with all below it, and may be absent: the work dir
+	pattern string   // argument with a pattern for files below path
+	rest    []string // arguments without effect on what the call touches
+}
+
+// shapes are the tools with commands and paths of kimi-cli 1.51.0 (Shell, ReadFile, WriteFile, StrReplaceFile) and Kimi Code
+// 2.1.0 (Bash, Read, Write, Edit), as their schemas have them; the others are in both.
+var shapes = map[string]shape{
+	"Shell":          {command: "command", rest: []string{"timeout", "run_in_background", "description"}},
+	"Bash":           {command: "command", dir: "cwd", rest: []string{"timeout", "run_in_background", "description", "disable_timeout"}},
+	"ReadFile":       {path: []string{"path"}, rest: []string{"line_offset", "n_lines"}},
+	"Read":           {path: []string{"path"}, rest: []string{"line_offset", "column_offset", "n_lines", "max_chars"}},
+	"ReadMediaFile":  {path: []string{"path"}, rest: []string{"region", "full_resolution"}},
+	"WriteFile":      {path: []string{"path"}, rest: []string{"content", "mode"}},
+	"Write":          {path: []string{"path"}, rest: []string{"content", "mode"}},
+	"StrReplaceFile": {path: []string{"path"}, rest: []string{"edit"}},
+	"Edit":           {path: []string{"path"}, rest: []string{"old_string", "new_string", "replace_all"}},
+	"Glob": {path: []string{"path", "directory"}, tree: true, pattern: "pattern",
+		rest: []string{"include_dirs", "head_limit", "offset", "include_ignored"}},
+	"Grep": {path: []string{"path"}, tree: true, rest: []string{"pattern", "glob", "type", "output_mode", "-i", "-n", "-A", "-B", "-C",
+		"head_limit", "offset", "multiline", "include_ignored"}},
+}
+
+// ownTools are the names of the tools that the two kimis bring themselves. A tool of another name may be one of an MCP server.
+var ownTools = func() map[string]bool {
+	names := make(map[string]bool)
+	for name := range shapes {
+		names[name] = true
+	}
+	for name := range strings.FieldsSeq("Agent AgentSwarm AskUserQuestion CronCreate CronDelete CronList EnterPlanMode ExitPlanMode FetchURL " +
+		"NotifyUser SearchWeb SendDMail SetTodoList Skill TaskList TaskOutput TaskStop Think TodoList WaitFor WebSearch") {
+		names[name] = true
+	}
+	return names
+}()
+
+// call is a call of a tool, with what is known of it.
+type call struct {
+	tool    string
+	shape   shape
+	args    map[string]json.RawMessage // nil if they are not known, or no object
+	strange bool                       // an argument is there twice, or is not known
+	workDir string                     // absolute, or ""
+	windows bool
+	foreign bool   // it is a tool of an MCP server or a plugin, in kimi-cli
+	problem string // why nothing can allow it
+
+	script *script // of the command; nil if there is none
+}
+
+func newCall(tool string, arguments json.RawMessage, workDir, system string) *call {
+	c := &call{tool: tool, shape: shapes[tool], windows: system == "windows"}
+	if filepath.IsAbs(workDir) {
+		c.workDir = filepath.Clean(workDir)
+	}
+	c.args, c.strange = members(arguments)
+	for name := range c.args {
+		known := name == c.shape.command || name == c.shape.dir || name == c.shape.pattern
+		c.strange = c.strange || !known && !slices.Contains(c.shape.path, name) && !slices.Contains(c.shape.rest, name)
+	}
+	if c.shape.command != "" {
+		text, ok := c.text(c.shape.command)
+		if !ok {
+			c.problem = "it is not known which command it runs"
+		} else if c.script = newScript(text); c.script.err != nil {
+			c.problem = "the command cannot be judged: " + c.script.err.Error()
+		}
+	}
+	return c
+}
+
+// members returns the members of a JSON object, of those with one name the last, as both kimis take them. twice tells
+// that there were such.
+func members(object json.RawMessage) (m map[string]json.RawMessage, twice bool) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') || !json.Valid(object) {
+		return nil, true
+	}
+	m = make(map[string]json.RawMessage)
+	for d.More() {
+		key, err := d.Token()
+		name, ok := key.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return nil, true
+		}
+		_, again := m[name]
+		m[name], twice = value, twice || again
+	}
+	return m, twice
+}
+
+// text returns an argument that is a string, and reports whether it is one, without bytes that decoders take differently.
+func (c *call) text(name string) (string, bool) {
+	var s *string
+	if raw, ok := c.args[name]; !ok || json.Unmarshal(raw, &s) != nil || s == nil {
+		return "", false
+	}
+	return *s, !strings.ContainsRune(*s, utf8.RuneError)
+}
+
+// absent reports whether an argument is left out, or null.
+func (c *call) absent(name string) bool {
+	raw, ok := c.args[name]
+	return c.args != nil && (!ok || string(raw) == "null")
+}
+
+// serverPrefix begins the names that Kimi Code gives to the tools of an MCP server: mcp__SERVER__TOOL.
+const serverPrefix = "mcp__"
+
+// part is a server's or a tool's name as it stands in such a name.
+func part(name string) string {
+	var b strings.Builder
+	under := false
+	for _, c := range name {
+		plain := c == '-' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+		switch {
+		case plain:
+			b.WriteRune(c)
+		case !under:
+			b.WriteByte('_')
+		}
+		under = !plain
+	}
+	return b.String()
+}
+
+// fromServer reports whether the call is one of an MCP server's tools; of one of its tools if tool is not "". kimi-cli
+// does not tell the server of a tool.
+func (c *call) fromServer(server, tool string) match {
+	prefix := serverPrefix + part(server) + "__"
+	rest, found := strings.CutPrefix(c.tool, prefix)
+	switch {
+	case found && (tool == "" || rest == part(tool)):
+		return yes
+	case c.foreign, !ownTools[c.tool] && !strings.HasPrefix(c.tool, serverPrefix):
+		if tool == "" || c.tool == tool {
+			return maybe
+		}
+	case len(c.tool) == longest && strings.HasPrefix(prefix+part(tool), c.tool[:longest-hashed]):
+		return maybe
+	}
+	return no
+}
+
+// surelyFromServer is fromServer for Allow, where nothing may be in doubt.
+func (c *call) surelyFromServer(server, tool string) bool {
+	rest, found := strings.CutPrefix(c.tool, serverPrefix+part(server)+"__")
+	return found && rest != "" && rest[0] != '_' && !c.foreign && c.args != nil && (tool == "" || rest == part(tool))
+}
+
+// Kimi Code cuts names off at longest bytes, of which the last hashed are "_" and a hash.
+const (
+	longest = 64
+	hashed  = 9
+)

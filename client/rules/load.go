@@ -1,0 +1,97 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/kimi-go/kimi-go/internal/regular"
+)
+
+// maxFile is the longest file of rules that is read, in bytes.
+const maxFile = 1 << 20
+
+// Load reads a file of rules in TOML. Its tables are [[deny]], [[ask]] and [[allow]], with the keys tool, command, path,
+// mcp_server, reason and options. An unknown key is an error that names it and its line, as is all that Validate refuses.
+func Load(path string) (*Rules, error) {
+	f, err := regular.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("rules: load: %w; name a readable file of rules", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("rules: load %s: %w; name a readable file of rules", path, err)
+	}
+	r, err := Parse(data)
+	if err != nil {
+		return nil, fmt.Errorf("rules: load %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Parse reads rules as Load does.
+func Parse(data []byte) (*Rules, error) {
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("rules: more than %d MiB; name a file of rules", maxFile>>20)
+	}
+	r := new(Rules)
+	meta, err := toml.Decode(string(data), r)
+	if err != nil {
+		var syntax toml.ParseError
+		if errors.As(err, &syntax) {
+			return nil, fmt.Errorf("rules: line %d: %w; correct the TOML", syntax.Position.Line, err)
+		}
+		return nil, fmt.Errorf("rules: %w; every value is a string, every table one of [[deny]], [[ask]] and [[allow]]", err)
+	}
+	var errs []error
+	seen := make(map[string]int)
+	for _, key := range meta.Undecoded() {
+		seen[key.String()]++
+		errs = append(errs, fmt.Errorf("rules: line %d: unknown key %.80q; a rule has tool, command, path, mcp_server, reason and options",
+			lineOf(string(data), key, seen[key.String()]), key.String()))
+	}
+	// Keys are matched without regard to case by the decoder, not by who reads the file.
+	for _, key := range meta.Keys() {
+		if name := key.String(); name != strings.ToLower(name) && !undecoded(meta, key) {
+			errs = append(errs, fmt.Errorf("rules: line %d: unknown key %.80q; write it in lower case", lineOf(string(data), key, 1), name))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func undecoded(meta toml.MetaData, key toml.Key) bool {
+	for _, other := range meta.Undecoded() {
+		if other.String() == key.String() {
+			return true
+		}
+	}
+	return false
+}
+
+// lineOf returns the line of the n-th key of that name, of which the decoder does not tell. It looks for the last name of the
+// key, so a key that stands in a comment or in a string of several lines is found there.
+func lineOf(data string, key toml.Key, n int) int {
+	name := regexp.QuoteMeta(key[len(key)-1])
+	pattern := regexp.MustCompile(`(?:^|[\s{,.\[])["']?` + name + `["']?\s*[=.\]]`)
+	line := 0
+	for text := range strings.Lines(data) {
+		line++
+		if !strings.HasPrefix(strings.TrimSpace(text), "#") && pattern.MatchString(text) {
+			if n--; n == 0 {
+				return line
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,203 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"runtime"
+)
+
+// Rule says which calls it is about. All fields that are set must match; at least one of Tool, Command, Path and
+// MCPServer is. The package documentation tells what the patterns mean.
+type Rule struct {
+	// Tool is the exact name of a tool, such as "Shell" (kimi-cli) or "Bash" (Kimi Code). Default: any tool.
+	Tool string `toml:"tool" json:"tool,omitzero"`
+	// Command is a pattern for the commands of a shell tool, word by word: "git diff *".
+	Command string `toml:"command" json:"command,omitzero"`
+	// Path is a pattern for the file or folder that a file tool names: "src/**", "/etc/**", "~/.ssh/**".
+	Path string `toml:"path" json:"path,omitzero"`
+	// MCPServer is the name of an MCP server in the configuration; with Tool, the rule is about that tool of the server alone.
+	MCPServer string `toml:"mcp_server" json:"mcp_server,omitzero"`
+	// Reason says why. The model reads it when the rule denies. Default: a sentence that names the pattern.
+	Reason string `toml:"reason" json:"reason,omitzero"`
+	// Options are the only words beginning with "-" or "+" that the last "*" of Command stands for, separated by spaces:
+	// "-- --stat -U*". It belongs to rules of Allow. Default: all but those that are known to run programs or to write files.
+	Options string `toml:"options" json:"options,omitzero"`
+}
+
+// Rules decide about calls of tools: Deny beats Ask, Ask beats Allow. Its zero value has no rule. It may be used by many
+// goroutines at once, and must not be changed meanwhile.
+type Rules struct {
+	Deny  []Rule `toml:"deny" json:"deny,omitzero"`
+	Ask   []Rule `toml:"ask" json:"ask,omitzero"`
+	Allow []Rule `toml:"allow" json:"allow,omitzero"`
+	// Logger gets every decision of Approve, at level Info: the request's id, the tool and the Decision, without the arguments.
+	// Default: none is logged.
+	Logger *slog.Logger `toml:"-" json:"-"`
+}
+
+// Verdict is what the rules say about a call.
+type Verdict string
+
+// The zero Verdict means that no rule is about the call.
+const (
+	Deny  Verdict = "deny"
+	Ask   Verdict = "ask"
+	Allow Verdict = "allow"
+)
+
+// Decision is a verdict and where it comes from. It can be stored as JSON.
+type Decision struct {
+	Verdict Verdict `json:"verdict"`
+	Rule    *Rule   `json:"rule,omitzero"` // a copy; nil if no single rule decided
+	Reason  string  `json:"reason,omitzero"`
+}
+
+// LogValue shows the parts of d in a log.
+func (d Decision) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("verdict", string(d.Verdict))}
+	if d.Rule != nil {
+		attrs = append(attrs, slog.String("rule", d.Rule.String()))
+	}
+	return slog.GroupValue(append(attrs, slog.String("reason", d.Reason))...)
+}
+
+// String shows what the rule is about, without its reason.
+func (r Rule) String() string {
+	var s string
+	for _, field := range []struct{ name, value string }{
+		{"tool", r.Tool}, {"mcp_server", r.MCPServer}, {"command", r.Command}, {"options", r.Options}, {"path", r.Path},
+	} {
+		if field.value == "" {
+			continue
+		}
+		if s != "" {
+			s += " "
+		}
+		s += fmt.Sprintf("%s %q", field.name, field.value)
+	}
+	return s
+}
+
+// Decide says what the rules say about a call of a tool with these arguments, which are a JSON object, by an agent that works
+// in workDir, an absolute path. Without an absolute workDir, no path is allowed. Decide reads symbolic links
+// on disk, and changes nothing. Rules that Validate refuses deny everything.
+//
+// Decide cannot know whether a tool of that name is kimi's own: see Approve, which can.
+func (r *Rules) Decide(tool string, arguments json.RawMessage, workDir string) Decision {
+	return r.decide(newCall(tool, arguments, workDir, runtime.GOOS))
+}
+
+// match is how certain it is that a rule is about a call.
+type match int
+
+const (
+	no match = iota
+	maybe
+	yes
+)
+
+func (r *Rules) decide(c *call) Decision {
+	if r == nil {
+		return Decision{}
+	}
+	if err := r.Validate(); err != nil {
+		return Decision{Verdict: Deny, Reason: fmt.Sprintf("the rules for approvals are invalid, so that nothing is allowed: %v", err)}
+	}
+	var doubt *Rule
+	for i := range r.Deny {
+		switch rule := &r.Deny[i]; rule.concerns(c) {
+		case yes:
+			return rule.decision(Deny, "a rule denies it: "+rule.String())
+		case maybe:
+			if doubt == nil {
+				doubt = rule
+			}
+		}
+	}
+	if doubt != nil {
+		d := doubt.decision(Ask, "")
+		d.Reason = "it cannot be told whether this rule denies it: " + doubt.String()
+		return d
+	}
+	for i := range r.Ask {
+		if rule := &r.Ask[i]; rule.concerns(c) != no {
+			return rule.decision(Ask, "a rule asks about it: "+rule.String())
+		}
+	}
+	if c.problem != "" {
+		return Decision{Verdict: Ask, Reason: c.problem}
+	}
+	if rule := r.allows(c); rule != nil {
+		return rule.decision(Allow, "a rule allows it: "+rule.String())
+	}
+	return Decision{}
+}
+
+func (r *Rule) decision(v Verdict, reason string) Decision {
+	own := *r
+	if own.Reason != "" {
+		reason = own.Reason
+	}
+	return Decision{Verdict: v, Rule: &own, Reason: reason}
+}
+
+// concerns reports whether a rule of Deny or Ask is about the call. In doubt it is.
+func (r *Rule) concerns(c *call) match {
+	m := yes
+	if r.MCPServer != "" {
+		m = min(m, c.fromServer(r.MCPServer, r.Tool))
+	} else if r.Tool != "" && r.Tool != c.tool {
+		return no
+	}
+	if r.Command != "" && m != no {
+		m = min(m, c.runs(r.Command))
+	}
+	if r.Path != "" && m != no {
+		m = min(m, c.touches(r.Path))
+	}
+	return m
+}
+
+// allows returns the rule that allows the call, nil if none does. Of a script, each command needs a rule that allows it; the
+// first one's is returned.
+func (r *Rules) allows(c *call) *Rule {
+	for i := range r.Allow {
+		rule := &r.Allow[i]
+		switch {
+		case rule.MCPServer != "":
+			if c.surelyFromServer(rule.MCPServer, rule.Tool) {
+				return rule
+			}
+		case rule.Tool != "" && rule.Tool != c.tool || c.foreign && (ownTools[c.tool] || rule.Tool == ""):
+		case rule.Path != "":
+			if c.within(rule.Path) {
+				return rule
+			}
+		case rule.Command == "":
+			return rule
+		}
+	}
+	commands := c.simpleCommands()
+	var first *Rule
+	for _, words := range commands {
+		rule := r.allowsCommand(c, words)
+		if rule == nil {
+			return nil
+		}
+		if first == nil {
+			first = rule
+		}
+	}
+	return first
+}
+
+func (r *Rules) allowsCommand(c *call, words []word) *Rule {
+	for i := range r.Allow {
+		rule := &r.Allow[i]
+		if rule.Command != "" && (rule.Tool == "" || rule.Tool == c.tool) && rule.covers(words) {
+			return rule
+		}
+	}
+	return nil
+}
