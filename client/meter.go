@@ -328,7 +328,7 @@ func (s *Session) turnBegunLocked(t *Turn) {
 	t.number, t.began = s.meter.turns, time.Now()
 	s.meter.own.silent, s.meter.own.model = true, s.model
 	if s.opts.Observer != nil {
-		s.observeLocked(&TurnStarted{Scope: s.turnScope(t), Start: t.began, Model: s.model, Prompt: t.input})
+		s.observeLocked(&TurnStarted{Scope: s.turnScope(t), Start: t.began, Model: s.model, Prompt: t.input, Context: t.caller})
 	}
 	t.input = wireproto.Content{}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -55,6 +56,8 @@ type TurnStarted struct {
 	Start  time.Time
 	Model  string // Session.Model, "" where only kimi knows
 	Prompt wireproto.Content
+	// Context is the ctx of Prompt, for what it carries, such as the caller's span.
+	Context context.Context
 }
 
 // TurnEnded tells that a turn has ended for the agent. It is the last observation of the turn. A turn whose ctx
