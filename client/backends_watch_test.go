@@ -141,6 +141,39 @@ func TestBackendsObserverRetries(t *testing.T) {
 	})
 }
 
+// Each turn has the model of its time; kimi-cli changes it by another process, which is told of.
+func TestBackendsObserverModel(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, _ := twoModels(t, b, say("text: one", "usage: output=1"), say("text: two", "usage: output=20"))
+		w := new(witness)
+		opts.Observer = w
+		s := e2eStart(t, ctx, opts)
+		first, err := runTurn(t, ctx, s, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetModel(ctx, "other"); err != nil {
+			t.Fatal(err)
+		}
+		second, err := runTurn(t, ctx, s, "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed(t, s)
+		e2eSame(t, "usage of the first turn", map[string]wireproto.TokenUsage{"scripted": {Output: 1}}, first.UsageByModel)
+		e2eSame(t, "usage of the second turn", map[string]wireproto.TokenUsage{"other": {Output: 20}}, second.UsageByModel)
+		want := []string{
+			"process starts: scripted", "1 turn starts: scripted one", "1 step 1 starts: scripted", "1 step 1 ends: scripted ok 1 tokens", "1 turn ends: ok 1 steps, 1 tokens",
+			"process ends", "process starts: other",
+			"2 turn starts: other two", "2 step 1 starts: other", "2 step 1 ends: other ok 20 tokens", "2 turn ends: ok 1 steps, 20 tokens", "process ends",
+		}
+		if !b.restarts {
+			want = append(want[:5:5], want[7:]...)
+		}
+		e2eSame(t, "observed", want, tale(w.all(t)))
+	})
+}
+
 // runTurn runs a turn.
 func runTurn(t *testing.T, ctx context.Context, s *client.Session, text string) (*client.TurnResult, error) {
 	t.Helper()

@@ -238,7 +238,8 @@ func BenchmarkObserver(b *testing.B) {
 	const events = 50_000
 	opts := benchOptions(b, emits)
 	plain := benchSession(b, emits)
-	opts.Observer = new(witness)
+	seen := 0
+	opts.Observer = observing(func(client.Observation) { seen++ })
 	observed, err := client.NewSession(b.Context(), opts)
 	if err != nil {
 		b.Fatal(err)
@@ -266,6 +267,9 @@ func BenchmarkObserver(b *testing.B) {
 			with += run(observed)
 			without += run(plain)
 		}
+	}
+	if observed.Close(); seen < 2*b.N {
+		b.Fatalf("%d observations of %d turns", seen, b.N)
 	}
 	b.ReportMetric(float64(without)/float64(b.N)/events, "nil-cpu-ns/event")
 	b.ReportMetric(float64(with)/float64(b.N)/events, "set-cpu-ns/event")

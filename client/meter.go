@@ -364,6 +364,7 @@ func (s *Session) turnEndedLocked(t *Turn, err error) {
 	s.meter.spent.duration += t.result.Duration
 	if s.opts.Observer != nil {
 		r := t.resultLocked()
+		t.text = []string{r.Text} // joined once
 		s.observeLocked(&TurnEnded{Scope: s.turnScope(t), Start: t.began, Duration: r.Duration, Model: s.model, Result: &r, Err: err, Outcome: outcome})
 	}
 	s.turn = nil

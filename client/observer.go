@@ -154,8 +154,8 @@ type ProcessEnded struct {
 	PID      int
 	Start    time.Time
 	Duration time.Duration // from the start to the end
-	Err      error         // Session.Err: ErrClosed after Close; nil for one that another follows, see Session.SetModel
-	Exit     error         // how it ended, a *ProcessError for a process; nil for one that another follows
+	Err      error         // Session.Err: ErrClosed after Close; nil for one that another follows, see Session.SetModel and Options.Restart
+	Exit     error         // how it ended, a *ProcessError for a process; nil after Session.SetModel
 }
 
 func (*TurnStarted) observation()    {}

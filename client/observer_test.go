@@ -373,6 +373,49 @@ func TestLimitsOfSession(t *testing.T) {
 	}
 }
 
+// A queued turn is observed from its beginning, has its time from then, and is refused when its turn comes.
+func TestLimitsQueue(t *testing.T) {
+	w := new(witness)
+	run := func(a *agent) {
+		a.handshake()
+		for {
+			a.begin()
+			a.event(used(5))
+			pass(time.Second)
+			a.finish("finished")
+		}
+	}
+	bubble(t, run, client.Options{Observer: w, SessionLimits: client.Limits{Tokens: 10}}, func(t *testing.T, s *client.Session) {
+		var turns []*client.Turn
+		for range 4 {
+			turn, err := s.Queue(t.Context(), "hello")
+			if err != nil {
+				t.Fatal(err)
+			}
+			turns = append(turns, turn)
+		}
+		for i, turn := range turns {
+			r, err := turn.Result()
+			if i < 2 {
+				if err != nil || r.Duration != time.Second {
+					t.Errorf("turn %d: %+v, %v", i, r, err)
+				}
+				continue
+			}
+			var limit *client.LimitError
+			if !errors.As(err, &limit) || !limit.Refused || r.Steps != 0 || r.Duration != 0 {
+				t.Errorf("turn %d: %+v, %v", i, r, err)
+			}
+		}
+		if _, err := s.Prompt(t.Context(), "hello"); !errors.Is(err, client.ErrLimit) {
+			t.Error(err)
+		}
+	})
+	if n := len(observed[*client.TurnStarted](w.all(t))); n != 2 || len(observed[*client.TurnEnded](w.all(t))) != 2 {
+		t.Errorf("%q", tale(w.all(t)))
+	}
+}
+
 func TestLimitsValidate(t *testing.T) {
 	for want, opts := range map[string]client.Options{
 		"client: Options.Limits.Cost: no one says what tokens cost; set Limits.CostOf":               {Limits: client.Limits{Cost: 1}},
