@@ -64,6 +64,10 @@ type backend interface {
 	// ownTurns reports whether the program begins turns by itself, of which a TurnBegin tells; a prompt that waits for
 	// one has its own TurnBegin after it.
 	ownTurns() bool
+	// endsSteps reports whether the tokens of a step are told at its end, after the results of its calls, and so tell of it.
+	endsSteps() bool
+	// subagentModels reports whether a subagent may have another model than the session.
+	subagentModels() bool
 	// keepsActions reports whether an action that is approved for the session is not asked about again, whatever it is about.
 	keepsActions() bool
 }

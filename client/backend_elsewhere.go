@@ -128,6 +128,8 @@ func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
 func (elsewhere) adopt(s *Session)                   { s.adoptTold() }
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
+func (elsewhere) endsSteps() bool                    { return kimiCode{}.endsSteps() }
+func (elsewhere) subagentModels() bool               { return kimiCode{}.subagentModels() }
 func (elsewhere) keepsActions() bool                 { return kimiCode{}.keepsActions() }
 
 func (elsewhere) ownTurns() bool { return kimiCode{}.ownTurns() }

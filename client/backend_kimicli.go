@@ -23,6 +23,8 @@ func (kimiCLI) home(l *launch) string { return l.shareDir }
 func (kimiCLI) newID() string         { return newUUID() }
 func (kimiCLI) wholeCalls() bool      { return false }
 func (kimiCLI) ownTurns() bool        { return false }
+func (kimiCLI) endsSteps() bool       { return false }
+func (kimiCLI) subagentModels() bool  { return true }
 func (kimiCLI) keepsActions() bool    { return true }
 func (kimiCLI) adopt(*Session)        {}
 

@@ -25,6 +25,8 @@ func (kimiCode) home(l *launch) string { return home.Path(l.env, l.workDir) }
 func (kimiCode) newID() string         { return "" }
 func (kimiCode) wholeCalls() bool      { return true }
 func (kimiCode) ownTurns() bool        { return true }
+func (kimiCode) endsSteps() bool       { return true }
+func (kimiCode) subagentModels() bool  { return false }
 func (kimiCode) keepsActions() bool    { return false }
 
 // mayResume: the options are put in force at each start.

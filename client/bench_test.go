@@ -233,6 +233,49 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
+// BenchmarkObserver reads turns of many events without an Observer and, in the same run, the same with one.
+func BenchmarkObserver(b *testing.B) {
+	const events = 50_000
+	opts := benchOptions(b, emits)
+	plain := benchSession(b, emits)
+	seen := 0
+	opts.Observer = observing(func(client.Observation) { seen++ })
+	observed, err := client.NewSession(b.Context(), opts)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer observed.Close()
+	run := func(s *client.Session) time.Duration {
+		before := cpuTime()
+		turn, err := s.Prompt(b.Context(), fmt.Sprint(events, 64))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, err := range turn.Messages() {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		return cpuTime() - before
+	}
+	var without, with time.Duration
+	for i := 0; b.Loop(); i++ {
+		if i%2 == 0 { // who comes first has what the other leaves to the garbage collector
+			without += run(plain)
+			with += run(observed)
+		} else {
+			with += run(observed)
+			without += run(plain)
+		}
+	}
+	if observed.Close(); seen < 2*b.N {
+		b.Fatalf("%d observations of %d turns", seen, b.N)
+	}
+	b.ReportMetric(float64(without)/float64(b.N)/events, "nil-cpu-ns/event")
+	b.ReportMetric(float64(with)/float64(b.N)/events, "set-cpu-ns/event")
+	b.ReportMetric(100*(float64(with)/float64(without)-1), "over-%")
+}
+
 // BenchmarkIdleSessions keeps 200 sessions open at once and tells what each costs this process.
 func BenchmarkIdleSessions(b *testing.B) {
 	const n = 200

@@ -156,7 +156,7 @@ func TestContextReleases(t *testing.T) {
 		},
 		"Result": func(t *testing.T, turn *client.Turn) error {
 			r, err := turn.Result()
-			if diff := cmp.Diff(&client.TurnResult{Steps: 1, Text: "ab"}, r); diff != "" {
+			if diff := cmp.Diff(&client.TurnResult{Steps: 1, Text: "ab"}, r, unmeasured); diff != "" {
 				t.Error(diff)
 			}
 			return err

@@ -32,17 +32,23 @@ func (s *Session) refuse(id, why string) {
 }
 
 func (s *Session) event(m wireproto.Message, size int) {
+	costs := s.price(m)
 	s.mu.Lock()
 	var replay *stream
+	var over *LimitError
 	if s.replay != nil {
 		replay = s.replay.queue
 		s.resolvedLocked(m)
 	} else {
 		s.account(m)
 		s.noteCallLocked(m)
+		over = s.measureLocked(m, costs)
 	}
 	t := s.turn
 	s.mu.Unlock()
+	if over != nil {
+		t.abort(over)
+	}
 	s.deliver(m, size, t, replay)
 }
 
@@ -67,6 +73,7 @@ func (s *Session) resolvedLocked(m wireproto.Message) {
 	if m, ok := m.(*wireproto.ApprovalResponse); ok {
 		for r := range s.requests {
 			if r.id == m.RequestID {
+				r.decision = m.Response
 				r.close(ErrAnswered)
 			}
 		}
@@ -163,7 +170,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 			break
 		}
 		r.reply(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{
-			Code: wireproto.CodeMethodNotFound, Message: fmt.Sprintf("unknown request type %.40q", m.MessageType())}})
+			Code: wireproto.CodeMethodNotFound, Message: fmt.Sprintf("unknown request type %.40q", m.MessageType())}}, "")
 	}
 	s.deliver(m, size, t, nil)
 }

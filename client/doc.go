@@ -82,6 +82,11 @@
 // in the loop. What nobody answers is rejected, what a hook fails to decide is blocked: nothing
 // waits for ever, and nothing is allowed by accident.
 //
+// # Watching and limits
+//
+// Options.Observer is told of each turn, step, tool call, approval and retry, with times and tokens; [TurnResult] has the sums.
+// Options.Limits and Options.SessionLimits end a turn that uses more than it may, with [ErrLimit].
+//
 // # Errors
 //
 // Every wait ends with an event, an answer, ctx, the end of the process or Close, and the error

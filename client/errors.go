@@ -25,6 +25,7 @@ var (
 	ErrProvider        = errors.New("client: the model's provider failed")
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
+	ErrLimit           = errors.New("client: a limit of Options.Limits or Options.SessionLimits is used up")
 	ErrInUse           = errors.New("client: the session is open elsewhere; close it there first")
 	ErrUnasked         = errors.New("client: everything would run unasked, which the options do not say")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -34,6 +35,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	}
 	ctx, stop := l.limit(ctx)
 	defer stop()
+	began := time.Now()
 	peer, err := transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
 		if cause := context.Cause(ctx); err == cause {
@@ -73,6 +75,9 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	s.backend = l.backend
 	s.mu.Unlock()
 	s.backend.adopt(s)
+	s.mu.Lock()
+	s.processStartedLocked(began, s.model)
+	s.mu.Unlock()
 	if info := s.info(); info.Newer() != "" {
 		o.Logger.Warn("client: this kimi is newer than the newest that was tested", "path", l.path, "version", info.Version, "wire", info.WireVersion, "tested", info.Newer())
 	}

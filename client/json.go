@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -99,6 +100,49 @@ func (e *ProcessError) UnmarshalJSON(data []byte) error {
 	err := json.Unmarshal(data, &in)
 	e.CPU = duration(in.CPU)
 	return err
+}
+
+// turnResultJSON has the times of a TurnResult.
+type turnResultJSON struct {
+	FirstToken float64 `json:"first_token_seconds,omitempty"`
+	Duration   float64 `json:"duration_seconds,omitempty"`
+	Waiting    float64 `json:"waiting_seconds,omitempty"`
+	ModelTime  float64 `json:"model_seconds,omitempty"`
+	ToolTime   float64 `json:"tool_seconds,omitempty"`
+}
+
+// MarshalJSON writes the fields, durations in seconds.
+func (r TurnResult) MarshalJSON() ([]byte, error) {
+	type fields TurnResult
+	return json.Marshal(struct {
+		fields
+		turnResultJSON
+	}{fields(r), turnResultJSON{r.FirstToken.Seconds(), r.Duration.Seconds(), r.Waiting.Seconds(), r.ModelTime.Seconds(), r.ToolTime.Seconds()}})
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *TurnResult) UnmarshalJSON(data []byte) error {
+	type fields TurnResult
+	in := struct {
+		*fields
+		turnResultJSON
+	}{fields: (*fields)(r)}
+	err := json.Unmarshal(data, &in)
+	t := in.turnResultJSON
+	r.FirstToken, r.Duration, r.Waiting = duration(t.FirstToken), duration(t.Duration), duration(t.Waiting)
+	r.ModelTime, r.ToolTime = duration(t.ModelTime), duration(t.ToolTime)
+	return err
+}
+
+// MarshalJSON writes the fields and a message. A number that is infinite, as JSON has none, is the largest there is.
+func (e LimitError) MarshalJSON() ([]byte, error) {
+	type fields LimitError
+	out := fields(e)
+	out.Used = min(out.Used, math.MaxFloat64)
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{out, tell(&e, nil)})
 }
 
 // MarshalJSON writes the fields, limit_seconds and a message.

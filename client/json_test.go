@@ -25,6 +25,12 @@ func TestJSON(t *testing.T) {
 	}{
 		{&client.TurnResult{Status: wireproto.StatusFinished, Steps: 2, Usage: usage, Text: "done"},
 			`{"status":"finished","steps":2,"token_usage":{"input_other":1,"output":2,"input_cache_read":0,"input_cache_creation":0},"text":"done"}`},
+		{&client.TurnResult{Usage: usage, UsageByModel: map[string]wireproto.TokenUsage{"m": usage}, ToolCalls: 3, Cost: 0.5, FirstToken: time.Second,
+			Duration: 5 * time.Second, Waiting: 2500 * time.Millisecond, ModelTime: 3 * time.Second, ToolTime: 4 * time.Second},
+			`{"status":"","steps":0,"token_usage":{"input_other":1,"output":2,"input_cache_read":0,"input_cache_creation":0},"text":"",` +
+				`"usage_by_model":{"m":{"input_other":1,"output":2,"input_cache_read":0,"input_cache_creation":0}},"tool_calls":3,"cost":0.5,` +
+				`"first_token_seconds":1,"duration_seconds":5,"waiting_seconds":2.5,"model_seconds":3,"tool_seconds":4}`},
+		{&client.LimitError{Limit: "Limits.Tokens", Most: 10, Used: 11}, `{"limit":"Limits.Tokens","most":10,"used":11,"refused":false}`},
 		{&client.Message{Role: client.RoleAssistant, Content: []wireproto.ContentPart{&wireproto.TextPart{Text: "I look."}},
 			ToolCalls: []wireproto.ToolCall{{Type: "function", ID: "c1", Function: wireproto.ToolCallFunction{Name: "Shell", Arguments: &args}}}},
 			`{"role":"assistant","content":[{"type":"text","text":"I look."}],"tool_calls":[{"type":"function","id":"c1","function":{"name":"Shell","arguments":"{\"command\":\"ls\"}"},"extras":null}]}`},
@@ -81,7 +87,7 @@ func TestJSON(t *testing.T) {
 func TestJSONNames(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
 	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
-		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}} {
+		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			tag := f.Tag.Get("json")
 			_, lasts := reflect.Zero(f.Type).Interface().(time.Duration)

@@ -160,6 +160,9 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		o.Logger.Error("client: set model: end the process before", "error", err)
 	}
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
+	s.mu.Lock()
+	s.processGoneLocked(nil)
+	s.mu.Unlock()
 	if err := s.succeed(&l); err != nil {
 		s.kill(err)
 		<-s.Done()

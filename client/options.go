@@ -129,6 +129,13 @@ type Options struct {
 	// Default: nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
+	// Observer is told of turns, steps, tool calls, approvals, retries and the process, with times and tokens. Default: nil.
+	Observer Observer
+	// Limits end a turn that has used up one of them. Default: none.
+	Limits Limits
+	// SessionLimits are those of all turns of the Session together. Default: none.
+	SessionLimits Limits
+
 	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
 	// and outputs are in it. Known secrets of 8 bytes or more are replaced by ***, in whatever form they stand
 	// there: those of the environment, of Config, MCPServers and ExtraArgs, of kimi's configuration, mcp.json and
@@ -287,6 +294,8 @@ func (o *Options) Validate() error {
 			bad("%s is negative", name)
 		}
 	}
+	errs = append(errs, o.Limits.validate("Limits"), o.SessionLimits.validate("SessionLimits"))
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	if o.MaxRalphIterations != nil && *o.MaxRalphIterations < -1 {
 		bad("MaxRalphIterations is below -1, which means no limit")
 	}

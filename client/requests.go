@@ -129,8 +129,9 @@ type request struct {
 	n          uint64    // counts the requests of the session, from 1
 	main       bool      // a call of a Go tool that is known to be the main agent's
 	held       bool
-	at         time.Time // when it came
-	err        error     // why it takes no answer any more; set once, with done
+	at         time.Time                  // when it came
+	decision   wireproto.ApprovalDecision // on an approval; "" while there is none
+	err        error                      // why it takes no answer any more; set once, with done
 	done       chan struct{}
 	ctx        context.Context // of its handler; ends with the request
 	cancel     context.CancelCauseFunc
@@ -146,6 +147,7 @@ func (s *Session) open(id string, m wireproto.Message, background bool) *request
 	}
 	r.ctx, r.cancel = context.WithCancelCause(parent)
 	s.requests[r] = struct{}{}
+	r.askedLocked()
 	return r
 }
 
@@ -161,6 +163,7 @@ func (r *request) close(err error) bool {
 	if r.turn != nil {
 		r.turn.touch()
 	}
+	r.settledLocked()
 	return true
 }
 
@@ -187,7 +190,7 @@ func (r *request) answer(result any) error {
 	}
 	f, err := resultFrame(r.id, result)
 	if err == nil {
-		err = r.reply(f)
+		err = r.reply(f, decisionOf(result))
 	}
 	if !errors.Is(err, errCannotSend) {
 		return err
@@ -196,9 +199,10 @@ func (r *request) answer(result any) error {
 	if errors.Is(err, wireproto.ErrLineTooLong) {
 		why = fmt.Sprintf("the result is longer than the %d MiB that kimi reads", wireproto.MaxLine>>20)
 	}
-	f, declineErr := resultFrame(r.id, r.decline(why))
+	declined := r.decline(why)
+	f, declineErr := resultFrame(r.id, declined)
 	if declineErr == nil {
-		declineErr = r.reply(f)
+		declineErr = r.reply(f, decisionOf(declined))
 	}
 	if declineErr != nil {
 		return declineErr
@@ -224,13 +228,23 @@ func resultFrame(id string, result any) (f *wireproto.Frame, err error) {
 	return &wireproto.Frame{ID: id, Result: raw}, nil
 }
 
+func decisionOf(answer any) wireproto.ApprovalDecision {
+	if a, ok := answer.(*wireproto.ApprovalAnswer); ok {
+		return a.Response
+	}
+	return ""
+}
+
 // reply retires the request, unless the frame cannot be sent at all, and sends the frame.
-func (r *request) reply(f *wireproto.Frame) error {
+func (r *request) reply(f *wireproto.Frame, decision wireproto.ApprovalDecision) error {
 	line, err := encode(f)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errCannotSend, err)
 	}
 	r.s.mu.Lock()
+	if r.err == nil {
+		r.decision = decision
+	}
 	first := r.close(ErrAnswered)
 	err = r.err
 	r.s.mu.Unlock()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -44,6 +45,10 @@ func (s *Session) restart(exit error) error {
 	s.opts.Logger.Warn("client: kimi has ended; a new process continues the session", "session", s.id, "error", exit)
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
 	s.conn.pause(exit)
+	s.mu.Lock()
+	s.meter.exit = exit
+	s.processGoneLocked(nil)
+	s.mu.Unlock()
 	if n > restartsMost {
 		return fmt.Errorf("client: kimi has ended %d times in a row without a turn that has finished", n)
 	}
@@ -94,6 +99,7 @@ func (s *Session) succeed(l *launch) (err error) {
 	}
 	ctx, stop := l.limit(s.ctx)
 	defer stop()
+	began := time.Now()
 	next, err := l.transport.Start(ctx, &Command{Path: l.path, Args: args, Env: l.env, Dir: l.workDir})
 	if err != nil {
 		return byOption(err)
@@ -108,6 +114,9 @@ func (s *Session) succeed(l *launch) (err error) {
 	if b := told.Bridge; b != nil && b.SessionID != s.id {
 		return fmt.Errorf("%w: kimi has begun another one than %q", ErrSessionNotFound, s.id)
 	}
+	s.mu.Lock()
+	s.processStartedLocked(began, cmp.Or(l.opts.Model, s.model))
+	s.mu.Unlock()
 	return s.backend.holdAgain(s)
 }
 

@@ -42,6 +42,8 @@ type Session struct {
 	requests  map[*request]struct{} // not answered yet
 	asked     uint64                // requests so far
 	calls     toolCalls
+	meter     meter
+	watch     watch
 	status    Status
 	running   map[int]string // the handlers that run, by number
 	lastRun   int
@@ -186,7 +188,7 @@ func (s *Session) PID() int {
 // Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
 // text may be empty if there are parts. A turn that runs already gives [ErrBusy]; [Session.Queue] waits for its end. After a turn
 // whose ctx has ended before the agent has obeyed, Prompt waits until the agent does, or is killed
-// for it, at most for Options.StopGrace.
+// for it, at most for Options.StopGrace. Once a limit of Options.SessionLimits is used up it gives a [*LimitError].
 //
 // Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
 // zero-width space (U+200B) goes before the slash, so that the model reads it as words.
@@ -232,7 +234,11 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	if err != nil {
 		return nil, err
 	}
-	return newTurn(ctx, s, prompt), nil
+	t := newTurn(ctx, s, prompt)
+	if s.opts.Observer != nil {
+		t.input = input
+	}
+	return t, nil
 }
 
 // occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
@@ -354,7 +360,8 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 // Once Close has begun, no handler starts (a tool, a hook, Approve, Answer, OnMessage), the ctx of
 // those that run has ended, and no request can be answered any more. Close waits for the handlers
 // that run, so that after it none does; for one that calls Close itself, and so for all when
-// called within a handler, it does not wait. What OnMessage has not been given yet, it is not given.
+// called within a handler, it does not wait. What OnMessage has not been given yet, it is not given. Options.Observer is
+// told of the end, too, and of nothing after Close.
 //
 // An error says that the agent had to be killed, that something of it may be left, that a handler
 // has not returned in time, or that Options.Record could not be written.
@@ -373,7 +380,7 @@ func (s *Session) Close() error {
 	if inside {
 		return s.closeErr
 	}
-	return errors.Join(s.closeErr, s.waitHandlers(deadline))
+	return errors.Join(s.closeErr, s.waitHandlers(deadline), s.endObserver(deadline))
 }
 
 // stop ends the agent for Close.
@@ -462,6 +469,10 @@ func (s *Session) ended(exit error) error {
 	s.held.Close() // of a nil file, too
 	s.mu.Unlock()
 	s.closeRequests(err, func(*request) bool { return true })
+	s.mu.Lock()
+	s.meter.exit = exit
+	s.processEndedLocked()
+	s.mu.Unlock()
 	s.cancel(err)
 	s.endWaiting(err)
 	return err

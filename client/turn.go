@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -51,16 +52,22 @@ type Turn struct {
 	idle     *time.Timer // nil without IdleTimeout
 	grace    *time.Timer // kills the agent; nil unless aborted
 	release  *time.Timer // gives the turn up; nil unless ctx has ended
+	limit    *time.Timer // ends the turn; nil without a limit of time
 
 	// Written under s.mu, by the reader but for cancelled and lastAt, and no more when done is closed.
 	result    TurnResult
 	text      []string // of the last assistant message
 	size      int
 	foreign   uint64            // the last request that came in a turn which the agent had begun by itself, before this one
-	tools     map[string]string // names of the calls that have no result yet, by id
 	last      string            // type of the last message
 	cancelled bool              // the agent was asked to cancel it
 	lastAt    time.Time         // when it came; kept only for IdleTimeout
+	input     wireproto.Content // for the Observer
+	number    int               // in the session, from 1; 0 until it begins
+	began     time.Time
+	askedAt   time.Time // since when the user is asked, if asks is not 0
+	asks      int       // requests that wait for the user
+	spent     spent
 
 	err   error         // set before ended is closed
 	ended chan struct{} // closed when nobody need wait any more: the turn is done, or given up
@@ -79,10 +86,24 @@ type TurnResult struct {
 	Steps  int                  `json:"steps"`       // model calls begun
 	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, subagents' included
 	Text   string               `json:"text"`        // of the last assistant message; at most its first 4 MiB
+
+	// UsageByModel is Usage by the name of the model, as Session.Model gives it; nil where no usage was told. Neither agent names a model
+	// with the tokens: in Kimi Code all subagents have the session's; in kimi-cli a subagent has the one that the call names which starts it,
+	// else the session's. The key "" stands for a model that is not known: only kimi knows it, or in kimi-cli a subagent
+	// is resumed, or Options.AgentFile may give it one of its own.
+	UsageByModel map[string]wireproto.TokenUsage `json:"usage_by_model,omitempty"`
+	ToolCalls    int                             `json:"tool_calls,omitempty"` // that the models have made, subagents' included
+	Cost         float64                         `json:"cost,omitempty"`       // by Limits.CostOf; 0 without
+
+	FirstToken time.Duration `json:"-"` // from the beginning to the first text or thinking of the session's own agent; 0 where none came
+	Duration   time.Duration `json:"-"` // from the beginning, when the prompt is sent, to the end
+	Waiting    time.Duration `json:"-"` // in which the user was asked: a request for approval or a question was open, whoever answers it
+	ModelTime  time.Duration `json:"-"` // of the steps of the session's own agent, each until the model's message was complete
+	ToolTime   time.Duration `json:"-"` // of its tool calls, each from the call to the result without the waiting; those at the same time count each
 }
 
 func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
-	t := &Turn{s: s, caller: ctx, prompt: prompt, queue: newStream(), ended: make(chan struct{}), done: make(chan struct{}), tools: make(map[string]string), last: "nothing"}
+	t := &Turn{s: s, caller: ctx, prompt: prompt, queue: newStream(), ended: make(chan struct{}), done: make(chan struct{}), last: "nothing"}
 	t.ctx, t.stop = context.WithCancelCause(context.WithoutCancel(ctx))
 	return t
 }
@@ -95,16 +116,27 @@ func (t *Turn) begin() error {
 		return t.err
 	}
 	t.s.mu.Lock()
-	t.touch()
+	over := t.s.refusedLocked()
+	if over == nil {
+		t.touch()
+		t.s.turnBegunLocked(t)
+	}
 	t.s.mu.Unlock()
+	if over != nil {
+		return over
+	}
 	t.s.tellRestart(t)
 	if err := t.s.conn.beginCall(t.prompt, t.finish); err != nil {
+		t.s.mu.Lock()
+		t.s.turnEndedLocked(t, err)
+		t.s.mu.Unlock()
 		return err
 	}
 	t.begun, t.prompt = true, nil
 	if limit := t.s.opts.IdleTimeout; limit > 0 {
 		t.idle = time.AfterFunc(limit, t.checkIdle)
 	}
+	t.limit = t.limitTime()
 	return nil
 }
 
@@ -149,7 +181,7 @@ func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 			yield(nil, ErrReading)
 			return
 		}
-		<-t.ended
+		t.waitEnded()
 		if t.err != nil {
 			yield(nil, t.err)
 		}
@@ -231,7 +263,13 @@ func (t *Turn) drain() {
 		}
 		t.s.pass(m, 0)
 	}
+	t.waitEnded()
+}
+
+// waitEnded waits for the end, and a moment for the Observer to have it, too.
+func (t *Turn) waitEnded() {
 	<-t.ended
+	t.s.waitObserver(observeGrace)
 }
 
 // Result waits for the end of the turn. It drains what Messages has not given out: requests are
@@ -254,6 +292,7 @@ func (t *Turn) Result() (*TurnResult, error) {
 		default:
 			select {
 			case <-t.ended:
+				t.waitEnded()
 			case <-other.left:
 				continue
 			}
@@ -262,10 +301,10 @@ func (t *Turn) Result() (*TurnResult, error) {
 	}
 	if t.early != nil {
 		r := *t.early
+		r.UsageByModel = maps.Clone(r.UsageByModel)
 		return &r, t.err
 	}
-	r := t.result
-	r.Text = strings.Join(t.text, "")
+	r := t.resultLocked() // nothing changes any more
 	return &r, t.err
 }
 
@@ -325,8 +364,7 @@ func (t *Turn) giveUp() {
 		return
 	}
 	t.s.mu.Lock()
-	early := t.result
-	early.Text = strings.Join(t.text, "")
+	early := t.resultLocked()
 	t.s.mu.Unlock()
 	t.early, t.err = &early, cancelled(context.Cause(t.caller))
 	close(t.ended)
@@ -389,14 +427,13 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Lock()
 	t.over = true // before another turn can begin
 	cause, unwatch, unread := t.cause, t.unwatch, t.consumer == nil
-	for _, timer := range []*time.Timer{t.idle, t.grace, t.release, t.relieved} {
+	for _, timer := range []*time.Timer{t.idle, t.grace, t.release, t.relieved, t.limit} {
 		if timer != nil {
 			timer.Stop()
 		}
 	}
 	t.mu.Unlock()
 	t.s.mu.Lock()
-	t.s.turn = nil
 	unread = unread && t.cancelled
 	t.s.mu.Unlock()
 	if unwatch != nil {
@@ -410,8 +447,14 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	ended := fmt.Errorf("%w any more: the one that asked has ended", ErrNoTurn)
 	t.s.closeRequests(ended, func(r *request) bool { return r.turn == t && !r.background })
 	t.stop(ended)
-	if !t.givenUp() {
+	early := t.givenUp()
+	if !early {
 		t.err = t.outcome(raw, err, cause)
+	}
+	t.s.mu.Lock()
+	t.s.turnEndedLocked(t, t.err)
+	t.s.mu.Unlock()
+	if !early {
 		close(t.ended)
 	}
 	close(t.done)
@@ -454,7 +497,7 @@ func cancelled(cause error) error {
 	switch {
 	case cause == nil || errors.Is(cause, ErrCancelled):
 		return ErrCancelled
-	case errors.Is(cause, ErrIdle):
+	case errors.Is(cause, ErrIdle), errors.Is(cause, ErrLimit):
 		return cause
 	}
 	return because(ErrCancelled, cause)
@@ -484,18 +527,6 @@ func (t *Turn) account(m wireproto.Message) {
 		}
 	case *wireproto.StepRetry: // a retry begins the message anew
 		t.text, t.size = t.text[:0], 0
-	case *wireproto.StatusUpdate:
-		if m.TokenUsage != nil {
-			t.result.Usage.Add(*m.TokenUsage)
-		}
-	case *wireproto.SubagentEvent:
-		if u, ok := m.Event.(*wireproto.StatusUpdate); ok && u.TokenUsage != nil {
-			t.result.Usage.Add(*u.TokenUsage)
-		}
-	case *wireproto.ToolCall:
-		t.tools[m.ID] = m.Function.Name
-	case *wireproto.ToolResult:
-		delete(t.tools, m.ToolCallID)
 	}
 }
 
@@ -511,13 +542,11 @@ func (t *Turn) checkIdle() {
 		t.lastAt = time.Now()
 	}
 	silent := time.Since(t.lastAt)
-	last, tools := t.last, slices.Collect(func(yield func(string) bool) {
-		for id, name := range t.tools {
-			if !yield(name + " (" + id + ")") {
-				return
-			}
-		}
-	})
+	last := t.last
+	var tools []string
+	for _, c := range t.s.meter.own.calls {
+		tools = append(tools, c.name+" ("+c.id+")")
+	}
 	t.s.mu.Unlock()
 	if silent < limit {
 		t.mu.Lock()

@@ -27,6 +27,7 @@ format() { find . -name '*.go' -not -path './.*' -exec gofmt -l -s {} +; }
 on() { # on OS ARCH COMMAND...: cgo is off, as in any build for another system
 	GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "${@:3}"
 }
+in_otel() { (cd otel && "$@"); }
 scripts_parse() { local f; for f in scripts/*.sh .ci/run; do bash -n "$f" || return 1; done; }
 
 printf '== %s\n' "$(go version)"
@@ -37,18 +38,25 @@ step "gofmt" format
 step "go vet" go vet ./...
 step "go fix" go fix -diff ./...
 step "staticcheck" "$staticcheck" ./...
+# A module of its own.
+step "go vet in otel" go -C otel vet ./...
+step "go fix in otel" go -C otel fix -diff ./...
+step "staticcheck in otel" in_otel "$staticcheck" ./...
 
 if [ "${1:-}" != lint ]; then
 	for os in linux darwin windows; do
 		for arch in amd64 arm64; do
 			step "build $os/$arch" on "$os" "$arch" go build ./...
 			step "vet $os/$arch" on "$os" "$arch" go vet ./...
+			step "vet $os/$arch in otel" on "$os" "$arch" go -C otel vet ./...
 		done
 		step "staticcheck $os" on "$os" amd64 "$staticcheck" ./...
 	done
 	step "go mod verify" bash -c 'go mod verify >&2'
 	step "go mod tidy" go mod tidy -diff
 	step "go mod tidy in tools" go -C tools mod tidy -diff
+	step "go mod verify in otel" in_otel bash -c 'go mod verify >&2'
+	step "go mod tidy in otel" go -C otel mod tidy -diff
 	step "scripts parse" scripts_parse
 	if command -v shellcheck >/dev/null; then
 		step "shellcheck" shellcheck scripts/*.sh .ci/run

@@ -1,0 +1,202 @@
+package client
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Limits are the most that a turn may use, as Options.Limits, or all turns of a Session together, as Options.SessionLimits. Subagents
+// count as far as the agent tells of them; kimi-cli tells nothing of what background agents use. The zero value of a field
+// is no limit.
+//
+// A turn that has used up Tokens or Cost is cancelled before its next step: at the end of a step, also a subagent's, once its
+// tool calls have their results. One that makes a tool call too many, or that takes too long, is cancelled at
+// once. So a turn may use somewhat more than a limit, at most a step of each agent that runs; and a turn whose last step reaches a limit has
+// finished. The error of a turn that is cancelled is a [*LimitError], and its TurnResult says how far it came.
+//
+// Once a limit of Options.SessionLimits is used up, the next Prompt is refused. What was used in an earlier process of the session does not count.
+type Limits struct {
+	Tokens    int           // input and output of all calls of models, cached ones included
+	ToolCalls int           // tool calls of the models; one more cancels the turn
+	Duration  time.Duration // from Prompt to the turn's end, whatever it waits for
+	Cost      float64       // the sum of what CostOf returns, in its unit; needs CostOf
+	// CostOf returns what tokens of a model cost. The model is a key of TurnResult.UsageByModel, "" where it is not known. It is called as
+	// tokens are told, one call at a time, while nothing else is read from the agent, and must return soon. What is negative or no number,
+	// and a panic, count as more than any limit.
+	CostOf func(model string, u wireproto.TokenUsage) float64
+}
+
+// LimitError says which limit is used up. It is [ErrLimit] for errors.Is.
+type LimitError struct {
+	Limit   string  `json:"limit"` // the field, such as "Limits.Tokens" or "SessionLimits.Cost"
+	Most    float64 `json:"most"`  // tokens, tool calls, seconds, or what CostOf returns
+	Used    float64 `json:"used"`
+	Refused bool    `json:"refused"` // the prompt was not sent; else the turn was cancelled
+}
+
+// Error names the limit, what was used, what was done and what to do.
+func (e *LimitError) Error() string { return "client: limit: " + e.What() + "; " + e.Hint() }
+
+// What names the limit, what was used and what was done.
+func (e *LimitError) What() string {
+	done := "the turn was cancelled"
+	if e.Refused {
+		done = "the prompt was not sent"
+	}
+	return fmt.Sprintf("Options.%s is used up (%s of %s): %s", e.Limit, amount(e.Used), amount(e.Most), done)
+}
+
+// Hint says what to do.
+func (e *LimitError) Hint() string {
+	if e.session() {
+		return "start a session with a higher limit, or another one"
+	}
+	return "prompt again to go on, or raise the limit"
+}
+
+// Unwrap returns ErrLimit. The text says more.
+func (e *LimitError) Unwrap() error { return ErrLimit }
+
+func (e *LimitError) session() bool { return strings.HasPrefix(e.Limit, "Session") }
+
+func amount(n float64) string { return strconv.FormatFloat(n, 'g', 15, 64) }
+
+func (l *Limits) validate(name string) error {
+	var errs []error
+	for field, negative := range map[string]bool{"Tokens": l.Tokens < 0, "ToolCalls": l.ToolCalls < 0, "Duration": l.Duration < 0, "Cost": !(l.Cost >= 0)} {
+		if negative {
+			errs = append(errs, &OptionError{Option: name + "." + field, Reason: "it is negative", Remedy: "0 is no limit"})
+		}
+	}
+	if l.Cost > 0 && l.CostOf == nil {
+		errs = append(errs, &OptionError{Option: name + ".Cost", Reason: "no one says what tokens cost", Remedy: "set " + name + ".CostOf"})
+	}
+	return errors.Join(errs...)
+}
+
+// usedUp returns the limit of tokens or cost that is used up, nil for none.
+func (l *Limits) usedUp(name string, s *spent) *LimitError {
+	switch {
+	case l.Tokens > 0 && s.tokens >= l.Tokens:
+		return &LimitError{Limit: name + ".Tokens", Most: float64(l.Tokens), Used: float64(s.tokens)}
+	case l.Cost > 0 && s.cost >= l.Cost:
+		return &LimitError{Limit: name + ".Cost", Most: l.Cost, Used: s.cost}
+	}
+	return nil
+}
+
+// callsUsedUp returns the limit of tool calls if more than that were made, nil for none.
+func (l *Limits) callsUsedUp(name string, s *spent) *LimitError {
+	if l.ToolCalls > 0 && s.calls > l.ToolCalls {
+		return &LimitError{Limit: name + ".ToolCalls", Most: float64(l.ToolCalls), Used: float64(s.calls)}
+	}
+	return nil
+}
+
+// usedUpLocked returns the limit for which the turn ends before its next step, nil for none.
+func (s *Session) usedUpLocked() *LimitError {
+	if s.turn == nil {
+		return nil
+	}
+	return cmp.Or(s.opts.Limits.usedUp("Limits", &s.turn.spent), s.opts.SessionLimits.usedUp("SessionLimits", &s.meter.spent))
+}
+
+// callsUsedUpLocked returns the limit for which the turn ends at once, nil for none.
+func (s *Session) callsUsedUpLocked() *LimitError {
+	if s.turn == nil {
+		return nil
+	}
+	return cmp.Or(s.opts.Limits.callsUsedUp("Limits", &s.turn.spent), s.opts.SessionLimits.callsUsedUp("SessionLimits", &s.meter.spent))
+}
+
+// refusedLocked returns the limit of the session for which no turn begins any more, nil for none.
+func (s *Session) refusedLocked() *LimitError {
+	l, spent := &s.opts.SessionLimits, &s.meter.spent
+	e := l.usedUp("SessionLimits", spent)
+	switch {
+	case e != nil:
+	case l.ToolCalls > 0 && spent.calls >= l.ToolCalls:
+		e = &LimitError{Limit: "SessionLimits.ToolCalls", Most: float64(l.ToolCalls), Used: float64(spent.calls)}
+	case l.Duration > 0 && spent.duration >= l.Duration:
+		e = &LimitError{Limit: "SessionLimits.Duration", Most: l.Duration.Seconds(), Used: spent.duration.Seconds()}
+	default:
+		return nil
+	}
+	e.Refused = true
+	return e
+}
+
+// limitTime returns a timer that cancels the turn when its time is used up, nil without such a limit.
+func (t *Turn) limitTime() *time.Timer {
+	s := t.s
+	s.mu.Lock()
+	most, name, before := s.opts.Limits.Duration, "Limits.Duration", time.Duration(0)
+	if l, used := s.opts.SessionLimits.Duration, s.meter.spent.duration; l > 0 && (most == 0 || l-used < most) {
+		most, name, before = l, "SessionLimits.Duration", used
+	}
+	s.mu.Unlock()
+	if most == 0 {
+		return nil
+	}
+	return time.AfterFunc(most-before-time.Since(t.began), func() {
+		t.abort(&LimitError{Limit: name, Most: most.Seconds(), Used: (before + time.Since(t.began)).Seconds()})
+	})
+}
+
+// price returns what the tokens of an event cost, by Limits and by SessionLimits. It calls the program's own code, so no lock is held.
+func (s *Session) price(m wireproto.Message) (costs [2]float64) {
+	of := [2]func(string, wireproto.TokenUsage) float64{s.opts.Limits.CostOf, s.opts.SessionLimits.CostOf}
+	if of[0] == nil && of[1] == nil {
+		return costs
+	}
+	u, ok := innermost(m).(*wireproto.StatusUpdate)
+	if !ok || u.TokenUsage == nil {
+		return costs
+	}
+	s.mu.Lock()
+	if s.replay != nil {
+		s.mu.Unlock()
+		return costs
+	}
+	a, _ := s.agentLocked(m)
+	model := a.model
+	s.mu.Unlock()
+	for i, costOf := range of {
+		if costOf != nil {
+			costs[i] = s.costOf(costOf, model, *u.TokenUsage)
+		}
+	}
+	return costs
+}
+
+// innermost returns what an event says of its agent.
+func innermost(m wireproto.Message) wireproto.Message {
+	for {
+		e, ok := m.(*wireproto.SubagentEvent)
+		if !ok {
+			return m
+		}
+		m = e.Event
+	}
+}
+
+func (s *Session) costOf(costOf func(string, wireproto.TokenUsage) float64, model string, u wireproto.TokenUsage) (cost float64) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Logger.Error("client: Limits.CostOf failed", "model", model, "error", fmt.Sprintf("panic: %v", v))
+			cost = math.Inf(1)
+		}
+	}()
+	if cost = costOf(model, u); !(cost >= 0) {
+		s.opts.Logger.Error("client: Limits.CostOf returns no cost", "model", model, "cost", cost)
+		cost = math.Inf(1)
+	}
+	return cost
+}

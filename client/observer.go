@@ -1,0 +1,286 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Observer is told what a session does: turns, steps, tool calls, approvals, retries and the process, with their times,
+// tokens and outcomes.
+//
+// A session calls Observe from one goroutine at a time, in the order in which things happened, each once. It does so on a goroutine
+// of its own and with no lock held, so that Observe may call the session's methods, and a slow Observe does not hold up the
+// session: up to 4,096 observations wait for it, and what comes then is dropped and logged. A panic is recovered and
+// logged. The end of the loop over a turn, and Result, come after the observations of the turn, unless Observe needs
+// longer than 200 ms for them. Close waits, within Options.StopGrace, until all have been observed; none is afterwards.
+//
+// Several sessions may share an Observer, which they then call at the same time.
+type Observer interface {
+	Observe(Observation)
+}
+
+// Observation is one of [*TurnStarted], [*StepStarted], [*StepEnded], [*ToolStarted], [*ToolEnded], [*ApprovalEnded], [*Retried],
+// [*TurnEnded], [*ProcessStarted] and [*ProcessEnded]. Text of the conversation is in TurnStarted.Prompt and TurnEnded.Result
+// alone. A value is the observer's own.
+type Observation interface{ observation() }
+
+// Scope says where an observation belongs.
+type Scope struct {
+	Session string // Session.ID
+	// Turn is the number of the turn in its Session, from 1. It is 0 for what happens outside of them, such as the
+	// steps of a background agent.
+	Turn int
+	// Agent is the id of the subagent, "" for the session's own agent.
+	Agent      string
+	AgentType  string // of the subagent, such as "coder"
+	ParentCall string // the tool call that has started the subagent
+}
+
+// Outcome says how something ended.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeOK        Outcome = "ok"
+	OutcomeError     Outcome = "error"
+	OutcomeCancelled Outcome = "cancelled" // before its end, with its turn
+	OutcomeUnknown   Outcome = "unknown"   // the agent has not told
+)
+
+// TurnStarted tells that Session.Prompt has begun a turn.
+type TurnStarted struct {
+	Scope
+	Start  time.Time
+	Model  string // Session.Model, "" where only kimi knows
+	Prompt wireproto.Content
+	// Context is the ctx of Prompt, for what it carries, such as the caller's span.
+	Context context.Context
+}
+
+// TurnEnded tells that a turn has ended for the agent. It is the last observation of the turn. A turn whose ctx
+// has ended may have ended for its caller before.
+type TurnEnded struct {
+	Scope
+	Start    time.Time
+	Duration time.Duration
+	Model    string
+	Result   *TurnResult
+	Err      error // as Turn.Result returns it
+	Outcome  Outcome
+}
+
+// StepStarted tells that an agent calls its model.
+type StepStarted struct {
+	Scope
+	Step  int // as the agent counts: from 1 in each turn, or run of a subagent
+	Start time.Time
+	Model string // "" where it is not known, see TurnResult.UsageByModel
+}
+
+// StepEnded tells that a step has ended: the call of the model, and the tool calls that it asked for.
+type StepEnded struct {
+	Scope
+	Step       int
+	Start      time.Time
+	Duration   time.Duration
+	FirstToken time.Duration // from the start to the first part of text or thinking; 0 where none came
+	Answer     time.Duration // from the start until the model's message was complete
+	Model      string
+	Usage      wireproto.TokenUsage // zero where the provider does not tell
+	Outcome    Outcome
+}
+
+// ToolStarted tells that the model has begun to write a tool call.
+type ToolStarted struct {
+	Scope
+	Step   int
+	CallID string // the model's id, which may come again
+	Tool   string
+	Start  time.Time
+}
+
+// ToolEnded tells that a tool call has its result, or that none will come.
+type ToolEnded struct {
+	Scope
+	Step     int
+	CallID   string
+	Tool     string
+	Start    time.Time
+	Duration time.Duration // from the call to the result
+	Waiting  time.Duration // the part of it in which the user was asked
+	Outcome  Outcome       // OutcomeError also for what a tool itself calls an error, and for a rejection
+}
+
+// ApprovalEnded tells that a request for approval needs no answer any more.
+type ApprovalEnded struct {
+	Scope
+	CallID   string // of the tool call
+	Tool     string
+	Action   string // as ApprovalRequest.Action
+	Start    time.Time
+	Duration time.Duration
+	Decision wireproto.ApprovalDecision // "" where none was taken, as when the turn ended before
+}
+
+// Retried tells that a model call has failed and that the agent tries again.
+type Retried struct {
+	Scope
+	Step        int
+	At          time.Time
+	Attempt     int           // the next one
+	MaxAttempts int           // the most there will be
+	Wait        time.Duration // until the next one
+	ErrorType   string        // the agent's word, such as "APIStatusError"
+	StatusCode  int           // of HTTP, 0 where there was none
+}
+
+// ProcessStarted tells that the agent runs and has shaken hands. A start that fails is not observed: NewSession returns its error.
+type ProcessStarted struct {
+	Session  string
+	PID      int // 0 where the agent is no process
+	Backend  Backend
+	Version  string // of kimi
+	Model    string
+	Start    time.Time
+	Duration time.Duration // of the start
+}
+
+// ProcessEnded tells that the agent has ended. After the last of them nothing is observed.
+type ProcessEnded struct {
+	Session  string
+	PID      int
+	Start    time.Time
+	Duration time.Duration // from the start to the end
+	Err      error         // Session.Err: ErrClosed after Close; nil for one that another follows, see Session.SetModel and Options.Restart
+	Exit     error         // how it ended, a *ProcessError for a process; nil after Session.SetModel
+}
+
+func (*TurnStarted) observation()    {}
+func (*TurnEnded) observation()      {}
+func (*StepStarted) observation()    {}
+func (*StepEnded) observation()      {}
+func (*ToolStarted) observation()    {}
+func (*ToolEnded) observation()      {}
+func (*ApprovalEnded) observation()  {}
+func (*Retried) observation()        {}
+func (*ProcessStarted) observation() {}
+func (*ProcessEnded) observation()   {}
+
+const (
+	// maxObservations is how many wait for a slow Observer.
+	maxObservations = 4096
+	// observeGrace is how long the end of a turn waits for the Observer. With heldFor it leaves room in the second that is
+	// promised after the end of a ctx.
+	observeGrace = 200 * time.Millisecond
+)
+
+// watch is what waits for Options.Observer, under the session's mu.
+type watch struct {
+	queue     []Observation
+	lost      int
+	serving   bool   // a goroutine calls Observe
+	goroutine uint64 // which
+	over      bool   // Close has returned
+	quiet     chan struct{}
+}
+
+// observeLocked queues an observation for the Observer, which there is. It is called by a goroutine that lives only while
+// there is something to observe: the reader never runs the program's code.
+func (s *Session) observeLocked(o Observation) {
+	w := &s.watch
+	switch {
+	case w.over:
+		return
+	case len(w.queue) >= maxObservations:
+		w.lost++
+		return
+	}
+	w.queue = append(w.queue, o)
+	if !w.serving {
+		w.serving = true
+		go s.serveObserver()
+	}
+}
+
+// serveObserver calls Observe until nothing waits. A goroutine that Observe has ended leaves the rest to another.
+func (s *Session) serveObserver() {
+	over := false
+	defer func() {
+		if !over {
+			s.opts.Logger.Error("client: Observer failed", "error", errGoexit)
+			go s.serveObserver()
+		}
+	}()
+	id := goroutineID()
+	for {
+		s.mu.Lock()
+		w := &s.watch
+		w.goroutine = id
+		if len(w.queue) == 0 {
+			w.serving, w.queue, over = false, nil, true
+			if w.quiet != nil {
+				close(w.quiet)
+				w.quiet = nil
+			}
+			s.mu.Unlock()
+			return
+		}
+		next, lost := w.queue[0], w.lost
+		w.queue[0], w.queue, w.lost = nil, w.queue[1:], 0
+		s.mu.Unlock()
+		if lost > 0 {
+			s.opts.Logger.Warn("client: Observer is too slow: observations are dropped", "observations", lost)
+		}
+		s.observe(next)
+	}
+}
+
+func (s *Session) observe(o Observation) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.opts.Logger.Error("client: Observer failed", "observation", fmt.Sprintf("%T", o), "error", fmt.Sprintf("panic: %v", v))
+		}
+	}()
+	s.opts.Observer.Observe(o)
+}
+
+// waitObserver waits until the Observer has what there is, for at most the given time, and reports whether it has. An
+// Observer that asks itself does not wait.
+func (s *Session) waitObserver(most time.Duration) bool {
+	if s.opts.Observer == nil {
+		return true
+	}
+	s.mu.Lock()
+	w := &s.watch
+	if !w.serving || w.insideLocked() {
+		s.mu.Unlock()
+		return true
+	}
+	if w.quiet == nil {
+		w.quiet = make(chan struct{})
+	}
+	quiet := w.quiet
+	s.mu.Unlock()
+	return waitOr(quiet, max(0, most))
+}
+
+// insideLocked reports whether Observe is what calls.
+func (w *watch) insideLocked() bool { return w.serving && w.goroutine == goroutineID() }
+
+// endObserver lets the Observer have what there is, and nothing after the deadline. If it closes the session itself, it
+// gets the rest when it has returned.
+func (s *Session) endObserver(deadline time.Time) error {
+	had := s.waitObserver(time.Until(deadline))
+	s.mu.Lock()
+	if !s.watch.insideLocked() {
+		s.watch.over, s.watch.queue = true, nil
+	}
+	s.mu.Unlock()
+	if !had {
+		return fmt.Errorf("client: close: Observer has not returned after Options.StopGrace (%v); Observe must return soon", s.opts.StopGrace)
+	}
+	return nil
+}
