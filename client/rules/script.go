@@ -154,7 +154,7 @@ func simple(commands [][]word, s *syntax.Stmt) ([][]word, bool) {
 				return nil, false
 			}
 		}
-		if name := words[0].text; name == "" || strings.Contains(name, "=") || changesShell[name] {
+		if name := words[0].text; name == "" || strings.Contains(name, "=") {
 			return nil, false
 		}
 		return append(commands, words), true
@@ -175,7 +175,7 @@ func simple(commands [][]word, s *syntax.Stmt) ([][]word, bool) {
 func isOutput(n string) bool { return n == "1" || n == "2" }
 
 // changesShell are the commands of the shell itself that change it for what follows, as by another folder or PATH, or that
-// run or evaluate their arguments. None is ever allowed.
+// run or evaluate their arguments. Validate lets no rule allow one.
 var changesShell = set(". alias bg bind builtin caller cd command compgen complete compopt declare dirs disown enable eval exec export fc fg getopts " +
 	"hash history jobs let local logout mapfile popd pushd read readarray readonly return set shift shopt source suspend trap typeset ulimit " +
 	"umask unalias unset wait")
