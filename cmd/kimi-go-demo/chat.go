@@ -16,6 +16,7 @@ const prompt = "> "
 
 type chatCmd struct {
 	runFlags
+	plainFlag
 	Session string `placeholder:"ID" help:"Id of the session; one that exists is continued (default: a new one)."`
 }
 
@@ -27,6 +28,9 @@ func (f *chatCmd) Run(e *env) error {
 			return nil, usage("%w", err)
 		}
 		return client.NewSession(ctx, o)
+	}
+	if e.screenful(&f.runFlags, f.Plain) {
+		return e.chatOnScreen(&f.runFlags, start, false)
 	}
 	return e.converse(&f.runFlags, start, (*conversation).chat)
 }

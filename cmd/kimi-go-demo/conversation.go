@@ -333,6 +333,8 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 }
 
 // note writes a line of this program to standard error, dimmed where that can be seen.
-func (c *conversation) note(text string) {
-	c.e.stderr.Print(screen.Span{Style: screen.Dim, Text: screen.Line(strings.TrimRight(text, "\n"))}, screen.Span{Text: "\n"})
+func (c *conversation) note(text string) { c.e.note(text) }
+
+func (e *env) note(text string) {
+	e.stderr.Print(screen.Span{Style: screen.Dim, Text: screen.Line(strings.TrimRight(text, "\n"))}, screen.Span{Text: "\n"})
 }

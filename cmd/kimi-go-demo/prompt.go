@@ -38,6 +38,7 @@ func (p *promptCmd) Run(e *env) error {
 
 type resumeCmd struct {
 	runFlags
+	plainFlag
 	Last  bool     `help:"The newest session of the work dir; then no ID is given."`
 	Image []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
 	ID    string   `arg:"" optional:"" help:"Id of the session; - is the newest."`
@@ -71,6 +72,9 @@ func (r *resumeCmd) Run(e *env) error {
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
 		o.SlashCommands = r.Slash || text == "" && e.interactive() // as in chat
 		return client.ResumeSession(ctx, id, o)
+	}
+	if text == "" && e.screenful(&r.runFlags, r.Plain) {
+		return e.chatOnScreen(&r.runFlags, start, true)
 	}
 	return e.converse(&r.runFlags, start, func(c *conversation) error {
 		if text != "" {

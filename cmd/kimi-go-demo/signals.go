@@ -87,6 +87,13 @@ func (s *signals) closes(session *client.Session) {
 	s.mu.Unlock()
 }
 
+// typed notes a Ctrl-C that came as a key, not as a signal.
+func (s *signals) typed() {
+	s.mu.Lock()
+	s.code = 130
+	s.mu.Unlock()
+}
+
 // forget is for what a Ctrl-C has ended without ending the program.
 func (s *signals) forget() {
 	s.mu.Lock()

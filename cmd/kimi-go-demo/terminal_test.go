@@ -242,7 +242,7 @@ func TestTerminalTypeAhead(t *testing.T) {
 			if command == "prompt" {
 				x = d.terminal(t, "prompt", "--config", d.config, "x")
 			} else {
-				x = d.terminal(t, "chat", "--config", d.config)
+				x = d.terminal(t, "chat", "--plain", "--config", d.config)
 				x.expect("\n> ")
 				x.typed("x\r")
 			}
@@ -281,7 +281,7 @@ func TestTerminalTypeAhead(t *testing.T) {
 func TestTerminalHostileHelp(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{}`)
-	x := d.terminal(t, "chat")
+	x := d.terminal(t, "chat", "--plain")
 	x.expect("\n> ")
 	x.typed("/help\r")
 	x.expect("/^[]52;c;eA", "\n> ")
@@ -332,7 +332,7 @@ func TestTerminalChat(t *testing.T) {
 	slow := clienttest.ToolCall("s", "Shell", map[string]any{"command": "echo $$ > started; sleep 60"})
 	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
 	d := newDemo(t, "text: hello", wait, "text: steered", question, "text: thanks", slow, "text: still here", echo("1", 1), "text: bye")
-	x := d.terminal(t, "chat", "--config", d.config, "--session", "talk")
+	x := d.terminal(t, "chat", "--plain", "--config", d.config, "--session", "talk")
 	x.expect("session talk, model scripted", "\n> ")
 	x.typed("/help\r")
 	x.expect("/plan on", "/compact", "> ")
@@ -374,7 +374,7 @@ func TestTerminalChat(t *testing.T) {
 	x.expect("session talk; go on with: " + program + " resume")
 	x.end(0)
 
-	x = d.terminal(t, "resume", "-", "--config", d.config)
+	x = d.terminal(t, "resume", "--plain", "-", "--config", d.config)
 	x.expect("> two", "lines", "hello", "• AskUserQuestion", "thanks", "still here", "session talk", "\n> ")
 	x.typed("/exit\r")
 	x.end(0)

@@ -38,7 +38,7 @@ func (p *Pages) More() error {
 func (r *Renderer) Approval(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage, size Size) (*Pages, error) {
 	r.settle(r.main)
 	const others = 4 // rows of the question, and of what is said meanwhile
-	rows := screen.Layout(approvalRows(m, name, arguments), size.Columns)
+	rows := screen.Layout(ApprovalRows(m, name, arguments), size.Columns)
 	p := &Pages{r: r}
 	if size.Rows > 0 {
 		p.size = max(size.Rows-others, 5)
@@ -60,8 +60,8 @@ func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest, rows []scre
 	s.above = r.calls[m.ToolCallID]
 }
 
-// approvalRows returns all that is to be approved: what the agent says of it, and the call itself.
-func approvalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage) []screen.Row {
+// ApprovalRows returns all that is to be approved: what the agent says of it, and the call itself.
+func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage) []screen.Row {
 	who := m.Sender
 	if m.SubagentType != nil {
 		who += " of the subagent " + *m.SubagentType
@@ -84,7 +84,7 @@ func approvalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 			known = true
 			seen = append(seen, argument{"command", b.Command})
 		}
-		list = append(list, blockRows(b, 0)...)
+		list = append(list, BlockRows(b, 0)...)
 	}
 	if !known {
 		list = append(list, screen.Rows(screen.Plain, "      ", "      ", m.Description)...)
@@ -97,6 +97,12 @@ func approvalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 }
 
 type argument struct{ key, text string }
+
+// CallRows returns a whole call.
+func CallRows(name string, arguments json.RawMessage) []screen.Row {
+	rows, _ := callRows(name, arguments, nil)
+	return rows
+}
 
 // callRows returns a call, but for the arguments that have been seen; all says that these are all.
 func callRows(name string, arguments json.RawMessage, seen []argument) (rows []screen.Row, all bool) {

@@ -45,7 +45,7 @@ func TestApprovalRows(t *testing.T) {
 				m.Display = wireproto.DisplayBlocks{tt.display}
 			}
 			var got []string
-			for _, r := range screen.Layout(approvalRows(m, tt.call, []byte(tt.args)), 0) {
+			for _, r := range screen.Layout(ApprovalRows(m, tt.call, []byte(tt.args)), 0) {
 				got = append(got, r.String())
 			}
 			if diff := cmp.Diff("? tool wants to act|"+tt.want, strings.Join(got, "|")); diff != "" {

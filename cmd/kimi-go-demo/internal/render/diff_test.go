@@ -56,7 +56,7 @@ func TestArguments(t *testing.T) {
 		{`{"path": 7}`, "path=7"},
 		{`{"command": "` + strings.Repeat("x", 200) + `"}`, strings.Repeat("x", 99) + "…"},
 	} {
-		if diff := cmp.Diff(tt.want, arguments(tt.in)); diff != "" {
+		if diff := cmp.Diff(tt.want, Arguments(tt.in)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.in, diff)
 		}
 	}

@@ -10,11 +10,11 @@ import (
 
 // display shows a block of a result.
 func (r *Renderer) display(s *stream, b wireproto.DisplayBlock) {
-	r.rows(s, blockRows(b, maxDiff))
+	r.rows(s, BlockRows(b, maxDiff))
 }
 
-// blockRows returns a block as rows, at most limit of a change; 0 for all.
-func blockRows(b wireproto.DisplayBlock, limit int) []screen.Row {
+// BlockRows returns a block as rows, at most limit of a change; 0 for all.
+func BlockRows(b wireproto.DisplayBlock, limit int) []screen.Row {
 	one := func(st screen.Style, text string) []screen.Row {
 		return []screen.Row{{Style: st, Mark: "    ", Text: text}}
 	}

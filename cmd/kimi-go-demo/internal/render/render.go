@@ -1,5 +1,6 @@
 // Package render shows Wire messages to people, line by line: what comes in is written at
-// once and never changed afterwards, so that it works in a terminal, a pipe and a log alike.
+// once and never changed afterwards, so that it works in a terminal, a pipe and a log alike. Its functions say in words and rows what a
+// message has, for any other way to show it; they clean nothing.
 package render
 
 import (
@@ -109,20 +110,20 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.TurnBegin:
 		if r.opts.Inputs && s == r.main {
-			r.lines(s, screen.Bold, "> ", "  ", summary(m.UserInput))
+			r.lines(s, screen.Bold, "> ", "  ", Said(m.UserInput))
 		}
 	case *wireproto.SteerInput:
-		r.lines(s, screen.Bold, "» ", "  ", summary(m.UserInput))
+		r.lines(s, screen.Bold, "» ", "  ", Said(m.UserInput))
 	case *wireproto.StepInterrupted:
 		r.line(s, screen.Dim, "(the step was interrupted)")
 	case *wireproto.StepRetry:
-		r.line(s, screen.Yellow, retry(m))
+		r.line(s, screen.Yellow, Retry(m))
 	case *wireproto.TextPart:
 		r.stream(s, text, screen.Plain, m.Text)
 	case *wireproto.ThinkPart:
 		r.stream(s, thinking, screen.Dim, m.Think)
 	case wireproto.ContentPart:
-		r.line(s, screen.Dim, part(m))
+		r.line(s, screen.Dim, Part(m))
 	case *wireproto.ToolCall:
 		r.toolCall(s, m)
 	case *wireproto.ToolCallPart: // collected
@@ -133,7 +134,7 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 		r.message(r.sub(s, m), m.Event)
 	case *wireproto.ApprovalRequest:
 		name, args := r.Call(m.ToolCallID)
-		r.approval(s, m, screen.Layout(approvalRows(m, name, args), 0))
+		r.approval(s, m, screen.Layout(ApprovalRows(m, name, args), 0))
 	case *wireproto.QuestionRequest:
 		if len(m.Questions) > 0 {
 			r.lines(s, screen.Yellow, "? ", "  ", m.Questions[0].Question)
@@ -241,7 +242,8 @@ func interrupts(m wireproto.Message) bool {
 	return true
 }
 
-func retry(m *wireproto.StepRetry) string {
+// Retry tells that a call of the model is tried again.
+func Retry(m *wireproto.StepRetry) string {
 	why := m.ErrorType
 	if m.StatusCode != nil {
 		why = fmt.Sprint(*m.StatusCode)

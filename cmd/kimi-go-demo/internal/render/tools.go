@@ -39,7 +39,7 @@ func (r *Renderer) settle(s *stream) {
 		r.fresh(s)
 		r.put(s, screen.Cyan, c.head())
 	}
-	r.put(s, screen.Plain, strings.TrimRight(" "+screen.Line(arguments(c.args.String())), " "))
+	r.put(s, screen.Plain, strings.TrimRight(" "+screen.Line(Arguments(c.args.String())), " "))
 	r.newline()
 	s.kind, s.above = block, c
 }
@@ -47,8 +47,8 @@ func (r *Renderer) settle(s *stream) {
 // mainKeys are the arguments that tell by themselves what a call does, the first that is there.
 var mainKeys = []string{"command", "path", "file_path", "pattern", "query", "url", "description", "question", "task_id", "name"}
 
-// arguments sums up the JSON of a call's arguments in a line.
-func arguments(raw string) string {
+// Arguments sums up the JSON of a call's arguments in a line.
+func Arguments(raw string) string {
 	var args map[string]any
 	if json.Unmarshal([]byte(raw), &args) != nil {
 		return oneLine(raw, maxSummary)
@@ -98,7 +98,7 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	if v.IsError {
 		st = screen.Red
 	}
-	for i, l := range resultLines(name, &v) {
+	for i, l := range cut(ResultLines(name, &v), maxOutput) {
 		if i > 0 {
 			head = "    "
 		}
@@ -113,8 +113,8 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	delete(r.shown, m.ToolCallID)
 }
 
-// resultLines picks what is worth a look: briefly what happened, of a command also what it printed.
-func resultLines(name string, v *wireproto.ToolReturnValue) []string {
+// ResultLines picks what is worth a look: briefly what happened, of a command also what it printed.
+func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 	var brief strings.Builder
 	for _, b := range v.Display {
 		switch b := b.(type) {
@@ -124,7 +124,7 @@ func resultLines(name string, v *wireproto.ToolReturnValue) []string {
 			return nil // the list tells it
 		}
 	}
-	output := summary(v.Output)
+	output := Said(v.Output)
 	if name == "Agent" {
 		if _, rest, ok := strings.Cut(output, "[summary]\n"); ok {
 			output = rest
@@ -140,7 +140,7 @@ func resultLines(name string, v *wireproto.ToolReturnValue) []string {
 	if t = strings.Trim(t, "\n"); strings.TrimSpace(t) == "" {
 		return []string{map[bool]string{true: "failed", false: "done"}[v.IsError]}
 	}
-	return cut(strings.Split(t, "\n"), maxOutput)
+	return strings.Split(t, "\n")
 }
 
 // cut leaves out what is more than n lines.

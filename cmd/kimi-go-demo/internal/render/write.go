@@ -100,8 +100,8 @@ func oneLine(t string, n int) string {
 	return string(runes)
 }
 
-// part names a content part that is not text.
-func part(p wireproto.ContentPart) string {
+// Part names a content part that is not text.
+func Part(p wireproto.ContentPart) string {
 	switch p := p.(type) {
 	case *wireproto.ImageURLPart:
 		return media("image", p.ImageURL.URL)
@@ -123,8 +123,8 @@ func media(kind, url string) string {
 	return "[" + kind + ": " + oneLine(url, 100) + "]"
 }
 
-// summary returns what the user said.
-func summary(c wireproto.Content) string {
+// Said returns what the user said.
+func Said(c wireproto.Content) string {
 	if c.Parts == nil {
 		return c.Text
 	}
@@ -132,7 +132,7 @@ func summary(c wireproto.Content) string {
 	for _, p := range c.Parts {
 		if t, ok := p.(*wireproto.TextPart); ok {
 			list = append(list, t.Text)
-		} else if name := part(p); name != "" {
+		} else if name := Part(p); name != "" {
 			list = append(list, name)
 		}
 	}

@@ -1,0 +1,78 @@
+package markdown
+
+import (
+	"strings"
+
+	"github.com/alecthomas/chroma/v2"
+	"github.com/alecthomas/chroma/v2/lexers"
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+)
+
+// highlight returns the lines of a program, in colours if its language is known.
+func highlight(source, language string, columns int) []string {
+	source = strings.ReplaceAll(screen.Clean(strings.TrimRight(source, "\n")), "\t", "    ")
+	columns -= 2
+	var list []string
+	for l := range strings.SplitSeq(colours(source, language), "\n") {
+		if ansi.StringWidth(l) <= columns {
+			list = append(list, "  "+l)
+			continue
+		}
+		for part := range strings.SplitSeq(hard(l, columns), "\n") {
+			list = append(list, "  "+part)
+		}
+	}
+	return list
+}
+
+// colours returns source with the styles of a language; its lines stand for themselves.
+func colours(source, language string) string {
+	lexer := lexers.Get(language)
+	if language == "" || lexer == nil {
+		return source
+	}
+	tokens, err := lexer.Tokenise(&chroma.TokeniseOptions{State: "root", EnsureLF: true}, source)
+	if err != nil {
+		return source
+	}
+	var b strings.Builder
+	for token := range tokens.Stdlib() {
+		style := tokenStyle(token.Type)
+		if style == "" {
+			b.WriteString(token.Value)
+			continue
+		}
+		for i, l := range strings.Split(token.Value, "\n") {
+			if i > 0 {
+				b.WriteByte('\n')
+			}
+			if l != "" {
+				b.WriteString(style + l + reset)
+			}
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// tokenStyle returns the style of a kind of token, "" for none.
+func tokenStyle(t chroma.TokenType) string {
+	switch {
+	case t.InCategory(chroma.Comment):
+		return dim
+	case t.InCategory(chroma.Keyword):
+		return "\x1b[35m"
+	case t.InSubCategory(chroma.LiteralString):
+		return "\x1b[32m"
+	case t.InSubCategory(chroma.LiteralNumber):
+		return "\x1b[36m"
+	case t == chroma.NameFunction, t == chroma.NameClass, t == chroma.NameTag, t == chroma.NameBuiltin:
+		return "\x1b[34m"
+	case t == chroma.GenericInserted:
+		return "\x1b[32m"
+	case t == chroma.GenericDeleted:
+		return "\x1b[31m"
+	}
+	return ""
+}

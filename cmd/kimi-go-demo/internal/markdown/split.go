@@ -1,0 +1,80 @@
+package markdown
+
+import (
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/yuin/goldmark/ast"
+)
+
+// maxOpen is how many bytes of a block that goes on are kept open, so that a frame has little to do again.
+const maxOpen = 4 << 10
+
+// Split cuts a text that is still being written: what done has cannot change any more, and rest is to be written on.
+// Rendering done, and then what becomes of rest, shows what rendering all shows. A block that gets long is cut, too, where that is hardly seen:
+// code between lines, a list between items, a paragraph between words.
+func Split(source string) (done, rest string) {
+	last := parse([]byte(source)).LastChild()
+	if last == nil {
+		return "", source
+	}
+	at := lineStart(source, start(last))
+	if len(source)-at <= maxOpen {
+		return source[:at], source[at:]
+	}
+	switch n := last.(type) {
+	case *ast.FencedCodeBlock:
+		return splitFence(source, at, n)
+	case *ast.List:
+		if item := n.LastChild(); item != nil && item != n.FirstChild() {
+			if cut := lineStart(source, start(item)); cut > at {
+				return source[:cut], source[cut:]
+			}
+		}
+	}
+	if _, ok := asTable(last); ok && len(source)-at <= 16*maxOpen {
+		return source[:at], source[at:]
+	}
+	cut := strings.LastIndexByte(source, '\n') + 1
+	if cut <= at {
+		cut = strings.LastIndexByte(source, ' ') + 1
+	}
+	if cut <= at {
+		cut = len(source)
+	}
+	return source[:cut], source[cut:]
+}
+
+// splitFence cuts code that goes on after its last whole line, and opens it again in rest.
+func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest string) {
+	open, _, _ := strings.Cut(source[at:], "\n")
+	fence := strings.TrimLeft(open, " ")
+	mark := fence[:len(fence)-len(strings.TrimLeft(fence, fence[:1]))]
+	cut := strings.LastIndexByte(source, '\n') + 1
+	if n.Lines().Len() == 0 || cut <= at+len(open)+1 {
+		return source[:at], source[at:]
+	}
+	return source[:cut] + mark + "\n", open + "\n" + source[cut:]
+}
+
+// start returns where a block begins, at its first text where it does not say.
+func start(n ast.Node) int {
+	if p := n.Pos(); p >= 0 {
+		return p
+	}
+	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
+		return start(c)
+	}
+	return 0
+}
+
+// lineStart returns where the line begins that has the position.
+func lineStart(source string, at int) int {
+	return strings.LastIndexByte(source[:min(at, len(source))], '\n') + 1
+}
+
+// hard breaks a line of code at its last column, whatever stands there.
+func hard(l string, columns int) string {
+	return lipgloss.Wrap(ansi.Hardwrap(l, max(columns, 1), true), max(columns, 1), "")
+}

@@ -1,0 +1,276 @@
+package tui
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/markdown"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// view is what a block needs to know to be shown.
+type view struct {
+	columns int
+	now     time.Time
+	spin    string // the spinner's picture
+}
+
+// block is a part of the transcript. Once it is done, it is shown a last time and never changes.
+type block interface {
+	lines(v view) []string
+	done() bool
+	// close ends what goes on, such as when the turn ends.
+	close(now time.Time)
+	// full is what the lines leave out, in full; nil where they leave out nothing.
+	full(v view) []string
+	// tight says that no empty line stands between the block and a tight one before it.
+	tight() bool
+}
+
+// The lengths of what is shown until somebody asks for all.
+const (
+	maxResult = 6  // lines of a result
+	maxChange = 40 // lines of a change
+	maxNested = 5  // lines of a subagent that works
+)
+
+// said is a line or more that are complete from the start.
+type said struct{ rows []screen.Row }
+
+func (b *said) lines(v view) []string { return rowLines(b.rows, v.columns) }
+func (b *said) done() bool            { return true }
+func (b *said) close(time.Time)       {}
+func (b *said) full(view) []string    { return nil }
+func (b *said) tight() bool           { return false }
+
+// notice is a sentence of this program.
+type notice struct {
+	style screen.Style
+	text  string
+}
+
+func note(style screen.Style, text string) *notice { return &notice{style, text} }
+
+func (b *notice) lines(v view) []string {
+	return under(wrapWords(paint(b.style, b.text), v.columns-2), "", "  ")
+}
+func (b *notice) done() bool         { return true }
+func (b *notice) close(time.Time)    {}
+func (b *notice) full(view) []string { return nil }
+func (b *notice) tight() bool        { return true }
+
+// prose is Markdown that is complete from the start.
+type prose struct{ head, text string }
+
+func (b *prose) lines(v view) []string {
+	list := under(markdown.Render(b.text, v.columns-2), "  ", "  ")
+	if b.head != "" {
+		list = append([]string{paint(screen.Bold, b.head)}, list...)
+	}
+	return list
+}
+func (b *prose) done() bool         { return true }
+func (b *prose) close(time.Time)    {}
+func (b *prose) full(view) []string { return nil }
+func (b *prose) tight() bool        { return false }
+
+// answer is what the agent says: Markdown that grows. All of it stands two columns from the left, where no row of this program
+// begins, so that it cannot pass for one.
+type answer struct {
+	open  string // the blocks that may still change
+	begun bool   // something of it has been shown for good
+	over  bool
+}
+
+// settle returns the lines that cannot change any more, and forgets them.
+func (b *answer) settle(v view) []string {
+	done, rest := markdown.Split(b.open)
+	if b.over {
+		done, rest = b.open, ""
+	}
+	b.open = rest
+	list := under(markdown.Render(done, v.columns-2), "  ", "  ")
+	if len(list) > 0 && b.begun {
+		list = append([]string{""}, list...)
+	}
+	b.begun = b.begun || len(list) > 0
+	return list
+}
+
+func (b *answer) lines(v view) []string {
+	list := under(markdown.Render(b.open, v.columns-2), "  ", "  ")
+	if len(list) > 0 && b.begun {
+		list = append([]string{""}, list...)
+	}
+	return list
+}
+func (b *answer) done() bool         { return b.over }
+func (b *answer) close(time.Time)    { b.over = true }
+func (b *answer) full(view) []string { return nil }
+func (b *answer) tight() bool        { return false }
+
+// thought is what the model thinks, folded to a line.
+type thought struct {
+	text       strings.Builder
+	begin, end time.Time
+	replayed   bool // how long it took is not known
+}
+
+func (b *thought) lines(v view) []string {
+	text := strings.TrimSpace(b.text.String())
+	if text == "" {
+		return nil
+	}
+	if b.end.IsZero() { // its latest line
+		if i := strings.LastIndexByte(text, '\n'); i >= 0 {
+			text = text[i+1:]
+		}
+		if n := len(text) - 4*v.columns; n > 0 {
+			text = strings.ToValidUTF8(text[n:], "")
+		}
+		head := v.spin + " thinking, " + seconds(v.now.Sub(b.begin)) + ": "
+		return []string{cut(paint(screen.Dim, head+text), v.columns)}
+	}
+	first, more, _ := strings.Cut(text, "\n")
+	head := "✻ thought: "
+	if !b.replayed {
+		head = "✻ thought for " + took(b.end.Sub(b.begin)) + ": "
+	}
+	line := paint(screen.Dim, head+first)
+	if more != "" {
+		line = cut(line, v.columns-2) + paint(screen.Dim, " …")
+	}
+	return []string{cut(line, v.columns)}
+}
+func (b *thought) done() bool { return !b.end.IsZero() }
+func (b *thought) close(now time.Time) {
+	if b.end.IsZero() {
+		b.end = now
+	}
+}
+func (b *thought) full(v view) []string {
+	rows := screen.Rows(screen.Dim, "✻ ", "  ", strings.TrimSpace(b.text.String()))
+	return rowLines(rows, v.columns)
+}
+func (b *thought) tight() bool { return true }
+
+// call is a call of a tool: its arguments, what a subagent does for it, and its result.
+type call struct {
+	id, name   string
+	arguments  strings.Builder
+	complete   bool // the arguments are
+	begin, end time.Time
+	asked      bool // somebody is asked whether it may run
+	failed     bool
+	replayed   bool
+	verdict    string                     // of whoever was asked
+	result     *wireproto.ToolReturnValue // nil where none came
+	inner      *transcript                // of subagents, nil for none
+}
+
+func (b *call) lines(v view) []string {
+	mark, style := v.spin, screen.Cyan
+	state := ""
+	switch {
+	case b.done() && b.failed:
+		mark, style = "✗", screen.Red
+	case b.done():
+		mark, style = "✓", screen.Green
+	case b.asked:
+		mark, style, state = "?", screen.Yellow, "waits for you"
+	}
+	if !b.done() && !b.asked && b.complete {
+		state = seconds(v.now.Sub(b.begin))
+	}
+	if b.done() && !b.replayed && b.end.Sub(b.begin) >= 100*time.Millisecond {
+		state = took(b.end.Sub(b.begin))
+	}
+	head := paint(style, mark) + " " + paint(screen.Bold, b.name)
+	if b.verdict != "" {
+		state = strings.TrimSuffix(b.verdict+" · "+state, " · ")
+	}
+	if state != "" {
+		state = "  " + paint(screen.Dim, state)
+	}
+	arguments := paint(screen.Plain, render.Arguments(b.arguments.String()))
+	room := v.columns - width(head) - width(state) - 1
+	if arguments != "" && room > 4 {
+		head += " " + cut(arguments, room)
+	}
+	list := []string{cut(head+state, v.columns)}
+	list = append(list, b.nested(v)...)
+	return append(list, b.results(v, maxResult, maxChange)...)
+}
+
+// nested returns what subagents do, the latest of it while they work.
+func (b *call) nested(v view) []string {
+	if b.inner == nil {
+		return nil
+	}
+	bar := paint(screen.Dim, "  │ ")
+	inside := v
+	inside.columns = max(v.columns-4, 10)
+	list := b.inner.open(inside)
+	if hidden := len(list) - maxNested; !b.done() && hidden > 0 {
+		list = append([]string{paint(screen.Dim, "… "+count(hidden, "line")+" before")}, list[hidden:]...)
+	}
+	return under(list, bar, bar)
+}
+
+// results returns at most so many lines of the result, and of each change; 0 for all.
+func (b *call) results(v view, lines, change int) []string {
+	if b.result == nil {
+		if b.done() && b.failed {
+			return []string{paint(screen.Red, "  └ no result")}
+		}
+		return nil
+	}
+	style := screen.Dim
+	if b.result.IsError {
+		style = screen.Red
+	}
+	var rows []screen.Row
+	mark := "  └ "
+	for _, l := range render.ResultLines(b.name, b.result) {
+		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: l})
+		mark = "    "
+	}
+	list := fold(rowLines(rows, v.columns), lines)
+	for _, d := range b.result.Display {
+		if _, todo := d.(*wireproto.TodoDisplayBlock); !todo {
+			list = append(list, fold(rowLines(render.BlockRows(d, 0), v.columns), change)...)
+		}
+	}
+	return list
+}
+
+// fold leaves out what is more than n lines; 0 keeps all.
+func fold(lines []string, n int) []string {
+	if n == 0 || len(lines) <= n {
+		return lines
+	}
+	return append(lines[:n-1:n-1], paint(screen.Dim, "    … "+count(len(lines)-n+1, "more line")+" (Ctrl-O shows all)"))
+}
+
+func (b *call) done() bool { return !b.end.IsZero() }
+
+func (b *call) close(now time.Time) {
+	if b.inner != nil {
+		b.inner.close(now)
+	}
+	if !b.done() {
+		b.end, b.failed, b.asked = now, true, false
+	}
+}
+
+func (b *call) full(v view) []string {
+	list := []string{paint(screen.Bold, b.name)}
+	if args := b.arguments.String(); json.Valid([]byte(args)) {
+		list = append(list, rowLines(render.CallRows(b.name, json.RawMessage(args)), v.columns)[1:]...)
+	}
+	return append(list, b.results(v, 0, 0)...)
+}
+func (b *call) tight() bool { return true }

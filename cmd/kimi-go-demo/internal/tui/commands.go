@@ -1,0 +1,56 @@
+package tui
+
+import (
+	"strings"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+)
+
+// own are the commands of the chat itself; the others are kimi's.
+var own = []entry{
+	{"/help", "what there is"},
+	{"/plan", "on or off: plan mode"},
+	{"/exit", "leave; so does Ctrl-D"},
+}
+
+const help = `Enter       send; Alt-Enter, Ctrl-J or Shift-Enter begin a new line
+Tab         while the agent works: whether Enter queues what you type or steers the turn with it; completes / and @
+↑ ↓         what you sent before; ↑ in an empty editor takes back what is queued
+@path       names a file; one of an image sends the image. A file that is dropped on the terminal does the same
+Shift-Tab   plan mode on and off: the agent plans and asks before it changes anything
+Ctrl-O      shows in full what was folded last: a result, or what the model thought
+Ctrl-C      cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves
+When the agent asks: y allows once, a always, n refuses, e refuses and says what instead; Tab goes on to the next request.`
+
+// commands are what / completes.
+func (m *model) commands() []entry {
+	list := own
+	if m.session != nil {
+		for _, c := range m.session.Server().SlashCommands {
+			about := strings.Join(strings.Fields(c.Description), " ")
+			list = append(list[:len(list):len(list)], entry{"/" + screen.Line(screen.Clean(c.Name)), about})
+		}
+	}
+	return list
+}
+
+// command runs a command of the chat itself.
+func (m *model) command(text string) bool {
+	word, arg, _ := strings.Cut(strings.TrimSpace(text), " ")
+	arg = strings.TrimSpace(arg)
+	switch {
+	case word == "/exit" || word == "/quit":
+		m.end(nil)
+	case word == "/help":
+		rows := screen.Rows(screen.Plain, "  ", "  ", help)
+		for _, c := range m.commands() {
+			rows = append(rows, screen.Row{Style: screen.Dim, Mark: "  ", Text: c.text + "  " + c.about})
+		}
+		m.log.add(&said{rows: rows})
+	case word == "/plan" && (arg == "on" || arg == "off") && m.session != nil:
+		m.setPlan(arg == "on")
+	default:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,362 @@
+package tui
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"charm.land/bubbles/v2/textarea"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// request is what the agent waits for: an approval or the answers to questions.
+type request struct {
+	id        string
+	approval  *client.ApprovalRequest // nil for questions
+	question  *client.QuestionRequest // nil for an approval
+	name      string                  // of the call that is to be approved
+	arguments json.RawMessage
+
+	top  int // the first line of it that is shown
+	seen int // lines that have been shown
+
+	index   int // of the question that is asked
+	cursor  int // the option it stands at
+	chosen  map[int]bool
+	answers map[string]string
+}
+
+// decider is the requests that wait for an answer, and how far the person is with the current one.
+type decider struct {
+	list    []*request
+	current int
+	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
+}
+
+func (d *decider) add(r *request) { d.list = append(d.list, r) }
+
+// now returns the request that is asked about, nil for none.
+func (d *decider) now() *request {
+	if len(d.list) == 0 {
+		return nil
+	}
+	return d.list[d.current]
+}
+
+// drop forgets a request, and tells whether it was there.
+func (d *decider) drop(id string) bool {
+	for i, r := range d.list {
+		if r.id != id {
+			continue
+		}
+		d.list = append(d.list[:i:i], d.list[i+1:]...)
+		if i == d.current {
+			d.words = nil
+		}
+		if i < d.current || d.current == len(d.list) {
+			d.current = max(d.current-1, 0)
+		}
+		return true
+	}
+	return false
+}
+
+// key returns what tells one question from another.
+func (d *decider) key() string {
+	if r := d.now(); r != nil {
+		return r.id + "#" + strconv.Itoa(r.index)
+	}
+	return ""
+}
+
+// verdict is what a key has decided.
+type verdict struct {
+	done bool
+	call string // the tool call that was decided about
+	text string // for the transcript
+	err  error
+}
+
+// press takes a key that is for the request that is asked about.
+func (d *decider) press(k tea.KeyPressMsg) verdict {
+	r := d.now()
+	if d.words != nil {
+		return d.say(r, k)
+	}
+	switch s := k.String(); s {
+	case "tab", "shift+tab":
+		if n := len(d.list); n > 1 {
+			d.current = (d.current + map[string]int{"tab": 1, "shift+tab": n - 1}[s]) % n
+		}
+		return verdict{}
+	case "pgdown", "m":
+		r.top = r.seen
+		return verdict{}
+	case "pgup":
+		r.top = 0
+		return verdict{}
+	}
+	if r.approval != nil {
+		return d.approve(r, k)
+	}
+	return d.choose(r, k)
+}
+
+func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
+	v := verdict{done: true, call: r.approval.ToolCallID}
+	switch k.String() {
+	case "y":
+		v.text, v.err = "allowed", r.approval.Approve()
+	case "a":
+		v.text, v.err = "always allowed", r.approval.ApproveForSession()
+	case "n":
+		v.text, v.err = "refused", r.approval.Reject("")
+	case "e":
+		d.begin()
+		return verdict{}
+	default:
+		return verdict{}
+	}
+	return v
+}
+
+// begin lets the person type words.
+func (d *decider) begin() {
+	a := newArea("› ")
+	d.words = &a
+}
+
+// say takes a key of words.
+func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
+	switch k.String() {
+	case "esc":
+		d.words = nil
+	case "enter":
+		text := strings.TrimSpace(d.words.Value())
+		if text == "" {
+			return verdict{}
+		}
+		d.words = nil
+		if r.approval != nil {
+			return verdict{true, r.approval.ToolCallID, "refused: " + text, r.approval.Reject(text)}
+		}
+		return d.answer(r, text)
+	default:
+		*d.words, _ = d.words.Update(k)
+	}
+	return verdict{}
+}
+
+// choose takes a key of a question with options, the last of which is other words.
+func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
+	q := r.question.Questions[r.index]
+	last := len(q.Options)
+	switch s := k.String(); s {
+	case "up", "k":
+		r.cursor = (r.cursor + last) % (last + 1)
+	case "down", "j":
+		r.cursor = (r.cursor + 1) % (last + 1)
+	case "space":
+		if q.MultiSelect && r.cursor < last {
+			r.chosen[r.cursor] = !r.chosen[r.cursor]
+		}
+	case "enter":
+		switch {
+		case r.cursor == last:
+			d.begin()
+		case !q.MultiSelect:
+			return d.answer(r, q.Options[r.cursor].Label)
+		default:
+			return d.answer(r, strings.Join(r.labels(q), ", "))
+		}
+	case "esc":
+		return verdict{true, r.question.ToolCallID, "not answered", r.question.Dismiss()}
+	default:
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > last+1 {
+			break
+		}
+		r.cursor = n - 1
+		if q.MultiSelect && r.cursor < last {
+			r.chosen[r.cursor] = !r.chosen[r.cursor]
+		}
+	}
+	return verdict{}
+}
+
+// labels returns the options that are chosen, the one at the cursor if none is.
+func (r *request) labels(q wireproto.QuestionItem) []string {
+	var list []string
+	for i, o := range q.Options {
+		if r.chosen[i] {
+			list = append(list, o.Label)
+		}
+	}
+	if list == nil {
+		list = append(list, q.Options[r.cursor].Label)
+	}
+	return list
+}
+
+// answer answers the question that is asked, and goes on to the next.
+func (d *decider) answer(r *request, text string) verdict {
+	r.answers[r.question.Questions[r.index].Question] = text
+	if r.index++; r.index < len(r.question.Questions) {
+		r.cursor, r.top, r.seen = 0, 0, 0
+		clear(r.chosen)
+		return verdict{}
+	}
+	var said []string
+	for _, q := range r.question.Questions {
+		said = append(said, r.answers[q.Question])
+	}
+	return verdict{true, r.question.ToolCallID, "answered: " + strings.Join(said, " / "), r.question.Answer(r.answers)}
+}
+
+// lines shows the request in at most height lines, and whether a key answers it yet.
+func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]string, *tea.Cursor) {
+	r := d.now()
+	var below []string
+	if r.approval != nil {
+		below = approvalKeys(r, v, oncePerCall)
+	} else {
+		below = r.options(v)
+	}
+	var cursor *tea.Cursor
+	if d.words != nil {
+		var typed []string
+		typed, cursor = areaLines(d.words, v.columns)
+		what := "What instead? Enter sends it, Esc goes back"
+		if r.approval == nil {
+			what = "In other words. Enter sends it, Esc goes back"
+		}
+		below = append([]string{paint(screen.Bold, what)}, typed...)
+		if cursor != nil {
+			cursor.Y++
+		}
+	}
+	if !kept {
+		below = append(below, paint(screen.Dim, "(what was typed before this was shown does not answer it)"))
+	}
+	var above []string
+	if len(d.list) > 1 {
+		above = d.others(v)
+	}
+	room := max(height-len(below)-len(above)-1, 3)
+	body := r.page(r.body(v), room)
+	list := append(append(above, body...), below...)
+	if cursor != nil {
+		cursor.Y += len(above) + len(body)
+	}
+	return list, cursor
+}
+
+// others lists the requests that wait, the current one marked.
+func (d *decider) others(v view) []string {
+	list := []string{paint(screen.Bold, fmt.Sprintf("%d wait for you; Tab goes on to the next", len(d.list)))}
+	for i, r := range d.list {
+		mark := "  "
+		if i == d.current {
+			mark = "❯ "
+		}
+		text := "a question"
+		if r.approval != nil {
+			text = r.approval.Sender + ": " + render.Arguments(string(r.arguments))
+		}
+		list = append(list, cut(mark+paint(screen.Plain, text), v.columns))
+	}
+	return list
+}
+
+// body returns all that is asked about.
+func (r *request) body(v view) []string {
+	if r.approval != nil {
+		return rowLines(render.ApprovalRows(&r.approval.ApprovalRequest, r.name, r.arguments), v.columns)
+	}
+	q := r.question.Questions[r.index]
+	head := q.Question
+	if q.Header != "" {
+		head = q.Header + ": " + head
+	}
+	if n := len(r.question.Questions); n > 1 {
+		head = fmt.Sprintf("(%d of %d) %s", r.index+1, n, head)
+	}
+	list := rowLines([]screen.Row{{Style: screen.Yellow, Mark: "? ", Text: head}}, v.columns)
+	if q.Body != "" {
+		list = append(list, (&prose{text: q.Body}).lines(v)...)
+	}
+	return list
+}
+
+// page returns the lines that there is room for, from r.top on.
+func (r *request) page(body []string, room int) []string {
+	if len(body) <= room {
+		r.top, r.seen = 0, len(body)
+		return body
+	}
+	if r.top >= len(body) {
+		r.top = 0
+	}
+	end := min(r.top+room-1, len(body))
+	r.seen = max(r.seen, end)
+	how := fmt.Sprintf("lines %d to %d of %d; m or PgDn goes on, PgUp back to the start", r.top+1, end, len(body))
+	if rest := len(body) - r.seen; rest > 0 {
+		how = "NOT SHOWN YET: " + count(rest, "line") + "; " + how
+	}
+	return append(body[r.top:end:end], paint(screen.Yellow, how))
+}
+
+// approvalKeys tells which key does what.
+func approvalKeys(r *request, v view, oncePerCall bool) []string {
+	always := "every later “" + r.approval.Action + "”, whatever it is, in this session"
+	if oncePerCall {
+		always = "the same call again in this session"
+	}
+	line := legend("y", "yes, once") + "  " + legend("n", "no") + "  " + legend("e", "no, and say what instead") + "  " + legend("a", "always: "+always)
+	return wrapWords(line, v.columns)
+}
+
+func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }
+
+// options shows what may be chosen, and how.
+func (r *request) options(v view) []string {
+	q := r.question.Questions[r.index]
+	other := q.OtherLabel
+	if other == "" {
+		other = "Other words"
+		if q.Header == "Plan" {
+			other = "Revise it: say how"
+		}
+	}
+	var list []string
+	row := func(i int, label, about string) {
+		mark, style := "  ", screen.Plain
+		if i == r.cursor {
+			mark, style = "❯ ", screen.Bold
+		}
+		box := ""
+		if q.MultiSelect && i < len(q.Options) {
+			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
+		}
+		line := mark + fmt.Sprintf("%d ", i+1) + box + paint(style, label)
+		if about != "" {
+			line += paint(screen.Dim, "  "+about)
+		}
+		list = append(list, under(wrapWords(line, v.columns-4)[:], "", "    ")...)
+	}
+	for i, o := range q.Options {
+		row(i, o.Label, o.Description)
+	}
+	row(len(q.Options), other, q.OtherDescription)
+	how := "↑ ↓ or a number, Enter chooses, Esc answers nothing"
+	if q.MultiSelect {
+		how = "↑ ↓, Space or a number marks, Enter sends, Esc answers nothing"
+	}
+	return append(list, cut(paint(screen.Dim, how), v.columns))
+}

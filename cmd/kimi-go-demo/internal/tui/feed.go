@@ -1,0 +1,139 @@
+package tui
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+const (
+	frame      = time.Second / 30 // the least time between two batches
+	maxWaiting = 256 << 10        // bytes of text that wait for the model; the turn is held up beyond that
+	maxBatch   = 32 << 10         // bytes of text in a batch, so that a key never waits long for it
+)
+
+// run is text or thinking of the agent, joined while it waits.
+type run struct {
+	think bool
+	text  []byte
+}
+
+// feed carries what happens elsewhere to the model: in order, each once, in a few batches a second.
+type feed struct {
+	mu     sync.Mutex
+	room   sync.Cond // items have been taken, or the feed is closed
+	items  []any
+	size   int // bytes of text in items
+	closed bool
+	news   chan struct{} // has a token while there are items
+}
+
+// batch is what the model gets of a feed.
+type batch []any
+
+func newFeed() *feed {
+	f := &feed{news: make(chan struct{}, 1)}
+	f.room.L = &f.mu
+	return f
+}
+
+// add appends an item. It waits while too much does.
+func (f *feed) add(item any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.size > maxWaiting && !f.closed {
+		f.room.Wait()
+	}
+	if f.closed {
+		return
+	}
+	switch m := item.(type) {
+	case *wireproto.TextPart:
+		f.joinLocked(m.Text, false)
+	case *wireproto.ThinkPart:
+		f.joinLocked(m.Think, true)
+	default:
+		f.items = append(f.items, item)
+		f.size += 64
+	}
+	f.signal()
+}
+
+// joinLocked adds text to that which waits last, or begins another item.
+func (f *feed) joinLocked(t string, think bool) {
+	if n := len(f.items); n > 0 {
+		if last, ok := f.items[n-1].(*run); ok && last.think == think && len(last.text) < maxBatch/2 {
+			last.text = append(last.text, t...)
+			f.size += len(t)
+			return
+		}
+	}
+	f.items = append(f.items, &run{think, []byte(t)})
+	f.size += 64 + len(t)
+}
+
+func (f *feed) signal() {
+	select {
+	case f.news <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what a batch holds of the items.
+func (f *feed) take() batch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n, size := 0, 0
+	for n < len(f.items) && size < maxBatch {
+		size += 64
+		if r, ok := f.items[n].(*run); ok {
+			size += len(r.text)
+		}
+		n++
+	}
+	b := batch(f.items[:n:n])
+	f.items = f.items[n:]
+	f.size = max(f.size-size, 0)
+	if len(f.items) == 0 {
+		f.items, f.size = nil, 0
+	} else {
+		f.signal()
+	}
+	f.room.Broadcast()
+	return b
+}
+
+// pump hands batches to send until ctx ends.
+func (f *feed) pump(ctx context.Context, send func(tea.Msg)) {
+	pause := time.NewTimer(frame)
+	defer pause.Stop()
+	for {
+		select {
+		case <-f.news:
+		case <-ctx.Done():
+			return
+		}
+		if b := f.take(); len(b) > 0 {
+			send(b)
+		}
+		pause.Reset(frame)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// close lets go whoever waits in add.
+func (f *feed) close() {
+	f.mu.Lock()
+	f.closed = true
+	f.items = nil
+	f.room.Broadcast()
+	f.mu.Unlock()
+}

@@ -1,0 +1,225 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+)
+
+func isCancel(err error) bool { return errors.Is(err, context.Canceled) }
+
+// key takes a key: for the program itself, for the request that is open, or for the editor.
+func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+	m.hint = ""
+	s := k.String()
+	if s != "ctrl+c" {
+		m.warned = false
+	}
+	switch s {
+	case "ctrl+c":
+		m.interrupt()
+		return nil
+	case "ctrl+z":
+		return tea.Suspend
+	case "ctrl+o":
+		m.unfold()
+		return nil
+	case "ctrl+l":
+		return tea.ClearScreen
+	}
+	if m.guard.open(m.now) {
+		v := m.decide.press(k)
+		if v.done {
+			m.decide.drop(m.decide.now().id)
+			m.decided(v.call, v.text, v.err)
+			return m.guard.typed(m.now) // the same key again does not answer the next
+		}
+		return nil
+	}
+	m.typed(k)
+	return m.guard.typed(m.now)
+}
+
+// interrupt is Ctrl-C: it cancels the turn, and when there is nothing to cancel it leaves the second time.
+func (m *model) interrupt() {
+	switch {
+	case m.phase == working && !m.stopped:
+		m.stopped = true
+		m.cancel()
+		m.hint = "Ctrl-C again leaves"
+	case m.phase == starting, m.warned, m.phase == working:
+		m.end(ErrInterrupted)
+	default:
+		m.warned = true
+		m.hint = "Ctrl-C again, or Ctrl-D, leaves"
+		m.edit.keep()
+	}
+}
+
+// unfold prints in full what was folded last.
+func (m *model) unfold() {
+	if m.log.folded == nil {
+		m.hint = "nothing is folded"
+		return
+	}
+	m.print.add(m.log.folded.full(m.view())...)
+	m.log.lastTidy = false
+}
+
+// typed takes a key for the editor.
+func (m *model) typed(k tea.KeyPressMsg) {
+	e := m.edit
+	s := k.String()
+	if e.menu.open() {
+		switch s {
+		case "up", "ctrl+p":
+			e.menu.move(-1)
+			return
+		case "down", "ctrl+n":
+			e.menu.move(1)
+			return
+		case "tab":
+			m.complete()
+			return
+		case "esc":
+			e.menu = menu{}
+			return
+		case "enter":
+			if c := e.menu.entries[e.menu.current]; strings.HasPrefix(c.text, "@") && e.menu.word != c.text {
+				m.complete()
+				return
+			}
+		}
+	}
+	switch s {
+	case "enter":
+		m.submit()
+		return
+	case "ctrl+d":
+		if e.text() == "" {
+			m.end(nil)
+			return
+		}
+	case "tab":
+		m.steers = !m.steers
+		return
+	case "shift+tab":
+		m.togglePlan()
+		return
+	case "up", "ctrl+p":
+		if e.text() == "" && m.takeBack() {
+			return
+		}
+		if e.atTop() {
+			e.earlier()
+			return
+		}
+	case "down", "ctrl+n":
+		if e.atEnd() {
+			e.later()
+			return
+		}
+	case "esc":
+		return
+	}
+	e.key(k)
+	m.suggest()
+}
+
+// takeBack brings back into the editor what was queued last.
+func (m *model) takeBack() bool {
+	for i := len(m.queue) - 1; i >= 0; i-- {
+		if q := m.queue[i]; !q.steer {
+			m.queue = append(m.queue[:i:i], m.queue[i+1:]...)
+			m.edit.set(q.text)
+			return true
+		}
+	}
+	return false
+}
+
+// paste takes a paste: for the words that are typed for a request, or for the editor.
+func (m *model) paste(text string) {
+	m.hint = ""
+	if m.decide.words != nil && m.guard.open(m.now) {
+		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
+		return
+	}
+	m.edit.paste(text)
+	m.suggest()
+}
+
+// suggest finds what the word at the cursor may become.
+func (m *model) suggest() {
+	before, first := m.edit.before()
+	if strings.HasPrefix(word(before), "@") && !m.asked {
+		m.asked = true
+		dir := m.cfg.WorkDir
+		m.work.Go(func() { m.feed.add(filesItem{listFiles(dir)}) })
+	}
+	m.edit.menu = suggest(before, first, m.commands(), m.files)
+}
+
+// complete puts what is chosen in the menu in the place of the word.
+func (m *model) complete() {
+	e := m.edit
+	c := e.menu.entries[e.menu.current]
+	for range []rune(e.menu.word) {
+		e.key(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	}
+	e.insert(c.text + " ")
+	e.menu = menu{}
+}
+
+// togglePlan turns plan mode on or off.
+func (m *model) togglePlan() {
+	if m.session == nil {
+		return
+	}
+	m.setPlan(!m.status.plan)
+}
+
+func (m *model) setPlan(on bool) {
+	s := m.session
+	m.work.Go(func() {
+		_, err := s.SetPlanMode(m.ctx, on)
+		m.feed.add(toldItem{err})
+		if err == nil {
+			m.feed.add(planItem{on})
+		}
+	})
+}
+
+type planItem struct{ on bool }
+
+// hints are the keys of the moment, the most useful first.
+func (m *model) hints() string {
+	if m.hint != "" {
+		return paint(screen.Yellow, m.hint)
+	}
+	var list []string
+	switch {
+	case m.phase == starting:
+		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+	case len(m.decide.list) > 0:
+		list = []string{"Ctrl-C cancels the turn"}
+	case m.edit.menu.open():
+		list = []string{"Tab completes", "↑ ↓ choose", "Esc closes"}
+	case m.phase == working && m.steers:
+		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+	case m.phase == working:
+		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+		if len(m.queue) > 0 {
+			list = append([]string{"↑ takes back"}, list...)
+		}
+	case m.paused:
+		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
+	default:
+		list = []string{"Enter sends", "/ commands", "@ files", "Shift-Tab plan mode", "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds", "Ctrl-D leaves"}
+	}
+	return paint(screen.Dim, strings.Join(list, " · "))
+}

@@ -1,0 +1,427 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// phase is what the chat is doing.
+type phase int
+
+const (
+	starting phase = iota // kimi starts, or tells its history
+	idle                  // the person is to type
+	working               // a turn runs
+	leaving               // what is left is printed, then the program ends
+)
+
+// model is the state of a chat.
+type model struct {
+	cfg   Config
+	feed  *feed
+	work  sync.WaitGroup  // goroutines of this chat
+	ctx   context.Context // ends with the chat
+	leave context.CancelFunc
+
+	phase   phase
+	session *client.Session
+	started *client.Session // for Result
+	turns   int
+	err     error // why the chat ends
+	cancel  context.CancelFunc
+	stopped bool // the turn is being cancelled
+	warned  bool // Ctrl-C again leaves
+
+	columns, rows int
+	height        tallest
+	now           time.Time
+	ticking       bool
+	spin          int
+
+	log     *transcript
+	print   printer
+	edit    *editor
+	files   []string // of the work dir, for @
+	asked   bool     // for them
+	decide  decider
+	guard   guard
+	queue   []*queued
+	paused  bool // the queue waits for the person
+	steers  bool // what is typed while the agent works steers it, else it is queued
+	status  status
+	hint    string // for a moment: what a key has done or will do
+	history error  // was told already
+}
+
+func newModel(cfg Config, f *feed) *model {
+	ctx, leave := context.WithCancel(context.Background())
+	m := &model{
+		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, now: time.Now(),
+		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
+	}
+	m.log.replay = cfg.Replay
+	m.print.plain = !cfg.Colour
+	m.status.since = m.now
+	return m
+}
+
+// Init starts kimi.
+func (m *model) Init() tea.Cmd {
+	ctx, cancel := context.WithCancel(m.ctx)
+	m.cancel = cancel
+	m.work.Go(func() { start(ctx, &m.cfg, m.feed) })
+	return m.tick()
+}
+
+// endMsg ends the chat from outside.
+type endMsg struct{ err error }
+
+type tickMsg struct{}
+
+const tickTime = 100 * time.Millisecond
+
+func (m *model) tick() tea.Cmd {
+	if m.ticking {
+		return nil
+	}
+	m.ticking = true
+	return tea.Tick(tickTime, func(time.Time) tea.Msg { return tickMsg{} })
+}
+
+// Update takes a message and returns what is to be done next.
+func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	m.now = time.Now()
+	var cmds []tea.Cmd
+	switch msg := msg.(type) {
+	case tea.WindowSizeMsg:
+		m.columns, m.rows = max(msg.Width, 20), max(msg.Height, 6)
+	case tickMsg:
+		m.ticking = false
+		m.spin++
+	case batch:
+		for _, item := range msg {
+			m.item(item)
+		}
+	case printedMsg:
+		m.print.busy = false
+	case endMsg:
+		m.end(msg.err)
+	case tea.KeyPressMsg:
+		cmds = append(cmds, m.key(msg))
+	case tea.PasteMsg:
+		m.paste(msg.Content)
+		cmds = append(cmds, m.guard.typed(m.now))
+	case guardMsg:
+		cmds = append(cmds, m.guard.tick(msg, m.now))
+	case tea.CursorPositionMsg:
+		cmds = append(cmds, m.guard.reply())
+	}
+	cmds = append(cmds, m.guard.watch(m.decide.key(), m.now))
+	if m.busy() {
+		cmds = append(cmds, m.tick())
+	}
+	cmds = append(cmds, m.flush())
+	return m, tea.Batch(slices.DeleteFunc(cmds, func(c tea.Cmd) bool { return c == nil })...)
+}
+
+// busy reports whether the time is shown.
+func (m *model) busy() bool { return m.phase == starting || m.phase == working }
+
+// flush prints what is finished, and ends the program when all is printed and the person has left.
+func (m *model) flush() tea.Cmd {
+	m.print.add(m.log.settle(m.view())...)
+	if m.print.ready() {
+		return m.print.next(m.roomAbove())
+	}
+	if m.phase == leaving && !m.print.busy {
+		return tea.Quit
+	}
+	return nil
+}
+
+// item takes what comes through the feed.
+func (m *model) item(item any) {
+	switch item := item.(type) {
+	case *run:
+		m.status.heard(item.think, m.now)
+		m.log.text(item, m.now)
+	case startedItem:
+		m.session, m.started = item.session, item.session
+		m.work.Go(func() {
+			select {
+			case <-item.session.Done():
+				m.feed.add(overItem{})
+			case <-m.ctx.Done():
+			}
+		})
+		if !m.cfg.Replay {
+			m.ready()
+		}
+	case failedItem:
+		m.end(item.err)
+	case replayedItem:
+		m.log.close(m.now)
+		m.log.replay = false
+		m.tell(item.err)
+		m.ready()
+	case overItem:
+		if m.phase != leaving {
+			m.end(m.session.Err())
+		}
+	case requestItem:
+		m.request(item.request)
+	case resolvedItem:
+		if m.decide.drop(item.id) {
+			m.log.add(note(screen.Dim, "  (no answer is needed any more)"))
+		}
+	case turnItem:
+		m.turnOver(item.result, item.err)
+	case steeredItem:
+		m.steered(item.what, item.err)
+	case toldItem:
+		m.tell(item.err)
+	case planItem:
+		m.status.plan = item.on
+	case filesItem:
+		m.files = item.files
+		m.suggest()
+	case wireproto.Message:
+		m.message(item)
+	}
+}
+
+// ready tells that the person can begin.
+func (m *model) ready() {
+	m.phase = idle
+	model := m.session.Model()
+	if model != "" {
+		model = ", model " + model
+	}
+	m.log.add(note(screen.Dim, "session "+m.session.ID()+model+"; /help tells more, Ctrl-D leaves"))
+	m.sendNext()
+}
+
+// message takes an event of the agent.
+func (m *model) message(e wireproto.Message) {
+	switch e := e.(type) {
+	case *wireproto.TurnBegin:
+		if m.log.replay {
+			m.log.add(input("> ", e.UserInput))
+		}
+	case *wireproto.SteerInput:
+		if i := slices.IndexFunc(m.queue, func(q *queued) bool { return q.steer }); i >= 0 {
+			m.queue = slices.Delete(m.queue, i, i+1)
+		}
+		m.log.add(input("» ", e.UserInput))
+	}
+	m.status.message(e, m.now)
+	if r, ok := e.(*wireproto.ToolResult); ok {
+		for _, d := range r.ReturnValue.Display {
+			if t, ok := d.(*wireproto.TodoDisplayBlock); ok {
+				m.status.todo = t
+			}
+		}
+	}
+	m.log.message(e, m.now)
+}
+
+// request asks the person, or answers as the command line says.
+func (m *model) request(r *request) {
+	if r.approval != nil && m.cfg.Answer != "" {
+		var err error
+		text := "allowed by --answer"
+		switch m.cfg.Answer {
+		case "y":
+			err = r.approval.Approve()
+		case "a":
+			err = r.approval.ApproveForSession()
+		default:
+			text, err = "refused by --answer", r.approval.Reject("")
+		}
+		m.decided(r.approval.ToolCallID, text, err)
+		return
+	}
+	if r.question != nil && len(r.question.Questions) == 0 {
+		r.question.Dismiss()
+		return
+	}
+	m.decide.add(r)
+	if r.approval != nil {
+		if c := m.log.find(r.approval.ToolCallID); c != nil {
+			c.asked, c.complete = true, true
+		}
+	}
+}
+
+// decided tells what has become of a request.
+func (m *model) decided(id, text string, err error) {
+	if errors.Is(err, client.ErrAnswered) {
+		text = "no answer was needed any more"
+	} else if err != nil {
+		m.tell(err)
+		return
+	}
+	if c := m.log.find(id); c != nil {
+		c.asked, c.verdict, c.begin = false, text, m.now
+		return
+	}
+	m.log.add(note(screen.Dim, "  "+text))
+}
+
+// submit sends what is in the editor: as a prompt, or to where what is typed meanwhile goes.
+func (m *model) submit() {
+	text, whole := m.edit.text(), m.edit.whole()
+	if strings.TrimSpace(whole) == "" {
+		if m.paused && m.phase == idle {
+			m.paused = false
+			m.sendNext()
+		}
+		return
+	}
+	if err := m.edit.history.add(whole); err != nil && m.history == nil {
+		m.history = err
+		m.tell(fmt.Errorf("what is typed is not kept for later: %w", err))
+	}
+	m.edit.clear()
+	if m.command(text) {
+		return
+	}
+	q := &queued{text: text, whole: whole}
+	if m.phase == working && m.steers {
+		q.steer = true
+		m.steer(q)
+	}
+	m.queue = append(m.queue, q)
+	if m.phase == idle {
+		m.paused = false
+		m.sendNext()
+	}
+}
+
+// steer sends q to the turn that runs.
+func (m *model) steer(q *queued) {
+	parts, err := m.images(q.whole)
+	if err != nil {
+		m.tell(err)
+		q.steer = false
+		return
+	}
+	s := m.session
+	m.work.Go(func() { m.feed.add(steeredItem{q, s.Steer(m.ctx, q.whole, parts...)}) })
+}
+
+// steered takes kimi's receipt. Whether the turn takes it up, SteerInput alone tells.
+func (m *model) steered(q *queued, err error) {
+	if err == nil || !slices.Contains(m.queue, q) {
+		return
+	}
+	q.steer = false
+	if errors.Is(err, client.ErrUnsupported) {
+		m.hint = "this kimi takes nothing while it works: it is queued"
+	}
+	if m.phase == idle {
+		m.sendNext()
+	}
+}
+
+// sendNext begins the next turn, if something is queued.
+func (m *model) sendNext() {
+	if len(m.queue) == 0 || m.paused || m.phase != idle {
+		return
+	}
+	q := m.queue[0]
+	m.queue = m.queue[1:]
+	parts, err := m.images(q.whole)
+	if err != nil {
+		m.tell(err)
+		m.edit.set(q.text)
+		return
+	}
+	m.log.add(input("> ", wireproto.Content{Text: q.text}))
+	ctx, cancel := context.WithCancel(m.ctx)
+	m.cancel()
+	m.cancel, m.stopped, m.warned = cancel, false, false
+	m.phase = working
+	m.turns++
+	m.status.begin(q.text, m.now)
+	s := m.session
+	m.work.Go(func() { runTurn(ctx, s, m.feed, q.whole, parts) })
+}
+
+func (m *model) images(text string) ([]wireproto.ContentPart, error) {
+	list := mentions(text, m.cfg.WorkDir)
+	if len(list) == 0 || m.cfg.Images == nil {
+		return nil, nil
+	}
+	return m.cfg.Images(list)
+}
+
+// turnOver ends a turn.
+func (m *model) turnOver(result *client.TurnResult, err error) {
+	m.phase, m.warned = idle, false
+	m.log.close(m.now)
+	if m.status.todo != nil {
+		m.log.add(&said{rows: todoRows(m.status.todo)})
+		m.status.todo = nil
+	}
+	m.status.end(m.session.Status())
+	m.log.add(note(screen.Dim, m.status.summary(result, err, m.now)))
+	if err != nil && !errors.Is(err, client.ErrCancelled) && !m.stopped {
+		m.tell(err)
+	}
+	for _, q := range m.queue {
+		q.steer = false // the turn has not taken it up
+	}
+	if err != nil {
+		m.paused = len(m.queue) > 0
+		return
+	}
+	m.sendNext()
+}
+
+// tell shows an error.
+func (m *model) tell(err error) {
+	if err == nil {
+		return
+	}
+	line, hint := err.Error(), ""
+	if m.cfg.Explain != nil {
+		line, hint = m.cfg.Explain(err)
+	}
+	m.log.add(note(screen.Red, "✗ "+line))
+	if hint != "" {
+		m.log.add(note(screen.Dim, "  hint: "+hint))
+	}
+}
+
+// end leaves the chat; err says why, nil that the person wants to.
+func (m *model) end(err error) {
+	if m.phase == leaving {
+		return
+	}
+	m.phase, m.err = leaving, err
+	m.log.close(m.now)
+	for _, q := range m.queue {
+		m.log.add(note(screen.Dim, "not sent: "+q.text))
+	}
+	if t := m.edit.whole(); strings.TrimSpace(t) != "" {
+		m.edit.history.add(t) // one key brings it back the next time
+	}
+	m.queue = nil
+}
+
+// input shows what the person has said.
+func input(mark string, c wireproto.Content) *said {
+	return &said{rows: screen.Rows(screen.Bold, mark, "  ", saidText(c))}
+}

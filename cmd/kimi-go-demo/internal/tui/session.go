@@ -1,0 +1,94 @@
+package tui
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// What goes on outside of the model puts into the feed, besides messages of the agent.
+type (
+	startedItem  struct{ session *client.Session }
+	failedItem   struct{ err error } // no session has started
+	replayedItem struct{ err error }
+	overItem     struct{} // the session is
+	requestItem  struct{ request *request }
+	resolvedItem struct{ id string }
+	turnItem     struct {
+		result *client.TurnResult
+		err    error
+	}
+	steeredItem struct {
+		what *queued
+		err  error
+	}
+	toldItem  struct{ err error } // by a command; nil tells nothing
+	filesItem struct{ files []string }
+)
+
+// receive puts a message of the agent into the feed. Requests are held, since a person takes time.
+func receive(f *feed, m wireproto.Message) {
+	switch m := m.(type) {
+	case *client.ApprovalRequest:
+		m.Hold()
+		r := &request{id: "a" + m.ID, approval: m}
+		ask := func() {
+			var args json.RawMessage
+			r.name, args = m.Call()
+			r.arguments = args
+			f.add(requestItem{r})
+			<-m.Done()
+			f.add(resolvedItem{r.id})
+		}
+		go ask() // the call of a subagent may come after its request
+	case *client.QuestionRequest:
+		m.Hold()
+		f.add(requestItem{&request{id: "q" + m.ID, question: m, chosen: make(map[int]bool), answers: make(map[string]string)}})
+		go func() {
+			<-m.Done()
+			f.add(resolvedItem{"q" + m.ID})
+		}()
+	default:
+		f.add(m)
+	}
+}
+
+// start starts the session, and tells when it is over.
+func start(ctx context.Context, cfg *Config, f *feed) {
+	s, err := cfg.Start(ctx)
+	if err != nil {
+		f.add(failedItem{err})
+		return
+	}
+	f.add(startedItem{s})
+	if cfg.Replay {
+		var failed error
+		for m, err := range s.Replay(ctx) {
+			if err != nil {
+				failed = err
+				break
+			}
+			f.add(m)
+		}
+		f.add(replayedItem{failed})
+	}
+}
+
+// runTurn runs a turn to its end.
+func runTurn(ctx context.Context, s *client.Session, f *feed, text string, parts []wireproto.ContentPart) {
+	turn, err := s.Prompt(ctx, text, parts...)
+	if err != nil {
+		f.add(turnItem{nil, err})
+		return
+	}
+	for m, err := range turn.Messages() {
+		if err != nil {
+			break // Result tells it too
+		}
+		receive(f, m)
+	}
+	result, err := turn.Result()
+	f.add(turnItem{result, err})
+}

@@ -1,0 +1,189 @@
+package tui
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// status is what the lines around the editor tell.
+type status struct {
+	title   string // of the conversation: the head of its first prompt
+	since   time.Time
+	waits   string // what is waited for while no tool runs
+	retry   *wireproto.StepRetry
+	retryAt time.Time
+	todo    *wireproto.TodoDisplayBlock // of the turn that runs
+	usage   wireproto.TokenUsage        // of the turn that runs
+	context float64                     // used, 0 to 1
+	plan    bool
+	servers map[string]string // states of the MCP servers that were told about
+}
+
+// begin begins a turn.
+func (s *status) begin(prompt string, now time.Time) {
+	if s.title == "" {
+		s.title, _, _ = strings.Cut(strings.TrimSpace(prompt), "\n")
+	}
+	s.since, s.waits, s.usage, s.retry = now, "the model", wireproto.TokenUsage{}, nil
+}
+
+// heard tells that the model says something.
+func (s *status) heard(think bool, _ time.Time) {
+	s.retry = nil
+	s.waits = map[bool]string{true: "the model thinks", false: "the model writes"}[think]
+}
+
+// message takes what an event tells about the state.
+func (s *status) message(e wireproto.Message, now time.Time) {
+	switch e := e.(type) {
+	case *wireproto.StepBegin:
+		s.waits, s.retry = "the model", nil
+	case *wireproto.ToolCall:
+		s.waits, s.retry = "the model writes a call of "+e.Function.Name, nil
+	case *wireproto.ToolResult:
+		s.waits = "the model"
+	case *wireproto.StepRetry:
+		s.retry, s.retryAt = e, now.Add(time.Duration(e.WaitS*float64(time.Second)))
+	case *wireproto.CompactionBegin:
+		s.waits = "the context is compacted"
+	case *wireproto.CompactionEnd:
+		s.waits = "the model"
+	case *wireproto.MCPLoadingBegin:
+		s.waits = "the MCP servers start"
+	case *wireproto.MCPLoadingEnd:
+		s.waits = "the model"
+	case *wireproto.SubagentEvent:
+		if u, ok := e.Event.(*wireproto.StatusUpdate); ok && u.TokenUsage != nil {
+			s.usage.Add(*u.TokenUsage)
+		}
+	case *wireproto.StatusUpdate:
+		if e.ContextUsage != nil {
+			s.context = *e.ContextUsage
+		}
+		if e.TokenUsage != nil {
+			s.usage.Add(*e.TokenUsage)
+		}
+		if e.PlanMode != nil {
+			s.plan = *e.PlanMode
+		}
+	}
+}
+
+// end takes what the session knows after a turn.
+func (s *status) end(st client.Status) {
+	s.context, s.plan, s.retry = st.ContextUsage, st.PlanMode, nil
+}
+
+// activity says what is waited for, "" for nothing.
+func (m *model) activity() string {
+	s := &m.status
+	since := seconds(m.now.Sub(s.since))
+	switch {
+	case m.phase == starting && m.session == nil:
+		return "starting kimi · " + since
+	case m.phase == starting:
+		return "reading the history · " + since
+	case m.phase != working:
+		return ""
+	case m.stopped:
+		return "cancelling · " + since
+	case len(m.decide.list) > 0:
+		return "waits for you · " + since
+	case s.retry != nil:
+		return retryLine(s.retry, s.retryAt.Sub(m.now))
+	}
+	if c := m.log.running(); c != nil {
+		return c.name + " runs · " + since
+	}
+	return s.waits + " · " + since
+}
+
+// retryLine tells which retry comes when, and why.
+func retryLine(r *wireproto.StepRetry, left time.Duration) string {
+	why := r.ErrorType
+	if r.StatusCode != nil {
+		why = fmt.Sprint(*r.StatusCode)
+	}
+	when := "now"
+	if left > 0 {
+		when = fmt.Sprintf("in %.0f s", math.Ceil(left.Seconds()))
+	}
+	return fmt.Sprintf("retry %d of %d %s: %s", r.NextAttempt-1, r.MaxAttempts-1, when, why)
+}
+
+// statusLine tells about the session.
+func (m *model) statusLine() string {
+	var parts []string
+	add := func(t string) {
+		if t != "" {
+			parts = append(parts, paint(screen.Dim, t))
+		}
+	}
+	if m.session != nil {
+		add(m.session.Model())
+	}
+	mode := m.cfg.Mode
+	if mode != "" {
+		mode += ": nothing is asked"
+	}
+	if m.status.plan {
+		parts = append(parts, paint(screen.Yellow, "plan mode"))
+	} else if mode != "" {
+		parts = append(parts, paint(screen.Yellow, mode))
+	} else if m.cfg.Answer != "" {
+		parts = append(parts, paint(screen.Yellow, "--answer "+m.cfg.Answer))
+	} else {
+		add("asks first")
+	}
+	if m.session != nil {
+		st := m.session.Status()
+		context := fmt.Sprintf("context %.0f%%", 100*m.status.context)
+		if st.MaxContextTokens > 0 {
+			context += fmt.Sprintf(" of %s", tokens(st.MaxContextTokens))
+		}
+		add(context)
+		if u := st.Usage; u.Total() > 0 {
+			add(fmt.Sprintf("%s in, %s out", tokens(u.Total()-u.Output), tokens(u.Output)))
+		}
+	}
+	if n := len(m.queue); n > 0 {
+		add(count(n, "message") + " queued")
+	}
+	return strings.Join(parts, paint(screen.Dim, " · "))
+}
+
+// summary says how a turn ended.
+func (s *status) summary(result *client.TurnResult, err error, now time.Time) string {
+	how := "finished"
+	switch {
+	case errors.Is(err, client.ErrMaxSteps):
+		how = "stopped at the limit of steps"
+	case errors.Is(err, client.ErrCancelled), errors.Is(err, client.ErrClosed), isCancel(err):
+		how = "cancelled"
+	case err != nil:
+		how = "failed"
+	}
+	text := how + " after " + took(now.Sub(s.since))
+	if result == nil {
+		return text
+	}
+	text += ": " + count(result.Steps, "step")
+	if u := result.Usage; u.Total() > 0 {
+		text += fmt.Sprintf(", %s tokens in, %s out", tokens(u.Total()-u.Output), tokens(u.Output))
+	}
+	return text
+}
+
+// todoRows shows a todo list.
+func todoRows(t *wireproto.TodoDisplayBlock) []screen.Row { return render.BlockRows(t, 0) }
+
+// saidText returns what a person said, in words.
+func saidText(c wireproto.Content) string { return strings.TrimRight(render.Said(c), "\n") }

@@ -1,0 +1,310 @@
+package tui
+
+import (
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+func width(t string) int { return ansi.StringWidth(t) }
+
+// transcript is what an agent does, the main one or a subagent, as blocks in order. What has been settled is forgotten.
+type transcript struct {
+	blocks   []shown
+	calls    map[string]*call // by their ids, those without a result
+	latest   *call            // that arguments come in for
+	subs     map[string]*transcript
+	folded   block // the last one that was not shown in full
+	any      bool  // something has been settled
+	lastTidy bool  // what was settled last was tight
+	replay   bool  // it is history: nothing tells how long it took
+}
+
+// shown is a block and, once it is done, how it was shown last.
+type shown struct {
+	block
+	columns int
+	cache   []string
+}
+
+func (s *shown) lines(v view) []string {
+	if s.columns == v.columns {
+		return s.cache
+	}
+	list := s.block.lines(v)
+	if s.done() {
+		s.columns, s.cache = v.columns, list
+	}
+	return list
+}
+
+func newTranscript() *transcript {
+	return &transcript{calls: make(map[string]*call), subs: make(map[string]*transcript)}
+}
+
+func (t *transcript) add(b block) {
+	t.endText(time.Time{})
+	t.blocks = append(t.blocks, shown{block: b})
+}
+
+// last returns the block that was added last, nil for none.
+func (t *transcript) last() block {
+	if len(t.blocks) == 0 {
+		return nil
+	}
+	return t.blocks[len(t.blocks)-1].block
+}
+
+// endText closes an answer and a thought: something else has come.
+func (t *transcript) endText(now time.Time) {
+	switch b := t.last().(type) {
+	case *answer:
+		b.close(now)
+	case *thought:
+		if now.IsZero() {
+			now = time.Now()
+		}
+		b.close(now)
+	}
+}
+
+// text adds to the answer or the thought that goes on.
+func (t *transcript) text(r *run, now time.Time) {
+	if len(r.text) == 0 {
+		return
+	}
+	if r.think {
+		b, ok := t.last().(*thought)
+		if !ok || b.done() {
+			t.add(&thought{begin: now, replayed: t.replay})
+			b = t.last().(*thought)
+		}
+		b.text.Write(r.text)
+		return
+	}
+	b, ok := t.last().(*answer)
+	if !ok || b.done() {
+		if strings.TrimSpace(string(r.text)) == "" {
+			return
+		}
+		t.add(new(answer))
+		b = t.last().(*answer)
+	}
+	b.open += strings.ReplaceAll(string(r.text), "\r\n", "\n")
+}
+
+// message takes an event of the agent.
+func (t *transcript) message(m wireproto.Message, now time.Time) {
+	switch m := m.(type) {
+	case *wireproto.TextPart:
+		t.text(&run{false, []byte(m.Text)}, now)
+	case *wireproto.ThinkPart:
+		t.text(&run{true, []byte(m.Think)}, now)
+	case wireproto.ContentPart:
+		t.add(note(screen.Dim, "  "+render.Part(m)))
+	case *wireproto.StepBegin, *wireproto.TurnEnd:
+		t.endText(now)
+		t.finishArguments()
+	case *wireproto.StepInterrupted:
+		t.add(note(screen.Dim, "(the step was interrupted)"))
+	case *wireproto.StepRetry:
+		t.add(note(screen.Yellow, render.Retry(m)))
+	case *wireproto.ToolCall:
+		t.finishArguments()
+		c := &call{id: m.ID, name: m.Function.Name, begin: now, replayed: t.replay}
+		if m.Function.Arguments != nil {
+			c.arguments.WriteString(*m.Function.Arguments)
+		}
+		t.latest, t.calls[m.ID] = c, c
+		t.add(c)
+	case *wireproto.ToolCallPart:
+		if t.latest != nil && m.ArgumentsPart != nil {
+			t.latest.arguments.WriteString(*m.ArgumentsPart)
+		}
+	case *wireproto.StatusUpdate:
+		t.finishArguments() // it comes when the model has said all of a step
+	case *wireproto.ToolResult:
+		t.result(m, now)
+	case *wireproto.SubagentEvent:
+		t.sub(m).message(m.Event, now)
+	default:
+		t.notice(m)
+	}
+}
+
+// finishArguments marks the call whose arguments came last: it runs now.
+func (t *transcript) finishArguments() {
+	if t.latest != nil {
+		t.latest.complete = true
+		t.latest = nil
+	}
+}
+
+func (t *transcript) result(m *wireproto.ToolResult, now time.Time) {
+	t.finishArguments()
+	c := t.calls[m.ToolCallID]
+	if c == nil {
+		return
+	}
+	delete(t.calls, m.ToolCallID)
+	if c.inner != nil {
+		c.inner.close(now)
+	}
+	c.end, c.result, c.failed, c.asked = now, &m.ReturnValue, m.ReturnValue.IsError, false
+}
+
+// notice shows what is no part of the conversation itself.
+func (t *transcript) notice(m wireproto.Message) {
+	switch m := m.(type) {
+	case *wireproto.Notification:
+		style := screen.Dim
+		if m.Severity == "error" || m.Severity == "warning" {
+			style = screen.Yellow
+		}
+		body, _, _ := strings.Cut(strings.TrimSpace(m.Body), "\n")
+		if body != "" {
+			body = ": " + body
+		}
+		t.add(note(style, "◆ "+m.Title+body))
+	case *wireproto.PlanDisplay:
+		t.add(&prose{strings.TrimSpace("plan " + m.FilePath), m.Content})
+	case *wireproto.CompactionEnd:
+		t.add(note(screen.Dim, "the context is compacted"))
+	case *wireproto.HookResolved:
+		if m.Action == wireproto.HookBlock {
+			t.add(note(screen.Yellow, strings.TrimSpace("hook "+m.Event+" "+m.Target)+" blocked: "+m.Reason))
+		}
+	case *wireproto.BtwBegin:
+		t.add(note(screen.Dim, "btw: "+m.Question))
+	case *wireproto.BtwEnd:
+		if m.Response != nil {
+			t.add(&prose{text: *m.Response})
+		} else if m.Error != nil {
+			t.add(note(screen.Red, "  "+*m.Error))
+		}
+	case *wireproto.UnknownMessage:
+		t.add(note(screen.Dim, "("+m.Type+")"))
+	}
+}
+
+// sub returns the transcript of a subagent, within the call that has started it.
+func (t *transcript) sub(m *wireproto.SubagentEvent) *transcript {
+	id, label := "", "subagent"
+	if m.AgentID != nil {
+		id = *m.AgentID
+	} else if m.ParentToolCallID != nil {
+		id = *m.ParentToolCallID
+	}
+	if m.SubagentType != nil {
+		label = *m.SubagentType
+	}
+	s := t.subs[id]
+	if s != nil {
+		return s
+	}
+	s = newTranscript()
+	s.replay = t.replay
+	t.subs[id] = s
+	var parent *call
+	if m.ParentToolCallID != nil {
+		parent = t.calls[*m.ParentToolCallID]
+	}
+	if parent == nil || parent.inner != nil { // in the background, or one of several
+		parent = &call{id: id, name: strings.TrimSpace(label + " " + id), begin: time.Now(), complete: true, replayed: t.replay}
+		t.add(parent)
+	}
+	parent.inner = s
+	return s
+}
+
+// find returns a call that has no result yet, of this agent or of a subagent.
+func (t *transcript) find(id string) *call {
+	if c := t.calls[id]; c != nil {
+		return c
+	}
+	for _, s := range t.subs {
+		if c := s.find(id); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// running returns the call that runs longest, nil for none.
+func (t *transcript) running() *call {
+	for _, b := range t.blocks {
+		if c, ok := b.block.(*call); ok && !c.done() && c.complete {
+			return c
+		}
+	}
+	return nil
+}
+
+// close ends all that goes on.
+func (t *transcript) close(now time.Time) {
+	t.latest = nil
+	for _, b := range t.blocks {
+		b.close(now)
+	}
+	clear(t.calls)
+}
+
+// settle returns the lines of the blocks that are done, up to the first that is not, and forgets them.
+func (t *transcript) settle(v view) []string {
+	var list []string
+	for len(t.blocks) > 0 {
+		b := &t.blocks[0]
+		a, streams := b.block.(*answer)
+		if !b.done() && !streams {
+			break
+		}
+		var lines []string
+		fresh := true
+		if streams {
+			fresh = !a.begun
+			lines = a.settle(v)
+		} else {
+			lines = b.lines(v)
+			if b.full(v) != nil {
+				t.folded = b.block
+			}
+		}
+		if fresh && len(lines) > 0 {
+			if t.any && !(b.tight() && t.lastTidy) {
+				list = append(list, "")
+			}
+			t.any, t.lastTidy = true, b.tight()
+		}
+		list = append(list, lines...)
+		if !b.done() {
+			break
+		}
+		t.blocks = t.blocks[1:]
+	}
+	return list
+}
+
+// open returns the lines of the blocks that are not settled.
+func (t *transcript) open(v view) []string {
+	var list []string
+	begun, tidy := t.any, t.lastTidy
+	for i := range t.blocks {
+		b := &t.blocks[i]
+		lines := b.lines(v)
+		if len(lines) == 0 {
+			continue
+		}
+		a, streams := b.block.(*answer)
+		if begun && !(b.tight() && tidy) && !(streams && a.begun) {
+			list = append(list, "")
+		}
+		begun, tidy = true, b.tight()
+		list = append(list, lines...)
+	}
+	return list
+}

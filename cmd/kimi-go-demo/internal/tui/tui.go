@@ -1,0 +1,82 @@
+// Package tui is the chat at a terminal: an editor below what the agent says and does. What is finished scrolls into the terminal's own
+// history; what goes on, the requests that wait, what is queued, and the editor stand below it.
+//
+// The model has all state and is touched by one goroutine, that of the program. What happens elsewhere reaches it through its feed, in
+// order. model.go takes messages, view.go shows the state; each part of the state has a file: transcript.go, decide.go, editor.go, status.go.
+package tui
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// ErrInterrupted says that the person left by Ctrl-C.
+var ErrInterrupted = errors.New("interrupted")
+
+// Config says what to run, and how.
+type Config struct {
+	In, Out *os.File
+	Colour  bool // false shows no styles
+	WorkDir string
+	History string // the file of what was sent before; "" keeps nothing
+	Mode    string // what runs unasked: "yolo", "afk", or ""
+	Answer  string // to every approval: y, a, n, or "" to ask
+	Replay  bool   // the session's history is shown first
+
+	Start   func(context.Context) (*client.Session, error)
+	Explain func(error) (line, hint string)
+	Images  func(paths []string) ([]wireproto.ContentPart, error)
+}
+
+// Chat is a chat at a terminal.
+type Chat struct {
+	cfg  Config
+	feed *feed
+}
+
+// New returns a chat that has not begun.
+func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed()} }
+
+// Outside takes what the agent sends while no turn runs, for [client.Options.OnMessage].
+func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
+
+// Result says how a chat ended.
+type Result struct {
+	Session *client.Session // nil where none has started; the caller closes it
+	Turns   int             // that were begun
+	Err     error           // [ErrInterrupted], why there is no session any more, or nil
+}
+
+// Run shows the chat until the person leaves, the session is over, or ctx ends. It does not close the session.
+func (c *Chat) Run(ctx context.Context) Result {
+	m := newModel(c.cfg, c.feed)
+	p := tea.NewProgram(m, tea.WithInput(c.cfg.In), tea.WithOutput(c.cfg.Out), tea.WithoutSignalHandler())
+	var beside sync.WaitGroup
+	over, stop := context.WithCancel(context.Background())
+	beside.Go(func() { c.feed.pump(over, p.Send) })
+	beside.Go(func() {
+		select {
+		case <-ctx.Done():
+			p.Send(endMsg{context.Cause(ctx)})
+		case <-over.Done():
+		}
+	})
+	_, err := p.Run()
+	stop()
+	m.leave()
+	c.feed.close()
+	beside.Wait()
+	m.work.Wait()
+	r := Result{Session: m.started, Turns: m.turns, Err: m.err}
+	if r.Err == nil && err != nil {
+		r.Err = err
+	}
+	return r
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/tui"
+)
+
+// plainFlag is of the commands that show a chat.
+type plainFlag struct {
+	Plain bool `help:"Show plain lines, one after the other, that never change: for a screen reader. ACCESSIBLE=1 does the same, and so it is where there is no terminal."`
+}
+
+// screenful reports whether a chat can have a screen of its own.
+func (e *env) screenful(f *runFlags, plain bool) bool {
+	term := os.Getenv("TERM")
+	return e.inTerminal && e.outTerminal && !plain && !f.JSON && !f.Quiet && os.Getenv("ACCESSIBLE") == "" &&
+		term != "dumb" && (term != "" || runtime.GOOS == "windows")
+}
+
+// chatOnScreen is a chat in which what is typed and what the agent does have places of their own.
+func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Options) (*client.Session, error), replay bool) error {
+	opts, err := f.options(true)
+	if err != nil {
+		return err
+	}
+	if f.Record != "" {
+		file, err := createRecording(f.Record)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		opts.Record = file
+	}
+	dir := f.WorkDir
+	if dir == "" {
+		dir = "."
+	}
+	cfg := tui.Config{
+		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
+		Answer: f.Answer, Replay: replay, Explain: explain, Images: images,
+	}
+	switch {
+	case f.Yolo:
+		cfg.Mode = "yolo"
+	case f.AFK:
+		cfg.Mode = "afk"
+	}
+	cfg.Start = func(ctx context.Context) (*client.Session, error) {
+		s, err := begin(ctx, opts)
+		if err == nil {
+			e.signals.closes(s)
+		}
+		return s, err
+	}
+	chat := tui.New(cfg)
+	opts.OnMessage = chat.Outside
+	if err := opts.Validate(); err != nil {
+		return usage("%w", err)
+	}
+	ctx, release := e.signals.during(context.Background())
+	r := chat.Run(ctx)
+	release()
+	if r.Turns > 0 {
+		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session.ID()))
+	}
+	err = r.Err
+	if errors.Is(err, tui.ErrInterrupted) {
+		e.signals.typed()
+		err = errInterrupted
+	}
+	if r.Session != nil {
+		if closeErr := r.Session.Close(); closeErr != nil && e.signals.stopped() == 0 {
+			err = errors.Join(err, closeErr)
+		}
+	}
+	return err
+}

@@ -1,0 +1,237 @@
+//go:build !windows
+
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/vt"
+	"github.com/creack/pty"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
+)
+
+// glass is the command at a terminal that is emulated: what it shows is what a person sees.
+type glass struct {
+	t    *testing.T
+	tty  *os.File
+	done chan error
+	code func() int
+
+	mu   sync.Mutex
+	news sync.Cond
+	emu  *vt.Emulator
+	over bool // nothing more comes, or the test takes too long
+}
+
+// glass starts the command in a window of so many columns and rows.
+func (d *demo) glass(t *testing.T, columns, rows int, args ...string) *glass {
+	t.Helper()
+	cmd := d.command(t, args...)
+	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+filepath.Join(filepath.Dir(d.work), "state"))
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: uint16(rows), Cols: uint16(columns)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
+	g.news.L = &g.mu
+	go io.Copy(tty, g.emu) // what the terminal replies
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := tty.Read(buf)
+			g.mu.Lock()
+			g.emu.Write(buf[:n])
+			g.over = g.over || err != nil
+			g.news.Broadcast()
+			g.mu.Unlock()
+			if err != nil {
+				g.done <- cmd.Wait()
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		tty.Close()
+		g.mu.Lock()
+		g.emu.Close()
+		g.mu.Unlock()
+	})
+	return g
+}
+
+// line returns the text of a row of cells.
+func line(width int, cell func(x int) (string, int)) string {
+	var b strings.Builder
+	for x := 0; x < width; {
+		text, w := cell(x)
+		if text == "" {
+			text = " "
+		}
+		b.WriteString(text)
+		x += max(w, 1)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
+// screenLocked returns the lines that are on the screen; allLocked has those that scrolled away before them.
+func (g *glass) screenLocked() []string {
+	var list []string
+	for y := range g.emu.Height() {
+		list = append(list, line(g.emu.Width(), func(x int) (string, int) {
+			c := g.emu.CellAt(x, y)
+			if c == nil {
+				return "", 1
+			}
+			return c.Content, c.Width
+		}))
+	}
+	return list
+}
+
+func (g *glass) allLocked() []string {
+	var list []string
+	for y := range g.emu.ScrollbackLen() {
+		list = append(list, line(g.emu.Width(), func(x int) (string, int) {
+			c := g.emu.ScrollbackCellAt(x, y)
+			if c == nil {
+				return "", 1
+			}
+			return c.Content, c.Width
+		}))
+	}
+	return append(list, g.screenLocked()...)
+}
+
+// screen returns what is on the screen; all, what has scrolled away too.
+func (g *glass) screen() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.screenLocked(), "\n")
+}
+
+func (g *glass) all() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.allLocked(), "\n")
+}
+
+// until waits until the text of the screen, with what has scrolled away, is as want says.
+func (g *glass) until(what string, want func(all string) bool) {
+	g.t.Helper()
+	stop := time.AfterFunc(limit, func() {
+		g.mu.Lock()
+		g.over = true
+		g.news.Broadcast()
+		g.mu.Unlock()
+	})
+	defer stop.Stop()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for {
+		all := strings.Join(g.allLocked(), "\n")
+		if want(all) {
+			return
+		}
+		if g.over {
+			g.t.Fatalf("the screen does not show %s; it shows\n%s", what, all)
+		}
+		g.news.Wait()
+	}
+}
+
+// shows waits until all of want are shown, in order.
+func (g *glass) shows(want ...string) {
+	g.t.Helper()
+	g.until(strings.Join(want, " … "), func(all string) bool {
+		for _, w := range want {
+			i := strings.Index(all, w)
+			if i < 0 {
+				return false
+			}
+			all = all[i+len(w):]
+		}
+		return true
+	})
+}
+
+// gone waits until a text is not on the screen any more.
+func (g *glass) gone(text string) {
+	g.t.Helper()
+	g.until("no "+text, func(string) bool { return !strings.Contains(strings.Join(g.screenLocked(), "\n"), text) })
+}
+
+func (g *glass) typed(s string) {
+	g.t.Helper()
+	if _, err := g.tty.WriteString(s); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// asked waits until a request is there that a key answers, which has all of want.
+func (g *glass) asked(want ...string) {
+	g.t.Helper()
+	g.shows(want...)
+	g.gone("does not answer it)")
+}
+
+// end waits for the end of the command.
+func (g *glass) end(code int) {
+	g.t.Helper()
+	select {
+	case <-g.done:
+	case <-time.After(limit):
+		g.t.Fatalf("the command does not end; it shows\n%s", g.all())
+	}
+	if got := g.code(); got != code {
+		g.t.Errorf("exit status %d, want %d; the terminal shows\n%s", got, code, g.all())
+	}
+}
+
+// newCodeDemo is newDemo with the real Kimi Code.
+func newCodeDemo(t *testing.T, scripts ...string) *demo {
+	t.Helper()
+	opts := clienttest.KimiCode(t, scripts...)
+	d := &demo{work: opts.WorkDir, share: opts.ShareDir}
+	d.setenv(opts.Env)
+	d.setenv(map[string]string{"KIMI_PATH": opts.Executable, "KIMI_SHARE_DIR": opts.ShareDir, "KIMI_CODE_HOME": opts.ShareDir})
+	return d
+}
+
+// screenKimi is a real kimi for a chat on a screen.
+type screenKimi struct {
+	name  string
+	shell string
+	demo  func(*testing.T, ...string) *demo
+	ends  bool // a refusal without a word ends the turn
+}
+
+func (k *screenKimi) run(id, command string) string {
+	return clienttest.ToolCall(id, k.shell, map[string]string{"command": command})
+}
+
+// onScreens runs a test with both kimis.
+func onScreens(t *testing.T, test func(*testing.T, *screenKimi)) {
+	t.Parallel()
+	for _, k := range []*screenKimi{{"kimi-cli", "Shell", newDemo, true}, {"Kimi Code", "Bash", newCodeDemo, false}} {
+		t.Run(k.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, k)
+		})
+	}
+}
+
+// chatArgs are the arguments of a chat with a demo.
+func (d *demo) chatArgs(args ...string) []string {
+	if _, err := os.Stat(d.config); d.config != "" && err == nil {
+		args = append(args, "--config", d.config)
+	}
+	return args
+}
