@@ -29,6 +29,33 @@ var allowed = []string{
 	"golang.org/x/time",
 }
 
+// ofCommand are the modules that the command has besides: its screen and its flags. No package may need them.
+var ofCommand = []string{
+	"charm.land/bubbles/v2",
+	"charm.land/bubbletea/v2",
+	"charm.land/lipgloss/v2",
+	"github.com/alecthomas/chroma/v2",
+	"github.com/alecthomas/kong",
+	"github.com/charmbracelet/x/ansi",
+	"github.com/yuin/goldmark",
+	"golang.org/x/term",
+	// What these need themselves.
+	"github.com/atotto/clipboard",
+	"github.com/charmbracelet/colorprofile",
+	"github.com/charmbracelet/ultraviolet",
+	"github.com/charmbracelet/x/term",
+	"github.com/charmbracelet/x/termios",
+	"github.com/charmbracelet/x/windows",
+	"github.com/clipperhouse/displaywidth",
+	"github.com/clipperhouse/uax29/v2",
+	"github.com/dlclark/regexp2/v2",
+	"github.com/lucasb-eyer/go-colorful",
+	"github.com/mattn/go-runewidth",
+	"github.com/muesli/cancelreader",
+	"github.com/rivo/uniseg",
+	"github.com/xo/terminfo",
+}
+
 // floors are the packages of this module with what each may import of it: nothing above itself.
 var floors = map[string][]string{
 	"wireproto":                           {},
@@ -86,6 +113,24 @@ func TestDependencies(t *testing.T) {
 					t.Errorf("%s on %s needs %s", pkg, system, dep)
 				}
 			}
+		}
+	}
+}
+
+// The command has more than its packages, and no more than the lists say.
+func TestCommandDependencies(t *testing.T) {
+	for _, system := range []string{"linux", "darwin", "windows"} {
+		t.Setenv("GOOS", system)
+		t.Setenv("CGO_ENABLED", "0")
+		found := false
+		for _, dep := range list(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", "./cmd/kimi-go-demo") {
+			found = found || within(dep, ofCommand)
+			if !within(dep, slices.Concat([]string{module}, allowed, ofCommand)) {
+				t.Errorf("the command on %s needs %s", system, dep)
+			}
+		}
+		if !found {
+			t.Fatal("go list names nothing that only the command needs")
 		}
 	}
 }

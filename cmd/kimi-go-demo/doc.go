@@ -4,8 +4,9 @@
 //	kimi-go-demo prompt [flags] TEXT      one turn; TEXT "-" reads standard input
 //	kimi-go-demo chat [flags]             turn after turn
 //	kimi-go-demo sessions [--json]        the sessions of the work dir
-//	kimi-go-demo resume ID [TEXT]         goes on with a session; ID "-" or --last is the newest.
-//	                                      Without TEXT it shows the history and, at a terminal, chats on
+//	kimi-go-demo resume [ID [TEXT]]       goes on with a session; ID "-" or --last is the newest, and
+//	                                      without one you choose at the terminal. Without TEXT it shows
+//	                                      the history and, at a terminal, chats on
 //	kimi-go-demo replay FILE              a recording, shown as prompt would have
 //	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
 //	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
@@ -16,8 +17,13 @@
 // do instead. What was typed before the question was there answers nothing. Elsewhere it is
 // rejected, which the exit status tells, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
 //
-// In a chat, /help lists the commands, a line that ends in \ goes on in the next one, and what is typed
-// while the agent works steers it. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
+// At a terminal, a chat has a screen: what is finished scrolls into the terminal's history, what goes on stands below it, and
+// below that an editor. The last line names the keys of the moment. What is typed while the agent works is queued or, after Tab, steers the turn. When
+// the agent asks, y, a and n answer, and e says what it is to do instead; no key that was typed before the request was on the screen answers it. What
+// was typed is kept for later, for each work dir, in a file of the user's state directory that only the user can read.
+//
+// With --plain or ACCESSIBLE=1, with TERM=dumb and where there is no terminal, a chat is plain lines: a line that ends in \ goes on in the next one,
+// and what is typed while the agent works steers it. In both, /help lists the commands. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
 // chat's input that is no terminal, is the agent's to read unless --slash is given, since /yolo and /afk switch approvals off.
 //
 // What the agent says cannot act on the terminal: control characters, and others that are not seen, are written as ^X and

@@ -118,6 +118,8 @@ func TestMain(m *testing.M) {
 		serve()
 	case "in front":
 		inFront()
+	case "flood":
+		flood()
 	}
 }
 
@@ -246,7 +248,7 @@ func (d *demo) plays(t *testing.T, name string) (kimi string) {
 	return kimi
 }
 
-func (d *demo) command(t *testing.T, args ...string) *exec.Cmd {
+func (d *demo) command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {

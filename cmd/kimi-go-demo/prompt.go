@@ -41,7 +41,7 @@ type resumeCmd struct {
 	plainFlag
 	Last  bool     `help:"The newest session of the work dir; then no ID is given."`
 	Image []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
-	ID    string   `arg:"" optional:"" help:"Id of the session; - is the newest."`
+	ID    string   `arg:"" optional:"" help:"Id of the session; - is the newest. At a terminal, without one, you choose."`
 	Text  []string `arg:"" optional:"" help:"A prompt. Without one the history is shown and, at a terminal, the chat goes on."`
 }
 
@@ -53,7 +53,13 @@ func (r *resumeCmd) Run(e *env) error {
 	case id == "-":
 		id = ""
 	case id == "" && !r.Last:
-		return usage("which session? give its ID, or - for the newest")
+		if !e.screenful(&r.runFlags, r.Plain) {
+			return usage("which session? give its ID, or - for the newest")
+		}
+		var err error
+		if id, err = e.pick(&r.runFlags); err != nil || id == "" {
+			return err
+		}
 	}
 	if len(words) == 0 && len(r.Image) > 0 {
 		return usage("--image needs a prompt")

@@ -68,15 +68,34 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	if r.Turns > 0 {
 		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session.ID()))
 	}
-	err = r.Err
-	if errors.Is(err, tui.ErrInterrupted) {
-		e.signals.typed()
-		err = errInterrupted
-	}
+	err = e.left(r.Err)
 	if r.Session != nil {
 		if closeErr := r.Session.Close(); closeErr != nil && e.signals.stopped() == 0 {
 			err = errors.Join(err, closeErr)
 		}
+	}
+	return err
+}
+
+// pick lets the person choose a session of the work dir; "" says that there is none.
+func (e *env) pick(f *runFlags) (id string, err error) {
+	list, err := client.ListSessions(f.where.options())
+	if err != nil {
+		return "", err
+	}
+	if len(list) == 0 {
+		noSessions(e)
+		return "", nil
+	}
+	id, err = tui.Pick(os.Stdin, os.Stdout, e.stdout.Colour(), list, age)
+	return id, e.left(err)
+}
+
+// left makes Ctrl-C that came as a key what it is as a signal.
+func (e *env) left(err error) error {
+	if errors.Is(err, tui.ErrInterrupted) {
+		e.signals.typed()
+		return errInterrupted
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 type glass struct {
 	t    *testing.T
 	tty  *os.File
+	proc *os.Process
 	done chan error
 	code func() int
 
@@ -39,7 +41,7 @@ func (d *demo) glass(t *testing.T, columns, rows int, args ...string) *glass {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
+	g := &glass{t: t, tty: tty, proc: cmd.Process, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
 	g.news.L = &g.mu
 	go io.Copy(tty, g.emu) // what the terminal replies
 	go func() {
@@ -180,6 +182,34 @@ func (g *glass) asked(want ...string) {
 	g.t.Helper()
 	g.shows(want...)
 	g.gone("does not answer it)")
+}
+
+// resize gives the window another size.
+func (g *glass) resize(columns, rows int) {
+	g.t.Helper()
+	g.mu.Lock()
+	g.emu.Resize(columns, rows)
+	g.mu.Unlock()
+	if err := pty.Setsize(g.tty, &pty.Winsize{Rows: uint16(rows), Cols: uint16(columns)}); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// stopped waits until the command has stopped itself.
+func (g *glass) stopped() {
+	g.t.Helper()
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(g.proc.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		g.t.Fatalf("the command has not stopped: %v, %v", status, err)
+	}
+}
+
+// touch makes a file in the work dir.
+func (d *demo) touch(t *testing.T, name string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(d.work, name), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // end waits for the end of the command.

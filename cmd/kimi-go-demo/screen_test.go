@@ -3,8 +3,15 @@
 package main
 
 import (
+	"os"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
 // A conversation with approvals, of which each answer does what it says.
@@ -38,4 +45,276 @@ func TestScreenApprovals(t *testing.T) {
 			t.Errorf("what is shown is not shown once:\n%s", all)
 		}
 	})
+}
+
+// What was typed before a request is on the screen does not answer it, and is not lost.
+func TestScreenTypedTooEarly(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), k.run("1", "echo on$((1))ce"), "text: as you like")
+		g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("x\r")
+		g.asked("until [", "y yes, once")
+		g.typed("y")
+		g.shows(k.shell + " runs")
+		g.typed("y")
+		g.shows("\n> y\n")
+		d.touch(t, "go")
+		g.asked("echo on$((1))ce", "y yes, once")
+		g.shows("\n> y\n") // it is still there to be sent
+		g.typed("n")
+		g.shows("✗ "+k.shell, "refused", "finished after")
+		g.shows("\n> y\n")
+		g.typed("\x15" + ctrlD)
+		g.end(0)
+		if strings.Contains(g.all(), "on1ce") {
+			t.Errorf("the command ran:\n%s", g.all())
+		}
+	})
+}
+
+// Somebody who has read nothing finds out by the lines on the screen how to queue, to steer, to take back, to cancel, to plan, to go on and to leave.
+func TestScreenTells(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
+		g := d.glass(t, 110, 24, d.chatArgs("chat", "--session", "talk")...)
+		g.shows("Enter sends", "/ commands", "@ files", "Shift-Tab plan mode")
+		g.typed("\x1b[Z") // Shift-Tab
+		g.shows("plan mode")
+		g.typed("\x1b[Z")
+		g.shows("asks first")
+		g.typed("work\r")
+		g.asked("y yes, once", "n no", "e no, and say what instead", "a always")
+		g.typed("y")
+		g.shows("Enter queues", "Tab: steer instead", "Ctrl-C cancels")
+		g.typed("later\r")
+		g.shows("⋯ queued: later", "↑ takes back")
+		g.typed("oops\r")
+		g.shows("⋯ queued: oops")
+		g.typed("\x1b[A")
+		g.shows("\n> oops")
+		g.typed("\x15\t")
+		g.shows("Enter steers the turn")
+		g.typed("hurry\r")
+		g.shows("» steers: hurry")
+		d.touch(t, "go")
+		g.shows("» hurry", "  steered", "> later", "  queued", "finished after")
+		g.typed("more\r")
+		g.asked("sleep 60", "y yes, once")
+		g.typed("y")
+		g.shows(k.shell+" runs", "Ctrl-C cancels")
+		g.typed(ctrlC)
+		g.shows("cancelled after", "Ctrl-D leaves")
+		g.typed(ctrlC)
+		g.shows("Ctrl-C again, or Ctrl-D, leaves")
+		g.typed(ctrlC)
+		g.end(130)
+		g.shows("session ", "go on with: "+program+" resume")
+	})
+}
+
+func TestScreenQuestions(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		option := func(label, about string) map[string]string {
+			return map[string]string{"label": label, "description": about}
+		}
+		ask := clienttest.ToolCall("q", "AskUserQuestion", map[string]any{"questions": []any{
+			map[string]any{"question": "Which one?", "header": "Colour", "options": []any{option("Red", "warm"), option("Blue", "cold")}},
+			map[string]any{"question": "Which ones?", "header": "Parts", "multi_select": true, "options": []any{option("tests", "a"), option("docs", "b"), option("code", "c")}},
+			map[string]any{"question": "Why?", "header": "Reason", "options": []any{option("Because", "x"), option("Just so", "y")}},
+		}})
+		d := k.demo(t, ask, "text: thanks")
+		g := d.glass(t, 60, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("ask\r")
+		g.asked("? (1 of 3) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Other words", "Enter chooses")
+		g.typed("\x1b[B") // down
+		g.shows("❯ 2 Blue")
+		g.typed("\r")
+		g.asked("? (2 of 3) Parts: Which ones?", "1 [ ] tests", "Space or a number marks")
+		g.typed("13")
+		g.shows("[x] tests", "[ ] docs", "❯ 3 [x] code")
+		g.typed("\r")
+		g.asked("? (3 of 3) Reason: Why?")
+		g.typed("3\r")
+		g.shows("In other words")
+		g.typed("it is 世界\r")
+		g.shows("answered: Blue / tests, code / it is 世", "  thanks", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+	})
+}
+
+// A plan is shown as it will be read, and approved, sent back in words, or refused.
+func TestScreenPlan(t *testing.T) {
+	t.Parallel()
+	exit := func(id string) string { return clienttest.ToolCall(id, "ExitPlanMode", map[string]any{}) }
+	d := newDemo(t, clienttest.ToolCall("p1", "EnterPlanMode", map[string]any{}), exit("p2"), "text: no file yet",
+		exit("p3"), exit("p4"), "text: off I go")
+	g := d.glass(t, 80, 30, d.chatArgs("chat")...)
+	g.shows("Enter sends")
+	g.typed("plan it\r")
+	g.asked("? Plan Mode: Enter plan mode?", "❯ 1 Yes")
+	g.typed("1\r")
+	g.shows("no file yet", "finished after", "plan mode")
+	g.typed("\x0f") // in full: it names the file
+	g.shows("Write your plan to ")
+	joined := strings.ReplaceAll(strings.ReplaceAll(g.all(), "\n    ↪ ", ""), "\n", " ")
+	_, rest, _ := strings.Cut(joined, "Write your plan to ")
+	file, _, _ := strings.Cut(rest, " first")
+	if err := os.WriteFile(file, []byte("# The plan\n\n1. do **it**\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.typed("show it\r")
+	g.asked("plan ", "  The plan", "  1. do it", "? Plan: Approve this plan", "❯ 1 Approve", "2 Reject", "4 Revise it: say how")
+	g.typed("4\r")
+	g.shows("In other words")
+	g.typed("shorter\r")
+	g.asked("answered: shorter", "? Plan: Approve this plan")
+	g.typed("1\r")
+	g.shows("answered: Approve", "  off I go", "finished after", "asks first")
+	g.typed(ctrlD)
+	g.end(0)
+}
+
+// A window that is narrow, and gets another size, with wide characters.
+func TestScreenSizes(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		table := "| 名前 | value |\n|---|---|\n| 世界 | one two three four five six seven eight nine |\n"
+		d := k.demo(t, clienttest.Text(strings.Repeat("世界 ", 40)+"\n\n"+table+"\n```go\nfunc main() {}\n```\nend"), "text: again")
+		g := d.glass(t, 60, 20, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("世界\x1b[D\x1b[Dお\r") // left, left
+		g.shows("> お世界", "  世界 世界", "│ 名前 │", "│ 世界 │ one two", "func main() {}", "  end", "finished after")
+		for _, l := range strings.Split(g.all(), "\n") {
+			if n := ansi.StringWidth(l); n > 60 {
+				t.Errorf("%d columns: %q", n, l)
+			}
+		}
+		g.resize(100, 30)
+		g.typed("more\r")
+		g.shows("> more", "  again", "finished after", "Ctrl-O unfolds")
+		if n := strings.Count(g.all(), "  again"); n != 1 {
+			t.Errorf("shown %d times:\n%s", n, g.all())
+		}
+		g.typed(ctrlD)
+		g.end(0)
+	})
+}
+
+// Somebody who has no id chooses a session, sees its history and goes on. What was typed comes back.
+func TestScreenResume(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, "text: the first answer", "text: the second answer", "text: the third answer")
+		for _, id := range []string{"alpha", "beta"} {
+			g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+			g.shows("Enter sends")
+			g.typed("about " + id + "\r")
+			g.shows("answer", "finished after")
+			g.typed(ctrlD)
+			g.end(0)
+		}
+		g := d.glass(t, 80, 24, d.chatArgs("resume")...)
+		g.shows("Which session? 2 of 2", "about beta", "about alpha", "type to search")
+		g.typed("alph")
+		g.shows("Which session? 1 of 2", "❯ about alpha")
+		g.typed("\r")
+		g.shows("> about alpha", "  the first answer", "Enter sends")
+		g.typed("\x1b[A\x1b[A")
+		g.shows("\n> about alpha\n")
+		g.typed("\r")
+		g.shows("answer", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		g.shows("go on with: " + program + " resume")
+
+		g = d.glass(t, 80, 24, d.chatArgs("resume")...)
+		g.shows("Which session?")
+		g.typed("\x1b")
+		g.end(130)
+	})
+}
+
+// Where a screen cannot be had, or is not wanted, the chat is lines.
+func TestScreenPlain(t *testing.T) {
+	t.Parallel()
+	for name, how := range map[string]struct {
+		env  string
+		args []string
+	}{
+		"--plain":    {"X=1", []string{"chat", "--plain"}},
+		"ACCESSIBLE": {"ACCESSIBLE=1", []string{"chat"}},
+		"dumb":       {"TERM=dumb", []string{"chat"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDemo(t, "text: hello")
+			d.env = append(d.env, how.env)
+			x := d.terminal(t, d.chatArgs(how.args...)...)
+			x.expect("Ctrl-D leaves", "\n> ")
+			x.typed("hi\r")
+			x.expect("hello", "finished: 1 step", "> ")
+			x.typed(ctrlD)
+			x.end(0)
+			if strings.Contains(x.text(), "\x1b") && name == "dumb" || strings.Contains(x.text(), "\x1b[?") {
+				t.Errorf("the terminal is moved about: %q", x.text())
+			}
+		})
+	}
+}
+
+// NO_COLOR leaves no colour and no other style.
+func TestScreenNoColour(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "think: hm\ntext: **bold**\n"+echo("1", 1), "text: x")
+	d.env = append(d.env, "NO_COLOR=1")
+	x := d.terminal(t, d.chatArgs("chat", "--answer", "y")...)
+	x.expect("Enter sends")
+	x.typed("hi\r")
+	x.expect("bold", "finished after")
+	x.typed(ctrlD)
+	x.end(0)
+	if m := sgr.FindString(x.text()); m != "" {
+		t.Errorf("there is the style %q in %q", m, x.text())
+	}
+}
+
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
+
+// What an agent does cannot act on the terminal: the emulator's title, its clipboard and its screen stay the program's.
+func TestScreenHostile(t *testing.T) {
+	t.Parallel()
+	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
+	g := d.glass(t, 80, 30, "chat")
+	g.shows("Enter sends")
+	g.typed("x\r")
+	g.asked("wants to query", "sql: DROP TABLE users", "y yes, once")
+	g.typed("y")
+	g.shows("answered approve", "finished after")
+	g.typed("/help\r")
+	g.shows("Alt-Enter", "/^[]52;c;eA")
+	g.typed("fail\r")
+	g.shows("failed after", "the model's provider failed")
+	g.typed(ctrlD)
+	g.end(0)
+	harmless(t, "the terminal", g.all())
+}
+
+// Ctrl-Z gives the terminal back to the shell, and the chat comes back.
+func TestScreenSuspend(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "text: hello", "text: again")
+	g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+	g.shows("Enter sends")
+	g.typed("hi\r")
+	g.shows("  hello", "finished after")
+	g.typed("dra\x1a")
+	g.stopped()
+	if err := g.proc.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	g.typed("ft\r")
+	g.shows("> draft", "  again", "finished after")
+	g.typed(ctrlD)
+	g.end(0)
 }

@@ -24,7 +24,7 @@ func (s *sessionsCmd) Run(e *env) error {
 		return writeSessions(e, list)
 	}
 	if len(list) == 0 {
-		fmt.Fprintf(e.stderr, "%s: this work dir has no sessions; --work-dir and --share-dir look elsewhere\n", program)
+		noSessions(e)
 		return nil
 	}
 	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
@@ -37,6 +37,10 @@ func (s *sessionsCmd) Run(e *env) error {
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\n", screen.Line(info.ID), age(time.Since(info.Updated)), info.Turns, title)
 	}
 	return w.Flush()
+}
+
+func noSessions(e *env) {
+	fmt.Fprintf(e.stderr, "%s: this work dir has no sessions; --work-dir and --share-dir look elsewhere\n", program)
 }
 
 func writeSessions(e *env, list []client.SessionInfo) error {

@@ -2,6 +2,7 @@ package markdown
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/alecthomas/chroma/v2"
 	"github.com/alecthomas/chroma/v2/lexers"
@@ -27,10 +28,42 @@ func highlight(source, language string, columns int) []string {
 	return list
 }
 
+// languages remembers what was looked up: looking takes a millisecond, and a frame shows the same code again.
+var languages lookups
+
+type lookups struct {
+	mu    sync.Mutex
+	found map[string]chroma.Lexer
+}
+
+// The limits of what is remembered; the names are the agent's.
+const (
+	maxLanguages = 100
+	maxLanguage  = 30
+)
+
+// get returns the lexer of a language, nil where there is none.
+func (l *lookups) get(language string) chroma.Lexer {
+	if language == "" || len(language) > maxLanguage {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lexer, known := l.found[language]
+	if !known {
+		lexer = lexers.Get(language)
+		if l.found == nil || len(l.found) >= maxLanguages {
+			l.found = make(map[string]chroma.Lexer)
+		}
+		l.found[language] = lexer
+	}
+	return lexer
+}
+
 // colours returns source with the styles of a language; its lines stand for themselves.
 func colours(source, language string) string {
-	lexer := lexers.Get(language)
-	if language == "" || lexer == nil {
+	lexer := languages.get(language)
+	if lexer == nil {
 		return source
 	}
 	tokens, err := lexer.Tokenise(&chroma.TokeniseOptions{State: "root", EnsureLF: true}, source)

@@ -120,6 +120,9 @@ func (r *renderer) list(n *ast.List, columns int) []string {
 func prefix(lines []string, head, rest string) []string {
 	for i, l := range lines {
 		lines[i] = head + l
+		if l == "" {
+			lines[i] = strings.TrimRight(head, " ")
+		}
 		head = rest
 	}
 	return lines

@@ -13,7 +13,7 @@ const maxOpen = 4 << 10
 
 // Split cuts a text that is still being written: what done has cannot change any more, and rest is to be written on.
 // Rendering done, and then what becomes of rest, shows what rendering all shows. A block that gets long is cut, too, where that is hardly seen:
-// code between lines, a list between items, a paragraph between words.
+// code between lines, a table between rows, a list between items, a paragraph between words.
 func Split(source string) (done, rest string) {
 	last := parse([]byte(source)).LastChild()
 	if last == nil {
@@ -33,8 +33,8 @@ func Split(source string) (done, rest string) {
 			}
 		}
 	}
-	if _, ok := asTable(last); ok && len(source)-at <= 16*maxOpen {
-		return source[:at], source[at:]
+	if _, ok := asTable(last); ok {
+		return splitTable(source, at)
 	}
 	cut := strings.LastIndexByte(source, '\n') + 1
 	if cut <= at {
@@ -56,6 +56,16 @@ func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest strin
 		return source[:at], source[at:]
 	}
 	return source[:cut] + mark + "\n", open + "\n" + source[cut:]
+}
+
+// splitTable cuts a table that goes on after its last whole row, and begins rest with its head again.
+func splitTable(source string, at int) (done, rest string) {
+	lines := strings.SplitAfterN(source[at:], "\n", 3)
+	cut := strings.LastIndexByte(source, '\n') + 1
+	if len(lines) < 3 || cut <= at+len(lines[0])+len(lines[1]) || len(lines[0])+len(lines[1]) > maxOpen/2 {
+		return source, ""
+	}
+	return source[:cut], lines[0] + lines[1] + source[cut:]
 }
 
 // start returns where a block begins, at its first text where it does not say.

@@ -83,6 +83,10 @@ type answer struct {
 	open  string // the blocks that may still change
 	begun bool   // something of it has been shown for good
 	over  bool
+
+	drawn   string // what of open the lines in cache show, in so many columns
+	columns int
+	cache   []string
 }
 
 // settle returns the lines that cannot change any more, and forgets them.
@@ -91,7 +95,7 @@ func (b *answer) settle(v view) []string {
 	if b.over {
 		done, rest = b.open, ""
 	}
-	b.open = rest
+	b.open, b.columns = rest, 0
 	list := under(markdown.Render(done, v.columns-2), "  ", "  ")
 	if len(list) > 0 && b.begun {
 		list = append([]string{""}, list...)
@@ -101,11 +105,14 @@ func (b *answer) settle(v view) []string {
 }
 
 func (b *answer) lines(v view) []string {
-	list := under(markdown.Render(b.open, v.columns-2), "  ", "  ")
-	if len(list) > 0 && b.begun {
-		list = append([]string{""}, list...)
+	if b.drawn != b.open || b.columns != v.columns {
+		b.drawn, b.columns = b.open, v.columns
+		b.cache = under(markdown.Render(b.open, v.columns-2), "  ", "  ")
+		if len(b.cache) > 0 && b.begun {
+			b.cache = append([]string{""}, b.cache...)
+		}
 	}
-	return list
+	return b.cache
 }
 func (b *answer) done() bool         { return b.over }
 func (b *answer) close(time.Time)    { b.over = true }

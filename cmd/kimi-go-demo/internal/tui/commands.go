@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
@@ -27,6 +28,9 @@ func (m *model) commands() []entry {
 	list := own
 	if m.session != nil {
 		for _, c := range m.session.Server().SlashCommands {
+			if slices.ContainsFunc(own, func(e entry) bool { return e.text == "/"+c.Name }) {
+				continue
+			}
 			about := strings.Join(strings.Fields(c.Description), " ")
 			list = append(list[:len(list):len(list)], entry{"/" + screen.Line(screen.Clean(c.Name)), about})
 		}

@@ -305,7 +305,7 @@ func (r *request) page(body []string, room int) []string {
 	}
 	end := min(r.top+room-1, len(body))
 	r.seen = max(r.seen, end)
-	how := fmt.Sprintf("lines %d to %d of %d; m or PgDn goes on, PgUp back to the start", r.top+1, end, len(body))
+	how := fmt.Sprintf("lines %d to %d of %d; m goes on", r.top+1, end, len(body))
 	if rest := len(body) - r.seen; rest > 0 {
 		how = "NOT SHOWN YET: " + count(rest, "line") + "; " + how
 	}

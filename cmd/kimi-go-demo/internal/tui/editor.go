@@ -9,6 +9,7 @@ import (
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
@@ -177,8 +178,8 @@ func areaLines(a *textarea.Model, columns int) ([]string, *tea.Cursor) {
 		*a, _ = a.Update(nil)
 	}
 	lines := strings.Split(a.View(), "\n")
-	for i, l := range lines {
-		lines[i] = strings.TrimRight(l, " ")
+	for i, l := range lines { // what was pasted may be anything
+		lines[i] = strings.TrimRight(screen.Clean(ansi.Strip(l)), " ")
 	}
 	return lines, a.Cursor()
 }

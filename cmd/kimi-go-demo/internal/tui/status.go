@@ -143,8 +143,11 @@ func (m *model) statusLine() string {
 	} else {
 		add("asks first")
 	}
+	var st client.Status
 	if m.session != nil {
-		st := m.session.Status()
+		st = m.session.Status()
+	}
+	if m.session != nil || m.status.context > 0 {
 		context := fmt.Sprintf("context %.0f%%", 100*m.status.context)
 		if st.MaxContextTokens > 0 {
 			context += fmt.Sprintf(" of %s", tokens(st.MaxContextTokens))

@@ -1,0 +1,125 @@
+package tui
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+)
+
+// watcher plays the program for a guard: it runs what the guard wants, and is the terminal.
+type watcher struct {
+	guard
+	replies bool // the terminal tells where its cursor is
+	delay   time.Duration
+	msgs    chan tea.Msg
+}
+
+func (w *watcher) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	go func() {
+		switch msg := cmd().(type) {
+		case tea.BatchMsg:
+			for _, c := range msg {
+				w.run(c)
+			}
+		case guardMsg:
+			w.msgs <- msg
+		default: // the question where the cursor is
+			if w.replies {
+				time.Sleep(w.delay) // of the terminal: the clock of the test alone
+				w.msgs <- tea.CursorPositionMsg{}
+			}
+		}
+	}()
+}
+
+// pass lets time go by.
+func (w *watcher) pass(d time.Duration) {
+	end := time.After(d)
+	for {
+		select {
+		case msg := <-w.msgs:
+			if g, ok := msg.(guardMsg); ok {
+				w.run(w.tick(g, time.Now()))
+			} else {
+				w.run(w.reply())
+			}
+		case <-end:
+			synctest.Wait()
+			return
+		}
+	}
+}
+
+func (w *watcher) is(t *testing.T, open bool) {
+	t.Helper()
+	if got := w.open(time.Now()); got != open {
+		t.Errorf("a key answers: %v, want %v", got, open)
+	}
+}
+
+// No key answers before the question is on the screen, however long that takes; then one does, but for somebody who goes on typing.
+func TestGuard(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		replies        bool
+		delay          time.Duration
+		closed, opened time.Duration
+	}{
+		{"a terminal", true, 0, fenceWait - time.Millisecond, fenceWait + 10*time.Millisecond},
+		{"a slow connection", true, 200 * time.Millisecond, fenceWait + 399*time.Millisecond, fenceWait + 410*time.Millisecond},
+		{"a terminal that does not reply", false, 0, noReply - time.Millisecond, noReply + time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &watcher{replies: tt.replies, delay: tt.delay, msgs: make(chan tea.Msg, 10)}
+				w.is(t, false)
+				w.run(w.watch("a", time.Now()))
+				w.is(t, false)
+				w.pass(tt.closed)
+				w.is(t, false)
+				w.pass(tt.opened - tt.closed)
+				w.is(t, true)
+				w.run(w.watch("a", time.Now()))
+				w.is(t, true)
+
+				w.run(w.typed(time.Now()))
+				w.is(t, false)
+				w.pass(quiet - time.Millisecond)
+				w.is(t, false)
+				w.pass(time.Millisecond)
+				w.is(t, true)
+
+				w.run(w.watch("b", time.Now())) // another question: all anew
+				w.is(t, false)
+				w.pass(tt.closed)
+				w.is(t, false)
+				w.pass(tt.opened - tt.closed)
+				w.is(t, true)
+				w.run(w.watch("", time.Now()))
+				w.is(t, false)
+				w.pass(2 * noReply)
+				w.is(t, false)
+			})
+		})
+	}
+}
+
+// What the terminal replies about a question that is gone opens no other.
+func TestGuardLateReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &watcher{replies: true, delay: 150 * time.Millisecond, msgs: make(chan tea.Msg, 10)}
+		w.run(w.watch("a", time.Now()))
+		w.pass(fenceWait + 10*time.Millisecond) // the first fence is out
+		w.run(w.watch("b", time.Now()))
+		w.pass(fenceWait + 149*time.Millisecond + 149*time.Millisecond)
+		w.is(t, false)
+		w.pass(10 * time.Millisecond)
+		w.is(t, true)
+		w.pass(2 * noReply) // all that was begun ends
+	})
+}

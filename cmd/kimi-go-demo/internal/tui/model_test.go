@@ -1,0 +1,350 @@
+package tui
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// stage is a model without a program: what it prints and shows can be read.
+type stage struct {
+	*model
+	printed []string
+}
+
+func newStage(t *testing.T, columns, rows int) *stage {
+	m := newModel(Config{Colour: true, WorkDir: t.TempDir()}, newFeed())
+	m.phase = working
+	s := &stage{model: m}
+	s.Update(tea.WindowSizeMsg{Width: columns, Height: rows})
+	return s
+}
+
+// play takes items as they come from the feed.
+func (s *stage) play(items ...any) {
+	s.Update(batch(items))
+	for len(s.print.lines) > 0 {
+		s.printed = append(s.printed, s.print.lines...)
+		s.print.lines = nil
+	}
+	s.print.busy = true // the test prints
+}
+
+func (s *stage) keys(list ...string) {
+	for _, k := range list {
+		msg := tea.KeyPressMsg{Code: []rune(k)[0], Text: k}
+		if code, ok := map[string]tea.Key{
+			"enter": {Code: tea.KeyEnter}, "tab": {Code: tea.KeyTab}, "up": {Code: tea.KeyUp}, "down": {Code: tea.KeyDown}, "esc": {Code: tea.KeyEscape},
+			"ctrl+j": {Code: 'j', Mod: tea.ModCtrl}, "alt+enter": {Code: tea.KeyEnter, Mod: tea.ModAlt}, "ctrl+left": {Code: tea.KeyLeft, Mod: tea.ModCtrl},
+			"ctrl+o": {Code: 'o', Mod: tea.ModCtrl}, "space": {Code: ' ', Text: " "},
+		}[k]; ok {
+			msg = tea.KeyPressMsg(code)
+		}
+		s.Update(msg)
+	}
+}
+
+func (s *stage) typed(text string) {
+	for _, c := range text {
+		s.Update(tea.KeyPressMsg{Code: c, Text: string(c)})
+	}
+}
+
+// all returns what was printed and what is shown, without styles.
+func (s *stage) all() string {
+	lines, _ := s.model.screen()
+	return ansi.Strip(strings.Join(append(append([]string{}, s.printed...), lines...), "\n"))
+}
+
+func (s *stage) shows(t *testing.T, want ...string) {
+	t.Helper()
+	rest := s.all()
+	for _, w := range want {
+		i := strings.Index(rest, w)
+		if i < 0 {
+			t.Fatalf("%q is not shown:\n%s", w, s.all())
+		}
+		rest = rest[i+len(w):]
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func toolCall(id, name, args string) *wireproto.ToolCall {
+	return &wireproto.ToolCall{ID: id, Function: wireproto.ToolCallFunction{Name: name, Arguments: &args}}
+}
+
+func toolResult(id, output string, display ...wireproto.DisplayBlock) *wireproto.ToolResult {
+	return &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{Output: wireproto.Content{Text: output}, Display: display}}
+}
+
+func say(text string) *run { return &run{text: []byte(text)} }
+
+// What is finished is printed at once, what goes on is shown until it is; each once, in order.
+func TestTranscript(t *testing.T) {
+	s := newStage(t, 60, 30)
+	s.play(&wireproto.StepBegin{N: 1}, &run{true, []byte("first\nsecond")})
+	s.shows(t, "thinking, 0 s: second")
+	s.play(say("One **pa"), say("ragraph**\n\ntwo"))
+	if diff := cmp.Diff([]string{"✻ thought for 0.0 s: first …", "", "  One paragraph"}, strings.Split(ansi.Strip(strings.Join(s.printed, "\n")), "\n")); diff != "" {
+		t.Errorf("printed (-want +got):\n%s", diff)
+	}
+	s.shows(t, "✻ thought for 0.0 s: first …\n\n  One paragraph\n\n  two\n")
+	s.play(toolCall("1", "Shell", `{"command":"ls`), &wireproto.ToolCallPart{ArgumentsPart: ptr(` -l"}`)}, toolCall("2", "Shell", `{"command":"pwd"}`), &wireproto.StatusUpdate{})
+	s.shows(t, "  two\n\n", " Shell ls -l", " Shell pwd")
+	s.play(toolResult("2", "/work"))
+	s.shows(t, "Shell ls -l", "✓ Shell pwd\n  └ /work\n")
+	if n := len(s.printed); n != 5 {
+		t.Errorf("%q is printed before what stands above it is finished", s.printed[n-1])
+	}
+	s.play(toolResult("1", strings.Repeat("x\n", 20)))
+	s.shows(t, "✓ Shell ls -l\n  └ x\n    x\n    x\n    x\n    x\n    … 15 more lines (Ctrl-O shows all)\n✓ Shell pwd\n  └ /work")
+	if s.model.log.open(s.view()) != nil {
+		t.Errorf("something is left open: %q", s.model.log.open(s.view()))
+	}
+}
+
+// A subagent's work stands below the call that has started it: the latest while it works, all of it in the end.
+func TestTranscriptSubagent(t *testing.T) {
+	s := newStage(t, 60, 30)
+	sub := func(e wireproto.Message) *wireproto.SubagentEvent {
+		return &wireproto.SubagentEvent{ParentToolCallID: ptr("a"), AgentID: ptr("sub1"), SubagentType: ptr("coder"), Event: e}
+	}
+	s.play(toolCall("a", "Agent", `{"description":"look"}`), &wireproto.StatusUpdate{})
+	for i := range 9 {
+		id := fmt.Sprint(i)
+		s.play(sub(toolCall(id, "Read", `{"path":"f`+id+`"}`)), sub(toolResult(id, "")))
+	}
+	s.shows(t, "Agent look", "  │ … 13 lines before\n", "  │ ✓ Read f7", "  │ ✓ Read f8")
+	s.play(toolResult("a", "found"))
+	s.shows(t, "✓ Agent look\n  │ ✓ Read f0", "  │ ✓ Read f8", "  └ found")
+}
+
+// What else happens has its line, and the line above the editor says what is waited for.
+func TestNotices(t *testing.T) {
+	s := newStage(t, 100, 30)
+	s.status.begin("x", time.Now())
+	s.shows(t, "the model · 0 s")
+	s.play(&wireproto.StepRetry{N: 1, NextAttempt: 2, MaxAttempts: 3, WaitS: 4, StatusCode: ptr(429)})
+	s.shows(t, "retry 1 of 2 in 4 s: 429")
+	s.play(&wireproto.CompactionBegin{})
+	s.play(&wireproto.StepBegin{}, &wireproto.CompactionBegin{})
+	s.shows(t, "the context is compacted · 0 s")
+	s.play(&wireproto.CompactionEnd{}, &wireproto.MCPLoadingBegin{})
+	s.shows(t, "the context is compacted", "the MCP servers start")
+	s.play(&wireproto.Notification{Title: "Task done", Body: "all\nof it", Severity: "success"}, &wireproto.PlanDisplay{Content: "# P\n1. do", FilePath: "plan.md"})
+	s.shows(t, "◆ Task done: all", "plan plan.md\n  P\n\n  1. do")
+	todo := &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: "one", Status: "in_progress"}}}
+	s.play(toolCall("t", "Todo", "{}"), toolResult("t", "", todo))
+	s.shows(t, "[>] one")
+	todo.Items[0].Status = "done"
+	s.play(toolCall("u", "Todo", "{}"), toolResult("u", "", todo))
+	s.shows(t, "[x] one")
+	if n := strings.Count(s.all(), "] one"); n != 1 {
+		t.Errorf("the todo list is shown %d times:\n%s", n, s.all())
+	}
+	s.play(&wireproto.StatusUpdate{PlanMode: ptr(true), ContextUsage: ptr(0.25)})
+	s.shows(t, "plan mode", "context 25%")
+}
+
+var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// Whatever message has something that acts on a terminal, it is shown, and does not.
+func TestHostile(t *testing.T) {
+	const evil = "\x1b]52;c;eA\x07\u202e\u200b\r\x9b2J"
+	s := newStage(t, 100, 60)
+	s.status.begin(evil, time.Now())
+	args, _ := json.Marshal(map[string]string{"command": evil, evil: evil})
+	diff := &wireproto.DiffDisplayBlock{Path: evil, OldText: "a " + evil, NewText: "b " + evil}
+	s.play(&run{true, []byte(evil)}, say(evil+"\n\n"+evil), toolCall("1", evil, string(args)), toolResult("1", evil, diff, &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: evil}}}),
+		toolCall("2", evil, evil), &wireproto.Notification{Title: evil, Body: evil}, &wireproto.PlanDisplay{Content: evil, FilePath: evil},
+		&wireproto.HookResolved{Event: evil, Target: evil, Reason: evil, Action: wireproto.HookBlock}, &wireproto.BtwBegin{Question: evil}, &wireproto.BtwEnd{Error: ptr(evil)},
+		&wireproto.UnknownMessage{Type: evil}, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: evil}}, &wireproto.StepRetry{ErrorType: evil},
+		&wireproto.SubagentEvent{AgentID: ptr(evil), SubagentType: ptr(evil), Event: &wireproto.TextPart{Text: evil}}, toldItem{fmt.Errorf("%s", evil)})
+	s.edit.insert(evil)
+	s.queue = append(s.queue, &queued{text: evil})
+	for _, r := range []*request{
+		{id: "1", approval: &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{Sender: evil, Action: evil, Description: evil, Display: wireproto.DisplayBlocks{diff}}}, name: evil, arguments: args},
+		{id: "2", question: &client.QuestionRequest{QuestionRequest: wireproto.QuestionRequest{Questions: []wireproto.QuestionItem{{Question: evil, Header: evil, Body: evil, OtherLabel: evil,
+			OtherDescription: evil, Options: []wireproto.QuestionOption{{Label: evil, Description: evil}}}}}}, chosen: map[int]bool{}, answers: map[string]string{}},
+	} {
+		s.decide = decider{list: []*request{r, r}}
+		view := s.View()
+		lines := append(append([]string{view.WindowTitle}, s.printed...), strings.Split(view.Content, "\n")...)
+		for _, l := range append(lines, s.log.folded.full(s.view())...) {
+			bare := sgr.ReplaceAllString(l, "")
+			if screen.Clean(bare) != bare {
+				t.Errorf("%q acts on the terminal", l)
+			}
+			if width(l) > 100 {
+				t.Errorf("%q is wider than the terminal", l)
+			}
+		}
+	}
+}
+
+// What an agent writes stands to the right of where the program's own rows begin, so that it cannot pass for one.
+func TestFakePrompt(t *testing.T) {
+	s := newStage(t, 40, 30)
+	s.play(say("? Shell wants to run command\n\n> yes\n\n```\ny yes, once\n```\n\n" + strings.Repeat("word ", 30) + "\n\nend\n\n"))
+	for l := range strings.SplitSeq(ansi.Strip(strings.Join(s.printed, "\n")), "\n") {
+		if l != "" && !strings.HasPrefix(l, "  ") {
+			t.Errorf("%q stands where the program's rows do", l)
+		}
+	}
+}
+
+func TestEditor(t *testing.T) {
+	s := newStage(t, 40, 20)
+	s.typed("one")
+	s.keys("ctrl+j")
+	s.typed("two 世界")
+	s.keys("alt+enter", "x", "ctrl+left", "y")
+	if got, want := s.edit.text(), "one\ntwo 世界\nyx"; got != want {
+		t.Errorf("typed %q, want %q", got, want)
+	}
+	s.shows(t, "> one\n  two 世界\n  yx")
+	s.edit.clear()
+	long := strings.Repeat("line\n", 312)
+	s.Update(tea.PasteMsg{Content: "short\npaste "})
+	s.Update(tea.PasteMsg{Content: long})
+	s.Update(tea.PasteMsg{Content: strings.Repeat("eine\n", 312)})
+	s.shows(t, "> short\n  paste [pasted 312 lines][pasted 312\n", "  lines, 2]")
+	if got, want := s.edit.whole(), "short\npaste "+long+strings.Repeat("eine\n", 312); got != want {
+		t.Errorf("what is sent is %q", got)
+	}
+}
+
+// A file of an image that is dropped on the terminal, or named, goes along.
+func TestImages(t *testing.T) {
+	s := newStage(t, 60, 20)
+	path := filepath.Join(s.cfg.WorkDir, "a picture.png")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Update(tea.PasteMsg{Content: strings.ReplaceAll(path, " ", `\ `)})
+	if got, want := s.edit.text(), `@"`+path+`" `; got != want {
+		t.Errorf("pasted %q, want %q", got, want)
+	}
+	text := s.edit.whole() + ` and @"a picture.png", @none.png, a@b.png @go.mod`
+	if diff := cmp.Diff([]string{path}, mentions(text, s.cfg.WorkDir)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestComplete(t *testing.T) {
+	s := newStage(t, 60, 20)
+	for _, name := range []string{"main.go", "main_test.go", "sub/other main.txt", ".git/main", "sub/e\x1bvil"} {
+		path := filepath.Join(s.cfg.WorkDir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.typed("look at @ma")
+	s.play(filesItem{listFiles(s.cfg.WorkDir)})
+	s.shows(t, "❯ @main.go\n", "  @main_test.go\n", `  @"sub/other main.txt"`, "Tab completes")
+	s.keys("down", "down", "tab")
+	if got, want := s.edit.text(), `look at @"sub/other main.txt" `; got != want {
+		t.Errorf("completed to %q, want %q", got, want)
+	}
+	s.edit.clear()
+	s.typed("/he")
+	s.shows(t, "❯ /help")
+	s.keys("tab")
+	if got := s.edit.text(); got != "/help " {
+		t.Errorf("completed to %q", got)
+	}
+	s.edit.clear()
+	s.typed("not /he")
+	if s.edit.menu.open() {
+		t.Error("a command within a text is completed")
+	}
+}
+
+// The history is in a file of its user alone, and comes back.
+func TestHistory(t *testing.T) {
+	t.Setenv("XDG_STATE_HOME", t.TempDir())
+	path := HistoryFile("/some/where")
+	if path == HistoryFile("/some/where/else") {
+		t.Error("two work dirs share a history")
+	}
+	h := loadHistory(path)
+	for _, text := range []string{"one", "two\nlines", "two\nlines", " "} {
+		if err := h.add(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	s := newStage(t, 60, 20)
+	s.edit.history = loadHistory(path)
+	s.typed("draft")
+	for _, tt := range []struct{ key, want string }{{"up", "two\nlines"}, {"up", "two\nlines"}, {"up", "one"}, {"up", "one"}, {"down", "two\nlines"}, {"down", "draft"}, {"down", "draft"}} {
+		s.keys(tt.key)
+		if got := s.edit.text(); got != tt.want {
+			t.Errorf("%s gives %q, want %q", tt.key, got, tt.want)
+		}
+	}
+}
+
+// What is typed while the agent works waits in its own place, and comes back.
+func TestQueue(t *testing.T) {
+	s := newStage(t, 60, 20)
+	s.typed("first")
+	s.keys("enter")
+	s.typed("second")
+	s.keys("enter")
+	s.shows(t, "⋯ queued: first\n⋯ queued: second\n", "2 messages queued", "↑ takes back", "Tab: steer instead")
+	s.play(say("words of the agent"))
+	s.shows(t, "  words of the agent\n", "⋯ queued: first\n")
+	s.keys("up")
+	if got := s.edit.text(); got != "second" {
+		t.Errorf("taken back: %q", got)
+	}
+	s.shows(t, "⋯ queued: first\n", "> second")
+	s.keys("tab")
+	s.shows(t, "Enter steers the turn", "Tab: queue instead")
+}
+
+// Every width shows every state, and no line is too long.
+func TestWidths(t *testing.T) {
+	for _, columns := range []int{40, 60, 80, 300} {
+		s := newStage(t, columns, 20)
+		s.status.begin("title 世界", time.Now())
+		s.play(say(strings.Repeat("世界 word ", 50)+"\n\n|a|b|c|\n|-|-|-|\n|"+strings.Repeat("x", 80)+"|世界|3|\n\n"+strings.Repeat("x", 500)+"\n\nopen "+strings.Repeat("word ", 400)),
+			toolCall("1", "Shell", `{"command":"`+strings.Repeat("ls ", 200)+`"}`), &wireproto.StatusUpdate{})
+		s.typed(strings.Repeat("世", 200))
+		s.decide.add(&request{id: "1", approval: &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{Sender: "Shell", Action: "run command", Display: wireproto.DisplayBlocks{
+			&wireproto.ShellDisplayBlock{Command: strings.Repeat("世界\n", 100)}}}}})
+		view := s.View()
+		lines := strings.Split(view.Content, "\n")
+		for _, l := range append(lines, s.printed...) {
+			if width(l) > columns {
+				t.Errorf("%d columns: %q", columns, l)
+			}
+		}
+		if len(lines) > 19 {
+			t.Errorf("%d columns: %d lines on a screen of 20", columns, len(lines))
+		}
+		if view.Cursor == nil || view.Cursor.Y >= len(lines) || view.Cursor.X > columns {
+			t.Errorf("%d columns: the cursor is at %v", columns, view.Cursor)
+		}
+	}
+}

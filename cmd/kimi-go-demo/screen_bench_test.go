@@ -1,0 +1,136 @@
+//go:build !windows
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+const (
+	floodRate    = 20_000 // parts a second
+	floodSeconds = 4
+)
+
+// flood is a kimi that writes Markdown in many small parts, as fast as floodRate says.
+func flood() {
+	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
+	words := []string{"word ", "and **bold** ", "`code` ", "世界 ", "more. "}
+	ends := []string{"\n", "\n\n", "\n\n- an item\n- ", "\n\n```go\nfunc f() int { return 1 }\n```\n\n", "\n\n|a|b|\n|-|-|\n|1|2|\n\n"}
+	const ticks = 50 // a second
+	var chunk bytes.Buffer
+	parts := wireproto.NewEncoder(&chunk)
+	for i := range floodRate / ticks {
+		text := words[i%len(words)]
+		if i%19 == 18 {
+			text = ends[i/19%len(ends)]
+		}
+		parts.Encode(&wireproto.Frame{Method: wireproto.MethodEvent, Message: &wireproto.TextPart{Text: text}})
+	}
+	for {
+		f, err := dec.Decode()
+		switch {
+		case errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			panic(err)
+		case f.Method == wireproto.MethodInitialize:
+			enc.Encode(&wireproto.Frame{ID: f.ID, Result: json.RawMessage(`{"protocol_version":"1.10","server":{"name":"flood","version":"0"},"slash_commands":[]}`)})
+		case f.Method == wireproto.MethodPrompt:
+			tick := time.NewTicker(time.Second / ticks)
+			for range floodSeconds * ticks {
+				<-tick.C
+				os.Stdout.Write(chunk.Bytes())
+			}
+			enc.Encode(&wireproto.Frame{ID: f.ID, Result: json.RawMessage(`{"status":"finished"}`)})
+		}
+	}
+}
+
+// BenchmarkScreenFlood tells how much of one processor core a chat takes while an agent writes 20,000 parts a second, and how long a key
+// takes to be seen meanwhile. Both are the command's alone: nothing emulates the terminal.
+func BenchmarkScreenFlood(b *testing.B) {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	kimi := filepath.Join(dir, "kimi")
+	if err := os.WriteFile(kimi, []byte(fmt.Sprintf("#!/bin/sh\n%s=flood exec '%s'\n", programKey, self)), 0o700); err != nil {
+		b.Fatal(err)
+	}
+	d := &demo{work: dir}
+	d.setenv(map[string]string{"HOME": dir, "KIMI_PATH": kimi, "XDG_STATE_HOME": dir})
+	var worst time.Duration
+	var used, passed time.Duration
+	for b.Loop() {
+		cmd := d.command(b, "chat")
+		tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 100})
+		if err != nil {
+			b.Fatal(err)
+		}
+		news := make(chan string, 1000)
+		go func() {
+			defer close(news)
+			buf := make([]byte, 64<<10)
+			for {
+				n, err := tty.Read(buf)
+				if err != nil {
+					return
+				}
+				news <- string(buf[:n])
+			}
+		}()
+		until := func(want string) bool {
+			tail := ""
+			for n := range news {
+				if tail += n; strings.Contains(tail, want) {
+					return true
+				}
+				tail = tail[max(0, len(tail)-len(want)):]
+			}
+			return false
+		}
+		if !until("Enter sends") {
+			b.Fatal("the chat does not begin")
+		}
+		tty.WriteString("go\r")
+		begun := time.Now()
+		for i := 0; time.Since(begun) < (floodSeconds-1)*time.Second; i++ {
+			key := string(rune('A' + i%26))
+			typed := time.Now()
+			tty.WriteString(key)
+			if !until(key) {
+				b.Fatal("a key is not shown")
+			}
+			worst = max(worst, time.Since(typed))
+			<-time.After(50 * time.Millisecond)
+		}
+		if !until("finished after") {
+			b.Fatal("the turn does not end")
+		}
+		tty.WriteString("\x15" + ctrlD)
+		for range news {
+		}
+		if err := cmd.Wait(); err != nil {
+			b.Fatal(err)
+		}
+		used += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		passed += floodSeconds * time.Second
+		tty.Close()
+	}
+	b.ReportMetric(100*used.Seconds()/passed.Seconds(), "%core")
+	b.ReportMetric(float64(worst.Milliseconds()), "ms/worst-key")
+}
