@@ -5,10 +5,10 @@ package main
 import (
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +22,6 @@ import (
 type glass struct {
 	t    *testing.T
 	tty  *os.File
-	proc *os.Process
 	done chan error
 	code func() int
 
@@ -35,13 +34,18 @@ type glass struct {
 // glass starts the command in a window of so many columns and rows.
 func (d *demo) glass(t *testing.T, columns, rows int, args ...string) *glass {
 	t.Helper()
-	cmd := d.command(t, args...)
+	return d.glassOf(t, columns, rows, d.command(t, args...))
+}
+
+// glassOf is glass with another command.
+func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
+	t.Helper()
 	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+filepath.Join(filepath.Dir(d.work), "state"))
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: uint16(rows), Cols: uint16(columns)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &glass{t: t, tty: tty, proc: cmd.Process, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
+	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
 	g.news.L = &g.mu
 	go io.Copy(tty, g.emu) // what the terminal replies
 	go func() {
@@ -192,15 +196,6 @@ func (g *glass) resize(columns, rows int) {
 	g.mu.Unlock()
 	if err := pty.Setsize(g.tty, &pty.Winsize{Rows: uint16(rows), Cols: uint16(columns)}); err != nil {
 		g.t.Fatal(err)
-	}
-}
-
-// stopped waits until the command has stopped itself.
-func (g *glass) stopped() {
-	g.t.Helper()
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(g.proc.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		g.t.Fatalf("the command has not stopped: %v, %v", status, err)
 	}
 }
 

@@ -4,9 +4,10 @@ package main
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
@@ -80,9 +81,9 @@ func TestScreenTells(t *testing.T) {
 		g := d.glass(t, 110, 24, d.chatArgs("chat", "--session", "talk")...)
 		g.shows("Enter sends", "/ commands", "@ files", "Shift-Tab plan mode")
 		g.typed("\x1b[Z") // Shift-Tab
-		g.shows("plan mode")
+		g.shows("plan mode · context")
 		g.typed("\x1b[Z")
-		g.shows("asks first")
+		g.shows("asks first · context")
 		g.typed("work\r")
 		g.asked("y yes, once", "n no", "e no, and say what instead", "a always")
 		g.typed("y")
@@ -166,7 +167,7 @@ func TestScreenPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.typed("show it\r")
-	g.asked("plan ", "  The plan", "  1. do it", "? Plan: Approve this plan", "❯ 1 Approve", "2 Reject", "4 Revise it: say how")
+	g.asked("plan ", "  The plan", "  1. do it", "? Plan: Approve this plan", "❯ 1 Approve", "2 Reject", "4 Revise")
 	g.typed("4\r")
 	g.shows("In other words")
 	g.typed("shorter\r")
@@ -300,21 +301,74 @@ func TestScreenHostile(t *testing.T) {
 	harmless(t, "the terminal", g.all())
 }
 
-// Ctrl-Z gives the terminal back to the shell, and the chat comes back.
+// Ctrl-Z gives the terminal back to the shell, and the chat comes back with what was typed.
 func TestScreenSuspend(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: hello", "text: again")
-	g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+	cmd := d.command(t, d.chatArgs("chat")...)
+	shell := exec.Command("bash", "-c", `set -m; "$@"; echo ba""ck; fg; echo en""d $?`)
+	shell.Args = append(append(shell.Args, "bash"), cmd.Args...)
+	shell.Env, shell.Dir = cmd.Env, cmd.Dir
+	g := d.glassOf(t, 80, 24, shell)
 	g.shows("Enter sends")
 	g.typed("hi\r")
 	g.shows("  hello", "finished after")
 	g.typed("dra\x1a")
-	g.stopped()
-	if err := g.proc.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	g.shows("Stopped", "back", "\n> dra")
 	g.typed("ft\r")
 	g.shows("> draft", "  again", "finished after")
 	g.typed(ctrlD)
 	g.end(0)
+	g.shows("go on with", "end 0")
+}
+
+// Requests that come together are a list; each is answered by itself, and one answer for the session takes those of its kind along.
+func TestScreenSeveral(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, echo("1", "on$((1))e")+"\n"+echo("2", "tw$((1))o")+"\n"+echo("3", "thre$((1))"), "text: done")
+	g := d.glass(t, 100, 30, d.chatArgs("chat")...)
+	g.shows("Enter sends")
+	g.typed("go\r")
+	g.asked("3 wait for you; Tab goes on to the next", "❯ Shell: echo on$((1))e", "  Shell: echo tw$((1))o", "? Shell wants to run command", "$ echo on$((1))e", "every later “run command”")
+	g.typed("\t")
+	g.asked("❯ Shell: echo tw$((1))o", "$ echo tw$((1))o")
+	g.typed("n")
+	g.asked("2 wait for you", "y yes, once")
+	g.gone("Shell: echo tw")
+	g.typed("a")
+	g.shows("on1e", "thre1", "finished after")
+	g.typed(ctrlD)
+	g.end(0)
+	if all := g.all(); strings.Contains(all, "tw1o") || !strings.Contains(all, "refused") || !strings.Contains(all, "always allowed") {
+		t.Errorf("the answers went to others:\n%s", all)
+	}
+}
+
+// The conversation goes into a file, and no file is written over.
+func TestScreenExport(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, "text: before\n"+k.run("1", "echo on$((1))ce"), "text: **after**")
+		g := d.glass(t, 120, 24, d.chatArgs("chat", "--answer", "y")...)
+		g.shows("Enter sends")
+		g.typed("do it\r")
+		g.shows("allowed by --answer", "on1ce", "  after", "finished after")
+		g.typed("/export talk.md\r")
+		g.shows("the conversation is in ", "talk.md")
+		g.typed("/export talk.md\r")
+		g.shows("talk.md is there already; name another file")
+		g.typed(ctrlD)
+		g.end(0)
+		data, err := os.ReadFile(filepath.Join(d.work, "talk.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest := string(data)
+		for _, want := range []string{"# do it\n", "## You\n\ndo it\n", "## Agent\n\nbefore\n", "Calls `" + k.shell + "`", "echo on$((1))ce", "Result:\n\n```\n", "on1ce", "**after**"} {
+			_, after, ok := strings.Cut(rest, want)
+			if !ok {
+				t.Fatalf("%q is not in\n%s", want, data)
+			}
+			rest = after
+		}
+	})
 }

@@ -24,7 +24,8 @@ type block interface {
 	done() bool
 	// close ends what goes on, such as when the turn ends.
 	close(now time.Time)
-	// full is what the lines leave out, in full; nil where they leave out nothing.
+	// folded reports whether the lines leave something out, and full returns all.
+	folded() bool
 	full(v view) []string
 	// tight says that no empty line stands between the block and a tight one before it.
 	tight() bool
@@ -43,6 +44,7 @@ type said struct{ rows []screen.Row }
 func (b *said) lines(v view) []string { return rowLines(b.rows, v.columns) }
 func (b *said) done() bool            { return true }
 func (b *said) close(time.Time)       {}
+func (b *said) folded() bool          { return false }
 func (b *said) full(view) []string    { return nil }
 func (b *said) tight() bool           { return false }
 
@@ -59,6 +61,7 @@ func (b *notice) lines(v view) []string {
 }
 func (b *notice) done() bool         { return true }
 func (b *notice) close(time.Time)    {}
+func (b *notice) folded() bool       { return false }
 func (b *notice) full(view) []string { return nil }
 func (b *notice) tight() bool        { return true }
 
@@ -74,6 +77,7 @@ func (b *prose) lines(v view) []string {
 }
 func (b *prose) done() bool         { return true }
 func (b *prose) close(time.Time)    {}
+func (b *prose) folded() bool       { return false }
 func (b *prose) full(view) []string { return nil }
 func (b *prose) tight() bool        { return false }
 
@@ -116,6 +120,7 @@ func (b *answer) lines(v view) []string {
 }
 func (b *answer) done() bool         { return b.over }
 func (b *answer) close(time.Time)    { b.over = true }
+func (b *answer) folded() bool       { return false }
 func (b *answer) full(view) []string { return nil }
 func (b *answer) tight() bool        { return false }
 
@@ -158,6 +163,7 @@ func (b *thought) close(now time.Time) {
 		b.end = now
 	}
 }
+func (b *thought) folded() bool { return true }
 func (b *thought) full(v view) []string {
 	rows := screen.Rows(screen.Dim, "✻ ", "  ", strings.TrimSpace(b.text.String()))
 	return rowLines(rows, v.columns)
@@ -168,7 +174,9 @@ func (b *thought) tight() bool { return true }
 type call struct {
 	id, name   string
 	arguments  strings.Builder
-	complete   bool // the arguments are
+	complete   bool   // the arguments are
+	sum        string // of the arguments, once summed
+	summed     bool
 	begin, end time.Time
 	asked      bool // somebody is asked whether it may run
 	failed     bool
@@ -202,14 +210,30 @@ func (b *call) lines(v view) []string {
 	if state != "" {
 		state = "  " + paint(screen.Dim, state)
 	}
-	arguments := paint(screen.Plain, render.Arguments(b.arguments.String()))
+	summary := paint(screen.Plain, b.summary())
 	room := v.columns - width(head) - width(state) - 1
-	if arguments != "" && room > 4 {
-		head += " " + cut(arguments, room)
+	if summary != "" && room > 4 {
+		head += " " + cut(summary, room)
 	}
 	list := []string{cut(head+state, v.columns)}
 	list = append(list, b.nested(v)...)
 	return append(list, b.results(v, maxResult, maxChange)...)
+}
+
+// summary sums up the arguments, or their head while they come in.
+func (b *call) summary() string {
+	const head = 400
+	t := b.arguments.String()
+	switch {
+	case b.complete && !b.summed:
+		b.summed, b.sum = true, render.Arguments(t)
+	case !b.complete && len(t) > head:
+		t = strings.ToValidUTF8(t[:head], "")
+	}
+	if b.complete {
+		return b.sum
+	}
+	return render.Arguments(t)
 }
 
 // nested returns what subagents do, the latest of it while they work.
@@ -245,21 +269,29 @@ func (b *call) results(v view, lines, change int) []string {
 		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: l})
 		mark = "    "
 	}
-	list := fold(rowLines(rows, v.columns), lines)
+	list := foldRows(rows, lines, v.columns)
 	for _, d := range b.result.Display {
 		if _, todo := d.(*wireproto.TodoDisplayBlock); !todo {
-			list = append(list, fold(rowLines(render.BlockRows(d, 0), v.columns), change)...)
+			list = append(list, foldRows(render.BlockRows(d, 0), change, v.columns)...)
 		}
 	}
 	return list
 }
 
-// fold leaves out what is more than n lines; 0 keeps all.
-func fold(lines []string, n int) []string {
-	if n == 0 || len(lines) <= n {
+// foldRows returns rows as lines, at most n; 0 is for all.
+func foldRows(rows []screen.Row, n, columns int) []string {
+	rest := 0
+	if n > 0 && len(rows) > n {
+		rest = len(rows) - n
+		rows = rows[:n]
+	}
+	lines := rowLines(rows, columns) // perhaps fewer: blank ones are folded
+	if n == 0 || rest == 0 && len(lines) <= n {
 		return lines
 	}
-	return append(lines[:n-1:n-1], paint(screen.Dim, "    … "+count(len(lines)-n+1, "more line")+" (Ctrl-O shows all)"))
+	shown := min(len(lines), n-1)
+	rest += len(lines) - shown
+	return append(lines[:shown:shown], paint(screen.Dim, "    … "+count(rest, "more line")+" (Ctrl-O shows all)"))
 }
 
 func (b *call) done() bool { return !b.end.IsZero() }
@@ -273,11 +305,24 @@ func (b *call) close(now time.Time) {
 	}
 }
 
+func (b *call) folded() bool { return b.result != nil }
+
 func (b *call) full(v view) []string {
 	list := []string{paint(screen.Bold, b.name)}
 	if args := b.arguments.String(); json.Valid([]byte(args)) {
 		list = append(list, rowLines(render.CallRows(b.name, json.RawMessage(args)), v.columns)[1:]...)
 	}
-	return append(list, b.results(v, 0, 0)...)
+	list = append(list, b.results(v, 0, 0)...)
+	if b.result == nil {
+		return list
+	}
+	// What the lines were picked from.
+	shown := strings.Join(render.ResultLines(b.name, b.result), "\n")
+	for _, t := range []string{render.Said(b.result.Output), b.result.Message} {
+		if t = strings.Trim(t, "\n"); t != "" && t != shown {
+			list = append(list, rowLines(screen.Rows(screen.Dim, "    ", "    ", t), v.columns)...)
+		}
+	}
+	return list
 }
 func (b *call) tight() bool { return true }

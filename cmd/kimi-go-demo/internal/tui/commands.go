@@ -11,6 +11,7 @@ import (
 var own = []entry{
 	{"/help", "what there is"},
 	{"/plan", "on or off: plan mode"},
+	{"/export", "FILE: write the conversation as Markdown"},
 	{"/exit", "leave; so does Ctrl-D"},
 }
 
@@ -45,6 +46,8 @@ func (m *model) command(text string) bool {
 	switch {
 	case word == "/exit" || word == "/quit":
 		m.end(nil)
+	case word == "/export":
+		m.export(arg)
 	case word == "/help":
 		rows := screen.Rows(screen.Plain, "  ", "  ", help)
 		for _, c := range m.commands() {

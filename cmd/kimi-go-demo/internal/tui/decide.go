@@ -3,6 +3,7 @@ package tui
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 // request is what the agent waits for: an approval or the answers to questions.
 type request struct {
 	id        string
+	order     int64                   // of the requests of a session
 	approval  *client.ApprovalRequest // nil for questions
 	question  *client.QuestionRequest // nil for an approval
 	name      string                  // of the call that is to be approved
@@ -39,7 +41,17 @@ type decider struct {
 	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
 }
 
-func (d *decider) add(r *request) { d.list = append(d.list, r) }
+// add puts a request behind those that came before it. What is asked about stays.
+func (d *decider) add(r *request) {
+	i := len(d.list)
+	for i > 0 && d.list[i-1].order > r.order {
+		i--
+	}
+	if i <= d.current && len(d.list) > 0 {
+		d.current++
+	}
+	d.list = slices.Insert(d.list, i, r)
+}
 
 // now returns the request that is asked about, nil for none.
 func (d *decider) now() *request {
@@ -49,20 +61,21 @@ func (d *decider) now() *request {
 	return d.list[d.current]
 }
 
-// drop forgets a request, and tells whether it was there.
+// drop forgets a request, and tells whether it was the one that is asked about.
 func (d *decider) drop(id string) bool {
 	for i, r := range d.list {
 		if r.id != id {
 			continue
 		}
 		d.list = append(d.list[:i:i], d.list[i+1:]...)
-		if i == d.current {
+		asked := i == d.current
+		if asked {
 			d.words = nil
 		}
 		if i < d.current || d.current == len(d.list) {
 			d.current = max(d.current-1, 0)
 		}
-		return true
+		return asked
 	}
 	return false
 }

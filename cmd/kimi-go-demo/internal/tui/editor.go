@@ -61,8 +61,11 @@ func newArea(mark string) textarea.Model {
 
 // key takes a key that is for the text.
 func (e *editor) key(msg tea.KeyPressMsg) {
+	before := e.area.Value()
 	e.area, _ = e.area.Update(msg)
-	e.back = 0
+	if e.area.Value() != before {
+		e.back = 0
+	}
 }
 
 // paste takes a paste in one piece.

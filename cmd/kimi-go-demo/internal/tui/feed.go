@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
@@ -16,11 +17,21 @@ const (
 	maxBatch   = 32 << 10         // bytes of text in a batch, so that a key never waits long for it
 )
 
-// run is text or thinking of the agent, joined while it waits.
+// run is what the agent writes in small parts, joined while it waits.
 type run struct {
-	think bool
-	text  []byte
+	kind runKind
+	text []byte
 }
+
+type runKind int
+
+const (
+	saying    runKind = iota // text
+	thinking                 // thinking
+	arguments                // of the latest tool call
+)
+
+const itemSize = 16 // what an item counts for, besides its text
 
 // feed carries what happens elsewhere to the model: in order, each once, in a few batches a second.
 type feed struct {
@@ -30,6 +41,7 @@ type feed struct {
 	size   int // bytes of text in items
 	closed bool
 	news   chan struct{} // has a token while there are items
+	orders atomic.Int64
 }
 
 // batch is what the model gets of a feed.
@@ -40,6 +52,9 @@ func newFeed() *feed {
 	f.room.L = &f.mu
 	return f
 }
+
+// next returns a number that is greater than those before it.
+func (f *feed) next() int64 { return f.orders.Add(1) }
 
 // add appends an item. It waits while too much does.
 func (f *feed) add(item any) {
@@ -53,27 +68,31 @@ func (f *feed) add(item any) {
 	}
 	switch m := item.(type) {
 	case *wireproto.TextPart:
-		f.joinLocked(m.Text, false)
+		f.joinLocked(m.Text, saying)
 	case *wireproto.ThinkPart:
-		f.joinLocked(m.Think, true)
+		f.joinLocked(m.Think, thinking)
+	case *wireproto.ToolCallPart:
+		if m.ArgumentsPart != nil {
+			f.joinLocked(*m.ArgumentsPart, arguments)
+		}
 	default:
 		f.items = append(f.items, item)
-		f.size += 64
+		f.size += itemSize
 	}
 	f.signal()
 }
 
 // joinLocked adds text to that which waits last, or begins another item.
-func (f *feed) joinLocked(t string, think bool) {
+func (f *feed) joinLocked(t string, kind runKind) {
 	if n := len(f.items); n > 0 {
-		if last, ok := f.items[n-1].(*run); ok && last.think == think && len(last.text) < maxBatch/2 {
+		if last, ok := f.items[n-1].(*run); ok && last.kind == kind && len(last.text) < maxBatch/2 {
 			last.text = append(last.text, t...)
 			f.size += len(t)
 			return
 		}
 	}
-	f.items = append(f.items, &run{think, []byte(t)})
-	f.size += 64 + len(t)
+	f.items = append(f.items, &run{kind, []byte(t)})
+	f.size += itemSize + len(t)
 }
 
 func (f *feed) signal() {
@@ -89,7 +108,7 @@ func (f *feed) take() batch {
 	defer f.mu.Unlock()
 	n, size := 0, 0
 	for n < len(f.items) && size < maxBatch {
-		size += 64
+		size += itemSize
 		if r, ok := f.items[n].(*run); ok {
 			size += len(r.text)
 		}

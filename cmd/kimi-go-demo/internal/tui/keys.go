@@ -62,11 +62,11 @@ func (m *model) interrupt() {
 
 // unfold prints in full what was folded last.
 func (m *model) unfold() {
-	if m.log.folded == nil {
+	if m.log.lastFold == nil {
 		m.hint = "nothing is folded"
 		return
 	}
-	m.print.add(m.log.folded.full(m.view())...)
+	m.print.add(m.log.lastFold.full(m.view())...)
 	m.log.lastTidy = false
 }
 

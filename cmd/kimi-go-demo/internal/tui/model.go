@@ -154,7 +154,7 @@ func (m *model) flush() tea.Cmd {
 func (m *model) item(item any) {
 	switch item := item.(type) {
 	case *run:
-		m.status.heard(item.think, m.now)
+		m.status.heard(item.kind)
 		m.log.text(item, m.now)
 	case startedItem:
 		m.session, m.started = item.session, item.session
@@ -182,7 +182,8 @@ func (m *model) item(item any) {
 	case requestItem:
 		m.request(item.request)
 	case resolvedItem:
-		if m.decide.drop(item.id) {
+		shown := m.guard.shown
+		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
 			m.log.add(note(screen.Dim, "  (no answer is needed any more)"))
 		}
 	case turnItem:
@@ -191,6 +192,8 @@ func (m *model) item(item any) {
 		m.steered(item.what, item.err)
 	case toldItem:
 		m.tell(item.err)
+	case exportedItem:
+		m.log.add(note(screen.Dim, "the conversation is in "+item.path))
 	case planItem:
 		m.status.plan = item.on
 	case filesItem:

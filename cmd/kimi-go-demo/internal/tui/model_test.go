@@ -96,7 +96,7 @@ func say(text string) *run { return &run{text: []byte(text)} }
 // What is finished is printed at once, what goes on is shown until it is; each once, in order.
 func TestTranscript(t *testing.T) {
 	s := newStage(t, 60, 30)
-	s.play(&wireproto.StepBegin{N: 1}, &run{true, []byte("first\nsecond")})
+	s.play(&wireproto.StepBegin{N: 1}, &run{thinking, []byte("first\nsecond")})
 	s.shows(t, "thinking, 0 s: second")
 	s.play(say("One **pa"), say("ragraph**\n\ntwo"))
 	if diff := cmp.Diff([]string{"✻ thought for 0.0 s: first …", "", "  One paragraph"}, strings.Split(ansi.Strip(strings.Join(s.printed, "\n")), "\n")); diff != "" {
@@ -114,6 +114,23 @@ func TestTranscript(t *testing.T) {
 	s.shows(t, "✓ Shell ls -l\n  └ x\n    x\n    x\n    x\n    x\n    … 15 more lines (Ctrl-O shows all)\n✓ Shell pwd\n  └ /work")
 	if s.model.log.open(s.view()) != nil {
 		t.Errorf("something is left open: %q", s.model.log.open(s.view()))
+	}
+}
+
+// A result is folded by its lines as they are shown, however they are made.
+func TestFold(t *testing.T) {
+	for _, tt := range []struct{ name, output, want string }{
+		{"short", "a\nb", "  └ a\n    b\n\n"},
+		{"as many as there is room for", "1\n2\n3\n4\n5\n6", "    5\n    6\n\n"},
+		{"one more", "1\n2\n3\n4\n5\n6\n7", "    5\n    … 2 more lines (Ctrl-O shows all)\n\n"},
+		{"blank", "1" + strings.Repeat("\n", 30) + "2", "  └ 1\n    ⋮ 5 blank lines\n    … 25 more lines (Ctrl-O shows all)\n\n"},
+		{"wide", strings.Repeat("x", 56*7), "    ↪ " + strings.Repeat("x", 54) + "\n    … 3 more lines (Ctrl-O shows all)\n\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t, 60, 30)
+			s.play(toolCall("1", "Shell", "{}"), toolResult("1", tt.output), note(screen.Dim, "end"))
+			s.shows(t, strings.TrimSuffix(tt.want, "\n"))
+		})
 	}
 }
 
@@ -169,7 +186,7 @@ func TestHostile(t *testing.T) {
 	s.status.begin(evil, time.Now())
 	args, _ := json.Marshal(map[string]string{"command": evil, evil: evil})
 	diff := &wireproto.DiffDisplayBlock{Path: evil, OldText: "a " + evil, NewText: "b " + evil}
-	s.play(&run{true, []byte(evil)}, say(evil+"\n\n"+evil), toolCall("1", evil, string(args)), toolResult("1", evil, diff, &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: evil}}}),
+	s.play(&run{thinking, []byte(evil)}, say(evil+"\n\n"+evil), toolCall("1", evil, string(args)), toolResult("1", evil, diff, &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: evil}}}),
 		toolCall("2", evil, evil), &wireproto.Notification{Title: evil, Body: evil}, &wireproto.PlanDisplay{Content: evil, FilePath: evil},
 		&wireproto.HookResolved{Event: evil, Target: evil, Reason: evil, Action: wireproto.HookBlock}, &wireproto.BtwBegin{Question: evil}, &wireproto.BtwEnd{Error: ptr(evil)},
 		&wireproto.UnknownMessage{Type: evil}, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: evil}}, &wireproto.StepRetry{ErrorType: evil},
@@ -184,7 +201,7 @@ func TestHostile(t *testing.T) {
 		s.decide = decider{list: []*request{r, r}}
 		view := s.View()
 		lines := append(append([]string{view.WindowTitle}, s.printed...), strings.Split(view.Content, "\n")...)
-		for _, l := range append(lines, s.log.folded.full(s.view())...) {
+		for _, l := range append(lines, s.log.lastFold.full(s.view())...) {
 			bare := sgr.ReplaceAllString(l, "")
 			if screen.Clean(bare) != bare {
 				t.Errorf("%q acts on the terminal", l)

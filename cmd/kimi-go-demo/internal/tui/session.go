@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -33,19 +32,25 @@ func receive(f *feed, m wireproto.Message) {
 	switch m := m.(type) {
 	case *client.ApprovalRequest:
 		m.Hold()
-		r := &request{id: "a" + m.ID, approval: m}
+		r := &request{id: "a" + m.ID, order: f.next(), approval: m}
 		ask := func() {
-			var args json.RawMessage
-			r.name, args = m.Call()
-			r.arguments = args
+			r.name, r.arguments = m.Call()
 			f.add(requestItem{r})
+		}
+		later := m.AgentID != nil // the call of a subagent may come after its request
+		if !later {
+			ask()
+		}
+		go func() {
+			if later {
+				ask()
+			}
 			<-m.Done()
 			f.add(resolvedItem{r.id})
-		}
-		go ask() // the call of a subagent may come after its request
+		}()
 	case *client.QuestionRequest:
 		m.Hold()
-		f.add(requestItem{&request{id: "q" + m.ID, question: m, chosen: make(map[int]bool), answers: make(map[string]string)}})
+		f.add(requestItem{&request{id: "q" + m.ID, order: f.next(), question: m, chosen: make(map[int]bool), answers: make(map[string]string)}})
 		go func() {
 			<-m.Done()
 			f.add(resolvedItem{"q" + m.ID})

@@ -36,9 +36,14 @@ func (s *status) begin(prompt string, now time.Time) {
 }
 
 // heard tells that the model says something.
-func (s *status) heard(think bool, _ time.Time) {
+func (s *status) heard(kind runKind) {
 	s.retry = nil
-	s.waits = map[bool]string{true: "the model thinks", false: "the model writes"}[think]
+	switch kind {
+	case saying:
+		s.waits = "the model writes"
+	case thinking:
+		s.waits = "the model thinks"
+	}
 }
 
 // message takes what an event tells about the state.
@@ -91,12 +96,12 @@ func (m *model) activity() string {
 		return "starting kimi · " + since
 	case m.phase == starting:
 		return "reading the history · " + since
-	case m.phase != working:
-		return ""
-	case m.stopped:
+	case m.phase == working && m.stopped:
 		return "cancelling · " + since
 	case len(m.decide.list) > 0:
-		return "waits for you · " + since
+		return "waits for you"
+	case m.phase != working:
+		return ""
 	case s.retry != nil:
 		return retryLine(s.retry, s.retryAt.Sub(m.now))
 	}

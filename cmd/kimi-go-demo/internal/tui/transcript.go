@@ -19,7 +19,7 @@ type transcript struct {
 	calls    map[string]*call // by their ids, those without a result
 	latest   *call            // that arguments come in for
 	subs     map[string]*transcript
-	folded   block // the last one that was not shown in full
+	lastFold block // the last one that was not shown in full
 	any      bool  // something has been settled
 	lastTidy bool  // what was settled last was tight
 	replay   bool  // it is history: nothing tells how long it took
@@ -73,12 +73,18 @@ func (t *transcript) endText(now time.Time) {
 	}
 }
 
-// text adds to the answer or the thought that goes on.
+// text adds to the answer, the thought or the call that goes on.
 func (t *transcript) text(r *run, now time.Time) {
 	if len(r.text) == 0 {
 		return
 	}
-	if r.think {
+	if r.kind == arguments {
+		if t.latest != nil {
+			t.latest.arguments.Write(r.text)
+		}
+		return
+	}
+	if r.kind == thinking {
 		b, ok := t.last().(*thought)
 		if !ok || b.done() {
 			t.add(&thought{begin: now, replayed: t.replay})
@@ -102,9 +108,9 @@ func (t *transcript) text(r *run, now time.Time) {
 func (t *transcript) message(m wireproto.Message, now time.Time) {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
-		t.text(&run{false, []byte(m.Text)}, now)
+		t.text(&run{saying, []byte(m.Text)}, now)
 	case *wireproto.ThinkPart:
-		t.text(&run{true, []byte(m.Think)}, now)
+		t.text(&run{thinking, []byte(m.Think)}, now)
 	case wireproto.ContentPart:
 		t.add(note(screen.Dim, "  "+render.Part(m)))
 	case *wireproto.StepBegin, *wireproto.TurnEnd:
@@ -123,8 +129,8 @@ func (t *transcript) message(m wireproto.Message, now time.Time) {
 		t.latest, t.calls[m.ID] = c, c
 		t.add(c)
 	case *wireproto.ToolCallPart:
-		if t.latest != nil && m.ArgumentsPart != nil {
-			t.latest.arguments.WriteString(*m.ArgumentsPart)
+		if m.ArgumentsPart != nil {
+			t.text(&run{arguments, []byte(*m.ArgumentsPart)}, now)
 		}
 	case *wireproto.StatusUpdate:
 		t.finishArguments() // it comes when the model has said all of a step
@@ -270,8 +276,8 @@ func (t *transcript) settle(v view) []string {
 			lines = a.settle(v)
 		} else {
 			lines = b.lines(v)
-			if b.full(v) != nil {
-				t.folded = b.block
+			if b.block.folded() {
+				t.lastFold = b.block
 			}
 		}
 		if fresh && len(lines) > 0 {

@@ -48,29 +48,43 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 		below = append(below, lines...)
 	}
 
+	var todo, waiting, edit []string
 	if m.status.todo != nil {
-		place(fold(rowLines(todoRows(m.status.todo), v.columns), max(m.rows/3, 3)), nil)
-	}
-	if m.decide.now() != nil {
-		lines, c := m.decide.lines(v, max(m.rows-6-len(below), 6), m.guard.open(m.now), m.perCall())
-		place(append([]string{""}, lines...), down(c, 1))
+		todo = foldRows(todoRows(m.status.todo), max(m.rows/3, 3), v.columns)
 	}
 	for i, q := range m.queue {
 		if i == 3 && len(m.queue) > 4 {
-			place([]string{paint(screen.Dim, "⋯ and "+count(len(m.queue)-i, "more"))}, nil)
+			waiting = append(waiting, paint(screen.Dim, "⋯ and "+count(len(m.queue)-i, "more")))
 			break
 		}
-		place([]string{q.line(v.columns)}, nil)
+		waiting = append(waiting, q.line(v.columns))
 	}
 	activity := ""
 	if a := m.activity(); a != "" {
 		activity = cut(paint(screen.Cyan, v.spin+" "+a), v.columns)
 	}
-	place([]string{activity}, nil)
+	var typing *tea.Cursor
 	if !m.asksAlone() {
-		place(m.edit.lines(v.columns))
+		edit, typing = m.edit.lines(v.columns)
 	}
-	place(m.edit.menu.lines(v.columns), nil)
+	menu := m.edit.menu.lines(v.columns)
+
+	const others = 5 // the rows of activity, status and keys, one that is empty, and the last, which stays free
+	if m.decide.now() != nil {
+		if m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu) < minRequest { // what is asked about comes first
+			todo, waiting, menu = nil, nil, nil
+			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
+		}
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.guard.open(m.now), m.perCall())
+		place(todo, nil)
+		place(append([]string{""}, lines...), down(c, 1))
+	} else {
+		place(todo, nil)
+	}
+	place(waiting, nil)
+	place([]string{activity}, nil)
+	place(edit, typing)
+	place(menu, nil)
 	place([]string{cut(m.statusLine(), v.columns), cut(m.hints(), v.columns)}, nil)
 
 	// The rest of the screen is for what goes on; its last lines are the newest.
@@ -81,6 +95,21 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 		live = live[:max(min(len(live), room), 0)]
 	}
 	return append(live, below...), down(cursor, len(live))
+}
+
+// minRequest is how many rows a request has before anything else has one.
+const minRequest = 12
+
+// lastLines returns the last n lines, and the cursor in them.
+func lastLines(lines []string, cursor *tea.Cursor, n int) ([]string, *tea.Cursor) {
+	if len(lines) <= n {
+		return lines, cursor
+	}
+	from := len(lines) - n
+	if cursor != nil {
+		cursor.Y = max(cursor.Y-from, 0)
+	}
+	return lines[from:], cursor
 }
 
 func down(c *tea.Cursor, by int) *tea.Cursor {
