@@ -177,6 +177,7 @@ type call struct {
 	complete   bool   // the arguments are
 	sum        string // of the arguments, once summed
 	summed     bool
+	command    string // of a shell
 	begin, end time.Time
 	asked      bool // somebody is asked whether it may run
 	failed     bool
@@ -212,10 +213,14 @@ func (b *call) lines(v view) []string {
 	}
 	summary := paint(screen.Plain, b.summary())
 	room := v.columns - width(head) - width(state) - 1
-	if summary != "" && room > 4 {
+	var command []string // a long one has lines of its own
+	if b.command != "" && (strings.Contains(b.command, "\n") || width(summary) > room) {
+		rows := screen.Rows(screen.Plain, "    $ ", "      ", strings.TrimRight(b.command, "\n"))
+		command = foldRows(rows, maxResult, v.columns)
+	} else if summary != "" && room > 4 {
 		head += " " + cut(summary, room)
 	}
-	list := []string{cut(head+state, v.columns)}
+	list := append([]string{cut(head+state, v.columns)}, command...)
 	list = append(list, b.nested(v)...)
 	return append(list, b.results(v, maxResult, maxChange)...)
 }
@@ -227,6 +232,10 @@ func (b *call) summary() string {
 	switch {
 	case b.complete && !b.summed:
 		b.summed, b.sum = true, render.Arguments(t)
+		var args map[string]json.RawMessage
+		if json.Unmarshal([]byte(t), &args) == nil {
+			json.Unmarshal(args["command"], &b.command)
+		}
 	case !b.complete && len(t) > head:
 		t = strings.ToValidUTF8(t[:head], "")
 	}
@@ -271,7 +280,9 @@ func (b *call) results(v view, lines, change int) []string {
 	}
 	list := foldRows(rows, lines, v.columns)
 	for _, d := range b.result.Display {
-		if _, todo := d.(*wireproto.TodoDisplayBlock); !todo {
+		switch d.(type) {
+		case *wireproto.TodoDisplayBlock, *wireproto.ShellDisplayBlock: // they have places of their own
+		default:
 			list = append(list, foldRows(render.BlockRows(d, 0), change, v.columns)...)
 		}
 	}

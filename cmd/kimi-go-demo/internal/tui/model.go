@@ -36,7 +36,7 @@ type model struct {
 
 	phase   phase
 	session *client.Session
-	started *client.Session // for Result
+	started *client.Session // set when start is over, which work tells: the person may have left before
 	turns   int
 	err     error // why the chat ends
 	cancel  context.CancelFunc
@@ -80,7 +80,7 @@ func newModel(cfg Config, f *feed) *model {
 func (m *model) Init() tea.Cmd {
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.cancel = cancel
-	m.work.Go(func() { start(ctx, &m.cfg, m.feed) })
+	m.work.Go(func() { m.started = start(ctx, &m.cfg, m.feed) })
 	return m.tick()
 }
 
@@ -157,7 +157,7 @@ func (m *model) item(item any) {
 		m.status.heard(item.kind)
 		m.log.text(item, m.now)
 	case startedItem:
-		m.session, m.started = item.session, item.session
+		m.session = item.session
 		m.work.Go(func() {
 			select {
 			case <-item.session.Done():
@@ -372,7 +372,7 @@ func (m *model) images(text string) ([]wireproto.ContentPart, error) {
 
 // turnOver ends a turn.
 func (m *model) turnOver(result *client.TurnResult, err error) {
-	m.phase, m.warned = idle, false
+	m.phase, m.warned, m.hint = idle, false, ""
 	m.log.close(m.now)
 	if m.status.todo != nil {
 		m.log.add(&said{rows: todoRows(m.status.todo)})

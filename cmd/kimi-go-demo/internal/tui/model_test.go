@@ -128,10 +128,17 @@ func TestFold(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newStage(t, 60, 30)
-			s.play(toolCall("1", "Shell", "{}"), toolResult("1", tt.output), note(screen.Dim, "end"))
+			s.play(toolCall("1", "Shell", "{}"), toolResult("1", tt.output))
 			s.shows(t, strings.TrimSuffix(tt.want, "\n"))
 		})
 	}
+}
+
+// A command that is long is shown whole, up to a limit.
+func TestCommand(t *testing.T) {
+	s := newStage(t, 60, 30)
+	s.play(toolCall("1", "Shell", `{"command":"ls -l\npwd"}`), toolResult("1", "x"), toolCall("2", "Shell", `{"command":"`+strings.Repeat("word ", 20)+`"}`), toolResult("2", "y"))
+	s.shows(t, "✓ Shell\n    $ ls -l\n      pwd\n  └ x\n", "✓ Shell\n    $ word", "\n    ↪ ", "  └ y\n")
 }
 
 // A subagent's work stands below the call that has started it: the latest while it works, all of it in the end.

@@ -60,12 +60,12 @@ func receive(f *feed, m wireproto.Message) {
 	}
 }
 
-// start starts the session, and tells when it is over.
-func start(ctx context.Context, cfg *Config, f *feed) {
+// start starts the session, and tells its history if that is wanted.
+func start(ctx context.Context, cfg *Config, f *feed) *client.Session {
 	s, err := cfg.Start(ctx)
 	if err != nil {
 		f.add(failedItem{err})
-		return
+		return nil
 	}
 	f.add(startedItem{s})
 	if cfg.Replay {
@@ -79,6 +79,7 @@ func start(ctx context.Context, cfg *Config, f *feed) {
 		}
 		f.add(replayedItem{failed})
 	}
+	return s
 }
 
 // runTurn runs a turn to its end.
