@@ -79,7 +79,7 @@ func TestScreenTells(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
 		g := d.glass(t, 110, 24, d.chatArgs("chat", "--session", "talk")...)
-		g.shows("Enter sends", "/ commands", "@ files", "Shift-Tab plan mode")
+		g.shows("Enter sends", "/ commands", "@ files", "Ctrl-D leaves", "Shift-Tab plan mode")
 		g.typed("\x1b[Z") // Shift-Tab
 		g.shows("plan mode · context")
 		g.typed("\x1b[Z")
@@ -194,7 +194,7 @@ func TestScreenSizes(t *testing.T) {
 		}
 		g.resize(100, 30)
 		g.typed("more\r")
-		g.shows("> more", "  again", "finished after", "Ctrl-O unfolds")
+		g.shows("> more", "  again", "finished after", "Shift-Tab plan mode")
 		if n := strings.Count(g.all(), "  again"); n != 1 {
 			t.Errorf("shown %d times:\n%s", n, g.all())
 		}

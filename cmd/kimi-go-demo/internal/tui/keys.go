@@ -219,7 +219,7 @@ func (m *model) hints() string {
 	case m.paused:
 		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
 	default:
-		list = []string{"Enter sends", "/ commands", "@ files", "Shift-Tab plan mode", "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds", "Ctrl-D leaves"}
+		list = []string{"Enter sends", "/ commands", "@ files", "Ctrl-D leaves", "Shift-Tab plan mode", "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
 	}
 	return paint(screen.Dim, strings.Join(list, " · "))
 }

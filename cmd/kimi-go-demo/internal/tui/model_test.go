@@ -28,6 +28,7 @@ type stage struct {
 func newStage(t *testing.T, columns, rows int) *stage {
 	m := newModel(Config{Colour: true, WorkDir: t.TempDir()}, newFeed())
 	m.phase = working
+	m.print.busy = true // the test prints
 	s := &stage{model: m}
 	s.Update(tea.WindowSizeMsg{Width: columns, Height: rows})
 	return s
@@ -36,11 +37,8 @@ func newStage(t *testing.T, columns, rows int) *stage {
 // play takes items as they come from the feed.
 func (s *stage) play(items ...any) {
 	s.Update(batch(items))
-	for len(s.print.lines) > 0 {
-		s.printed = append(s.printed, s.print.lines...)
-		s.print.lines = nil
-	}
-	s.print.busy = true // the test prints
+	s.printed = append(s.printed, s.print.lines...)
+	s.print.lines = nil
 }
 
 func (s *stage) keys(list ...string) {
