@@ -44,6 +44,7 @@ func (w *which) options() *client.Options {
 type runFlags struct {
 	which
 	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Effort        string        `placeholder:"LEVEL" help:"How hard the model thinks: on, off or, on Kimi Code, what it offers (default: as --thinking)."`
 	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
 	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
@@ -77,6 +78,7 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	}
 	o := f.which.options()
 	o.SlashCommands = f.Slash
+	o.Effort = f.Effort
 	o.Thinking, o.Yolo, o.AFK, o.Plan = f.Thinking, f.Yolo, f.AFK, f.Plan
 	o.AddDirs, o.AgentFile, o.MCPConfigFiles, o.SkillsDirs = f.AddDir, f.AgentFile, f.MCPConfigFile, f.SkillsDir
 	o.MaxStepsPerTurn, o.IdleTimeout = f.MaxSteps, f.IdleTimeout

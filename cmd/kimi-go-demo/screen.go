@@ -42,7 +42,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Replay: replay, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:
@@ -52,6 +52,14 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg.Start = func(ctx context.Context) (*client.Session, error) {
 		s, err := begin(ctx, opts)
+		if err == nil {
+			e.signals.closes(s)
+		}
+		return s, err
+	}
+	cfg.Reopen = func(ctx context.Context, id, model, effort string) (*client.Session, error) {
+		opts.SessionID, opts.Model, opts.Effort = id, model, effort
+		s, err := client.NewSession(ctx, opts)
 		if err == nil {
 			e.signals.closes(s)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/creack/pty"
 
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/config"
 )
 
 // glass is the command at a terminal that is emulated: what it shows is what a person sees.
@@ -259,4 +261,26 @@ func (d *demo) chatArgs(args ...string) []string {
 		args = append(args, "--config", d.config)
 	}
 	return args
+}
+
+// twoModels is a demo whose configuration has the models scripted and other, of one API.
+func (k *screenKimi) twoModels(t *testing.T, scripts ...string) (*demo, *clienttest.Model) {
+	t.Helper()
+	m := clienttest.NewModel(t, scripts...)
+	d := k.demo(t)
+	d.env = slices.DeleteFunc(d.env, func(entry string) bool { return strings.HasPrefix(entry, "KIMI_MODEL_") })
+	d.env = append(d.env, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
+	c := &config.Config{
+		DefaultModel: "scripted",
+		Providers:    map[string]config.Provider{"kimi": {Type: config.ProviderKimi, BaseURL: m.URL(), APIKey: "sk-test"}},
+		Models: map[string]config.Model{
+			"scripted": {Provider: "kimi", Model: "scripted", MaxContextSize: 100000},
+			"other":    {Provider: "kimi", Model: "other-model", MaxContextSize: 200000, Capabilities: []config.Capability{config.CapabilityThinking}},
+		},
+	}
+	d.config = filepath.Join(filepath.Dir(d.work), "two.toml")
+	if err := c.Save(d.config); err != nil {
+		t.Fatal(err)
+	}
+	return d, m
 }

@@ -372,3 +372,42 @@ func TestScreenExport(t *testing.T) {
 		}
 	})
 }
+
+// Another model, and another effort, go on with the conversation.
+func TestScreenModel(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: one", "text: two", "text: three")
+		g := d.glass(t, 100, 24, "chat", "--config", d.config)
+		g.shows("Enter sends")
+		g.typed("first\r")
+		g.shows("  one", "finished after")
+		g.typed("/model\r")
+		g.shows("  other  200k context", "❯ scripted  100k context", "/model NAME changes it")
+		g.typed("/model o")
+		g.shows("❯ /model other")
+		g.typed("\t\r")
+		g.shows("the model is other", "other · asks first")
+		g.typed("second\r")
+		g.shows("  two", "finished after")
+		g.typed("/effort enormous\r")
+		g.shows("✗ ", "ffort", "Enter sends")
+		g.typed("/effort on\r")
+		g.shows("the effort is on", "other · asks first", "Enter sends")
+		g.typed("third\r")
+		g.shows("  three", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		asked := model.Requests()
+		if len(asked) != 3 {
+			t.Fatalf("the models were asked %d times", len(asked))
+		}
+		for i, want := range []string{`"model":"scripted"`, `"model":"other-model"`, `"thinking":{"type":"enabled"`} {
+			if !strings.Contains(string(asked[i]), want) {
+				t.Errorf("request %d has no %s: %.2000s", i, want, asked[i])
+			}
+		}
+		if !strings.Contains(string(asked[2]), "first") {
+			t.Error("the conversation was lost")
+		}
+	})
+}

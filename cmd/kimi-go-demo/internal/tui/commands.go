@@ -11,6 +11,8 @@ import (
 var own = []entry{
 	{"/help", "what there is"},
 	{"/plan", "on or off: plan mode"},
+	{"/model", "NAME: go on with another model; without a name, those there are"},
+	{"/effort", "on, off, or what the model offers: how hard it thinks"},
 	{"/export", "FILE: write the conversation as Markdown"},
 	{"/exit", "leave; so does Ctrl-D"},
 }
@@ -46,6 +48,10 @@ func (m *model) command(text string) bool {
 	switch {
 	case word == "/exit" || word == "/quit":
 		m.end(nil)
+	case word == "/model":
+		m.setModel(arg)
+	case word == "/effort":
+		m.setEffort(arg)
 	case word == "/export":
 		m.export(arg)
 	case word == "/help":

@@ -66,9 +66,11 @@ func word(line string) string {
 }
 
 // suggest returns the menu for the text before the cursor.
-func suggest(before string, first bool, commands []entry, files []string) menu {
+func suggest(before string, first bool, commands, models []entry, files []string) menu {
 	w := word(before)
 	switch {
+	case first && strings.HasPrefix(before, "/model ") && len(models) > 0:
+		return menu{word: before, entries: matching(models, before[1:])}
 	case first && strings.HasPrefix(before, "/") && w == before:
 		return menu{word: w, entries: matching(commands, w[1:])}
 	case strings.HasPrefix(w, "@") && len(files) > 0:

@@ -51,7 +51,7 @@ func (m *model) interrupt() {
 		m.stopped = true
 		m.cancel()
 		m.hint = "Ctrl-C again leaves"
-	case m.phase == starting, m.warned, m.phase == working:
+	case m.phase == starting && m.doing == "", m.warned, m.phase == working:
 		m.end(ErrInterrupted)
 	default:
 		m.warned = true
@@ -161,7 +161,7 @@ func (m *model) suggest() {
 		dir := m.cfg.WorkDir
 		m.work.Go(func() { m.feed.add(filesItem{listFiles(dir)}) })
 	}
-	m.edit.menu = suggest(before, first, m.commands(), m.files)
+	m.edit.menu = suggest(before, first, m.commands(), m.models, m.files)
 }
 
 // complete puts what is chosen in the menu in the place of the word.
@@ -203,7 +203,7 @@ func (m *model) hints() string {
 	}
 	var list []string
 	switch {
-	case m.phase == starting:
+	case m.phase == starting && m.session == nil:
 		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
 	case len(m.decide.list) > 0:
 		list = []string{"Ctrl-C cancels the turn"}

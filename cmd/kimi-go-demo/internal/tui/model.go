@@ -40,8 +40,10 @@ type model struct {
 	turns   int
 	err     error // why the chat ends
 	cancel  context.CancelFunc
-	stopped bool // the turn is being cancelled
-	warned  bool // Ctrl-C again leaves
+	stopped bool   // the turn is being cancelled
+	doing   string // what is changed about the session
+	effort  string // that it was opened with
+	warned  bool   // Ctrl-C again leaves
 
 	columns, rows int
 	height        tallest
@@ -52,6 +54,7 @@ type model struct {
 	log     *transcript
 	print   printer
 	edit    *editor
+	models  []entry  // that /model completes
 	files   []string // of the work dir, for @
 	asked   bool     // for them
 	decide  decider
@@ -70,7 +73,7 @@ func newModel(cfg Config, f *feed) *model {
 		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, now: time.Now(),
 		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
 	}
-	m.log.replay = cfg.Replay
+	m.log.replay, m.effort = cfg.Replay, cfg.Effort
 	m.print.plain = !cfg.Colour
 	m.status.since = m.now
 	return m
@@ -157,14 +160,7 @@ func (m *model) item(item any) {
 		m.status.heard(item.kind)
 		m.log.text(item, m.now)
 	case startedItem:
-		m.session = item.session
-		m.work.Go(func() {
-			select {
-			case <-item.session.Done():
-				m.feed.add(overItem{})
-			case <-m.ctx.Done():
-			}
-		})
+		m.attach(item.session)
 		if !m.cfg.Replay {
 			m.ready()
 		}
@@ -176,8 +172,16 @@ func (m *model) item(item any) {
 		m.tell(item.err)
 		m.ready()
 	case overItem:
-		if m.phase != leaving {
+		if item.session == m.session && m.phase != leaving && m.doing == "" {
 			m.end(m.session.Err())
+		}
+	case changedItem:
+		m.changed(item)
+	case modelsItem:
+		if item.err != nil {
+			m.tell(item.err)
+		} else {
+			m.listModels(item.models)
 		}
 	case requestItem:
 		m.request(item.request)
@@ -202,6 +206,18 @@ func (m *model) item(item any) {
 	case wireproto.Message:
 		m.message(item)
 	}
+}
+
+// attach goes on with a session, and hears when it is over.
+func (m *model) attach(s *client.Session) {
+	m.session = s
+	m.work.Go(func() {
+		select {
+		case <-s.Done():
+			m.feed.add(overItem{s})
+		case <-m.ctx.Done():
+		}
+	})
 }
 
 // ready tells that the person can begin.

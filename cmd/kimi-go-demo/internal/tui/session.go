@@ -12,7 +12,7 @@ type (
 	startedItem  struct{ session *client.Session }
 	failedItem   struct{ err error } // no session has started
 	replayedItem struct{ err error }
-	overItem     struct{} // the session is
+	overItem     struct{ session *client.Session } // the session is
 	requestItem  struct{ request *request }
 	resolvedItem struct{ id string }
 	turnItem     struct {

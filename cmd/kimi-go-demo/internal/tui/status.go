@@ -94,6 +94,8 @@ func (m *model) activity() string {
 	switch {
 	case m.phase == starting && m.session == nil:
 		return "starting kimi · " + since
+	case m.doing != "":
+		return m.doing + " · " + since
 	case m.phase == starting:
 		return "reading the history · " + since
 	case m.phase == working && m.stopped:

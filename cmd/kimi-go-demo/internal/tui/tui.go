@@ -28,9 +28,11 @@ type Config struct {
 	History string // the file of what was sent before; "" keeps nothing
 	Mode    string // what runs unasked: "yolo", "afk", or ""
 	Answer  string // to every approval: y, a, n, or "" to ask
+	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
 
 	Start   func(context.Context) (*client.Session, error)
+	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }

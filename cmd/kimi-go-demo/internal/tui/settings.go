@@ -1,0 +1,132 @@
+package tui
+
+import (
+	"context"
+	"strings"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+)
+
+// changedItem ends what [model.change] has begun.
+type changedItem struct {
+	session *client.Session // that the chat goes on with; nil for the one that it has
+	effort  string          // of that session
+	said    string
+	lost    bool // there is no session any more
+	err     error
+}
+
+// modelsItem is the models that the session can use.
+type modelsItem struct {
+	models []client.Model
+	err    error
+}
+
+// change does something about the session that must not happen while a turn runs.
+func (m *model) change(what string, do func(context.Context, *client.Session) changedItem) {
+	if m.session == nil || m.phase != idle {
+		m.hint = "not now: wait for kimi, or cancel the turn by Ctrl-C"
+		return
+	}
+	m.phase, m.doing = starting, what
+	m.status.since = m.now
+	s := m.session
+	m.work.Go(func() {
+		c := do(m.ctx, s)
+		if c.session != nil {
+			m.started = c.session
+		}
+		m.feed.add(c)
+	})
+}
+
+// changed takes what has become of it.
+func (m *model) changed(c changedItem) {
+	m.doing = ""
+	if c.lost {
+		m.end(c.err)
+		return
+	}
+	m.phase = idle
+	m.tell(c.err)
+	if c.session != nil {
+		m.attach(c.session)
+		m.effort = c.effort
+	}
+	if c.said != "" {
+		m.log.add(note(screen.Dim, c.said))
+	}
+	m.sendNext()
+}
+
+// setModel changes the model; "" lists those there are.
+func (m *model) setModel(name string) {
+	if name == "" {
+		if m.session == nil {
+			return
+		}
+		s := m.session
+		m.work.Go(func() {
+			list, err := s.Models(m.ctx)
+			m.feed.add(modelsItem{list, err})
+		})
+		return
+	}
+	m.change("the model is changed", func(ctx context.Context, s *client.Session) changedItem {
+		if err := s.SetModel(ctx, name); err != nil {
+			return changedItem{err: err, lost: s.Err() != nil}
+		}
+		return changedItem{said: "the model is " + name}
+	})
+}
+
+// listModels shows the models, the one in use marked.
+func (m *model) listModels(list []client.Model) {
+	m.models = nil
+	var rows []screen.Row
+	for _, model := range list {
+		mark, style := "  ", screen.Plain
+		if model.Name == m.session.Model() {
+			mark, style = "❯ ", screen.Bold
+		}
+		text := model.Name
+		about := ""
+		if model.MaxContextTokens > 0 {
+			about = tokens(model.MaxContextTokens) + " context"
+		}
+		if len(model.Efforts) > 0 {
+			about = strings.TrimPrefix(about+", effort "+strings.Join(model.Efforts, ", "), ", ")
+		}
+		m.models = append(m.models, entry{"/model " + screen.Line(screen.Clean(model.Name)), about})
+		if about != "" {
+			text += "  " + about
+		}
+		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: text})
+	}
+	rows = append(rows, screen.Row{Style: screen.Dim, Mark: "  ", Text: "/model NAME changes it"})
+	m.log.add(&said{rows: rows})
+}
+
+// setEffort continues the session with another effort of thinking, which only a start can change.
+func (m *model) setEffort(effort string) {
+	if effort == "" || m.cfg.Reopen == nil {
+		m.hint = "/effort on, off, or what the model offers; /model lists it"
+		return
+	}
+	reopen, before := m.cfg.Reopen, m.effort
+	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
+		id, model := s.ID(), s.Model()
+		if err := s.Close(); err != nil {
+			return changedItem{lost: true, err: err}
+		}
+		next, err := reopen(ctx, id, model, effort)
+		if err == nil {
+			return changedItem{session: next, effort: effort, said: "the effort is " + effort}
+		}
+		if next, again := reopen(ctx, id, model, before); again == nil {
+			return changedItem{session: next, effort: before, err: err}
+		}
+		return changedItem{lost: true, err: err}
+	})
+}
