@@ -58,7 +58,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		return s, err
 	}
 	cfg.Reopen = func(ctx context.Context, id, model, effort string) (*client.Session, error) {
-		opts.SessionID, opts.Model, opts.Effort = id, model, effort
+		opts.SessionID, opts.Model, opts.Effort, opts.Plan = id, model, effort, false
 		s, err := client.NewSession(ctx, opts)
 		if err == nil {
 			e.signals.closes(s)
