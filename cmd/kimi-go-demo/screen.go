@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -64,6 +65,18 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 			e.signals.closes(s)
 		}
 		return s, err
+	}
+	cfg.Fork = func(ctx context.Context, id string, turns int) (string, error) {
+		return client.ForkSession(ctx, id, turns, opts)
+	}
+	cfg.Turns = func(id string) (int, error) {
+		list, err := client.ListSessions(opts)
+		for _, s := range list {
+			if s.ID == id {
+				return s.Turns, nil
+			}
+		}
+		return 0, cmp.Or(err, client.ErrSessionNotFound)
 	}
 	chat := tui.New(cfg)
 	opts.OnMessage = chat.Outside

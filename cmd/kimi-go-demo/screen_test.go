@@ -74,13 +74,15 @@ func TestScreenTypedTooEarly(t *testing.T) {
 	})
 }
 
-// Somebody who has read nothing finds out by the lines on the screen how to queue, to steer, to take back, to cancel, to plan, to go on and to leave.
+// Somebody who has read nothing finds out by the lines on the screen how to approve, to queue, to steer, to take back, to cancel, to plan, to fork, to go on and to leave.
 func TestScreenTells(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
 		g := d.glass(t, 110, 24, d.chatArgs("chat", "--session", "talk")...)
 		g.shows("Enter sends", "/ commands", "@ files", "Ctrl-D leaves", "Shift-Tab plan mode")
-		g.typed("\x1b[Z") // Shift-Tab
+		g.typed("/")
+		g.shows("❯ /help", "/plan", "/model", "/effort", "/fork", "N: go on in a copy", "/undo", "Tab completes")
+		g.typed("\x15\x1b[Z") // Shift-Tab
 		g.shows("plan mode · context")
 		g.typed("\x1b[Z")
 		g.shows("asks first · context")
@@ -369,6 +371,46 @@ func TestScreenExport(t *testing.T) {
 				t.Fatalf("%q is not in\n%s", want, data)
 			}
 			rest = after
+		}
+	})
+}
+
+// Turns are taken back, and a copy goes on its own way.
+func TestScreenForkUndo(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: one", "text: two", "text: three", "text: four")
+		g := d.glass(t, 120, 30, "chat", "--config", d.config)
+		g.shows("Enter sends")
+		for _, turn := range [][2]string{{"alpha", "one"}, {"beta", "two"}} {
+			g.typed(turn[0] + "\r")
+			g.shows("> "+turn[0], "  "+turn[1], "finished after")
+		}
+		g.typed("/un")
+		g.shows("❯ /undo")
+		g.typed("\t\r")
+		g.shows("1 turn taken back", "\n>", "Enter sends")
+		g.typed("gamma\r")
+		g.shows("> gamma", "  three", "finished after")
+		g.typed("/fork 1\r")
+		g.shows("this is session ", ", a copy; ", "\n>", "Enter sends")
+		g.typed("delta\r")
+		g.shows("> delta", "  four", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		asked := model.Requests()
+		if len(asked) != 4 {
+			t.Fatalf("the model was asked %d times", len(asked))
+		}
+		for i, want := range []string{"alpha", "alpha beta", "alpha gamma", "alpha delta"} {
+			var got []string
+			for _, word := range []string{"alpha", "beta", "gamma", "delta"} {
+				if strings.Contains(string(asked[i]), word) {
+					got = append(got, word)
+				}
+			}
+			if s := strings.Join(got, " "); s != want {
+				t.Errorf("request %d knows of %s, want %s", i, s, want)
+			}
 		}
 	})
 }

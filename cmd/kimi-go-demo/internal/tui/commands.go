@@ -2,6 +2,7 @@ package tui
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
@@ -13,6 +14,8 @@ var own = []entry{
 	{"/plan", "on or off: plan mode"},
 	{"/model", "NAME: go on with another model; without a name, those there are"},
 	{"/effort", "on, off, or what the model offers: how hard it thinks"},
+	{"/fork", "N: go on in a copy, with the first N turns; without N with all"},
+	{"/undo", "N: take back the last N turns; without N the last one"},
 	{"/export", "FILE: write the conversation as Markdown"},
 	{"/exit", "leave; so does Ctrl-D"},
 }
@@ -52,6 +55,18 @@ func (m *model) command(text string) bool {
 		m.setModel(arg)
 	case word == "/effort":
 		m.setEffort(arg)
+	case word == "/fork", word == "/undo":
+		n, err := strconv.Atoi(arg)
+		switch {
+		case arg != "" && (err != nil || n < 0 || n == 0 && word == "/undo"):
+			m.hint = word + " takes a number of turns"
+		case word == "/undo":
+			m.undo(max(n, 1))
+		case arg == "":
+			m.fork(-1)
+		default:
+			m.fork(n)
+		}
 	case word == "/export":
 		m.export(arg)
 	case word == "/help":

@@ -2,6 +2,8 @@ package tui
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -108,25 +110,78 @@ func (m *model) listModels(list []client.Model) {
 	m.log.add(&said{rows: rows})
 }
 
+// move closes the session and goes on with another, or with the same where that does not open.
+func (m *model) move(ctx context.Context, s *client.Session, id, effort string) changedItem {
+	if err := s.Close(); err != nil {
+		return changedItem{lost: true, err: err}
+	}
+	next, err := m.cfg.Reopen(ctx, id, s.Model(), effort)
+	if err == nil {
+		return changedItem{session: next, effort: effort}
+	}
+	if next, again := m.cfg.Reopen(ctx, s.ID(), s.Model(), m.cfg.Effort); again == nil {
+		return changedItem{session: next, effort: m.cfg.Effort, err: err}
+	}
+	return changedItem{lost: true, err: err}
+}
+
+// fork goes on in a copy of the session, with its first turns; -1 keeps all.
+func (m *model) fork(turns int) {
+	effort := m.effort
+	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
+		return m.forked(ctx, s, turns, effort)
+	})
+}
+
+func (m *model) forked(ctx context.Context, s *client.Session, turns int, effort string) changedItem {
+	id, err := m.cfg.Fork(ctx, s.ID(), turns)
+	if err != nil {
+		return changedItem{err: err}
+	}
+	c := m.move(ctx, s, id, effort)
+	if c.err == nil {
+		c.said = "this is session " + id + ", a copy; " + s.ID() + " stays as it was"
+	}
+	return c
+}
+
+// undo takes back the last turns. Where kimi cannot, the chat goes on in a copy without them.
+func (m *model) undo(turns int) {
+	effort := m.effort
+	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
+		err := s.Undo(ctx, turns)
+		if err == nil {
+			return changedItem{said: count(turns, "turn") + " taken back; what was done to files stays done"}
+		}
+		if !errors.Is(err, client.ErrUnsupported) {
+			return changedItem{err: err}
+		}
+		all, err := m.cfg.Turns(s.ID())
+		if err != nil {
+			return changedItem{err: err}
+		}
+		if turns > all {
+			return changedItem{err: fmt.Errorf("there are %s to take back", count(all, "turn"))}
+		}
+		c := m.forked(ctx, s, all-turns, effort)
+		if c.err == nil {
+			c.said = count(turns, "turn") + " taken back; " + c.said
+		}
+		return c
+	})
+}
+
 // setEffort continues the session with another effort of thinking, which only a start can change.
 func (m *model) setEffort(effort string) {
-	if effort == "" || m.cfg.Reopen == nil {
+	if effort == "" {
 		m.hint = "/effort on, off, or what the model offers; /model lists it"
 		return
 	}
-	reopen, before := m.cfg.Reopen, m.effort
 	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
-		id, model := s.ID(), s.Model()
-		if err := s.Close(); err != nil {
-			return changedItem{lost: true, err: err}
+		c := m.move(ctx, s, s.ID(), effort)
+		if c.err == nil {
+			c.said = "the effort is " + effort
 		}
-		next, err := reopen(ctx, id, model, effort)
-		if err == nil {
-			return changedItem{session: next, effort: effort, said: "the effort is " + effort}
-		}
-		if next, again := reopen(ctx, id, model, before); again == nil {
-			return changedItem{session: next, effort: before, err: err}
-		}
-		return changedItem{lost: true, err: err}
+		return c
 	})
 }

@@ -33,6 +33,8 @@ type Config struct {
 
 	Start   func(context.Context) (*client.Session, error)
 	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed
+	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
+	Turns   func(id string) (int, error)                                                 // of a session
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
