@@ -187,22 +187,6 @@ func areaLines(a *textarea.Model, columns int) ([]string, *tea.Cursor) {
 	return lines, a.Cursor()
 }
 
-// queued is what was typed while the agent worked, and is not part of a turn yet.
-type queued struct {
-	text  string // as it was seen
-	whole string
-	steer bool // it was sent to the turn that runs, which has not taken it up yet
-}
-
-// lines shows it in its own place.
-func (q *queued) line(columns int) string {
-	mark := "⋯ queued: "
-	if q.steer {
-		mark = "» steers: "
-	}
-	return cut(paint(screen.Dim, mark)+paint(screen.Plain, q.text), columns)
-}
-
 // before returns the text of the line before the cursor, and whether it is the first line.
 func (e *editor) before() (text string, first bool) {
 	line := e.area.Line()

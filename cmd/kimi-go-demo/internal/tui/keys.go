@@ -130,18 +130,6 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	m.suggest()
 }
 
-// takeBack brings back into the editor what was queued last.
-func (m *model) takeBack() bool {
-	for i := len(m.queue) - 1; i >= 0; i-- {
-		if q := m.queue[i]; !q.steer {
-			m.queue = append(m.queue[:i:i], m.queue[i+1:]...)
-			m.edit.set(q.text)
-			return true
-		}
-	}
-	return false
-}
-
 // paste takes a paste: for the words that are typed for a request, or for the editor.
 func (m *model) paste(text string) {
 	m.hint = ""

@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -296,117 +295,6 @@ func (m *model) decided(id, text string, err error) {
 		return
 	}
 	m.log.add(note(screen.Dim, "  "+text))
-}
-
-// submit sends what is in the editor: as a prompt, or to where what is typed meanwhile goes.
-func (m *model) submit() {
-	text, whole := m.edit.text(), m.edit.whole()
-	if strings.TrimSpace(whole) == "" {
-		if m.paused && m.phase == idle {
-			m.paused = false
-			m.sendNext()
-		}
-		return
-	}
-	if err := m.edit.history.add(whole); err != nil && m.history == nil {
-		m.history = err
-		m.tell(fmt.Errorf("what is typed is not kept for later: %w", err))
-	}
-	m.edit.clear()
-	if m.command(text) {
-		return
-	}
-	q := &queued{text: text, whole: whole}
-	if m.phase == working && m.steers {
-		q.steer = true
-		m.steer(q)
-	}
-	m.queue = append(m.queue, q)
-	if m.phase == idle {
-		m.paused = false
-		m.sendNext()
-	}
-}
-
-// steer sends q to the turn that runs.
-func (m *model) steer(q *queued) {
-	parts, err := m.images(q.whole)
-	if err != nil {
-		m.tell(err)
-		q.steer = false
-		return
-	}
-	s := m.session
-	m.work.Go(func() { m.feed.add(steeredItem{q, s.Steer(m.ctx, q.whole, parts...)}) })
-}
-
-// steered takes kimi's receipt. Whether the turn takes it up, SteerInput alone tells.
-func (m *model) steered(q *queued, err error) {
-	if err == nil || !slices.Contains(m.queue, q) {
-		return
-	}
-	q.steer = false
-	if errors.Is(err, client.ErrUnsupported) {
-		m.hint = "this kimi takes nothing while it works: it is queued"
-	}
-	if m.phase == idle {
-		m.sendNext()
-	}
-}
-
-// sendNext begins the next turn, if something is queued.
-func (m *model) sendNext() {
-	if len(m.queue) == 0 || m.paused || m.phase != idle {
-		return
-	}
-	q := m.queue[0]
-	m.queue = m.queue[1:]
-	parts, err := m.images(q.whole)
-	if err != nil {
-		m.tell(err)
-		m.edit.set(q.text)
-		return
-	}
-	m.log.add(input("> ", wireproto.Content{Text: q.text}))
-	ctx, cancel := context.WithCancel(m.ctx)
-	m.cancel()
-	m.cancel, m.stopped, m.warned = cancel, false, false
-	m.phase = working
-	m.turns++
-	m.status.begin(q.text, m.now)
-	s := m.session
-	m.work.Go(func() { runTurn(ctx, s, m.feed, q.whole, parts) })
-}
-
-func (m *model) images(text string) ([]wireproto.ContentPart, error) {
-	list := mentions(text, m.cfg.WorkDir)
-	if len(list) == 0 || m.cfg.Images == nil {
-		return nil, nil
-	}
-	return m.cfg.Images(list)
-}
-
-// turnOver ends a turn.
-func (m *model) turnOver(result *client.TurnResult, err error) {
-	m.phase, m.warned, m.hint = idle, false, ""
-	m.log.close(m.now)
-	if m.status.todo != nil {
-		m.log.add(&said{rows: todoRows(m.status.todo)})
-		m.status.todo = nil
-	}
-	m.status.end(m.session.Status())
-	m.log.add(note(screen.Dim, m.status.summary(result, err, m.now)))
-	if err != nil && !errors.Is(err, client.ErrCancelled) && !m.stopped {
-		m.tell(err)
-	}
-	for _, q := range m.queue {
-		q.steer = false // the turn has not taken it up
-	}
-	if err != nil {
-		m.paused = len(m.queue) > 0
-		return
-	}
-	m.sendNext()
 }
 
 // tell shows an error.
