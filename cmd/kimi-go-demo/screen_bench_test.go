@@ -22,7 +22,7 @@ func BenchmarkScreenFlood(b *testing.B) {
 	}
 	dir := b.TempDir()
 	kimi := filepath.Join(dir, "kimi")
-	if err := os.WriteFile(kimi, []byte(fmt.Sprintf("#!/bin/sh\n%s=flood exec '%s'\n", programKey, self)), 0o700); err != nil {
+	if err := os.WriteFile(kimi, fmt.Appendf(nil, "#!/bin/sh\n%s=flood exec '%s'\n", programKey, self), 0o700); err != nil {
 		b.Fatal(err)
 	}
 	d := &demo{work: dir}

@@ -118,13 +118,7 @@ func (g *glass) allLocked() []string {
 	return append(list, g.screenLocked()...)
 }
 
-// screen returns what is on the screen; all, what has scrolled away too.
-func (g *glass) screen() string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return strings.Join(g.screenLocked(), "\n")
-}
-
+// all returns what is on the screen, and what has scrolled away before it.
 func (g *glass) all() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -237,7 +231,6 @@ type screenKimi struct {
 	name  string
 	shell string
 	demo  func(*testing.T, ...string) *demo
-	ends  bool // a refusal without a word ends the turn
 }
 
 func (k *screenKimi) run(id, command string) string {
@@ -247,7 +240,7 @@ func (k *screenKimi) run(id, command string) string {
 // onScreens runs a test with both kimis.
 func onScreens(t *testing.T, test func(*testing.T, *screenKimi)) {
 	t.Parallel()
-	for _, k := range []*screenKimi{{"kimi-cli", "Shell", newDemo, true}, {"Kimi Code", "Bash", newCodeDemo, false}} {
+	for _, k := range []*screenKimi{{"kimi-cli", "Shell", newDemo}, {"Kimi Code", "Bash", newCodeDemo}} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			test(t, k)

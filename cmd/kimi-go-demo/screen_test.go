@@ -189,7 +189,7 @@ func TestScreenSizes(t *testing.T) {
 		g.shows("Enter sends")
 		g.typed("世界\x1b[D\x1b[Dお\r") // left, left
 		g.shows("> お世界", "  世界 世界", "│ 名前 │", "│ 世界 │ one two", "func main() {}", "  end", "finished after")
-		for _, l := range strings.Split(g.all(), "\n") {
+		for l := range strings.SplitSeq(g.all(), "\n") {
 			if n := ansi.StringWidth(l); n > 60 {
 				t.Errorf("%d columns: %q", n, l)
 			}

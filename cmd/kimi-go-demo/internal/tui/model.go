@@ -167,6 +167,7 @@ func (m *model) item(item any) {
 		m.end(item.err)
 	case replayedItem:
 		m.log.close(m.now)
+		m.unpin()
 		m.log.replay = false
 		m.tell(item.err)
 		m.ready()
@@ -210,6 +211,7 @@ func (m *model) item(item any) {
 // attach goes on with a session, and hears when it is over.
 func (m *model) attach(s *client.Session) {
 	m.session = s
+	m.status.plan = s.Status().PlanMode
 	m.work.Go(func() {
 		select {
 		case <-s.Done():
@@ -217,6 +219,14 @@ func (m *model) attach(s *client.Session) {
 		case <-m.ctx.Done():
 		}
 	})
+}
+
+// unpin puts the todo list that stood above the editor into the transcript.
+func (m *model) unpin() {
+	if m.status.todo != nil {
+		m.log.add(&said{rows: todoRows(m.status.todo)})
+		m.status.todo = nil
+	}
 }
 
 // ready tells that the person can begin.
@@ -235,7 +245,12 @@ func (m *model) message(e wireproto.Message) {
 	switch e := e.(type) {
 	case *wireproto.TurnBegin:
 		if m.log.replay {
+			m.status.name(saidText(e.UserInput))
 			m.log.add(input("> ", e.UserInput))
+		}
+	case *wireproto.StatusUpdate:
+		for _, n := range m.status.mcp(e.MCPStatus) {
+			m.log.add(n)
 		}
 	case *wireproto.SteerInput:
 		if i := slices.IndexFunc(m.queue, func(q *queued) bool { return q.steer }); i >= 0 {

@@ -178,6 +178,9 @@ func TestNotices(t *testing.T) {
 	if n := strings.Count(s.all(), "] one"); n != 1 {
 		t.Errorf("the todo list is shown %d times:\n%s", n, s.all())
 	}
+	servers := &wireproto.MCPStatus{Servers: []wireproto.MCPServer{{Name: "good", Status: "connected", Tools: []string{"a", "b"}}, {Name: "bad", Status: "failed"}}}
+	s.play(&wireproto.StatusUpdate{MCPStatus: servers}, &wireproto.StatusUpdate{MCPStatus: servers})
+	s.shows(t, "MCP server good: 2 tools\nMCP server bad: failed\n\u280b") // once
 	s.play(&wireproto.StatusUpdate{PlanMode: ptr(true), ContextUsage: ptr(0.25)})
 	s.shows(t, "plan mode", "context 25%")
 }

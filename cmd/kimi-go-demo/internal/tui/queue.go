@@ -121,10 +121,7 @@ func (m *model) images(text string) ([]wireproto.ContentPart, error) {
 func (m *model) turnOver(result *client.TurnResult, err error) {
 	m.phase, m.warned, m.hint = idle, false, ""
 	m.log.close(m.now)
-	if m.status.todo != nil {
-		m.log.add(&said{rows: todoRows(m.status.todo)})
-		m.status.todo = nil
-	}
+	m.unpin()
 	m.status.end(m.session.Status())
 	m.log.add(note(screen.Dim, m.status.summary(result, err, m.now)))
 	if err != nil && !errors.Is(err, client.ErrCancelled) && !m.stopped {

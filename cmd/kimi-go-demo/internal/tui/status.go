@@ -29,10 +29,39 @@ type status struct {
 
 // begin begins a turn.
 func (s *status) begin(prompt string, now time.Time) {
+	s.name(prompt)
+	s.since, s.waits, s.usage, s.retry = now, "the model", wireproto.TokenUsage{}, nil
+}
+
+// name gives the conversation its title, if it has none.
+func (s *status) name(prompt string) {
 	if s.title == "" {
 		s.title, _, _ = strings.Cut(strings.TrimSpace(prompt), "\n")
 	}
-	s.since, s.waits, s.usage, s.retry = now, "the model", wireproto.TokenUsage{}, nil
+}
+
+// mcp tells of MCP servers that have come up or failed.
+func (s *status) mcp(st *wireproto.MCPStatus) []block {
+	if st == nil {
+		return nil
+	}
+	var list []block
+	for _, server := range st.Servers {
+		if s.servers[server.Name] == server.Status {
+			continue
+		}
+		if s.servers == nil {
+			s.servers = make(map[string]string)
+		}
+		s.servers[server.Name] = server.Status
+		switch server.Status {
+		case "connected":
+			list = append(list, note(screen.Dim, "MCP server "+server.Name+": "+count(len(server.Tools), "tool")))
+		case "failed", "unauthorized":
+			list = append(list, note(screen.Yellow, "MCP server "+server.Name+": "+server.Status))
+		}
+	}
+	return list
 }
 
 // heard tells that the model says something.
