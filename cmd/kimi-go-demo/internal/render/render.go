@@ -117,7 +117,7 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 	case *wireproto.StepInterrupted:
 		r.line(s, screen.Dim, "(the step was interrupted)")
 	case *wireproto.StepRetry:
-		r.line(s, screen.Yellow, Retry(m))
+		r.line(s, screen.Yellow, retry(m))
 	case *wireproto.TextPart:
 		r.stream(s, text, screen.Plain, m.Text)
 	case *wireproto.ThinkPart:
@@ -242,8 +242,7 @@ func interrupts(m wireproto.Message) bool {
 	return true
 }
 
-// Retry tells that a call of the model is tried again.
-func Retry(m *wireproto.StepRetry) string {
+func retry(m *wireproto.StepRetry) string {
 	why := m.ErrorType
 	if m.StatusCode != nil {
 		why = fmt.Sprint(*m.StatusCode)

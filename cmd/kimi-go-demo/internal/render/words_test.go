@@ -28,7 +28,7 @@ func TestWords(t *testing.T) {
 		{"hardly anything the same", "alpha beta", "gamma delta", "[alpha beta]", "[gamma delta]"},
 		{"white space alone", "a b c", "x y z", "[a b c]", "[x y z]"},
 		{"from nothing", "", "a", "", "[a]"},
-		{"too long to compare", strings.Repeat("a b ", 500), "a", "[" + strings.Repeat("a b ", 500) + "]", "[a]"},
+		{"too long to compare", strings.Repeat("a b ", 500), strings.Repeat("a c ", 500), "[" + strings.Repeat("a b ", 500) + "]", "[" + strings.Repeat("a c ", 500) + "]"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before, after := Words(tt.from, tt.to)

@@ -161,7 +161,7 @@ func TestNotices(t *testing.T) {
 	s.status.begin("x", time.Now())
 	s.shows(t, "the model · 0 s")
 	s.play(&wireproto.StepRetry{N: 1, NextAttempt: 2, MaxAttempts: 3, WaitS: 4, StatusCode: ptr(429)})
-	s.shows(t, "retry 1 of 2 in 4 s: 429")
+	s.shows(t, "retry 2 of 3 in 4 s: 429\n", "retry 2 of 3 in 4 s: 429")
 	s.play(&wireproto.CompactionBegin{})
 	s.play(&wireproto.StepBegin{}, &wireproto.CompactionBegin{})
 	s.shows(t, "the context is compacted · 0 s")
@@ -180,7 +180,7 @@ func TestNotices(t *testing.T) {
 	}
 	servers := &wireproto.MCPStatus{Servers: []wireproto.MCPServer{{Name: "good", Status: "connected", Tools: []string{"a", "b"}}, {Name: "bad", Status: "failed"}}}
 	s.play(&wireproto.StatusUpdate{MCPStatus: servers}, &wireproto.StatusUpdate{MCPStatus: servers})
-	s.shows(t, "MCP server good: 2 tools\nMCP server bad: failed\n\u280b") // once
+	s.shows(t, "MCP server good: 2 tools\nMCP server bad: failed\n    [x] one") // once
 	s.play(&wireproto.StatusUpdate{PlanMode: ptr(true), ContextUsage: ptr(0.25)})
 	s.shows(t, "plan mode", "context 25%")
 }

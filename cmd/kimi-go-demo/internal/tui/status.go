@@ -142,7 +142,7 @@ func (m *model) activity() string {
 	return s.waits + " · " + since
 }
 
-// retryLine tells which retry comes when, and why.
+// retryLine tells which attempt comes when, and why.
 func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	why := r.ErrorType
 	if r.StatusCode != nil {
@@ -152,7 +152,7 @@ func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	if left > 0 {
 		when = fmt.Sprintf("in %.0f s", math.Ceil(left.Seconds()))
 	}
-	return fmt.Sprintf("retry %d of %d %s: %s", r.NextAttempt-1, r.MaxAttempts-1, when, why)
+	return fmt.Sprintf("retry %d of %d %s: %s", r.NextAttempt, r.MaxAttempts, when, why)
 }
 
 // statusLine tells about the session.

@@ -119,7 +119,7 @@ func (t *transcript) message(m wireproto.Message, now time.Time) {
 	case *wireproto.StepInterrupted:
 		t.add(note(screen.Dim, "(the step was interrupted)"))
 	case *wireproto.StepRetry:
-		t.add(note(screen.Yellow, render.Retry(m)))
+		t.add(note(screen.Yellow, retryLine(m, time.Duration(m.WaitS*float64(time.Second)))))
 	case *wireproto.ToolCall:
 		t.finishArguments()
 		c := &call{id: m.ID, name: m.Function.Name, begin: now, replayed: t.replay}
