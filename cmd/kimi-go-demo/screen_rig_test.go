@@ -228,9 +228,10 @@ func newCodeDemo(t *testing.T, scripts ...string) *demo {
 
 // screenKimi is a real kimi for a chat on a screen.
 type screenKimi struct {
-	name  string
-	shell string
-	demo  func(*testing.T, ...string) *demo
+	name              string
+	shell, edit, todo string // names of tools
+	editArgs          func(path, from, to string) map[string]any
+	demo              func(*testing.T, ...string) *demo
 }
 
 func (k *screenKimi) run(id, command string) string {
@@ -240,7 +241,14 @@ func (k *screenKimi) run(id, command string) string {
 // onScreens runs a test with both kimis.
 func onScreens(t *testing.T, test func(*testing.T, *screenKimi)) {
 	t.Parallel()
-	for _, k := range []*screenKimi{{"kimi-cli", "Shell", newDemo}, {"Kimi Code", "Bash", newCodeDemo}} {
+	for _, k := range []*screenKimi{
+		{"kimi-cli", "Shell", "StrReplaceFile", "SetTodoList", func(path, from, to string) map[string]any {
+			return map[string]any{"path": path, "edit": map[string]string{"old": from, "new": to}}
+		}, newDemo},
+		{"Kimi Code", "Bash", "Edit", "TodoList", func(path, from, to string) map[string]any {
+			return map[string]any{"path": path, "old_string": from, "new_string": to}
+		}, newCodeDemo},
+	} {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
 			test(t, k)

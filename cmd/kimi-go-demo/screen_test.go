@@ -375,6 +375,38 @@ func TestScreenExport(t *testing.T) {
 	})
 }
 
+// A subagent works below the call that has started it, and asks by itself; a todo list changes in its place; a change is shown by its words.
+func TestScreenWork(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		todo := func(id, status string) string {
+			return clienttest.ToolCall(id, k.todo, map[string]any{"todos": []any{map[string]string{"title": "the only task", "status": status}}})
+		}
+		d := k.demo(t, todo("t1", "in_progress")+"\n"+clienttest.ToolCall("ag", "Agent", map[string]any{"description": "some work", "prompt": "do it", "subagent_type": "coder"}),
+			"text: within\n"+k.run("sub", "echo by-s$((1))b"), "text: "+strings.Repeat("what was done ", 30),
+			clienttest.ToolCall("e", k.edit, k.editArgs("a.txt", "two three", "two 3")), todo("t2", "done"), "text: all done")
+		if err := os.WriteFile(filepath.Join(d.work, "a.txt"), []byte("one two three four\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g := d.glass(t, 100, 40, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("go\r")
+		g.asked("Agent some work", "  │ ", "within", "[>] the only task", "coder", "$ echo by-s$((1))b", "y yes, once")
+		g.typed("y")
+		g.asked("wants to", "a.txt", "two three", "two 3", "y yes, once")
+		g.typed("y")
+		g.shows("✓ Agent some work", "  │   within", "  │ ✓ "+k.shell, "  │   └ by-s1b", "✓ "+k.edit, "  all done", "[x] the only task", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		if n := strings.Count(g.all(), "the only task"); n != 1 {
+			t.Errorf("the todo list is shown %d times:\n%s", n, g.all())
+		}
+		data, err := os.ReadFile(filepath.Join(d.work, "a.txt"))
+		if err != nil || string(data) != "one two 3 four\n" {
+			t.Errorf("%q, %v", data, err)
+		}
+	})
+}
+
 // Turns are taken back, and a copy goes on its own way.
 func TestScreenForkUndo(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
