@@ -30,7 +30,10 @@ type glass struct {
 	mu   sync.Mutex
 	news sync.Cond
 	emu  *vt.Emulator
-	over bool // nothing more comes, or the test takes too long
+	tail string // of what came last, where a sequence may be cut
+	// drawing: a frame has come in part, and nobody sees that.
+	drawing bool
+	over    bool // nothing more comes, or the test takes too long
 }
 
 // glass starts the command in a window of so many columns and rows.
@@ -55,6 +58,7 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 		for {
 			n, err := tty.Read(buf)
 			g.mu.Lock()
+			g.frame(buf[:n])
 			g.emu.Write(buf[:n])
 			g.over = g.over || err != nil
 			g.news.Broadcast()
@@ -71,6 +75,20 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 		g.emu.InputPipe().(io.Closer).Close() // ends the copying; Close of the emulator races with its Read
 	})
 	return g
+}
+
+// frame finds the ends of the frames in what comes. The emulator does not know of them, so the rig itself tells that the terminal does.
+func (g *glass) frame(p []byte) {
+	text := g.tail + string(p)
+	if strings.Contains(text, "\x1b[?2026$p") {
+		g.tty.WriteString("\x1b[?2026;2$y")
+		text = strings.ReplaceAll(text, "\x1b[?2026$p", "")
+	}
+	begin, end := strings.LastIndex(text, "\x1b[?2026h"), strings.LastIndex(text, "\x1b[?2026l")
+	if begin != end {
+		g.drawing = begin > end
+	}
+	g.tail = text[max(0, len(text)-8):]
 }
 
 // line returns the text of a row of cells.
@@ -137,7 +155,7 @@ func (g *glass) until(what string, want func(all string) bool) {
 	defer g.mu.Unlock()
 	for {
 		all := strings.Join(g.allLocked(), "\n")
-		if want(all) {
+		if !g.drawing && want(all) {
 			return
 		}
 		if g.over {
@@ -178,8 +196,7 @@ func (g *glass) typed(s string) {
 // asked waits until a request is there that a key answers, which has all of want.
 func (g *glass) asked(want ...string) {
 	g.t.Helper()
-	g.shows(want...)
-	g.gone("does not answer it)")
+	g.shows(append(want, "a key answers")...)
 }
 
 // resize gives the window another size.

@@ -193,6 +193,8 @@ func (m *model) hints() string {
 	switch {
 	case m.phase == starting && m.session == nil:
 		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+	case m.guard.open(m.now):
+		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:
 		list = []string{"Ctrl-C cancels the turn"}
 	case m.edit.menu.open():
