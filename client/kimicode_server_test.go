@@ -51,6 +51,36 @@ func TestKimiCodeSteer(t *testing.T) {
 	e2eText(t, ctx, s, "go on", "usable")
 }
 
+// The transcript of a step that was steered has the words of the user, which the model has not said.
+func TestKimiCodeSteerText(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts := clienttest.KimiCode(t, codeBash("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered")
+	opts.Yolo = true
+	s := e2eStart(t, ctx, opts)
+	turn, err := s.Prompt(ctx, "go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for msg, err := range turn.Messages() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch m := msg.(type) {
+		case *wireproto.ToolCall:
+			if err := s.Steer(ctx, "hurry"); err != nil {
+				t.Error(err)
+			}
+			write(t, filepath.Join(opts.WorkDir, "go"), "", 0o600)
+		case *wireproto.Notification:
+			t.Errorf("told %+v", m)
+		}
+	}
+	if result, err := turn.Result(); err != nil || result.Text != "steered" {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // Hooks of the program decide about tools, prompts and the end of a turn, also under Yolo; what they block does not run.
 func TestKimiCodeHooks(t *testing.T) {
 	t.Parallel()

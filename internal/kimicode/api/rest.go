@@ -292,11 +292,11 @@ func (t *Transcript) Step(turn, step int) *TranscriptStep {
 	return nil
 }
 
-// Said returns what was said of a kind of frame, thinking or text.
+// Said returns what the model said in frames of a kind, thinking or text. A step that was steered has the words of the user, too.
 func (s *TranscriptStep) Said(kind string) string {
 	var b strings.Builder
 	for _, f := range s.Frames {
-		if f.Kind == kind {
+		if f.Kind == kind && (f.Role == "" || f.Role == "assistant") {
 			b.WriteString(f.Text)
 		}
 	}
@@ -306,6 +306,7 @@ func (s *TranscriptStep) Said(kind string) string {
 // Frame is a piece of a step's output.
 type Frame struct {
 	Kind       string          `json:"kind"` // thinking, text, tool
+	Role       string          `json:"role"` // of text: assistant, or user
 	Text       string          `json:"text"`
 	ToolCallID string          `json:"toolCallId"`
 	Name       string          `json:"name"`
