@@ -363,9 +363,8 @@ func (s *Session) turnEndedLocked(t *Turn, err error) {
 	t.result.Duration = now.Sub(t.began)
 	s.meter.spent.duration += t.result.Duration
 	if s.opts.Observer != nil {
-		r := t.resultLocked()
-		t.text = []string{r.Text} // joined once
-		s.observeLocked(&TurnEnded{Scope: s.turnScope(t), Start: t.began, Duration: r.Duration, Model: s.model, Result: &r, Err: err, Outcome: outcome})
+		r := t.measuredLocked()
+		s.observeLocked(&TurnEnded{Scope: s.turnScope(t), Start: t.began, Duration: r.Duration, Model: s.model, Result: &r, Err: err, Outcome: outcome, text: t.text})
 	}
 	s.turn = nil
 	s.processEndedLocked()
@@ -415,8 +414,14 @@ func outcomeOf(err error) Outcome {
 
 // resultLocked returns the result as it is now, which no one else changes.
 func (t *Turn) resultLocked() TurnResult {
-	r := t.result
+	r := t.measuredLocked()
 	r.Text = strings.Join(t.text, "")
+	return r
+}
+
+// measuredLocked returns the result without the text, which takes a while to join.
+func (t *Turn) measuredLocked() TurnResult {
+	r := t.result
 	r.UsageByModel = maps.Clone(r.UsageByModel)
 	r.Cost = t.spent.cost
 	if r.Duration == 0 && t.number > 0 {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -23,7 +24,7 @@ type Observer interface {
 }
 
 // Observation is one of [*TurnStarted], [*StepStarted], [*StepEnded], [*ToolStarted], [*ToolEnded], [*ApprovalEnded], [*Retried],
-// [*TurnEnded], [*ProcessStarted] and [*ProcessEnded]. Text of the conversation is in TurnStarted.Prompt and TurnEnded.Result
+// [*TurnEnded], [*ProcessStarted] and [*ProcessEnded]. Text of the conversation is in TurnStarted.Prompt and TurnEnded.Text
 // alone. A value is the observer's own.
 type Observation interface{ observation() }
 
@@ -67,10 +68,15 @@ type TurnEnded struct {
 	Start    time.Time
 	Duration time.Duration
 	Model    string
-	Result   *TurnResult
-	Err      error // as Turn.Result returns it
+	Result   *TurnResult // without its Text
+	Err      error       // as Turn.Result returns it
 	Outcome  Outcome
+
+	text []string
 }
+
+// Text returns the text of the last assistant message, as TurnResult.Text. It is put together when it is asked for.
+func (o *TurnEnded) Text() string { return strings.Join(o.text, "") }
 
 // StepStarted tells that an agent calls its model.
 type StepStarted struct {

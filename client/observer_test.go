@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,30 +167,30 @@ func TestObserverMisbehaves(t *testing.T) {
 		"calls back": func(s *client.Session) {
 			if s != nil {
 				s.Status()
-				s.Prompt(context.Background(), "busy")
+				s.Steer(context.Background(), "more")
 				s.Close()
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := new(witness)
-			var s *client.Session
-			begun := make(chan struct{})
-			run := func(a *agent) {
-				a.handshake()
-				close(begun)
-				a.serve()
-			}
-			bubble(t, run, client.Options{Observer: observing(func(o client.Observation) {
+			var s atomic.Pointer[client.Session] // nil while it starts
+			bubble(t, good, client.Options{Observer: observing(func(o client.Observation) {
 				w.Observe(o)
 				if _, ok := o.(*client.ProcessStarted); !ok || name != "calls back" {
-					misbehave(s)
+					misbehave(s.Load())
 				}
 			})}, func(t *testing.T, session *client.Session) {
-				s = session
+				s.Store(session)
 				if name != "calls back" {
-					works(t, s)
-				} else if _, err := prompt(t, t.Context(), s).Result(); err != nil && !errors.Is(err, client.ErrClosed) {
+					works(t, session)
+					return
+				}
+				turn, err := session.Prompt(t.Context(), "hello") // which the Observer closes the session in
+				if err == nil {
+					_, err = turn.Result()
+				}
+				if err != nil && !errors.Is(err, client.ErrClosed) {
 					t.Error(err)
 				}
 			})

@@ -207,7 +207,7 @@ func (o *observer) turnEnded(s *session, ob *client.TurnEnded) {
 	s.turn.SetAttributes(attribute.Int("kimi.turn.steps", ob.Result.Steps), attribute.Int("kimi.turn.tool_calls", ob.Result.ToolCalls),
 		attribute.Float64("kimi.turn.waiting", ob.Result.Waiting.Seconds()))
 	if o.content {
-		s.turn.SetAttributes(semconv.GenAIOutputMessagesKey.String(said("assistant", ob.Result.Text)))
+		s.turn.SetAttributes(semconv.GenAIOutputMessagesKey.String(said("assistant", ob.Text())))
 	}
 	o.finish(s.turn, end, ob.Duration, genaiconv.OperationNameInvokeAgent, ob.Model, errorType(ob.Outcome, ob.Err), ob.Err)
 	s.turn = nil
