@@ -26,7 +26,7 @@ demo: ## a short conversation with kimi: the real model if a key is set, else a 
 test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the real kimi included (TESTFLAGS='-run Steer -v' for some, RACE= without -race)
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
 	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
-	cd otel && $(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
+	for module in $$(cat scripts/modules); do (cd $$module && $(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...) || exit 1; done
 	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
 
 test-windows: ## the tests that need no kimi, built for Windows and run under wine (needs wine64 and mingw-w64)

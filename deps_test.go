@@ -78,6 +78,7 @@ var floors = map[string][]string{
 	"internal/kimicode/bridge": {"config", "internal/kimicode/api", "internal/kimicode/bridge/translator", "internal/kimicode/home", "internal/kimicode/relay",
 		"internal/kimicode/server", "internal/kimicode/toolhost", "internal/regular", "wireproto"},
 	"client":            {"config", "internal/jsonfile", "internal/kimicode/bridge", "internal/kimicode/history", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
+	"client/relay":      {"client", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
 	"client/rules":      {"client", "internal/regular"},
 }

@@ -1,0 +1,399 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Options say how a relay works. The zero value, or nil, keeps what Go code reads and refuses all of HTTP.
+type Options struct {
+	// Authorize decides about every HTTP request, before anything else: nil lets it go on, an error refuses it with
+	// 403 and the error's text. Without Authorize, all are refused.
+	Authorize func(*http.Request) error
+	// Keep is how many entries stay in memory. Default 10,000.
+	Keep int
+	// KeepBytes is how many bytes of entries stay in memory; the newest always does. Default 64 MiB.
+	KeepBytes int64
+	// SpillDir is a folder for a file that takes the entries which leave the memory, so that none is dropped; for
+	// instance os.TempDir(). The file has mode 0600 and is gone after Close. Default none.
+	SpillDir string
+	// Outside brings what the session says while no turn runs. Default none.
+	Outside *Outside
+	// MaxBody is how many bytes the body of an HTTP request may have. Default 1 MiB.
+	MaxBody int64
+	// Heartbeat is how long a stream of events may be silent before a comment shows that it lives. Default 15 s.
+	Heartbeat time.Duration
+	// WriteTimeout is how long an HTTP client may leave the events unread that were sent to it, before its connection
+	// ends, and how long it may take to send a body. Default 30 s.
+	WriteTimeout time.Duration
+}
+
+// Relay shows one session to many readers. Its methods may be called from any goroutine.
+type Relay struct {
+	s           *client.Session
+	o           Options
+	crossOrigin *http.CrossOriginProtection
+	ctx         context.Context // ends with Close
+	stop        context.CancelCauseFunc
+	starting    chan struct{}  // holds one value while a turn is begun, so that turns have the session's order
+	reader      sync.WaitGroup // the goroutine that reads turns
+	waiters     sync.WaitGroup // those that wait for the end of requests
+	done        chan struct{}  // closed when the log is complete
+	closing     sync.Once
+	closed      chan struct{}
+	closeErr    error // set before closed is closed
+
+	mu       sync.Mutex // no lock is taken under it but the session's own
+	log      log
+	turns    []*turn // that have not ended; the first is being read
+	lastTurn int64
+	reading  bool // a goroutine reads turns
+	over     bool // no turn begins any more
+	requests requests
+}
+
+// turn is a turn of the relay.
+type turn struct {
+	*client.Turn
+	id      int64
+	started bool
+	release func() // of its ctx
+}
+
+// New makes a relay of a session, from now on. The caller must call Close, which does not close the session.
+func New(s *client.Session, o *Options) *Relay {
+	r := &Relay{s: s, starting: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{}), crossOrigin: http.NewCrossOriginProtection()}
+	if o != nil {
+		r.o = *o
+	}
+	r.o.Keep = orElse(r.o.Keep, 10_000)
+	r.o.KeepBytes = orElse(r.o.KeepBytes, 64<<20)
+	r.o.MaxBody = orElse(r.o.MaxBody, 1<<20)
+	r.o.Heartbeat = orElse(r.o.Heartbeat, 15*time.Second)
+	r.o.WriteTimeout = orElse(r.o.WriteTimeout, 30*time.Second)
+	r.log = log{keep: r.o.Keep, keepBytes: r.o.KeepBytes, file: spill{dir: r.o.SpillDir}}
+	r.requests.init()
+	r.ctx, r.stop = context.WithCancelCause(context.Background())
+	go r.finish()
+	if r.o.Outside != nil {
+		r.o.Outside.bind(r)
+	}
+	return r
+}
+
+func orElse[T int | int64 | time.Duration](v, otherwise T) T {
+	if v <= 0 {
+		return otherwise
+	}
+	return v
+}
+
+var errNilContext = errors.New("relay: nil context; pass context.Background() for none")
+
+// Prompt starts a turn as [client.Session.Prompt] does, and returns its number; ctx bounds the turn. What comes of it
+// is in the log, from its [TurnQueued] to its [TurnEnded].
+func (r *Relay) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (turn int64, err error) {
+	return r.begin(ctx, r.s.Prompt, text, parts)
+}
+
+// Queue starts a turn that begins when those before it have ended, as [client.Session.Queue] does.
+func (r *Relay) Queue(ctx context.Context, text string, parts ...wireproto.ContentPart) (turn int64, err error) {
+	return r.begin(ctx, r.s.Queue, text, parts)
+}
+
+func (r *Relay) begin(ctx context.Context, start func(context.Context, string, ...wireproto.ContentPart) (*client.Turn, error), text string, parts []wireproto.ContentPart) (int64, error) {
+	if ctx == nil {
+		return 0, errNilContext
+	}
+	ctx, release := r.bounded(ctx)
+	select {
+	case r.starting <- struct{}{}:
+		defer func() { <-r.starting }()
+	case <-ctx.Done():
+		release()
+		return 0, fmt.Errorf("relay: prompt: %w", context.Cause(ctx))
+	}
+	r.mu.Lock()
+	over := r.over
+	r.mu.Unlock()
+	if over {
+		release()
+		return 0, r.whyOver()
+	}
+	t, err := start(ctx, text, parts...)
+	if err != nil {
+		release()
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lastTurn++
+	input := wireproto.Content{Text: text}
+	if len(parts) > 0 {
+		input.Parts = parts
+		if text != "" {
+			input.Parts = append([]wireproto.ContentPart{&wireproto.TextPart{Text: text}}, parts...)
+		}
+	}
+	r.log.add(encode(&TurnQueued{r.lastTurn, input}))
+	r.turns = append(r.turns, &turn{Turn: t, id: r.lastTurn, release: release})
+	if !r.reading {
+		r.reading = true
+		r.reader.Go(r.readTurns)
+	}
+	return r.lastTurn, nil
+}
+
+// bounded returns a ctx that ends with the relay, too.
+func (r *Relay) bounded(ctx context.Context) (context.Context, func()) {
+	ctx, stop := context.WithCancelCause(ctx)
+	unwatch := context.AfterFunc(r.ctx, func() { stop(ErrClosed) })
+	return ctx, func() { unwatch(); stop(nil) }
+}
+
+// whyOver says why no turn begins any more.
+func (r *Relay) whyOver() error {
+	if err := r.s.Err(); err != nil && r.ctx.Err() == nil {
+		return err
+	}
+	return ErrClosed
+}
+
+// Steer adds input to the turn that runs, as [client.Session.Steer] does.
+func (r *Relay) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	ctx, release := r.bounded(ctx)
+	defer release()
+	return r.s.Steer(ctx, text, parts...)
+}
+
+// Cancel cancels the turn of this number, or the one that runs for 0, and returns when it has ended or ctx is done.
+// A turn that has ended, or never was, gives [client.ErrNoTurn].
+func (r *Relay) Cancel(ctx context.Context, number int64) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	var found *turn
+	r.mu.Lock()
+	for _, t := range r.turns {
+		if number == 0 || t.id == number {
+			found = t
+			break
+		}
+	}
+	r.mu.Unlock()
+	if found == nil {
+		return client.ErrNoTurn
+	}
+	ctx, release := r.bounded(ctx)
+	defer release()
+	return found.Cancel(ctx)
+}
+
+// readTurns reads one turn after the other.
+func (r *Relay) readTurns() {
+	for {
+		r.mu.Lock()
+		if len(r.turns) == 0 {
+			r.reading = false
+			r.mu.Unlock()
+			return
+		}
+		t := r.turns[0]
+		r.mu.Unlock()
+		for m, err := range t.Messages() {
+			if err == nil { // the result has it
+				r.take(m, t)
+			}
+		}
+		result, err := t.Result()
+		t.release()
+		r.mu.Lock()
+		r.settleDoneLocked()
+		r.log.add(encode(&TurnEnded{t.id, result, textOf(err)}))
+		r.turns = r.turns[1:]
+		r.mu.Unlock()
+	}
+}
+
+// take adds a message to the log, of a turn or, for nil, of none.
+func (r *Relay) take(m wireproto.Message, t *turn) {
+	asks, _ := m.(live)
+	if asks != nil {
+		asks.Hold() // before anyone can answer it
+	}
+	raw := encode(m)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if t == nil && r.over {
+		if asks != nil {
+			decline(asks)
+		}
+		return
+	}
+	if t != nil && !t.started {
+		t.started = true
+		r.log.add(encode(&TurnStarted{t.id}))
+	}
+	r.log.add(raw)
+	if asks != nil {
+		r.openLocked(asks, raw)
+	}
+}
+
+// finish completes the log when the session has ended, or Close was called.
+func (r *Relay) finish() {
+	select {
+	case <-r.s.Done():
+	case <-r.ctx.Done():
+	}
+	r.starting <- struct{}{} // a turn that is being begun is one, or is none
+	r.mu.Lock()
+	r.over = true
+	r.mu.Unlock()
+	<-r.starting
+	r.reader.Wait() // the ctx of the turns has ended, or the session
+	r.mu.Lock()
+	r.declineAllLocked()
+	r.mu.Unlock()
+	r.waiters.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx.Err() == nil {
+		r.log.add(encode(&SessionEnded{textOf(r.s.Err())}))
+	}
+	r.log.end()
+	close(r.done)
+}
+
+// Close ends the relay, but not the session: it cancels the relay's turns, rejects what no one has answered, ends the
+// readers and removes the file of Options.SpillDir, of which an error tells. It takes about a second at most. Close may
+// be called again, by anyone, at any time.
+func (r *Relay) Close() error {
+	r.closing.Do(func() {
+		r.stopWaiting()
+		r.stop(ErrClosed)
+		<-r.done
+		r.mu.Lock()
+		r.closeErr = r.log.file.close()
+		r.mu.Unlock()
+		close(r.closed)
+	})
+	<-r.closed
+	return r.closeErr
+}
+
+// stopWaiting withdraws the turns that wait: none may begin when the one that runs ends.
+func (r *Relay) stopWaiting() {
+	r.mu.Lock()
+	r.over = true
+	turns := slices.Clone(r.turns)
+	r.mu.Unlock()
+	noWait, cancel := context.WithCancel(context.Background())
+	cancel()
+	for i := len(turns) - 1; i > 0; i-- {
+		turns[i].Cancel(noWait) // its error is the end of noWait
+	}
+}
+
+// Read yields the entries after the one of this number, and then those that come: 0 is for all. It ends when the
+// session has ended and all is read. Any number of readers may read; each goes at its own speed. One that has fallen
+// behind what is kept gets a [*GapError], and then what is kept. Other errors come last: [ErrClosed], or why ctx ended.
+func (r *Relay) Read(ctx context.Context, after int64) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		if ctx == nil {
+			yield(Entry{}, errNilContext)
+			return
+		}
+		after := max(after, 0)
+		var batch []Entry
+		for {
+			var wait <-chan struct{}
+			var gap *GapError
+			var err error
+			batch, wait, gap, err = r.next(after, batch[:0])
+			switch {
+			case err != nil:
+				yield(Entry{}, err)
+				return
+			case gap != nil:
+				after = gap.Oldest - 1
+				if !yield(Entry{}, gap) {
+					return
+				}
+				continue
+			case len(batch) == 0 && wait == nil:
+				return
+			}
+			for _, e := range batch {
+				if ctx.Err() != nil {
+					break
+				}
+				if after = e.ID; !yield(e, nil) {
+					return
+				}
+			}
+			if len(batch) == 0 {
+				select {
+				case <-ctx.Done():
+				case <-wait:
+				}
+			}
+			if ctx.Err() != nil {
+				yield(Entry{}, fmt.Errorf("relay: read: %w", context.Cause(ctx)))
+				return
+			}
+		}
+	}
+}
+
+// next appends to batch what comes after an entry. Where there is nothing yet, wait is closed with the next change;
+// without wait, the log has ended.
+func (r *Relay) next(after int64, batch []Entry) (_ []Entry, wait <-chan struct{}, gap *GapError, err error) {
+	r.mu.Lock()
+	batch, part, wait, gap := r.log.next(after, batch)
+	r.mu.Unlock()
+	if part.file != nil {
+		batch, err = part.read(batch)
+	}
+	if err == nil && len(batch) == 0 && wait == nil && gap == nil && r.ctx.Err() != nil {
+		err = ErrClosed
+	}
+	return batch, wait, gap, err
+}
+
+// State is what is open.
+type State struct {
+	Oldest  int64     `json:"oldest"`  // number of the oldest entry that is kept, or of the next where there is none
+	Last    int64     `json:"last"`    // number of the newest entry, 0 for none
+	Turns   []Turn    `json:"turns"`   // that have not ended, in their order
+	Pending []Pending `json:"pending"` // requests that wait for an answer, in their order
+}
+
+// Turn is a turn that has not ended.
+type Turn struct {
+	Turn    int64 `json:"turn"`
+	Started bool  `json:"started"`
+}
+
+// State returns what is open now, for a reader that has missed entries.
+func (r *Relay) State() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := State{Oldest: r.log.oldestKept(), Last: r.log.last, Turns: []Turn{}, Pending: r.pendingLocked()}
+	for _, t := range r.turns {
+		s.Turns = append(s.Turns, Turn{t.id, t.started})
+	}
+	return s
+}

@@ -1,0 +1,239 @@
+package relay
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// maxSettled is how many requests are remembered after their end, to tell a second answer from one to nothing.
+const maxSettled = 4096
+
+// live is a request that waits for an answer: a *client.ApprovalRequest or a *client.QuestionRequest.
+type live interface {
+	wireproto.Message
+	Hold()
+	Done() <-chan struct{}
+}
+
+// requests are those of a session, under the relay's mu.
+type requests struct {
+	open    map[string]*request
+	settled map[string]struct{}
+	order   []string // of settled, the oldest first
+	count   int
+}
+
+type request struct {
+	Pending
+	live live
+	n    int // counts the requests
+}
+
+func (q *requests) init() {
+	q.open = make(map[string]*request)
+	q.settled = make(map[string]struct{})
+}
+
+// openLocked waits for the answer to a request, of which raw is the JSON. One with the id of another is rejected, so
+// that no one who answers the other lets this one run. r.mu is held.
+func (r *Relay) openLocked(asks live, raw json.RawMessage) {
+	id := idOf(asks)
+	_, again := r.requests.settled[id]
+	if again || r.requests.open[id] != nil {
+		decline(asks)
+		return
+	}
+	r.requests.count++
+	q := &request{Pending: Pending{ID: id, Request: raw}, live: asks, n: r.requests.count}
+	r.requests.open[id] = q
+	r.waiters.Go(func() { r.await(q) })
+}
+
+func idOf(asks live) string {
+	switch m := asks.(type) {
+	case *client.ApprovalRequest:
+		return m.ID
+	case *client.QuestionRequest:
+		return m.ID
+	}
+	return ""
+}
+
+// decline answers for those who do not.
+func decline(asks live) error {
+	switch m := asks.(type) {
+	case *client.ApprovalRequest:
+		return m.Reject("")
+	case *client.QuestionRequest:
+		return m.Dismiss()
+	}
+	return nil
+}
+
+// await tells of a request, once its call is known, and of its end where it is settled elsewhere.
+func (r *Relay) await(q *request) {
+	var call *Call
+	if m, ok := q.live.(*client.ApprovalRequest); ok {
+		if name, args := m.Call(); name != "" {
+			call = &Call{name, args}
+		}
+	}
+	r.mu.Lock()
+	if r.requests.open[q.ID] == q {
+		q.Call = call
+		r.log.add(encode(&q.Pending))
+	}
+	r.mu.Unlock()
+	<-q.live.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.settleLocked(q, Settled{Outcome: Gone})
+}
+
+// settleLocked tells of the end of a request, once. r.mu is held.
+func (r *Relay) settleLocked(q *request, how Settled) {
+	if r.requests.open[q.ID] != q {
+		return
+	}
+	delete(r.requests.open, q.ID)
+	r.requests.settled[q.ID] = struct{}{}
+	r.requests.order = append(r.requests.order, q.ID)
+	if len(r.requests.order) > maxSettled {
+		delete(r.requests.settled, r.requests.order[0])
+		r.requests.order = r.requests.order[1:]
+	}
+	how.ID = q.ID
+	r.log.add(encode(&how))
+}
+
+// settleDoneLocked tells of the requests that have ended with a turn, before the turn's own end. r.mu is held.
+func (r *Relay) settleDoneLocked() {
+	for _, q := range r.inOrderLocked() {
+		select {
+		case <-q.live.Done():
+			r.settleLocked(q, Settled{Outcome: Gone})
+		default:
+		}
+	}
+}
+
+// declineAllLocked rejects what no one can answer any more. r.mu is held.
+func (r *Relay) declineAllLocked() {
+	for _, q := range r.inOrderLocked() {
+		decline(q.live) // the error of a request that has ended meanwhile
+		r.settleLocked(q, Settled{Outcome: Gone})
+	}
+}
+
+func (r *Relay) inOrderLocked() []*request {
+	return slices.SortedFunc(maps.Values(r.requests.open), func(a, b *request) int { return a.n - b.n })
+}
+
+// pendingLocked returns the requests that wait for an answer. r.mu is held.
+func (r *Relay) pendingLocked() []Pending {
+	pending := []Pending{}
+	for _, q := range r.inOrderLocked() {
+		pending = append(pending, q.Pending)
+	}
+	return pending
+}
+
+// Answer answers a request. An approval takes Response, and Feedback with a rejection; a question takes Answers, by the
+// text of each question, and none of them dismisses it.
+type Answer struct {
+	Response wireproto.ApprovalDecision `json:"response"`
+	Feedback string                     `json:"feedback"`
+	Answers  map[string]string          `json:"answers"`
+}
+
+// Answer answers the request with this id, once: a second answer gives [client.ErrAnswered], whoever gave the first, and
+// an id that is not known [ErrNoRequest]. An answer that does not fit is an error, and the request still waits.
+func (r *Relay) Answer(id string, a Answer) error {
+	r.mu.Lock() // until the log has the answer: what follows from it stands after it
+	defer r.mu.Unlock()
+	q := r.requests.open[id]
+	if q == nil {
+		if _, was := r.requests.settled[id]; was {
+			return client.ErrAnswered
+		}
+		return fmt.Errorf("%w: %.80q", ErrNoRequest, id)
+	}
+	var err error
+	how := Settled{Outcome: Outcome(a.Response)}
+	switch m := q.live.(type) {
+	case *client.ApprovalRequest:
+		switch {
+		case len(a.Answers) > 0:
+			err = errors.New("relay: answer: an approval takes no answers; set response")
+		case a.Response == wireproto.Reject:
+			how.Feedback = a.Feedback
+			err = m.Reject(a.Feedback)
+		case a.Feedback != "":
+			err = errors.New("relay: answer: only a rejection takes a feedback; leave it out")
+		case a.Response == wireproto.Approve:
+			err = m.Approve()
+		case a.Response == wireproto.ApproveForSession:
+			err = m.ApproveForSession()
+		default:
+			err = fmt.Errorf(`relay: answer: %.40q is no response; use "approve", "approve_for_session" or "reject"`, a.Response)
+		}
+	case *client.QuestionRequest:
+		how.Outcome, how.Answers = Answered, a.Answers
+		switch {
+		case a.Response != "" || a.Feedback != "":
+			err = errors.New("relay: answer: a question takes no response or feedback; set answers")
+		case len(a.Answers) == 0:
+			how.Outcome = Dismissed
+			err = m.Dismiss()
+		default:
+			err = m.Answer(a.Answers)
+		}
+	}
+	if err == nil {
+		r.settleLocked(q, how)
+	}
+	return err
+}
+
+// Outside brings to a relay what its session says while no turn runs, such as what a background agent asks: its
+// OnMessage is the session's Options.OnMessage. It serves one session; the relay is named in its Options. What comes
+// before the relay is there waits for it, up to 1,000 messages.
+type Outside struct {
+	mu    sync.Mutex
+	relay *Relay
+	early []wireproto.Message
+}
+
+const maxEarly = 1000
+
+// OnMessage takes a message.
+func (o *Outside) OnMessage(m wireproto.Message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.relay != nil:
+		o.relay.take(m, nil)
+	case len(o.early) < maxEarly:
+		if asks, ok := m.(live); ok {
+			asks.Hold()
+		}
+		o.early = append(o.early, m)
+	}
+}
+
+// bind hands all to a relay.
+func (o *Outside) bind(r *Relay) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.early {
+		r.take(m, nil)
+	}
+	o.relay, o.early = r, nil
+}

@@ -1,0 +1,131 @@
+// Command webchat shows a conversation with kimi in a browser: it streams, approvals show what is asked about, a page
+// that is reloaded misses nothing, and any number of tabs see the same.
+//
+//	go run ./webchat -dir PROJECT
+//
+// It listens on loopback alone. Who has the URL that it prints may do what kimi may do in that folder.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/relay"
+)
+
+//go:embed page.html
+var page []byte
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:0", "where to listen, an address of this machine's own")
+	dir := flag.String("dir", ".", "kimi's work dir")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	opts := &client.Options{WorkDir: *dir}
+	if err := run(ctx, *addr, opts, func(url string) { fmt.Println("Open", url) }); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run serves one session until ctx ends. ready gets the page's URL.
+func run(ctx context.Context, addr string, opts *client.Options, ready func(url string)) (err error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
+		return fmt.Errorf("webchat: %v is not loopback; use an address such as 127.0.0.1:8080", ip)
+	}
+	outside := new(relay.Outside)
+	opts.OnMessage, opts.SupportsQuestion, opts.SupportsPlanMode = outside.OnMessage, true, true
+	s, err := client.NewSession(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	c := &chat{host: listener.Addr().String(), token: rand.Text(), cookie: rand.Text()}
+	c.relay = relay.New(s, &relay.Options{Authorize: c.authorize, Outside: outside, SpillDir: os.TempDir()})
+	server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	ready("http://" + c.host + "/#" + c.token)
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	err = errors.Join(err, c.relay.Close()) // first: it ends the streams of events, for which Shutdown would wait
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ctx))
+}
+
+type chat struct {
+	host   string // of the URL; another one means that some site has given its name to this address
+	token  string // in the URL's fragment, which browsers send nowhere; the page shows it to get the cookie
+	cookie string
+	relay  *relay.Relay
+}
+
+func (c *chat) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", c.servePage)
+	mux.Handle("POST /login", http.NewCrossOriginProtection().Handler(http.HandlerFunc(c.login)))
+	mux.Handle("/agent/", http.StripPrefix("/agent", c.relay))
+	return mux
+}
+
+// servePage serves the page, whose one script alone may run, and may talk to this server alone.
+func (c *chat) servePage(w http.ResponseWriter, _ *http.Request) {
+	nonce := rand.Text()
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", fmt.Sprintf("default-src 'none'; script-src 'nonce-%[1]s'; style-src 'nonce-%[1]s'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'", nonce))
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.Write(bytes.ReplaceAll(page, []byte("NONCE"), []byte(nonce)))
+}
+
+// login gives the cookie to who shows the token.
+func (c *chat) login(w http.ResponseWriter, req *http.Request) {
+	var body struct{ Token string }
+	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1000)).Decode(&body)
+	if err != nil || req.Host != c.host || !same(body.Token, c.token) {
+		http.Error(w, "wrong token: open the URL that webchat has printed", http.StatusForbidden)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: c.cookieName(), Value: c.cookie, Path: "/agent/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// cookieName has the port in it, since cookies do not tell ports apart.
+func (c *chat) cookieName() string {
+	_, port, _ := net.SplitHostPort(c.host)
+	return "webchat-" + port
+}
+
+func (c *chat) authorize(req *http.Request) error {
+	cookie, err := req.Cookie(c.cookieName())
+	if err != nil || req.Host != c.host || !same(cookie.Value, c.cookie) {
+		return errors.New("not logged in: open the URL that webchat has printed")
+	}
+	return nil
+}
+
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
