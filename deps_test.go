@@ -80,7 +80,7 @@ var floors = map[string][]string{
 	"client":            {"config", "internal/jsonfile", "internal/kimicode/bridge", "internal/kimicode/history", "internal/kimicode/home", "internal/fixture", "internal/regular", "internal/spawn", "internal/tempdir", "wireproto"},
 	"client/relay":      {"client", "wireproto"},
 	"client/clienttest": {"client", "config", "internal/fixture", "internal/spawn", "wireproto"},
-	"client/rules":      {"client", "internal/regular"},
+	"client/rules":      {"client", "internal/regular", "wireproto"},
 }
 
 // list runs go list for the system that the test runs on, test files left out.

@@ -28,8 +28,9 @@
 //	[[allow]]
 //	mcp_server = "docs"
 //
-// testdata/rules.toml has a longer one. Keep the file where the agent cannot write it, or deny its path. Rules see only what
-// kimi asks about: with Options.Yolo it asks nothing, or little (Kimi Code), and reading files is never asked.
+// testdata/rules.toml has a longer one. Keep the file where the agent cannot write it, or deny its path. Approve sees only what
+// kimi asks about: with Options.Yolo it asks nothing, or little (Kimi Code), reading files is never asked, and Kimi Code does not
+// ask before it changes files in a Git work tree. Rules.Hook blocks there, too, what the rules deny.
 //
 // # Commands
 //

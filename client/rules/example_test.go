@@ -62,3 +62,25 @@ reason = "use git rm"
 	// rm notes.txt: reject use git rm
 	// git rm notes.txt: approve
 }
+
+func ExampleRules_Hook() {
+	r, err := rules.Parse([]byte(`
+[[deny]]
+path = "/secrets/**"
+reason = "these are not for you"
+`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	hook := r.Hook()
+	hook.ID = "rules"
+	agent := clienttest.NewAgent(nil, func(t *clienttest.Turn) {
+		answer := t.Hook("rules", hook.Event, "ReadFile", map[string]any{"cwd": "/work", "tool_input": map[string]string{"path": "/secrets/key"}})
+		t.Say(fmt.Sprintf("%s: %s", answer.Action, answer.Reason))
+	})
+	answer, err := client.Ask(context.Background(), "What is the key?", &client.Options{
+		Transport: agent, Approve: r.Approve(nil), Hooks: []client.Hook{hook},
+	})
+	fmt.Println(answer, err)
+	// Output: block: these are not for you <nil>
+}
