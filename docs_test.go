@@ -21,7 +21,7 @@ import (
 func guides(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob("docs/*.md")
-	if err != nil || len(docs) < 3 {
+	if err != nil || len(docs) < 10 {
 		t.Fatalf("%d pages in docs, %v", len(docs), err)
 	}
 	return append([]string{"README.md"}, docs...)
@@ -46,8 +46,6 @@ type block struct {
 
 func (b *block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
 
-var comment = regexp.MustCompile(`(?s)<!--(.*?)-->\n$`)
-
 // blocks returns the fenced blocks in one of the languages, of all pages.
 func blocks(t *testing.T, langs ...string) (list []*block) {
 	t.Helper()
@@ -56,8 +54,8 @@ func blocks(t *testing.T, langs ...string) (list []*block) {
 		text := read(t, page)
 		for _, at := range fence.FindAllStringSubmatchIndex(text, -1) {
 			b := &block{page: page, lang: text[at[2]:at[3]], code: text[at[4]:at[5]], line: 1 + strings.Count(text[:at[0]], "\n")}
-			if note := comment.FindStringSubmatch(text[:at[0]]); note != nil {
-				b.note = strings.TrimSpace(note[1][strings.LastIndex(note[1], "<!--")+1:])
+			if before, ok := strings.CutSuffix(text[:at[0]], "-->\n"); ok {
+				b.note = strings.TrimSpace(before[strings.LastIndex(before, "<!--")+len("<!--"):])
 			}
 			if slices.Contains(langs, b.lang) {
 				list = append(list, b)
@@ -98,7 +96,7 @@ func overlay(t *testing.T, files map[string]string) string {
 // what the text around it speaks of. It also holds that each says whether TestDocsRun runs it.
 func TestDocsPrograms(t *testing.T) {
 	list := blocks(t, "go")
-	if len(list) < 2 {
+	if len(list) < 20 {
 		t.Fatalf("found %d Go blocks", len(list))
 	}
 	files := make(map[string]map[string]string) // by the folder of the module
@@ -139,7 +137,16 @@ func (b *block) source(t *testing.T) string {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "package %s\n", b.pkg)
-	body := regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"|//.*`).ReplaceAllString(b.code, "")
+	given := "" // what the text around the fragment has
+	for name, declare := range map[string]string{
+		"s": "s *client.Session", "turn": "turn *client.Turn", "opts": "opts *client.Options",
+		"tracers": "tracers trace.TracerProvider", "meters": "meters metric.MeterProvider",
+	} {
+		if b.needs(name) {
+			given += ", " + declare
+		}
+	}
+	body := given + regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"|//.*`).ReplaceAllString(b.code, "")
 	for name, path := range map[string]string{
 		"bytes": "bytes", "errors": "errors", "fmt": "fmt", "io": "io", "log": "log", "os": "os", "strings": "strings", "testing": "testing", "time": "time",
 		"http": "net/http", "slog": "log/slog", "synctest": "testing/synctest", "json": "encoding/json", "exec": "os/exec", "filepath": "path/filepath",
@@ -169,15 +176,6 @@ func (b *block) source(t *testing.T) string {
 			if name := x.(*ast.Ident).Name; name != "_" {
 				fmt.Fprintf(&uses, "_ = %s\n", name)
 			}
-		}
-	}
-	given := "" // what the text around the fragment has
-	for name, declare := range map[string]string{
-		"s": "s *client.Session", "turn": "turn *client.Turn", "opts": "opts *client.Options",
-		"tracers": "tracers trace.TracerProvider", "meters": "meters metric.MeterProvider",
-	} {
-		if b.needs(name) {
-			given += ", " + declare
 		}
 	}
 	return out.String() + "func Run(ctx context.Context, key string" + given + ") error {\n" + line + b.code + uses.String() + "return nil }\n"
