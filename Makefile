@@ -58,7 +58,7 @@ soak: ## 1,000 schedules of agents that misbehave and programs that do anything 
 fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
 
-matrix: ## old releases of kimi-cli, one row each for the README's table
+matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md
 	@./scripts/matrix.sh
 
 kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once when they are there)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Drives old releases of kimi-cli with TestMatrix and prints the rows of the README's table.
+# Drives old releases of kimi-cli with TestMatrix and prints the rows of the table in docs/kimi-code.md.
 #
 #   scripts/matrix.sh [VERSION…]
 #
