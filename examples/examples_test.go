@@ -34,7 +34,7 @@ func TestShort(t *testing.T) {
 			t.Errorf("%s has %d lines, want %d at most", path, n, lines[name])
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
-			if utf8.RuneCountInString(line) > 140 {
+			if utf8.RuneCountInString(line) > 140 && !strings.Contains(line, "Content-Security-Policy") { // which is one value
 				t.Errorf("%s: a line is too long: %s", path, line)
 			}
 		}
