@@ -38,6 +38,8 @@ type cli struct {
 	View     viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
 	Proxy    proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
 	Wire     wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
+	Shell    shellCmd         `cmd:"" help:"Hand a session to kimi's own user interface."`
+	Login    loginCmd         `cmd:"" help:"Log in, as kimi does it."`
 	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
 }
 
