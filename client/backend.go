@@ -49,6 +49,11 @@ type backend interface {
 	// stored opens the files of a session of the work dir, nil if there is none.
 	stored(l *launch, id string) (storedSession, error)
 
+	// terminal returns the arguments of the program's own user interface on a session, "" for a new one, and terminalEnv
+	// its environment. It is an error if it cannot do what an option says.
+	terminal(l *launch, id string) ([]string, error)
+	terminalEnv(l *launch) []string
+
 	// words returns a prompt that the program reads as words, and whether it had to be changed for that.
 	words(c wireproto.Content) (wireproto.Content, bool)
 	// models lists the models that a session can use, in any order.

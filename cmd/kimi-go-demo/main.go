@@ -35,8 +35,11 @@ type cli struct {
 	Sessions sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
 	Resume   resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
 	Replay   replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
+	View     viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
 	Proxy    proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
 	Wire     wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
+	Shell    shellCmd         `cmd:"" help:"Hand a session to kimi's own user interface."`
+	Login    loginCmd         `cmd:"" help:"Log in, as kimi does it."`
 	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
 }
 

@@ -116,3 +116,34 @@ func (s *signals) closed() bool {
 	defer s.mu.Unlock()
 	return s.closing
 }
+
+// lend leaves the signals of keys, which the terminal sends to all that runs in it, to a child there. A termination
+// signal calls end. back takes them again.
+func (s *signals) lend(end func()) (back func()) {
+	signal.Stop(s.caught)
+	lent := make(chan os.Signal, 4)
+	// Caught, not ignored: the child would inherit that.
+	signal.Notify(lent, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case sig := <-lent:
+				if sig == os.Interrupt || sig == syscall.SIGQUIT {
+					continue
+				}
+				s.mu.Lock()
+				s.code = 128 + int(sig.(syscall.Signal))
+				s.mu.Unlock()
+				end()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(lent)
+		close(done)
+		signal.Notify(s.caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	}
+}

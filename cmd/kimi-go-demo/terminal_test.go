@@ -30,6 +30,7 @@ type terminal struct {
 	seen int             // how much of it has been expected
 	over bool
 	code func() int
+	kill func(os.Signal) error
 }
 
 func (d *demo) terminal(t *testing.T, args ...string) *terminal {
@@ -48,7 +49,7 @@ func (d *demo) terminalWith(t *testing.T, stdout *os.File, args ...string) *term
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &terminal{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }}
+	x := &terminal{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, kill: cmd.Process.Signal}
 	x.news.L = &x.mu
 	go func() {
 		buf := make([]byte, 4096)

@@ -1,0 +1,74 @@
+package page
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// short returns at most n bytes of a text, and a sign of what is left out.
+func short(t string, n int) string {
+	if len(t) <= n {
+		return t
+	}
+	return strings.ToValidUTF8(t[:n], "") + "…"
+}
+
+// cut is short, and says how much it leaves out.
+func cut(t string, n int) string {
+	if len(t) <= n {
+		return t
+	}
+	for n > 0 && !utf8.RuneStart(t[n]) {
+		n--
+	}
+	return t[:n] + fmt.Sprintf("… and %s bytes more", number(len(t)-n))
+}
+
+func deref(s *string, or string) string {
+	if s == nil || *s == "" {
+		return or
+	}
+	return *s
+}
+
+func nonempty(list ...string) []string {
+	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
+}
+
+func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Counts are the agent's: neither below zero nor over what can be added.
+func atLeast(n int) int { return max(n, 0) }
+
+func sum(a, b int) int {
+	if b = atLeast(b); a > math.MaxInt-b {
+		return math.MaxInt
+	}
+	return a + b
+}
+
+func input(u wireproto.TokenUsage) int {
+	return sum(sum(atLeast(u.InputOther), u.InputCacheRead), u.InputCacheCreation)
+}
+
+// number writes 12345 as 12,345.
+func number(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return number(n) + " " + what + "s"
+}

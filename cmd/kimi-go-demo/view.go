@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/page"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/fixture"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
+	"github.com/kimi-go/kimi-go/internal/regular"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+type viewCmd struct {
+	where
+	Output   string `short:"o" required:"" placeholder:"FILE" help:"The file to write; it must not be there yet."`
+	Markdown bool   `help:"Write Markdown to paste into an issue, instead of an HTML page."`
+	Session  string `arg:"" name:"fixture|id" help:"A recording, such as prompt --record makes, or the id of a session of the work dir."`
+}
+
+// Run writes a page of a recording or of a stored session.
+func (v *viewCmd) Run(e *env) error {
+	s, err := v.session()
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if v.Markdown {
+		err = s.Markdown(&b)
+	} else {
+		err = s.HTML(&b)
+	}
+	if err == nil {
+		err = writeNew(v.Output, b.Bytes())
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stderr, "%s: %s is written\n", program, v.Output)
+	return nil
+}
+
+// writeNew writes a file that was not there, which this user alone may read.
+func writeNew(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return hinted{fmt.Errorf("--output %s is there already", path), "name another file, or remove that one first"}
+	}
+	if err != nil {
+		return hinted{fmt.Errorf("--output: %w", err), "name a file in a directory that can be written"}
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		os.Remove(path)
+		return hinted{fmt.Errorf("--output: %w", err), "make room, or name a file elsewhere"}
+	}
+	return nil
+}
+
+// session reads what is to be shown: a file of that name, else a session of that id.
+func (v *viewCmd) session() (*page.Session, error) {
+	info, err := os.Stat(v.Session)
+	if err != nil || info.IsDir() {
+		return v.stored()
+	}
+	f, err := regular.Open(v.Session)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rec, err := fixture.Read(f)
+	if err != nil {
+		return nil, hinted{err, "a recording is made by prompt --record FILE"}
+	}
+	return &page.Session{Title: filepath.Base(v.Session), Recording: rec, Timed: true}, nil
+}
+
+// storedLimit is how long reading a stored session may take after its last message.
+const storedLimit = time.Minute
+
+// stored makes a recording of a stored session, which leaves out keys and paths as any recording does.
+func (v *viewCmd) stored() (*page.Session, error) {
+	opts := v.options()
+	list, err := client.ListSessions(opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &page.Session{Title: v.Session}
+	server := wireproto.ServerInfo{Name: "kimi"}
+	var b bytes.Buffer
+	var info client.SessionInfo
+	if i := slices.IndexFunc(list, func(i client.SessionInfo) bool { return i.ID == v.Session }); i >= 0 {
+		info = list[i]
+	}
+	machine := v.machine(info.Backend)
+	if info.Title != "" {
+		s.Title = machine.Redactor().Line(info.Title) + " (" + info.ID + ")"
+	}
+	if info.Backend == client.BackendServer {
+		server.Name = "Kimi Code"
+	}
+	w := fixture.NewWriter(&b, machine.Redactor())
+	lines := wireproto.NewEncoder(agentLines{w})
+	hello, err := json.Marshal(wireproto.InitializeResult{ProtocolVersion: wireproto.ProtocolVersion, Server: server})
+	if err == nil {
+		err = lines.Encode(&wireproto.Frame{ID: "stored", Result: hello})
+	}
+	if err != nil {
+		return nil, err
+	}
+	n := 0
+	for m, err := range client.History(v.Session, opts) {
+		if err != nil {
+			return nil, err
+		}
+		n++
+		frame := &wireproto.Frame{Method: wireproto.MethodEvent, Message: m}
+		if _, ok := m.(wireproto.Request); ok {
+			frame.Method, frame.ID = wireproto.MethodRequest, fmt.Sprint("stored-", n)
+		}
+		if err := lines.Encode(frame); err != nil {
+			return nil, fmt.Errorf("message %d of the session: %w", n, err)
+		}
+	}
+	if err := w.Wait(storedLimit); err != nil {
+		return nil, hinted{fmt.Errorf("session %s: %w", v.Session, err), "it is too long for a page; record the turns that matter"}
+	}
+	s.Recording, err = fixture.Read(&b)
+	if err == nil && len(s.Recording.Records) > 0 {
+		s.Recording.Records = s.Recording.Records[1:] // the handshake is ours
+	}
+	return s, err
+}
+
+// machine is what a page of a session must not tell.
+func (v *viewCmd) machine(kind client.Backend) *fixture.Machine {
+	share := v.ShareDir
+	if share == "" && kind == client.BackendServer {
+		share = home.Path(os.Environ(), v.WorkDir)
+	} else if share == "" {
+		share = config.ShareDir()
+	}
+	work, _ := filepath.Abs(v.WorkDir)
+	real, _ := filepath.EvalSymlinks(work)
+	return &fixture.Machine{ConfigFiles: []string{filepath.Join(share, "config.toml")}, Env: os.Environ(), WorkDirs: []string{work, real}, ShareDir: share}
+}
+
+// agentLines notes what is written as the agent's.
+type agentLines struct{ w *fixture.Writer }
+
+func (a agentLines) Write(p []byte) (int, error) {
+	a.w.Write(fixture.Agent, p)
+	return len(p), nil
+}

@@ -1,0 +1,58 @@
+//go:build !windows
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
+)
+
+// A page is made of a session that either kimi has stored, without what is secret.
+func TestViewStored(t *testing.T) {
+	t.Parallel()
+	const key = "sk-kept-out-of-any-page-0123456789"
+	script := []string{clienttest.Text("The key is **not** " + key), "text: unused"}
+	for name, d := range map[string]*demo{
+		"kimi-cli":  newDemo(t, script...),
+		"Kimi Code": func() *demo { d, _ := codeDemo(t, script...); return d }(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d.setenv(map[string]string{"SOME_API_KEY": key})
+			args := []string{"prompt", "--quiet", "What is it?"}
+			if d.config != "" {
+				args = append(args, "--config", d.config)
+			}
+			d.run(t, "", args...).check(t, 0, []string{key}, nil)
+			id := d.newest(t)
+			out := filepath.Join(d.work, "page.html")
+			d.run(t, "", "view", id, "-o", out).check(t, 0, nil, nil)
+			contains(t, out, "What is it?", "The key is <strong>not</strong>", "tell no times", "<dt>Turns</dt><dd>1</dd>", "("+id+")")
+			data, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for what, secret := range map[string]string{"the key": key, "the work dir": d.work} {
+				if strings.Contains(string(data), secret) {
+					t.Errorf("the page has %s", what)
+				}
+			}
+		})
+	}
+}
+
+// newest returns the id of the newest session.
+func (d *demo) newest(t *testing.T) string {
+	t.Helper()
+	r := d.run(t, "", "sessions")
+	lines := strings.Split(r.stdout, "\n")
+	if r.code != 0 || len(lines) < 2 {
+		t.Fatalf("sessions: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	id, _, _ := strings.Cut(lines[1], " ")
+	return id
+}
