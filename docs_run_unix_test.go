@@ -159,10 +159,12 @@ func main() {
 	switch block {
 	` + cases + `
 	}
-	testing.Init()
-	if err != nil || !testing.RunTests(func(string, string) (bool, error) { return true, nil }, tests) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if len(tests) > 0 {
+		testing.Main(func(string, string) (bool, error) { return true, nil }, tests, nil, nil)
 	}
 	_ = context.Background
 }

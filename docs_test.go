@@ -187,7 +187,7 @@ func (b *block) declares() bool { return regexp.MustCompile(`(?m)^(func|type) `)
 // needs reports whether a fragment uses a variable of the text around it.
 func (b *block) needs(name string) bool {
 	used := regexp.MustCompile(`(^|[^.\w"])` + name + `[.,)]`).MatchString(b.code)
-	return used && !regexp.MustCompile(`(?m)^\s*(\w+, )*`+name+`(, \w+)* :=`).MatchString(b.code)
+	return used && !regexp.MustCompile(`(?m)^\s*(?:for )?(\w+, )*`+name+`(, \w+)* :=`).MatchString(b.code)
 }
 
 // TestDocsTests looks for the tests that the pages name.
