@@ -116,7 +116,11 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 	params.Hooks = subscriptions(o.Hooks)
 	err = s.conn.call(ctx, wireproto.MethodInitialize, params, &server)
 	var rpc *wireproto.RPCError
-	if errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound {
+	s.mu.Lock()
+	wire := s.backend.kind() == BackendWire
+	s.mu.Unlock()
+	// A bridge names with the same code what has no place in Kimi Code, and says more in the data.
+	if wire && errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound && (rpc.Data == nil || string(rpc.Data) == "null") {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
 		err = nil
