@@ -22,6 +22,8 @@ func newUUID() string {
 
 // connect starts the agent and makes the handshake.
 func (l *launch) connect(ctx context.Context, transport Transport, id string, approvals Approvals) (s *Session, err error) {
+	connected := make(chan struct{})
+	defer close(connected)
 	defer func() {
 		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
@@ -52,6 +54,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	s = &Session{
 		opts: o, launch: l, backend: l.backend, peer: chain, id: id, model: l.backend.model(l),
 		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
+		connected: connected,
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Restart {

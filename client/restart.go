@@ -29,6 +29,12 @@ func (s *Session) restart(exit error) error {
 	if exit == nil {
 		exit = errAgentEnded
 	}
+	select {
+	case <-s.connected:
+	default: // the launch and the id are still those of the start, which fails now if it waits for an answer
+		s.conn.pause(exit)
+		<-s.connected
+	}
 	s.mu.Lock()
 	if s.closing || s.killed != nil {
 		s.mu.Unlock()
