@@ -18,6 +18,7 @@ import (
 type row struct {
 	scripts []memory
 	models  []string
+	plans   int // with --plan
 }
 
 func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error) {
@@ -29,6 +30,9 @@ func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error)
 		model = c.Args[i+1]
 	}
 	r.models = append(r.models, model)
+	if slices.Contains(c.Args, "--plan") {
+		r.plans++
+	}
 	next := r.scripts[0]
 	r.scripts = r.scripts[1:]
 	return next.Start(ctx, c)
@@ -184,4 +188,19 @@ func TestSetModelRestarts(t *testing.T) {
 			t.Errorf("SetModel: %v", err)
 		}
 	}, dies, slowToStart)
+}
+
+// A process that follows before the first turn begins in plan mode as the one before it.
+func TestRestartPlans(t *testing.T) {
+	dies := func(a *agent) {
+		a.handshake()
+		<-time.After(time.Minute)
+		a.exit(3)
+	}
+	successors(t, client.Options{Restart: true, Plan: true}, func(t *testing.T, s *client.Session, r *row) {
+		<-time.After(70 * time.Second)
+		if _, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || r.plans != 2 {
+			t.Errorf("%v, plan mode in %d of 2 processes", err, r.plans)
+		}
+	}, dies, good)
 }

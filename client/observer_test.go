@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -173,7 +174,7 @@ func TestObserverMisbehaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := new(witness)
-			var s *client.Session
+			var watched atomic.Pointer[client.Session]
 			begun := make(chan struct{})
 			run := func(a *agent) {
 				a.handshake()
@@ -183,10 +184,10 @@ func TestObserverMisbehaves(t *testing.T) {
 			bubble(t, run, client.Options{Observer: observing(func(o client.Observation) {
 				w.Observe(o)
 				if _, ok := o.(*client.ProcessStarted); !ok || name != "calls back" {
-					misbehave(s)
+					misbehave(watched.Load())
 				}
-			})}, func(t *testing.T, session *client.Session) {
-				s = session
+			})}, func(t *testing.T, s *client.Session) {
+				watched.Store(s)
 				if name != "calls back" {
 					works(t, s)
 				} else if _, err := prompt(t, t.Context(), s).Result(); err != nil && !errors.Is(err, client.ErrClosed) {
@@ -195,7 +196,8 @@ func TestObserverMisbehaves(t *testing.T) {
 			})
 			lines := strings.Join(tale(w.all(t)), "; ")
 			for _, want := range []string{"process starts", "turn starts", "turn ends", "process ends"} {
-				if strings.Count(lines, want) != 1 {
+				// The turn may be over before its beginning is observed: then another one begins.
+				if n := strings.Count(lines, want); n != 1 && (n == 0 || name != "calls back") {
 					t.Errorf("%s: %s", want, lines)
 				}
 			}
