@@ -22,6 +22,8 @@ func newUUID() string {
 
 // connect starts the agent and makes the handshake.
 func (l *launch) connect(ctx context.Context, transport Transport, id string, approvals Approvals) (s *Session, err error) {
+	connected := make(chan struct{})
+	defer close(connected)
 	defer func() {
 		if cleanErr := l.secrets.remove(); cleanErr != nil && err == nil {
 			s.Close()
@@ -52,6 +54,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	s = &Session{
 		opts: o, launch: l, backend: l.backend, peer: chain, id: id, model: l.backend.model(l),
 		requests: make(map[*request]struct{}), running: make(map[int]string), closed: make(chan struct{}),
+		connected: connected,
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Restart {
@@ -116,7 +119,11 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 	params.Hooks = subscriptions(o.Hooks)
 	err = s.conn.call(ctx, wireproto.MethodInitialize, params, &server)
 	var rpc *wireproto.RPCError
-	if errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound {
+	s.mu.Lock()
+	wire := s.backend.kind() == BackendWire
+	s.mu.Unlock()
+	// A bridge names with the same code what has no place in Kimi Code, and says more in the data.
+	if wire && errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound && (rpc.Data == nil || string(rpc.Data) == "null") {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
 		err = nil

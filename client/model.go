@@ -135,7 +135,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	l := *s.launch
 	o := *l.opts
 	st := s.Status()
-	o.Model, o.Plan = name, st.PlanMode || o.Plan && st.ContextTokens == 0 // it is told with the first turn
+	o.Model, o.Plan = name, o.plans(&st)
 	l.opts, l.secrets = &o, secretDir{}
 	cfg, err := l.config()
 	if err != nil {

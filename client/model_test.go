@@ -18,6 +18,7 @@ import (
 type row struct {
 	scripts []memory
 	models  []string
+	plans   int // with --plan
 }
 
 func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error) {
@@ -29,6 +30,9 @@ func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error)
 		model = c.Args[i+1]
 	}
 	r.models = append(r.models, model)
+	if slices.Contains(c.Args, "--plan") {
+		r.plans++
+	}
 	next := r.scripts[0]
 	r.scripts = r.scripts[1:]
 	return next.Start(ctx, c)
@@ -149,4 +153,54 @@ func TestSetModelClose(t *testing.T) {
 			t.Errorf("Result: %v", err)
 		}
 	}, good, slowToStart)
+}
+
+// A change of the model waits for the process that follows one which has ended by itself.
+func TestSetModelRestarts(t *testing.T) {
+	dies := func(a *agent) {
+		a.handshake()
+		<-time.After(time.Minute)
+		a.exit(3)
+	}
+	successors(t, client.Options{Restart: true}, func(t *testing.T, s *client.Session, r *row) {
+		<-time.After(70 * time.Second)
+		changed := make(chan error, 1)
+		go func() { changed <- s.SetModel(t.Context(), "other") }()
+		select {
+		case err := <-changed:
+			if err != nil || s.Model() != "other" || !slices.Equal(r.models, []string{"", "", "other"}) {
+				t.Errorf("SetModel: %v, model %q of %q", err, s.Model(), r.models)
+			}
+		case <-time.After(10 * time.Minute):
+			t.Fatal("SetModel waits for ever")
+		}
+		if got, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || strings.Join(got, " ") != "Notification TurnBegin StepBegin ok TurnEnd" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}, dies, slowToStart, good)
+	successors(t, client.Options{Restart: true}, func(t *testing.T, s *client.Session, r *row) {
+		<-time.After(70 * time.Second)
+		changed := make(chan error, 1)
+		go func() { changed <- s.SetModel(t.Context(), "other") }()
+		synctest.Wait()
+		s.Close()
+		if err := <-changed; !errors.Is(err, client.ErrClosed) {
+			t.Errorf("SetModel: %v", err)
+		}
+	}, dies, slowToStart)
+}
+
+// A process that follows before the first turn begins in plan mode as the one before it.
+func TestRestartPlans(t *testing.T) {
+	dies := func(a *agent) {
+		a.handshake()
+		<-time.After(time.Minute)
+		a.exit(3)
+	}
+	successors(t, client.Options{Restart: true, Plan: true}, func(t *testing.T, s *client.Session, r *row) {
+		<-time.After(70 * time.Second)
+		if _, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || r.plans != 2 {
+			t.Errorf("%v, plan mode in %d of 2 processes", err, r.plans)
+		}
+	}, dies, good)
 }

@@ -29,6 +29,12 @@ func (s *Session) restart(exit error) error {
 	if exit == nil {
 		exit = errAgentEnded
 	}
+	select {
+	case <-s.connected:
+	default: // the launch and the id are still those of the start, which fails now if it waits for an answer
+		s.conn.pause(exit)
+		<-s.connected
+	}
 	s.mu.Lock()
 	if s.closing || s.killed != nil {
 		s.mu.Unlock()
@@ -60,7 +66,7 @@ func (s *Session) restart(exit error) error {
 		o.Model = s.chosen
 	}
 	s.mu.Unlock()
-	o.Plan = st.PlanMode
+	o.Plan = o.plans(&st)
 	l.opts, l.secrets = &o, secretDir{}
 	if o.Transport == nil {
 		if found, err := s.backend.finds(&l, s.id); err != nil || !found && st.ContextTokens > 0 {
@@ -76,6 +82,11 @@ func (s *Session) restart(exit error) error {
 	s.conn.resume()
 	s.peer.revived()
 	return nil
+}
+
+// plans reports whether a process that continues the session begins in plan mode. It is told with the first turn only.
+func (o *Options) plans(st *Status) bool {
+	return st.PlanMode || o.Plan && st.ContextTokens == 0
 }
 
 func howEnded(exit error) string {

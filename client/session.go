@@ -61,8 +61,9 @@ type Session struct {
 	outsideID   uint64           // the goroutine that serves the last of them
 	serving     bool             // a goroutine serves OnMessage
 
-	closed   chan struct{} // closed when Close has ended the agent
-	closeErr error         // what it says of that
+	connected chan struct{} // closed when the start is over
+	closed    chan struct{} // closed when Close has ended the agent
+	closeErr  error         // what it says of that
 
 	held *os.File // keeps others from the session while the agent lives; nil for none
 }

@@ -17,6 +17,7 @@ type succession struct {
 	crashed  func(exit error) // starts that, once all is read; nil for none
 	decided  chan struct{}    // closed once it is known whether one follows now
 	reviving bool             // the successor has not taken over yet: if it ends, none follows
+	revival  chan struct{}    // closed once reviving is false again, or the session is about to end; nil before the first one
 	fallen   Conn             // the last one that has ended by itself
 	drained  chan struct{}    // closed when all that now has said is read; nil unless it has ended by itself
 
@@ -27,10 +28,16 @@ func newSuccession(first Conn) *succession {
 	return &succession{now: first, decided: make(chan struct{}), last: '\n'}
 }
 
-// end ends the agent and lets the session's side wait for a successor. It reports false if the session is about to
-// end; the error is that of the agent's Close.
+// end ends the agent and lets the session's side wait for a successor: of an agent that has ended by itself it is the one that
+// follows, once that has taken over. It reports false if the session is about to end; the error is that of the agent's Close.
 func (c *succession) end(grace time.Duration) (bool, error) {
 	c.mu.Lock()
+	for c.reviving && !c.stopped {
+		revival := c.revival
+		c.mu.Unlock()
+		<-revival
+		c.mu.Lock()
+	}
 	if c.stopped {
 		c.mu.Unlock()
 		return false, nil
@@ -56,6 +63,7 @@ func (c *succession) succeed(next Conn) error {
 		next.Close()
 		return ErrClosed
 	}
+	c.decideLocked() // whoever waits for that of the one before
 	c.now, c.decided, c.drained = next, make(chan struct{}), nil
 	close(c.next)
 	c.next = nil
@@ -68,6 +76,7 @@ func (c *succession) stop() Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
+	c.reviveLocked()
 	if c.next != nil {
 		close(c.next)
 		c.next = nil
@@ -115,7 +124,7 @@ func (c *succession) ended(old Conn, exit error) {
 		return
 	}
 	if c.crashed != nil && !c.stopped && !c.reviving && c.next == nil {
-		c.reviving = true
+		c.reviving, c.revival = true, make(chan struct{})
 		drained := make(chan struct{})
 		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
 		next := c.next
@@ -128,7 +137,15 @@ func (c *succession) ended(old Conn, exit error) {
 			}
 		}()
 	}
-	close(c.decided)
+	c.decideLocked()
+}
+
+func (c *succession) decideLocked() {
+	select {
+	case <-c.decided:
+	default:
+		close(c.decided)
+	}
 }
 
 // drain notes that all is read that an agent has said.
@@ -151,8 +168,16 @@ func (c *succession) drops(old Conn) bool {
 // revived says that the successor of an agent that has ended by itself has taken over.
 func (c *succession) revived() {
 	c.mu.Lock()
-	c.reviving = false
-	c.mu.Unlock()
+	defer c.mu.Unlock()
+	c.reviveLocked()
+}
+
+// reviveLocked lets no one wait any more for the successor to take over.
+func (c *succession) reviveLocked() {
+	if c.reviving {
+		c.reviving = false
+		close(c.revival)
+	}
 }
 
 func (c *succession) fell(old Conn) bool {

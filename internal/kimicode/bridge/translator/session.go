@@ -452,7 +452,9 @@ func (t *Translator) failStart(id string, err error) {
 	case errors.Is(err, errNoModel):
 		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
+		// The data tell it from the answer of an agent that does not know the method.
 		answer.Code = wireproto.CodeMethodNotFound
+		answer.Data, _ = json.Marshal(map[string]string{"option": no.Option})
 	case errors.As(err, &effort):
 		answer = effort.rpc()
 	case errors.As(err, &routes):

@@ -438,3 +438,14 @@ func TestToolServerNotListed(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A start that fails for what has no place in Kimi Code is not taken for an agent that does not know initialize.
+func TestUnsupportedStart(t *testing.T) {
+	tr := New(Settings{Permission: api.Manual, Model: "m"})
+	tr.Step(Frame{&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{}`)}}, began)
+	out := tr.Step(Launched{Err: &UnsupportedError{Option: "hooks", Why: "it has none"}}, began)
+	f, ok := out[0].(Send)
+	if !ok || f.ID != "init" || f.Error == nil || f.Error.Code != wireproto.CodeMethodNotFound || string(f.Error.Data) != `{"option":"hooks"}` {
+		t.Errorf("got %+v", out)
+	}
+}
