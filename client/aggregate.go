@@ -80,7 +80,7 @@ func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.Con
 // a step comes at its end, because results may arrive while the model still writes. Events
 // of subagents are left out; requests pass by unanswered and so are rejected, unless a
 // handler answers them. What an attempt that failed has sent is dropped. An error comes last,
-// behind what the broken step had come to.
+// after what the broken step had come to.
 func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		assistant := &Message{Role: RoleAssistant}
@@ -146,8 +146,8 @@ func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
 }
 
 // Merge joins what the model streams in pieces: consecutive text parts, consecutive think
-// parts, and a tool call with the argument parts behind it. Anything else passes at once,
-// behind what was joined before it; so text comes when something else follows, not as it is
+// parts, and a tool call with the argument parts after it. Anything else passes at once,
+// after what was joined before it; so text comes when something else follows, not as it is
 // written. A handler may therefore ask before the text that explains why is out; answer in the
 // loop to have it in order. The values of seq are not changed.
 func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message, error] {

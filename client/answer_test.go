@@ -129,7 +129,7 @@ func TestAnswerTold(t *testing.T) {
 	if _, err := a.Ask(t.Context(), s, "Which city?"); err != nil {
 		t.Error(err)
 	}
-	if _, err := prompt(t, t.Context(), s).Result(); err != nil { // nobody asks
+	if _, err := prompt(t, t.Context(), s).Result(); err != nil { // no one asks
 		t.Error(err)
 	}
 	if len(told) != 4 || !strings.Contains(told[0], `true the answer does not fit: name is missing; there is no "Name"; call`) ||

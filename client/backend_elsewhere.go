@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, behind a
+// Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, through a
 // tunnel or a proxy. It prints and marshals without its token.
 type Server struct {
 	// URL is where it listens, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http the token and all

@@ -352,7 +352,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 	case dmail || len(c.before) > rotations:
 		return nil, fmt.Errorf("%w: its agent has changed its own past; fork it whole", ErrUnsupported)
 	}
-	missing := rotations - len(c.before) // contexts that a fork of kimi's has left behind
+	missing := rotations - len(c.before) // contexts that a fork of kimi's has left
 	at := -missing
 	begins, err := s.begins(contexts, at)
 	if err != nil {

@@ -220,7 +220,7 @@ func byArgument(err error) error {
 	return err
 }
 
-// bridgeTransport runs Kimi Code behind the bridge.
+// bridgeTransport runs Kimi Code through the bridge.
 type bridgeTransport struct {
 	process *processTransport
 	shared  *bridge.Shared // nil for a server of its own

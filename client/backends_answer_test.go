@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// An answer as a Go type, by a tool call of the main agent that nobody needs to approve.
+// An answer as a Go type, by a tool call of the main agent that no one needs to approve.
 func TestBackendsAnswer(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		call := func(id, name string, people any) string {

@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The end of a session in the middle of a command and beside one in the background: no process and no
+// The end of a session in the middle of a command and with one in the background: no process and no
 // goroutine of it is left, and another one continues it.
 func TestBackendsEnd(t *testing.T) {
 	needProc(t)

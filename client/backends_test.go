@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// backend is one of the two programs behind the one API. The TestBackends tests hold for both;
+// backend is one of the two programs that the one API drives. The TestBackends tests hold for both;
 // what differs by the nature of the program is in here.
 type backend struct {
 	name    string
@@ -72,7 +72,7 @@ var backends = []*backend{
 	},
 }
 
-// kimiConfig is a configuration whose model is behind an API of type kimi.
+// kimiConfig is a configuration whose model is reached by an API of type kimi.
 func kimiConfig(url string) *config.Config {
 	return &config.Config{
 		DefaultModel: "scripted",
@@ -83,7 +83,7 @@ func kimiConfig(url string) *config.Config {
 	}
 }
 
-// onBackends runs a test on both, beside all others.
+// onBackends runs a test on both, at the same time as all others.
 func onBackends(t *testing.T, test func(*testing.T, context.Context, *backend)) {
 	t.Parallel()
 	for _, b := range backends {
@@ -108,7 +108,7 @@ func (b *backend) run(id, command string) string {
 // tool returns the name by which the model calls a Go tool.
 func (b *backend) tool(name string) string { return b.toolPrefix + name }
 
-// ifItGoesOn returns the scripts of the model's calls behind a rejection without feedback: none where that ends the turn.
+// ifItGoesOn returns the scripts of the model's calls after a rejection without feedback: none where that ends the turn.
 func (b *backend) ifItGoesOn(scripts ...string) []string {
 	if b.endsAtRejection {
 		return nil

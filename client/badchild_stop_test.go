@@ -196,8 +196,8 @@ var leaves = script("leaves a process", func(a *agent) {
 	a.serve()
 })
 
-// A process that the agent leaves behind with its pipes open is ended if it can be found, and
-// keeps nobody waiting.
+// A process that the agent leaves with its pipes open is ended if it can be found, and
+// keeps no one waiting.
 func TestLeavesProcess(t *testing.T) {
 	for kind, ways := range map[string][]string{
 		"same group":  {"dies", "closed"},

@@ -358,7 +358,7 @@ func TestFlood(t *testing.T) {
 	works(t, s)
 }
 
-// An agent that dies while nobody reads is not waited for.
+// An agent that dies while no one reads is not waited for.
 func TestFloodKilled(t *testing.T) {
 	tellsWritten(t)
 	s := start(t, spawn(t, floods, ""))

@@ -100,7 +100,7 @@ func BenchmarkKimiCodeSession(b *testing.B) {
 	b.ReportMetric(float64(withChildren(b, k.Process.PID())-before)/float64(b.N)/1e6, "server-MB/op")
 }
 
-// BenchmarkKimiCodeAnswers steers, approves and cancels in turns of the real Kimi Code, and beside each does the same over
+// BenchmarkKimiCodeAnswers steers, approves and cancels in turns of the real Kimi Code, and with each does the same over
 // bare REST and a bare WebSocket of the same server. own-… is how much longer it takes with this module.
 func BenchmarkKimiCodeAnswers(b *testing.B) {
 	k := webtest.NewKimi(b)

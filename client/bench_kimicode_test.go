@@ -145,7 +145,7 @@ type never struct{}
 
 func (never) Cleanup(func()) {}
 
-// BenchmarkKimiCodeEvents reads the events of one turn of Kimi Code's server, beside BenchmarkEvents.
+// BenchmarkKimiCodeEvents reads the events of one turn of Kimi Code's server, to compare with BenchmarkEvents.
 func BenchmarkKimiCodeEvents(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
@@ -187,7 +187,7 @@ func BenchmarkKimiCodeEvents(b *testing.B) {
 	}
 }
 
-// BenchmarkKimiCodeTurn runs turns of one word with the real Kimi Code, and beside each one the same prompt over a bare
+// BenchmarkKimiCodeTurn runs turns of one word with the real Kimi Code, and with each one the same prompt over a bare
 // WebSocket of the same server.
 func BenchmarkKimiCodeTurn(b *testing.B) {
 	k := webtest.NewKimi(b)

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// benchAsks answers a prompt "N" by N approval requests, each behind the answer to the one before;
+// benchAsks answers a prompt "N" by N approval requests, each after the answer to the one before;
 // benchRuns does the same with tool calls.
 var (
 	benchAsks = requester("bench asks", "ApprovalRequest", `{"id":"r","tool_call_id":"t","sender":"Shell","action":"run","description":"d","display":[]}`)
@@ -46,7 +46,7 @@ func requester(name, kind, payload string) string {
 }
 
 // BenchmarkRequests answers approvals in the loop and runs Go tools, one after the other, and
-// beside it answers the same lines from bare pipes.
+// with it answers the same lines from bare pipes.
 func BenchmarkRequests(b *testing.B) {
 	tool, err := client.NewTool("echo", "echoes", func(_ context.Context, in struct {
 		Text string `json:"text"`

@@ -139,7 +139,7 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(float64(ours-theirs)/float64(b.N), "over-ns/op")
 }
 
-// BenchmarkTurn runs a turn of no events, and beside it the same two lines through bare pipes.
+// BenchmarkTurn runs a turn of no events, and with it the same two lines through bare pipes.
 func BenchmarkTurn(b *testing.B) {
 	b.Run("session", func(b *testing.B) {
 		s := benchSession(b, emits)
@@ -173,7 +173,7 @@ func benchSession(b *testing.B, name string) *client.Session {
 	return s
 }
 
-// BenchmarkEvents reads the events of one turn, and beside it the same lines with one json.Unmarshal
+// BenchmarkEvents reads the events of one turn, and with it the same lines with one json.Unmarshal
 // each, from bare pipes.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {

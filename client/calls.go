@@ -44,7 +44,7 @@ func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 // toolCalls are the calls of all agents that have no result yet, under the session's mu.
 type toolCalls struct {
 	agents  map[string]*agentCalls // by id, "" is the main one
-	changed chan struct{}          // closed with the next change; nil while nobody waits
+	changed chan struct{}          // closed with the next change; nil while no one waits
 }
 
 // agentCalls are the calls of one step.
@@ -71,7 +71,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 		if m = e.Event; e.AgentID != nil {
 			agent = *e.AgentID
 		} else {
-			return // before protocol 1.6: nobody knows whose it is
+			return // before protocol 1.6: no one knows whose it is
 		}
 	}
 	if !s.calls.note(s.backend, agent, m) {

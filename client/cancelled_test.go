@@ -142,7 +142,7 @@ func slow(d time.Duration) memory {
 	}
 }
 
-// An agent that does not obey holds nobody whose ctx has ended. The session ends the turn after
+// An agent that does not obey holds no one whose ctx has ended. The session ends the turn after
 // that, and the next Prompt and Replay wait for it.
 func TestContextReleases(t *testing.T) {
 	cause := errors.New("the user left")

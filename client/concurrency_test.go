@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// flood sends events without end until it is told to stop, and does all else beside that. It counts
+// flood sends events without end until it is told to stop, and does all else meanwhile. It counts
 // what it has written.
 func flood(written *atomic.Int64) memory {
 	return func(a *agent) {

@@ -33,7 +33,7 @@ type conn struct {
 	quiet   *sync.Cond       // writing has become false
 	paused  bool             // an agent has ended, and another one will follow
 	held    [][]byte         // lines for the other one
-	noMore  bool             // the agent's input is to be closed behind out
+	noMore  bool             // the agent's input is to be closed after out
 	why     error            // why this side has given the agent up
 	err     error            // why the conn is closed; set once, with done
 	noise   string           // the first line that was no frame: what a program that is not kimi says
@@ -157,7 +157,7 @@ func (c *conn) answer(f *wireproto.Frame) {
 	}
 }
 
-// write writes the queued lines, in order, and closes the input behind them when asked.
+// write writes the queued lines, in order, and closes the input after them when asked.
 func (c *conn) write() {
 	for {
 		c.mu.Lock()
@@ -206,7 +206,7 @@ func (c *conn) over() bool {
 	}
 }
 
-// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: nobody can
+// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: no one can
 // talk with it any more.
 func (c *conn) giveUp(pipe string) {
 	if waitOr(c.exited, outputClosedGrace) {

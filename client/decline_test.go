@@ -11,7 +11,7 @@ import (
 )
 
 // Before Wire 1.6 a cancelled turn does not end while one of its requests is open: what is open is
-// declined right behind the cancellation, and so is what the turn still asks.
+// declined right after the cancellation, and so is what the turn still asks.
 func TestCancelDeclines(t *testing.T) {
 	for _, tt := range []struct {
 		version string

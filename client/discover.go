@@ -152,7 +152,7 @@ func (l *launch) find() (program, error) {
 	return program{}, &NotFoundError{Tried: tried}
 }
 
-// use prepares the environment for the program. One that a version manager has put beside the Node.js that runs
+// use prepares the environment for the program. One that a version manager has put next to the Node.js that runs
 // it finds that first on its PATH, as in the shells that the version manager sets up.
 func (l *launch) use(p program) {
 	l.path = p.path

@@ -79,7 +79,7 @@
 // # Requests
 //
 // An approval or a question is answered by a handler (Options.Approve, Options.Answer) or
-// in the loop. What nobody answers is rejected, what a hook fails to decide is blocked: nothing
+// in the loop. Unanswered requests are rejected, and what a hook fails to decide is blocked: nothing
 // waits for ever, and nothing is allowed by accident.
 //
 // # Watching and limits
@@ -100,5 +100,5 @@
 // never runs the program's code: an answer ends its call, anything else goes to handle in
 // dispatch.go, and from there into the turn's queue, stream.go, or to a handler. turn.go
 // takes the queue for the loop over [Turn.Messages]. The answer to the prompt goes the same way,
-// so that it comes behind everything that was sent before it.
+// so that it comes after everything that was sent before it.
 package client

@@ -23,7 +23,7 @@ var (
 )
 
 // guard calls the program's own code and then end, also after a panic or runtime.Goexit, as by
-// t.FailNow in a test; the goroutine may end with it. It does not start what nobody waits for any
+// t.FailNow in a test; the goroutine may end with it. It does not start what no one waits for any
 // more: after Close has begun, or once ctx has ended. end then gets errNotStarted.
 func (s *Session) guard(ctx context.Context, name string, call func() error, end func(error)) {
 	growStack()

@@ -43,7 +43,7 @@ func Block(reason string) HookDecision { return HookDecision{reason: reason} }
 const (
 	defaultHookTimeout = 30 * time.Second
 	// wireHookTimeout is what kimi is told. When its own limit passes, kimi allows; so it must never
-	// pass before Timeout does here, however long the request waits behind a slow loop.
+	// pass before Timeout does here, however long the request waits for a slow loop.
 	wireHookTimeout = 24 * 60 * 60
 )
 

@@ -91,7 +91,7 @@ func mcpServerProgram() {
 	}
 }
 
-// modelAPI is a model behind HTTP, as providers of type kimi are. It keeps what it is asked.
+// modelAPI is a model over HTTP, as providers of type kimi are. It keeps what it is asked.
 type modelAPI struct {
 	url   string
 	reply func(modelRequest) string // the delta of a choice, as JSON
@@ -575,7 +575,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 			}
 			info, inspectErr := client.Inspect(ctx, opts)
 			s, startErr := client.NewSession(ctx, opts)
-			if tt.name == "Kimi Code 2" { // what it is tells nobody that it does not work
+			if tt.name == "Kimi Code 2" { // what it is tells no one that it does not work
 				if inspectErr != nil || info.Version != "2.3.4" || info.Backend != client.BackendServer {
 					t.Fatalf("got %+v and %v", info, inspectErr)
 				}
@@ -717,7 +717,7 @@ func TestKimiDiscovery(t *testing.T) {
 	}
 }
 
-// A kimi that npm has put beside a version manager's Node.js is run by that one, which is not on PATH.
+// A kimi that npm has put next to a version manager's Node.js is run by that one, which is not on PATH.
 func TestKimiBesideNode(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t, "text: hello")

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// touch is the line of a call that leaves a file behind if it is carried out.
+// touch is the line of a call that leaves a file if it is carried out.
 func touch(id, name string) string { return shell(id, "touch "+name) }
 
 var touchCall = regexp.MustCompile(`touch ([a-z0-9-]+)`)
@@ -154,7 +154,7 @@ func TestKimiApprovals(t *testing.T) {
 			want: map[string]string{"a-7": "reject", "a-8": "reject: but why"}, goesOn: true,
 		},
 		{
-			// The agent resolves those beside it itself.
+			// The agent resolves those that wait with it itself.
 			name: "approved for the session", calls: say(touch("a-9", "session-1"), touch("a-10", "session-2"), touch("a-11", "session-3")),
 			answer: func(t *testing.T, r *client.ApprovalRequest) {
 				r.Hold()
@@ -617,7 +617,7 @@ func TestKimiApprovalOutside(t *testing.T) {
 	)
 	for _, name := range []string{"approved", "left", "held"} {
 		// The retries take a second, in which the turn that has started the agent ends. The summary
-		// comes also behind a rejection, which does not end a subagent.
+		// comes also after a rejection, which does not end a subagent.
 		withModel(t, opts, name, "error: 429", "error: 429", touch("sub-"+name, name), summary)
 	}
 	opts.Tools = []client.Tool{mustTool(client.NewTool("hold", "", func(ctx context.Context, _ struct{}) (string, error) {

@@ -187,7 +187,7 @@ func TestKimiLateToolResult(t *testing.T) {
 	recv(t, ctx, "the first return", returned)
 	e2eIs(t, "cause", recv(t, ctx, "cause", causes), client.ErrCancelled)
 	// The stale result would be on its way by now, before anything that is sent from here on: kimi answers
-	// set_plan_mode behind it.
+	// set_plan_mode after it.
 	if _, err := s.SetPlanMode(ctx, false); err != nil {
 		t.Error(err)
 	}

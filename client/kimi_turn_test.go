@@ -279,7 +279,7 @@ func TestKimiMethods(t *testing.T) {
 			t.Errorf("Steer: %v", err)
 		}
 		for _, on := range []bool{true, false} {
-			// Not Status: kimi may tell of the step, with what was before, behind it.
+			// Not Status: kimi may tell of the step, with what was before, after it.
 			if got, err := s.SetPlanMode(ctx, on); err != nil || got != on {
 				t.Errorf("SetPlanMode(%v) = %v, %v", on, got, err)
 			}

@@ -96,7 +96,7 @@ func TestKimiCodeOtherWorkDir(t *testing.T) {
 	}
 }
 
-// A prompt behind a cancelled /compact waits for the compaction, which nothing can stop; kimi would queue it.
+// A prompt after a cancelled /compact waits for the compaction, which nothing can stop; kimi would queue it.
 func TestKimiCodePromptDuringCompaction(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -171,7 +171,7 @@ func TestKimiCodeToolNames(t *testing.T) {
 	}
 }
 
-// An attempt that breaks off in a tool call leaves no call open; the steps behind it are counted.
+// An attempt that breaks off in a tool call leaves no call open; the steps after it are counted.
 func TestKimiCodeRetryInToolCall(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

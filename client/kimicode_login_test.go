@@ -21,7 +21,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// loginHost is where a login is refreshed, and the model behind it, which takes the newest token alone.
+// loginHost is where a login is refreshed, and the model that needs it, which takes the newest token alone.
 type loginHost struct {
 	*httptest.Server
 	mu      sync.Mutex

@@ -31,8 +31,8 @@ func codeAsked(t testing.TB, ctx context.Context, s *client.Session, prompt stri
 	return asked, msgs
 }
 
-// Kimi Code keeps yolo in a session, and tells nobody: a session that is continued without Yolo must ask again,
-// behind a replay too, which loads it once more.
+// Kimi Code keeps yolo in a session, and tells no one: a session that is continued without Yolo must ask again,
+// after a replay too, which loads it once more.
 func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -195,7 +195,7 @@ func TestKimiCodePlanYolo(t *testing.T) {
 	}
 }
 
-// With AFK nobody is asked anything, in plan mode neither.
+// With AFK no one is asked anything, in plan mode neither.
 func TestKimiCodeAFK(t *testing.T) {
 	t.Parallel()
 	for _, plan := range []bool{false, true} {
@@ -251,7 +251,7 @@ func TestKimiCodeOwnRules(t *testing.T) {
 	opts.Yolo = true
 	s = resumed(t, ctx, s.ID(), opts)
 	var requests []string
-	msgs := e2eTurn(t, ctx, s, "with yolo", func(m wireproto.Message) { // nobody answers
+	msgs := e2eTurn(t, ctx, s, "with yolo", func(m wireproto.Message) { // no one answers
 		if r, ok := m.(*client.ApprovalRequest); ok {
 			requests = append(requests, callID(r.ToolCallID))
 		}

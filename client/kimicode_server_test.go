@@ -212,7 +212,7 @@ func TestKimiCodeMedia(t *testing.T) {
 	}
 }
 
-// A question aside is answered beside the turn and leaves no trace in it.
+// A question aside is answered during the turn and leaves no trace in it.
 func TestKimiCodeSideQuestion(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

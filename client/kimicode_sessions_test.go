@@ -77,7 +77,7 @@ func TestKimiCodeSessionIDs(t *testing.T) {
 	}
 }
 
-// A session without a turn leaves nothing behind.
+// A session without a turn leaves nothing.
 func TestKimiCodeUnusedSession(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

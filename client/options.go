@@ -72,7 +72,7 @@ type Options struct {
 	// default_yolo, which Status.Approvals tells; a session that keeps a mode without questions is not continued
 	// (ErrUnasked). Kimi Code 2.x asks nevertheless before some commands that it takes for dangerous. Default: false.
 	Yolo bool
-	// AFK tells kimi that nobody is there: it approves everything and asks no questions. kimi-cli keeps this with the
+	// AFK tells kimi that no one is there: it approves everything and asks no questions. kimi-cli keeps this with the
 	// session: it is continued with AFK, or Yolo, only. Default: false.
 	AFK bool
 	// SlashCommands lets a prompt that begins with a slash be a command of kimi, such as /compact. Some switch approvals
@@ -107,7 +107,7 @@ type Options struct {
 	MaxRalphIterations *int
 
 	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
-	// returning without an answer rejects. ctx ends with the turn and with Close. It runs beside the loop, which then sees
+	// returning without an answer rejects. ctx ends with the turn and with Close. It runs at the same time as the loop, which then sees
 	// the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop answers.
 	Approve func(context.Context, *ApprovalRequest) error
 	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
@@ -152,7 +152,7 @@ type Options struct {
 	Stderr io.Writer
 
 	// Restart continues the session in a new process when kimi has ended by itself. The turn that ran ends with the error
-	// nevertheless: nobody knows how it ended, and it is not tried again. Turns that wait begin in the new process, and the
+	// nevertheless: no one knows how it ended, and it is not tried again. Turns that wait begin in the new process, and the
 	// next turn's stream begins with a Notification of the Type [NotificationRestarted]; PID changes, Done and Err know of
 	// one session only. What kimi ran in the background is gone. After three ends in a row without a turn that has finished,
 	// and where the new process does not continue the session, it is over. Default: false.

@@ -192,7 +192,7 @@ func TestArgs(t *testing.T) {
 	yes, no, forever := true, false, -1
 	for name, test := range map[string]struct {
 		opts Options
-		want []string // behind the work dir
+		want []string // after the work dir
 	}{
 		"none":           {Options{}, nil},
 		"AddDirs":        {Options{AddDirs: []string{absolute("/a"), "b"}}, []string{"--add-dir", absolute("/a"), "--add-dir", filepath.Join(wd, "b")}},

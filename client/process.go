@@ -26,7 +26,7 @@ const (
 	drainGrace = time.Second
 	stderrTail = 64 << 10
 	// drainMax is the most that a pipe can hold for one user, drainTime more than it takes to read
-	// that. More behind the child's end comes from a process that was not found.
+	// that. More after the child's end comes from a process that was not found.
 	drainMax  = 1 << 20
 	drainTime = 3 * time.Second
 	// markerKey names an environment variable that the child's descendants inherit, by
@@ -54,7 +54,7 @@ type process struct {
 	tail   tailBuffer
 	quiet  chan struct{} // closed when stderr has been read to its end
 	exited atomic.Bool
-	drain  int           // bytes read behind the child's end; the reader's own
+	drain  int           // bytes read after the child's end; the reader's own
 	last   time.Time     // when reading must have ended; set before exited
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
 	// Set before reaped is closed.
@@ -171,7 +171,7 @@ func startError(path string, err error) error {
 	return &StartError{Path: path, Reason: systemError(err), Remedy: "see whether it runs by itself", Err: err}
 }
 
-// reap waits for the child and ends what it has left behind. The pipes stay open: what
+// reap waits for the child and ends what it has left. The pipes stay open: what
 // the child wrote before its end is still to be read.
 func (p *process) reap() {
 	p.state, _ = p.cmd.Process.Wait()
@@ -219,7 +219,7 @@ func (p *process) Read(b []byte) (int, error) {
 		}
 	}
 	if err != nil && n == 0 {
-		p.stdout.Close() // nobody reads on behind an error
+		p.stdout.Close() // no one reads on after an error
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
 			err = io.EOF
 		}

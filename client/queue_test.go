@@ -335,7 +335,7 @@ func TestQueueBehindReplay(t *testing.T) {
 	})
 }
 
-// IdleTimeout counts from the beginning of a turn, and also where nobody reads it.
+// IdleTimeout counts from the beginning of a turn, and also where no one reads it.
 func TestQueueIdle(t *testing.T) {
 	bubble(t, silent, client.Options{IdleTimeout: time.Minute}, func(t *testing.T, s *client.Session) {
 		began := time.Now()

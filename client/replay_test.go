@@ -200,7 +200,7 @@ func TestReplayHeldUp(t *testing.T) {
 	})
 }
 
-// A loop's body that panics leaves nothing behind that blocks the session.
+// A loop's body that panics leaves nothing that blocks the session.
 func TestReplayPanics(t *testing.T) {
 	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
 		func() {

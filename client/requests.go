@@ -12,7 +12,7 @@ import (
 
 // ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for one of
 // Approve, ApproveForSession and Reject. The first answer wins; a second one returns
-// [ErrAnswered], as does one that the agent has resolved itself, such as those beside
+// [ErrAnswered], as does one that the agent has resolved itself, such as those that wait with
 // one that was approved for the session. One that a loop's body leaves without answer
 // and without Hold is rejected when the loop asks for the next message.
 type ApprovalRequest struct {
@@ -300,7 +300,7 @@ func (s *Session) answerAll(why string, match func(*request) bool) {
 	}
 }
 
-// settle rejects or dismisses m if it is a live request that nobody has answered or held.
+// settle rejects or dismisses m if it is a live request that no one has answered or held.
 func (s *Session) settle(m wireproto.Message) {
 	var r *request
 	switch m := m.(type) {

@@ -28,7 +28,7 @@ type Session struct {
 	conn    *conn
 	peer    *succession // the conn's, under what records it
 	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
-	// one of its requests is open, unless the answer comes right behind the cancellation.
+	// one of its requests is open, unless the answer comes right after the cancellation.
 	waitsForAnswers bool
 	ctx             context.Context // of handlers outside a turn; ends with the session
 	cancel          context.CancelCauseFunc
@@ -36,9 +36,9 @@ type Session struct {
 	mu        sync.Mutex
 	turn      *Turn                 // the turn that runs, or that still has to end for the agent
 	waiting   []*Turn               // the turns of Queue that have not begun
-	changing  chan struct{}         // closed when the model has been changed; nil unless it is being; never beside a turn or a replay
+	changing  chan struct{}         // closed when the model has been changed; nil unless it is being; never during a turn or a replay
 	model     string                // see Model
-	replay    *replay               // the replay, likewise; never beside a turn
+	replay    *replay               // the replay, likewise; never during a turn
 	requests  map[*request]struct{} // not answered yet
 	asked     uint64                // requests so far
 	calls     toolCalls
@@ -103,7 +103,7 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
 // the newest one. A session that is not there, or that kimi would begin anew, gives
 // [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
-// gives [ErrInUse] (not on Windows). Nobody can tell whether kimi itself or another client has it open: kimi-cli takes
+// gives [ErrInUse] (not on Windows). No one can tell whether kimi itself or another client has it open: kimi-cli takes
 // no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs
 // unasked gives [ErrUnasked] unless the options say so, too.
 func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
@@ -325,7 +325,7 @@ func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.Con
 	if t == nil || t.givenUp() {
 		return ErrNoTurn
 	}
-	t.queue.lift() // the answer stands behind what the loop has not taken yet
+	t.queue.lift() // the answer stands after what the loop has not taken yet
 	defer t.queue.lower()
 	return s.conn.call(ctx, wireproto.MethodSteer, wireproto.SteerParams{UserInput: input}, nil)
 }

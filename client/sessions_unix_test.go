@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Files that another program has left where sessions are, pipes that nobody writes to and
+// Files that another program has left where sessions are, pipes that no one writes to and
 // devices without end, hold up no list and hide no other session.
 func TestListSessionsHostile(t *testing.T) {
 	t.Parallel()

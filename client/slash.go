@@ -16,7 +16,7 @@ const wordsMark = "\u200b"
 func unmarked(text string) string { return strings.Replace(text, wordsMark+"/", "/", 1) }
 
 // isCommand reports whether some kimi takes a text as a slash command: kimi-cli (kimi_cli/utils/slashcmd.py, 1.51.0) strips
-// white space before the slash, Kimi Code 2.x behind it, and the one takes letters and digits for a name, the
+// white space before the slash, Kimi Code 2.x after it, and the one takes letters and digits for a name, the
 // other all but a slash.
 func isCommand(text string) bool {
 	rest, slash := strings.CutPrefix(strings.TrimLeftFunc(text, isSpace), "/")

@@ -276,7 +276,7 @@ func (r *soakRun) prompt(who string, p programCall) {
 	}
 }
 
-// accompany starts what goes on beside a call.
+// accompany starts what goes on during a call.
 func (r *soakRun) accompany(who string, since int, over <-chan struct{}, p programCall) {
 	r.beside.Go(func() { r.watch(who+"'s watch", over, p.Rescue) })
 	for _, m := range p.Moves {

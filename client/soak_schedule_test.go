@@ -57,7 +57,7 @@ type programCall struct {
 }
 
 // move is a thing that the program does at a place: at the Nth message of a loop, in the Nth
-// handler, in the Nth OnMessage, or beside a call once the agent has done N things in it.
+// handler, in the Nth OnMessage, or during a call once the agent has done N things in it.
 type move struct {
 	At string
 	N  int

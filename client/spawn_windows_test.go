@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// shim makes the shim of npm for a package, with this test as the node.exe beside it.
+// shim makes the shim of npm for a package, with this test as the node.exe next to it.
 func shim(t *testing.T, dir, pkg string) (path, script string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "internal", "spawn", "testdata", "npm-cmd-shim-9.0.2.cmd"))

@@ -161,7 +161,7 @@ func TestInspectBanner(t *testing.T) {
 	}
 }
 
-// Behind a script that greets first, both back ends are found and run.
+// Through a script that greets first, both back ends are found and run.
 func TestBackendsBanner(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts := b.options(t, "text: hello")

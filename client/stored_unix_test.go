@@ -194,7 +194,7 @@ func TestStoredHostile(t *testing.T) {
 func TestStoredForms(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)
-	// A kimi-cli that kept no messages of Wire, and one that kept its contexts beside one another.
+	// A kimi-cli that kept no messages of Wire, and one that kept its contexts next to one another.
 	context := `{"role":"_system_prompt","content":"…"}` + "\n" + `{"role":"_checkpoint","id":0}` + "\n" +
 		`{"role":"user","content":[{"type":"text","text":"<system>CHECKPOINT 0</system>"}]}` + "\n" +
 		`{"role":"user","content":"hello"}` + "\n" +

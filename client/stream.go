@@ -12,7 +12,7 @@ const (
 	// reading, so that the agent is slowed down instead of this process growing.
 	window = 1 << 20
 	// cutWindow is how many wait at most once the consumer's side has cancelled. The reader
-	// then must reach the end, so it drops what comes behind them.
+	// then must reach the end, so it drops what comes after them.
 	cutWindow = 8 << 20
 )
 
@@ -22,7 +22,7 @@ type stream struct {
 	mu    sync.Mutex
 	queue []wireproto.Message
 	size  int  // bytes of the lines in queue
-	lifts int  // how many wait for what stands behind the queue
+	lifts int  // how many wait for what stands after the queue
 	cut   bool // the consumer's side has cancelled
 	full  bool // what comes now is dropped
 	ended bool
@@ -75,7 +75,7 @@ func (q *stream) waitRoom() {
 }
 
 // lift lets the reader read on, whatever waits, until lower is called: someone waits for
-// an answer that stands behind it.
+// an answer that stands after it.
 func (q *stream) lift() {
 	q.mu.Lock()
 	q.lifts++

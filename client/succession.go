@@ -71,7 +71,7 @@ func (c *succession) succeed(next Conn) error {
 	return nil
 }
 
-// stop lets nobody wait for a successor any more, and returns the agent that is left.
+// stop lets no one wait for a successor any more, and returns the agent that is left.
 func (c *succession) stop() Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +159,7 @@ func (c *succession) drain(old Conn) {
 	}
 }
 
-// drops reports whether what is written to an agent is for nobody: it has ended by itself.
+// drops reports whether what is written to an agent is for no one: it has ended by itself.
 func (c *succession) drops(old Conn) bool {
 	c.awaitEnd(old)
 	return c.fell(old)

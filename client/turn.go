@@ -41,7 +41,7 @@ type Turn struct {
 	live wireproto.Message // the last message taken; the consumer's own
 
 	mu       sync.Mutex // taken before s.mu
-	consumer *consumer  // nil while nobody reads
+	consumer *consumer  // nil while no one reads
 	over     bool
 	begun    bool             // the prompt is on its way
 	prompt   *wireproto.Frame // nil once it is begun or withdrawn
@@ -70,7 +70,7 @@ type Turn struct {
 	spent     spent
 
 	err   error         // set before ended is closed
-	ended chan struct{} // closed when nobody need wait any more: the turn is done, or given up
+	ended chan struct{} // closed when no one need wait any more: the turn is done, or given up
 	done  chan struct{} // closed when it has ended for the agent
 }
 
@@ -276,7 +276,7 @@ func (t *Turn) waitEnded() {
 // rejected, but for those of background agents, which go to Options.OnMessage. The result is
 // never nil: with an error it says how far the turn came.
 //
-// Beside a loop over Messages on another goroutine it takes nothing away and waits until the turn
+// While a loop over Messages runs on another goroutine, it takes nothing away and waits until the turn
 // has ended, or the loop has, and then takes the rest. Within the loop it takes the rest, and
 // rejects the request that the loop has in hand, if that is not answered.
 func (t *Turn) Result() (*TurnResult, error) {

@@ -238,7 +238,7 @@ func TestCancelHasItsOwnContext(t *testing.T) {
 		if d := time.Since(began); d != time.Hour {
 			t.Errorf("the turn took %v", d)
 		}
-		works(t, s) // nobody has killed the agent
+		works(t, s) // no one has killed the agent
 	})
 }
 
@@ -315,7 +315,7 @@ func TestBreak(t *testing.T) {
 	})
 }
 
-// Result beside a loop takes messages away from it, and both end.
+// Result during a loop takes messages away from it, and both end.
 func TestResultBesideMessages(t *testing.T) {
 	many := func(a *agent) {
 		a.handshake()

@@ -1,6 +1,6 @@
 // Package config reads, checks and writes the configuration of Kimi Code:
 // config.toml, as kimi-cli 1.51.0 defines it in kimi_cli/config.py, and the MCP
-// server files beside it. It starts no program and no goroutine.
+// server files next to it. It starts no program and no goroutine.
 //
 //	cfg := &config.Config{
 //		DefaultModel: "k2",

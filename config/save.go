@@ -7,7 +7,7 @@ import (
 
 // Save writes the config to path with the secrets in the clear: JSON if the
 // path ends in .json, else TOML. The file has mode 0600 and is replaced at once
-// (written beside the old one, synced and renamed), so that a reader sees the old
+// (written next to the old one, synced and renamed), so that a reader sees the old
 // or the new one; on failure the old one stays and nothing else is left. Missing
 // folders are made, with mode 0700; a symbolic link stays and its target is
 // replaced. Comments of the old file are lost. Save does not validate.

@@ -17,7 +17,7 @@ const mask = "***"
 // [Secret.Reveal] and writing a config file ([Config.Save],
 // [Config.MarshalTOML], [Config.MarshalJSONFile], [MarshalMCP]) give the value.
 //
-// Two things no string type can prevent: fmt calls no methods of what lies behind
+// Two things no string type can prevent: fmt calls no methods of what lies in
 // an unexported struct field, so keep a *Config there and print with %v; and where
 // fmt reports a misused verb (%p, %w outside Errorf, %s of a pointer within a
 // struct) it shows the bare value. The table types that hold secrets have a Format
@@ -52,7 +52,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // string, list or string-keyed map too. TOML has no null, so a nil value is
 // written to JSON only; JSON has no dates, so they become strings there.
 //
-// Nobody knows whether an unknown key holds a secret; therefore only the keys
+// No one knows whether an unknown key holds a secret; therefore only the keys
 // of an Extra print, log and encode, and its values are shown as ***.
 type Extra map[string]any
 

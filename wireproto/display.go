@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// DisplayBlock is something to show to the user beside a tool result or an approval
+// DisplayBlock is something to show to the user with a tool result or an approval
 // request. The set is closed; what this version does not know is an
 // [*UnknownDisplayBlock].
 type DisplayBlock interface {

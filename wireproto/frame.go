@@ -25,7 +25,7 @@ type Frame struct {
 	Error   *RPCError
 }
 
-// LineError reports one line that is not a frame. The stream goes on behind it: the next
+// LineError reports one line that is not a frame. The stream goes on after it: the next
 // call of Decode reads the next line.
 type LineError struct {
 	Preview string // the head of the line, at most 160 bytes

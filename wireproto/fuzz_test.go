@@ -102,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		var out bytes.Buffer
 		if err := NewEncoder(&out).Encode(first); err != nil {
 			if first.ID == "" && (first.Method != MethodEvent) {
-				return // a call or an answer that nobody can match
+				return // a call or an answer that no one can match
 			}
 			t.Fatalf("%+v does not encode: %v", first, err)
 		}

@@ -145,7 +145,7 @@ var (
 	errPayload    = errors.New("wireproto: payload is not valid JSON")
 )
 
-// decodePayload fills m. The one kind that streams beside content parts has a path
+// decodePayload fills m. The one kind that streams besides content parts has a path
 // of its own; the others arrive a few times in a step.
 func decodePayload(payload []byte, m Message, depth int) error {
 	if payload == nil || string(payload) == "null" {

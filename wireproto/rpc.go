@@ -48,7 +48,7 @@ const (
 
 // RPCError is an error that answers a call.
 type RPCError struct {
-	Method  string          `json:"-"` // the method called, "" where nobody knows it
+	Method  string          `json:"-"` // the method called, "" where no one knows it
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"` // nil for none; kimi-cli writes null always
@@ -286,7 +286,7 @@ type UndoParams struct {
 	Turns int `json:"turns"` // how many of the last, 1 or more
 }
 
-// BridgeInfo tells about the agent behind a Wire agent that only translates. kimi-cli never
+// BridgeInfo tells about the agent for which a Wire agent translates. kimi-cli never
 // sends it; this module's bridge to Kimi Code 2.x does.
 type BridgeInfo struct {
 	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0"

@@ -17,7 +17,7 @@ type SessionRecord struct {
 	Message         Message
 }
 
-// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py), a record for each line behind
+// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py), a record for each line after
 // its header. A line that cannot be read gives a [*LineError], as does the half line that a
 // killed kimi leaves at the end, and reading goes on; any other error ends it. Blank lines
 // count for nothing.

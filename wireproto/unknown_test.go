@@ -180,8 +180,8 @@ func TestOlderPeers(t *testing.T) {
 	}
 }
 
-// In a StatusUpdate null means "no change"; it must reach nobody as false or 0, and
-// false and 0 nobody as null.
+// In a StatusUpdate null means "no change"; it must reach no one as false or 0, and
+// false and 0 no one as null.
 func TestNullIsNoValue(t *testing.T) {
 	const null = `{"type":"StatusUpdate","payload":{"context_usage":null,"context_tokens":null,"max_context_tokens":null,"token_usage":null,"message_id":null,"plan_mode":null,"mcp_status":null}}`
 	const zero = `{"type":"StatusUpdate","payload":{"context_usage":0,"context_tokens":0,"max_context_tokens":0,"token_usage":{"input_other":0,"output":0,"input_cache_read":0,"input_cache_creation":0},"message_id":"","plan_mode":false,"mcp_status":{"loading":false,"connected":0,"total":0,"tools":0,"servers":[]}}}`

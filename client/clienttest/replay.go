@@ -259,7 +259,7 @@ func slashed(v any) any {
 
 var backslashes = regexp.MustCompile(`\\+`)
 
-// play writes the agent's lines, each behind all that the client had said before it.
+// play writes the agent's lines, each after all that the client had said before it.
 func (p *player) play() {
 	start := time.Now()
 	next := 0 // into expected

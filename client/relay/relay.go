@@ -309,7 +309,7 @@ func (r *Relay) stopWaiting() {
 
 // Read yields the entries after the one of this number, and then those that come: 0 is for all. It ends when the
 // session has ended and all is read. Any number of readers may read; each goes at its own speed. One that has fallen
-// behind what is kept gets a [*GapError], and then what is kept. Other errors come last: [ErrClosed], or why ctx ended.
+// out of what is kept gets a [*GapError], and then what is kept. Other errors come last: [ErrClosed], or why ctx ended.
 func (r *Relay) Read(ctx context.Context, after int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if ctx == nil {

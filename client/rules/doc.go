@@ -54,7 +54,7 @@
 // A rule of deny or ask is about a script if any command in it matches, also within $(…), a function, sh -c, eval, env, xargs, sudo, nohup,
 // timeout, find -exec and the like. There, programs are compared without folder and case: "rm *" is about /bin/rm, too. Where a word cannot be known
 // before it runs, as in $x or in a pipe to sh, a rule that it may break makes the verdict ask. It is a guard against habits, not against
-// a program: nobody sees from python3 x.py what that removes. What must not happen needs a sandbox.
+// a program: no one sees from python3 x.py what that removes. What must not happen needs a sandbox.
 //
 // A script that cannot be parsed, is longer than 64 KiB, has very many brackets, control characters (CRLF included) or bytes that are no UTF-8 is asked about.
 // On Windows, no command and no path is ever allowed: PowerShell is no POSIX shell, and the names of files have many

@@ -68,7 +68,7 @@ func resolve(path string) (string, error) {
 type place struct {
 	written  string // absolute, with ".." taken as text, as both kimis do
 	resolved string // written, with its symbolic links followed; "" if that fails
-	sure     bool   // nobody can read the path in another way
+	sure     bool   // no one can read the path in another way
 }
 
 // locate finds where a path leads.

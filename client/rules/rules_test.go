@@ -73,7 +73,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// Each of these is refused at once, and denies everything where nobody has asked.
+// Each of these is refused at once, and denies everything where no one has asked.
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
 		list string // deny and allow

@@ -33,7 +33,7 @@ type conversation struct {
 	session  *client.Session
 	show     *render.Renderer // nil with --json
 	lines    *json.Encoder    // nil without
-	prompter prompter         // nil where nobody can be asked
+	prompter prompter         // nil where no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
 	unasked atomic.Bool // a request was rejected, or a question dismissed, for want of somebody to ask
@@ -92,7 +92,7 @@ func (c *conversation) renderer(inputs bool) *render.Renderer {
 	return render.New(c.e.stdout, render.Options{Quiet: c.flags.Quiet, Inputs: inputs})
 }
 
-// turn runs a turn to its end. meanwhile, if not nil, runs beside it.
+// turn runs a turn to its end. meanwhile, if not nil, runs at the same time.
 func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhile func(context.Context)) (*client.TurnResult, error) {
 	ctx, release := c.e.signals.during(context.Background())
 	defer release()
@@ -235,7 +235,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 	}
 }
 
-// answer answers a question, or dismisses it where nobody can be asked.
+// answer answers a question, or dismisses it where no one can be asked.
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
 		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since nobody can be asked\n", program)

@@ -52,7 +52,7 @@
 //	1    an error
 //	2    the command line is wrong
 //	3    the turn reached the limit of steps
-//	4    the turn finished, but a request was rejected since there was nobody to ask
+//	4    the turn finished, but a request was rejected since there was no one to ask
 //	130  cancelled by Ctrl-C; 143 by a termination signal
 //
 // NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,

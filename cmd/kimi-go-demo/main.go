@@ -99,7 +99,7 @@ func run(args []string) int {
 // interactive reports whether there is somebody to ask.
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
-// asking returns where questions go: beside the output if that can be seen.
+// asking returns where questions go: next to the output if that can be seen.
 func (e *env) asking() *screen.Writer {
 	if e.outTerminal {
 		return e.stdout
@@ -136,7 +136,7 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errUnasked ends a command whose turns have finished although a request was rejected since there was nobody to ask. That
+// errUnasked ends a command whose turns have finished although a request was rejected since there was no one to ask. That
 // was told when it happened.
 var errUnasked = errors.New("a request was rejected, since there was nobody to ask")
 

@@ -91,7 +91,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Where nobody can be asked, nothing is allowed by itself.
+// Where no one can be asked, nothing is allowed by itself.
 func TestRejected(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

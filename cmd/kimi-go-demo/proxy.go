@@ -125,7 +125,7 @@ func (x *proxy) run(e *env) error {
 	}()
 	outErr := x.pass(fixture.Agent, os.Stdout, fromAgent)
 	if outErr != nil {
-		toAgent.Close() // nobody reads: let kimi end
+		toAgent.Close() // no one reads: let kimi end
 		io.Copy(io.Discard, fromAgent)
 	}
 	err = x.cmd.Wait()

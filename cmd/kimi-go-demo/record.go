@@ -11,7 +11,7 @@ import (
 // recordingGrace is how long the last lines of a recording may take to be written.
 const recordingGrace = 5 * time.Second
 
-// createRecording opens the file of a recording, which nobody else may read: also one that was
+// createRecording opens the file of a recording, which no one else may read: also one that was
 // there before is private before anything is written. A link to a file is refused, since the work dir
 // may be another's, and so may be what it leads to.
 func createRecording(path string) (_ *os.File, err error) {

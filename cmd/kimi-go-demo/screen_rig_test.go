@@ -31,7 +31,7 @@ type glass struct {
 	news sync.Cond
 	emu  *vt.Emulator
 	tail string // of what came last, where a sequence may be cut
-	// drawing: a frame has come in part, and nobody sees that.
+	// drawing: a frame has come in part, and no one sees that.
 	drawing bool
 	over    bool // nothing more comes, or the test takes too long
 }

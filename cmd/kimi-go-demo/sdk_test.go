@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// nodeSDK finds the official Node SDK and a Node.js beside the Kimi Code that install-kimi.sh has installed.
+// nodeSDK finds the official Node SDK and a Node.js next to the Kimi Code that install-kimi.sh has installed.
 func nodeSDK(t *testing.T, kimi string) (node, sdk string) {
 	t.Helper()
 	modules := filepath.Join(filepath.Dir(filepath.Dir(kimi)), "node_modules")

@@ -142,7 +142,7 @@ func TestTerminalApproval(t *testing.T) {
 	x.expect("what instead?")
 	x.typed("say a and b\r")
 	x.expect("Rejected: say a and b", "echo a", "allow?")
-	x.typed("a\r") // resolves the one beside it as well, and what comes later
+	x.typed("a\r") // resolves the one that waits with it as well, and what comes later
 	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with: "+program+" resume")
 	x.end(0)
 }

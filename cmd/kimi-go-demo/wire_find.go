@@ -15,7 +15,7 @@ const (
 	// probeKey marks the environment in which a program is asked what it is. kimi that runs later has not
 	// got it: a kimi-wire that the agent itself starts is no loop.
 	probeKey = "KIMI_GO_WIRE_PROBE"
-	// itself is what this program answers if that program is this one, under whatever name or behind
+	// itself is what this program answers if that program is this one, under whatever name or through
 	// whatever script.
 	itself = "this is " + wireProgram + " itself"
 )

@@ -46,7 +46,7 @@ func (w *wire) serve(kimi string) int {
 	ended := make(chan error, 1)
 	go func() {
 		if _, err := io.Copy(os.Stdout, conn); err != nil {
-			conn.CloseWrite() // nobody reads: let kimi end
+			conn.CloseWrite() // no one reads: let kimi end
 			io.Copy(io.Discard, conn)
 		}
 		ended <- conn.Wait()
@@ -75,7 +75,7 @@ func (w *wire) serve(kimi string) int {
 	}
 }
 
-// killed ends a kimi that does not end by itself, or whose last words nobody reads.
+// killed ends a kimi that does not end by itself, or whose last words no one reads.
 func (w *wire) killed(conn client.Conn, asked os.Signal) int {
 	conn.Close()
 	return w.end(nil, asked)

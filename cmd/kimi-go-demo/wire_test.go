@@ -175,7 +175,7 @@ func (c *wireClient) kimi() int {
 	return 0
 }
 
-// waitFor waits for something that tells nobody when it happens.
+// waitFor waits for something that tells no one when it happens.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)

@@ -21,7 +21,7 @@ type Scenario struct {
 	Name  string // of the fixture, without .jsonl
 	Shows string // one line for the table in the README
 
-	// KimiCode says that the agent is Kimi Code behind the bridge, not kimi-cli.
+	// KimiCode says that the agent is Kimi Code through the bridge, not kimi-cli.
 	KimiCode bool
 
 	// For the recorder alone: what the scripted model says, one script per call; the same for the

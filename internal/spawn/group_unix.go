@@ -127,7 +127,7 @@ func (g *Group) Kill() error {
 	return g.cmd.Process.Kill()
 }
 
-// End ends what the child has left behind. It is called once, as soon as the child has been waited for.
+// End ends what the child has left. It is called once, as soon as the child has been waited for.
 func (g *Group) End() error {
 	syscall.Kill(-g.id(), syscall.SIGKILL) // fails where none is left
 	if g.guard != nil {

@@ -120,7 +120,7 @@ func (g *Group) Kill() error {
 	return win.TerminateJobObject(g.job, killCode)
 }
 
-// End ends what the child has left behind. It is called once, as soon as the child has been waited for.
+// End ends what the child has left. It is called once, as soon as the child has been waited for.
 func (g *Group) End() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 
 // shim is what a batch file of npm (cmd-shim) or pnpm (@zkochan/cmd-shim) does.
 type shim struct {
-	node   string   // the program, "" for a node.exe beside the shim or on PATH
+	node   string   // the program, "" for a node.exe next to the shim or on PATH
 	flags  []string // of node
 	script string
 	// What NODE_PATH is set to where it is not set, and where it is; "" if it stays.
@@ -69,7 +69,7 @@ func parseShim(text string) (*shim, error) {
 		if s == nil {
 			s = run
 		} else if s.node != "" || run.node != "" || s.script != run.script || strings.Join(s.flags, " ") != strings.Join(run.flags, " ") {
-			return nil, errNotShim // with node.exe beside it, it runs another script than without
+			return nil, errNotShim // with node.exe next to it, it runs another script than without
 		}
 	}
 	switch {

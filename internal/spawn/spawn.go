@@ -130,7 +130,7 @@ func lookupEnv(env []string, key string) string {
 	return ""
 }
 
-// findNode returns the node.exe beside a shim, or else the first on PATH; "" for none. Volta's node.exe is a
+// findNode returns the node.exe next to a shim, or else the first on PATH; "" for none. Volta's node.exe is a
 // shim of its own, which starts the real one by cmd.exe.
 func findNode(dir string, env []string) string {
 	for _, d := range append([]string{dir}, filepath.SplitList(lookupEnv(env, "PATH"))...) {
@@ -143,7 +143,7 @@ func findNode(dir string, env []string) string {
 	return ""
 }
 
-// isVolta reports whether a program is a shim of Volta: a link to volta-shim.exe, or a copy of it beside volta.exe.
+// isVolta reports whether a program is a shim of Volta: a link to volta-shim.exe, or a copy of it next to volta.exe.
 func isVolta(path string) bool {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// lock locks nothing: here nobody knows whether a folder is in use, and none is taken for a left one.
+// lock locks nothing: here no one knows whether a folder is in use, and none is taken for a left one.
 func lock(*os.File) error { return errors.ErrUnsupported }

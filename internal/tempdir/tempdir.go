@@ -47,7 +47,7 @@ func (k *Kind) Make() (*Dir, error) {
 	}
 	marker, err := os.OpenFile(filepath.Join(d.Path, Marker), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		// The text comes after the lock: without it nobody takes the folder for a left one.
+		// The text comes after the lock: without it no one takes the folder for a left one.
 		if lock(marker) == nil {
 			d.lock = marker
 		} else {

@@ -35,7 +35,7 @@ const (
 	TypePromptCompleted   = "prompt.completed"
 	TypePromptAborted     = "prompt.aborted"
 	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
-	TypeApprovalTwin      = "event.approval.requested"      // beside it, without the input
+	TypeApprovalTwin      = "event.approval.requested"      // sent with it, without the input
 	TypeApprovalResolved  = "permission.approval.resolved"
 	TypeApprovalGone      = "event.approval.resolved" // the only one that tells of an approval whose turn was aborted
 	TypeQuestionRequested = "event.question.requested"

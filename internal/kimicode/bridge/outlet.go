@@ -14,7 +14,7 @@ type outlet struct {
 	mu      sync.Mutex
 	waiting bytes.Buffer
 	ended   bool // nothing more comes
-	stopped bool // nobody reads
+	stopped bool // no one reads
 	wanted  bool // the loop waits for room
 
 	wake chan struct{} // to the reader: something new

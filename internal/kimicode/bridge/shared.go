@@ -39,7 +39,7 @@ type Shared struct {
 type house struct {
 	shared *Shared
 	hooks  []string
-	ctx    context.Context // of the start; ends when nobody waits for it
+	ctx    context.Context // of the start; ends when no one waits for it
 	cancel context.CancelCauseFunc
 	ready  chan struct{} // closed when the server has started, or has not
 	gone   chan struct{} // closed when the server has ended

@@ -17,7 +17,7 @@ import (
 type Source struct {
 	// Open opens the journal from its start. It is called twice for a journal in which something was undone.
 	Open func() (io.ReadCloser, error)
-	// Media returns a picture or a video that is kept beside the journal, by the name that the journal gives.
+	// Media returns a picture or a video that is kept next to the journal, by the name that the journal gives.
 	Media func(name string) ([]byte, error)
 }
 
@@ -473,7 +473,7 @@ func (s Source) at(url string) *api.Source {
 	return &api.Source{Kind: "url", URL: s.load(url)}
 }
 
-// load returns the data: URL of what the journal keeps beside it, and any other URL as it is.
+// load returns the data: URL of what the journal keeps next to it, and any other URL as it is.
 func (s Source) load(url string) string {
 	rest, ok := strings.CutPrefix(url, "blobref:")
 	if !ok {

@@ -198,7 +198,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 			cursor := a.Cursors[st.session]
 			if again && cursor.Epoch == st.epoch && len(a.Resync) == 0 && (st.seq < cursor.Seq || slices.ContainsFunc(held, isLost)) {
-				// The server's journal may be behind its numbers for a moment.
+				// The server's journal may be older than its numbers for a moment.
 				if st.short++; st.short <= replays {
 					err = errors.New("the server has not replayed all that it has numbered")
 					break
@@ -402,7 +402,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		case st.c <- item:
 			return true
 		case <-st.bye:
-			return true // nobody takes it: the connection is being closed
+			return true // no one takes it: the connection is being closed
 		case <-ctx.Done():
 			return false
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// guarded serves an echo behind a guard and returns its address.
+// guarded serves an echo with a guard and returns its address.
 func guarded(t *testing.T) (*guard, string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())

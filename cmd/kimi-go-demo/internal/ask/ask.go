@@ -30,7 +30,7 @@ type Pages interface {
 }
 
 // Approval asks whether to allow what has just been shown, and what rest has of it. With an error it is a rejection:
-// [io.EOF] at the end of the input, or the cause of ctx's end when nobody needs the answer any more.
+// [io.EOF] at the end of the input, or the cause of ctx's end when no one needs the answer any more.
 func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
 	defer c.In.claim()()
 	for {

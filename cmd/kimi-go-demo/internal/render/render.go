@@ -25,7 +25,7 @@ type Renderer struct {
 	buf  []screen.Span // of one message
 	err  error         // the first of w
 
-	open  bool    // the cursor stands behind something in its line
+	open  bool    // the cursor stands after something in its line
 	last  *stream // who wrote the line
 	main  *stream
 	subs  map[string]*stream // of subagents, by their id

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The lengths of what is shown, beside an approval, where nothing may be left out.
+// The lengths of what is shown, except for an approval, where nothing may be left out.
 const (
 	maxSummary = 100 // runes of a call's arguments
 	maxOutput  = 6   // lines of a result

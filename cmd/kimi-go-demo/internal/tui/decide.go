@@ -41,7 +41,7 @@ type decider struct {
 	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
 }
 
-// add puts a request behind those that came before it. What is asked about stays.
+// add puts a request after those that came before it. What is asked about stays.
 func (d *decider) add(r *request) {
 	i := len(d.list)
 	for i > 0 && d.list[i-1].order > r.order {

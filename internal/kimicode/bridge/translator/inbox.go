@@ -122,7 +122,7 @@ func (t *Translator) gap(resync bool) {
 		if snapshot.InFlight == nil {
 			return
 		}
-		at := 0 // behind the last durable event that the snapshot knows
+		at := 0 // after the last durable event that the snapshot knows
 		for n, i := range t.inbox.items {
 			if i.event != nil && !i.event.Volatile && i.event.Seq <= snapshot.Seq {
 				at = n + 1

@@ -72,7 +72,7 @@ func (t *Translator) dropRequests(background bool) {
 
 // approval asks the client whether a call may run.
 func (t *Translator) approval(p *api.Approval) {
-	if t.ignored(p.Common) { // of a prompt that nobody wants: it is being aborted
+	if t.ignored(p.Common) { // of a prompt that no one wants: it is being aborted
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		return
 	}

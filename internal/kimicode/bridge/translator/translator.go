@@ -201,7 +201,7 @@ type Translator struct {
 	watch    watch
 	trust    trust          // of the session's own agent
 	trustSub trust          // of all others
-	drift    map[string]int // events of types that nobody knows, by type
+	drift    map[string]int // events of types that no one knows, by type
 }
 
 // client is what the client has said about itself.
@@ -318,7 +318,7 @@ func (t *Translator) unsupported(id, feature string) {
 	t.refuse(id, wireproto.CodeMethodNotFound, "%s has no %s", t.backend(), feature)
 }
 
-// backend names what runs behind the bridge.
+// backend names what the bridge drives.
 func (t *Translator) backend() string { return "Kimi Code " + t.session.version }
 
 // notify tells the client something that the protocol has no event for.
