@@ -137,16 +137,16 @@ func (b *block) source(t *testing.T) string {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "package %s\n", b.pkg)
-	given := "" // what the text around the fragment has
+	var given strings.Builder // what the text around the fragment has
 	for name, declare := range map[string]string{
 		"s": "s *client.Session", "turn": "turn *client.Turn", "opts": "opts *client.Options",
 		"tracers": "tracers trace.TracerProvider", "meters": "meters metric.MeterProvider",
 	} {
 		if b.needs(name) {
-			given += ", " + declare
+			given.WriteString(", " + declare)
 		}
 	}
-	body := given + regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"|//.*`).ReplaceAllString(b.code, "")
+	body := given.String() + regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"|//.*`).ReplaceAllString(b.code, "")
 	for name, path := range map[string]string{
 		"bytes": "bytes", "errors": "errors", "fmt": "fmt", "io": "io", "log": "log", "os": "os", "strings": "strings", "testing": "testing", "time": "time",
 		"http": "net/http", "slog": "log/slog", "synctest": "testing/synctest", "json": "encoding/json", "exec": "os/exec", "filepath": "path/filepath",
@@ -178,7 +178,7 @@ func (b *block) source(t *testing.T) string {
 			}
 		}
 	}
-	return out.String() + "func Run(ctx context.Context, key string" + given + ") error {\n" + line + b.code + uses.String() + "return nil }\n"
+	return out.String() + "func Run(ctx context.Context, key string" + given.String() + ") error {\n" + line + b.code + uses.String() + "return nil }\n"
 }
 
 // declares reports whether the block is declarations, not statements.
