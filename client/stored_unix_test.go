@@ -172,6 +172,34 @@ func TestStoredHostile(t *testing.T) {
 		e2eIs(t, fmt.Sprintf("delete %q", id), client.DeleteSession(id, st.opts), client.ErrSessionNotFound)
 	}
 
+	// A pipe that stands for a folder or for the index holds up no one, and a fork that fails for it leaves nothing.
+	st.addCLI(t, "uploads", cliBegin+cliEnd, `{"role":"user","content":"hello"}`+"\n")
+	put(t, st.cli("uploads", "uploads"), "")
+	st.addCode(t, "session_index", codeBegin+codeText)
+	put(t, filepath.Join(st.opts.ShareDir, "session_index.jsonl"), "")
+	names := func() (list []string) {
+		entries, _ := os.ReadDir(st.code())
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		return list
+	}
+	before := names()
+	for id, works := range map[string]bool{"uploads": true, "session_index": false} {
+		forked := make(chan error, 1)
+		go func() {
+			_, err := client.ForkSession(ctx, id, -1, st.opts)
+			forked <- err
+		}()
+		if err := recv(t, ctx, "the fork of "+id, forked); (err == nil) != works {
+			t.Errorf("fork of %s: %v", id, err)
+		}
+	}
+	e2eSame(t, "the sessions of Kimi Code after a fork that failed", before, names())
+	if err := os.Remove(filepath.Join(st.opts.ShareDir, "session_index.jsonl")); err != nil {
+		t.Fatal(err)
+	}
+
 	// Where all the sessions are a link out of the share dir, they are read and not changed.
 	if err := os.Rename(filepath.Join(st.opts.ShareDir, "sessions"), filepath.Join(st.dir, "elsewhere")); err != nil {
 		t.Fatal(err)

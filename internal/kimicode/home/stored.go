@@ -168,10 +168,18 @@ func (s *Stored) unlist() error {
 
 // index adds an entry to the index of sessions, if there is one.
 func index(root *os.Root, entry any) error {
-	f, err := root.OpenFile("session_index.jsonl", os.O_WRONLY|os.O_APPEND, 0)
+	const name = "session_index.jsonl"
+	info, err := root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err == nil && !info.Mode().IsRegular() { // a named pipe would hold up whoever opens it
+		err = &fs.PathError{Op: "write", Path: name, Err: regular.ErrKind}
+	}
+	if err != nil {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
