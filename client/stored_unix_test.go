@@ -88,6 +88,27 @@ const (
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"s1","finishReason":"end_turn"}}` + "\n"
 )
 
+// An id that a client has given stands for a copy of the session, too: neither is deleted under it.
+func TestStoredAlias(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	for _, id := range []string{"session_a", "session_b"} {
+		st.addCode(t, id, codeBegin)
+		write(t, st.code(id, "state.json"), `{"id":"`+id+`","cwd":"`+st.opts.WorkDir+`","lastPrompt":"hello","custom":{"kimi_go_id":"mine"}}`, 0o600)
+	}
+	before := tree(t, st.code())
+	if err := client.DeleteSession("mine", st.opts); err == nil || !strings.Contains(err.Error(), "session_a, session_b") {
+		t.Errorf("DeleteSession: %v", err)
+	}
+	e2eSame(t, "the sessions", before, tree(t, st.code()))
+	if err := client.DeleteSession("session_b", st.opts); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteSession("mine", st.opts); err != nil {
+		t.Error(err)
+	}
+}
+
 // What others have put in the place of a session's files holds up no reader, and leads nowhere.
 func TestStoredHostile(t *testing.T) {
 	t.Parallel()

@@ -32,12 +32,22 @@ type Stored struct {
 	meta state
 }
 
-// Find opens the session of a work dir that Kimi Code or a client knows as id; nil if there is none. Close releases it.
+// Find opens the session of a work dir that Kimi Code or a client knows as id; nil if there is none. It fails if a client knows
+// several so: only one of them is meant. Close releases it.
 func Find(home, workDir, id string) (*Stored, error) {
-	if id = FindSession(home, workDir, id); id == "" {
+	if id == "" || strings.ContainsAny(id, `/\`) {
 		return nil, nil
 	}
 	st, _ := openStore(home)
+	found := st.find(workDir, id)
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
+		id = found[0]
+	default:
+		return nil, fmt.Errorf("it stands for several: %.300s; name one of them", strings.Join(found, ", "))
+	}
 	for _, dir := range st.dirs {
 		if filepath.Base(dir) == id {
 			if s := st.read(dir); s != nil && s.CWD == workDir {
