@@ -484,10 +484,10 @@ func (s *cliStored) copyLines(ctx context.Context, from, to string, lines int) e
 
 // copyUploads copies the files that the web interface of kimi has taken, and that the history names.
 func (s *cliStored) copyUploads(ctx context.Context, id string) error {
-	entries, err := fs.ReadDir(s.root.FS(), s.file("uploads"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if info, err := s.root.Lstat(s.file("uploads")); err != nil || !info.IsDir() { // a named pipe would hold up whoever opens it
 		return nil
 	}
+	entries, err := fs.ReadDir(s.root.FS(), s.file("uploads"))
 	if err == nil {
 		err = s.root.Mkdir(path.Join(id, "uploads"), 0o700)
 	}

@@ -88,6 +88,27 @@ const (
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"s1","finishReason":"end_turn"}}` + "\n"
 )
 
+// An id that a client has given stands for a copy of the session, too: neither is deleted under it.
+func TestStoredAlias(t *testing.T) {
+	t.Parallel()
+	st := newStore(t)
+	for _, id := range []string{"session_a", "session_b"} {
+		st.addCode(t, id, codeBegin)
+		write(t, st.code(id, "state.json"), `{"id":"`+id+`","cwd":"`+st.opts.WorkDir+`","lastPrompt":"hello","custom":{"kimi_go_id":"mine"}}`, 0o600)
+	}
+	before := tree(t, st.code())
+	if err := client.DeleteSession("mine", st.opts); err == nil || !strings.Contains(err.Error(), "session_a, session_b") {
+		t.Errorf("DeleteSession: %v", err)
+	}
+	e2eSame(t, "the sessions", before, tree(t, st.code()))
+	if err := client.DeleteSession("session_b", st.opts); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteSession("mine", st.opts); err != nil {
+		t.Error(err)
+	}
+}
+
 // What others have put in the place of a session's files holds up no reader, and leads nowhere.
 func TestStoredHostile(t *testing.T) {
 	t.Parallel()
@@ -170,6 +191,34 @@ func TestStoredHostile(t *testing.T) {
 	e2eSame(t, "outside", outside, tree(t, filepath.Join(st.dir, "secret")))
 	for _, id := range []string{"..", ".", "a/b", "../secret", `..\secret`, "\x00"} {
 		e2eIs(t, fmt.Sprintf("delete %q", id), client.DeleteSession(id, st.opts), client.ErrSessionNotFound)
+	}
+
+	// A pipe that stands for a folder or for the index holds up no one, and a fork that fails for it leaves nothing.
+	st.addCLI(t, "uploads", cliBegin+cliEnd, `{"role":"user","content":"hello"}`+"\n")
+	put(t, st.cli("uploads", "uploads"), "")
+	st.addCode(t, "session_index", codeBegin+codeText)
+	put(t, filepath.Join(st.opts.ShareDir, "session_index.jsonl"), "")
+	names := func() (list []string) {
+		entries, _ := os.ReadDir(st.code())
+		for _, e := range entries {
+			list = append(list, e.Name())
+		}
+		return list
+	}
+	before := names()
+	for id, works := range map[string]bool{"uploads": true, "session_index": false} {
+		forked := make(chan error, 1)
+		go func() {
+			_, err := client.ForkSession(ctx, id, -1, st.opts)
+			forked <- err
+		}()
+		if err := recv(t, ctx, "the fork of "+id, forked); (err == nil) != works {
+			t.Errorf("fork of %s: %v", id, err)
+		}
+	}
+	e2eSame(t, "the sessions of Kimi Code after a fork that failed", before, names())
+	if err := os.Remove(filepath.Join(st.opts.ShareDir, "session_index.jsonl")); err != nil {
+		t.Fatal(err)
 	}
 
 	// Where all the sessions are a link out of the share dir, they are read and not changed.

@@ -105,22 +105,31 @@ func FindSession(home, workDir, id string) string {
 		return ""
 	}
 	st, _ := openStore(home)
-	own := func(dir string, _ *state) bool { return filepath.Base(dir) == id }
-	alias := func(dir string, s *state) bool {
-		if s.Custom.ID == id {
-			return true
-		}
-		name, err := readSmall(filepath.Join(dir, aliasFile))
-		return err == nil && string(name) == id
-	}
-	for _, is := range []func(string, *state) bool{own, alias} {
-		for _, dir := range st.dirs {
-			if s := st.read(dir); s != nil && s.CWD == workDir && is(dir, s) {
-				return filepath.Base(dir)
-			}
-		}
+	if found := st.find(workDir, id); len(found) > 0 {
+		return found[0]
 	}
 	return ""
+}
+
+// find returns the session of the work dir with the id, or all that a client knows as id: a copy that Kimi Code makes of a session is
+// known by the same one.
+func (st *store) find(workDir, id string) (found []string) {
+	for _, dir := range st.dirs {
+		if s := st.read(dir); s != nil && s.CWD == workDir && filepath.Base(dir) == id {
+			return []string{id}
+		}
+	}
+	for _, dir := range st.dirs {
+		s := st.read(dir)
+		if s == nil || s.CWD != workDir {
+			continue
+		}
+		name, err := readSmall(filepath.Join(dir, aliasFile))
+		if s.Custom.ID == id || err == nil && string(name) == id {
+			found = append(found, filepath.Base(dir))
+		}
+	}
+	return found
 }
 
 // Dir returns the folder of a session by Kimi Code's id, "" if there is none.

@@ -32,12 +32,22 @@ type Stored struct {
 	meta state
 }
 
-// Find opens the session of a work dir that Kimi Code or a client knows as id; nil if there is none. Close releases it.
+// Find opens the session of a work dir that Kimi Code or a client knows as id; nil if there is none. It fails if a client knows
+// several so: only one of them is meant. Close releases it.
 func Find(home, workDir, id string) (*Stored, error) {
-	if id = FindSession(home, workDir, id); id == "" {
+	if id == "" || strings.ContainsAny(id, `/\`) {
 		return nil, nil
 	}
 	st, _ := openStore(home)
+	found := st.find(workDir, id)
+	switch len(found) {
+	case 0:
+		return nil, nil
+	case 1:
+		id = found[0]
+	default:
+		return nil, fmt.Errorf("it stands for several: %.300s; name one of them", strings.Join(found, ", "))
+	}
 	for _, dir := range st.dirs {
 		if filepath.Base(dir) == id {
 			if s := st.read(dir); s != nil && s.CWD == workDir {
@@ -168,10 +178,18 @@ func (s *Stored) unlist() error {
 
 // index adds an entry to the index of sessions, if there is one.
 func index(root *os.Root, entry any) error {
-	f, err := root.OpenFile("session_index.jsonl", os.O_WRONLY|os.O_APPEND, 0)
+	const name = "session_index.jsonl"
+	info, err := root.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err == nil && !info.Mode().IsRegular() { // a named pipe would hold up whoever opens it
+		err = &fs.PathError{Op: "write", Path: name, Err: regular.ErrKind}
+	}
+	if err != nil {
+		return err
+	}
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}
