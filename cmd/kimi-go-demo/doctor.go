@@ -73,6 +73,7 @@ func (d *doctor) kimi() *client.Info {
 	if err != nil {
 		line, hint := explain(err)
 		d.fail(hint, "%s", line)
+		d.others()
 		return nil
 	}
 	if info.Backend == client.BackendServer {
@@ -84,6 +85,7 @@ func (d *doctor) kimi() *client.Info {
 	}
 	d.ok("kimi %s at %s (Wire protocol %s%s)", info.Version, info.Path, info.WireVersion, python)
 	d.found(info)
+	d.others()
 	wire, err := wireproto.ParseVersion(info.WireVersion)
 	ours, _ := wireproto.ParseVersion(wireproto.ProtocolVersion)
 	switch {
@@ -138,6 +140,19 @@ func (d *doctor) found(info *client.Info) {
 	}
 	d.note("it is not on PATH; it was found in %s", by)
 	d.todo("name it by KIMI_PATH if another one is meant")
+}
+
+// others tells of each further kimi, and why it does not run.
+func (d *doctor) others() {
+	list, err := client.Candidates(&client.Options{Executable: d.flags.Kimi, ShareDir: d.flags.ShareDir})
+	if err != nil {
+		return // it was told
+	}
+	for _, c := range list {
+		if c.Reason != "" {
+			d.note("passed over: %s: %s", c.Path, strings.ReplaceAll(c.Reason, "Options.Executable", "--kimi"))
+		}
+	}
 }
 
 // newer tells of a kimi that is newer than those that were tested.

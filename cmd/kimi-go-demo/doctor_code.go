@@ -50,6 +50,7 @@ type codeProvider struct {
 func (d *doctor) kimiCode(info *client.Info) {
 	d.ok("Kimi Code %s at %s, driven through its server (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
 	d.found(info)
+	d.others()
 	d.newer(info)
 	d.starts(info)
 	d.note("with it there is none of these: %s", lacking)

@@ -145,3 +145,19 @@ esac`)
 	}
 	d.run(t, "", "doctor").check(t, 0, []string{"ok    kimi 1.51.0 at " + path, "note  it is not on PATH; it was found in nvm's folder of programs", "ok    it starts, and answered after "}, nil)
 }
+
+// Of several kimis the doctor says which are passed over, and why.
+func TestDoctorPassedOver(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	d.fake(t, "# @moonshot-ai/kimi-code\necho 2.1.0")
+	other := filepath.Join(d.work, ".local", "bin", "kimi")
+	if err := os.MkdirAll(filepath.Dir(other), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	d.run(t, "", "doctor").check(t, 1, []string{"passed over: " + other + ": KIMI_PATH names another"}, nil)
+	d.run(t, "", "doctor", "--kimi", filepath.Join(d.work, "none")).check(t, 1, []string{"FAIL", "passed over: ", "--kimi " + filepath.Join(d.work, "none") + " is not there, and no other is looked for"}, nil)
+}

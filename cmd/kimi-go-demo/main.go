@@ -20,27 +20,29 @@ import (
 
 const program = "kimi-go-demo"
 
-const description = `Drives Kimi Code through its Wire protocol.
+// description is the end of --help, in lines of a terminal.
+const description = `The flags of a command: ` + program + ` <command> --help. The first Ctrl-C
+cancels the turn, a second one closes the session at once.
 
-The first Ctrl-C cancels the turn, a second one closes the session at once.
-
-Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the turn reached the limit of steps, ` +
-	`4 the turn finished, but a request was rejected since there was nobody to ask, 130 cancelled by Ctrl-C (143 by a termination signal).`
+Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
+turn reached the limit of steps, 4 it finished, but a request was rejected since
+there was nobody to ask, 130 cancelled by Ctrl-C, 143 by a termination signal.`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
-	Version  kong.VersionFlag `help:"Print the version and the Wire protocol's, and exit."`
-	Prompt   promptCmd        `cmd:"" help:"Run one turn."`
-	Chat     chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
-	Sessions sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
-	Resume   resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
-	Replay   replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
-	View     viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
-	Proxy    proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
-	Wire     wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
-	Shell    shellCmd         `cmd:"" help:"Hand a session to kimi's own user interface."`
-	Login    loginCmd         `cmd:"" help:"Log in, as kimi does it."`
-	Doctor   doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is configured, and what is wrong."`
+	Version    kong.VersionFlag `help:"Print the version and the Wire protocol's, and exit."`
+	Prompt     promptCmd        `cmd:"" help:"Run one turn."`
+	Chat       chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
+	Sessions   sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
+	Resume     resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
+	Replay     replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
+	View       viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
+	Proxy      proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
+	Wire       wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
+	Shell      shellCmd         `cmd:"" help:"Hand a session to kimi's own user interface."`
+	Login      loginCmd         `cmd:"" help:"Log in, as kimi does it."`
+	Doctor     doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is set up, and what is wrong."`
+	Completion completionCmd    `cmd:"" help:"Write a script for the completion of a shell."`
 }
 
 // env is what the commands know of the world around them.
@@ -70,7 +72,7 @@ func run(args []string) int {
 	e.input = ask.NewInput(os.Stdin, e.inTerminal)
 
 	exit := -1 // set by --help and --version
-	parser, err := kong.New(new(cli), kong.Name(program), kong.Description(description), kong.Bind(e),
+	parser, err := kong.New(new(cli), kong.Name(program), kong.Help(help), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
 		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(code int) {

@@ -326,7 +326,7 @@ func TestVersionAndHelp(t *testing.T) {
 	r := d.run(t, "", "--version")
 	r.check(t, 0, []string{program + " " + client.Version + " (Wire protocol " + wireproto.ProtocolVersion + ")\n"}, nil)
 	r = d.run(t, "", "--help")
-	r.check(t, 0, []string{"Usage: " + program, "Exit status", "prompt", "chat", "sessions", "resume", "doctor"}, nil)
+	r.check(t, 0, []string{"Usage: " + program, "prompt", "chat", "sessions", "resume", "doctor", "Exit status"}, nil)
 	for _, cmd := range []string{"prompt", "chat", "sessions", "resume", "doctor"} {
 		r := d.run(t, "", cmd, "--help")
 		r.check(t, 0, []string{"Usage: " + program + " " + cmd, "--work-dir"}, nil)

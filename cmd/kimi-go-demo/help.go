@@ -1,0 +1,21 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/alecthomas/kong"
+)
+
+// help writes the help of the program so that it fits a screen, and of a command as kong does.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if ctx.Selected() != nil {
+		return kong.DefaultHelpPrinter(options, ctx)
+	}
+	w := ctx.Stdout
+	fmt.Fprintf(w, "Usage: %s <command> [flags]\n\n", program)
+	for _, command := range ctx.Model.Children {
+		fmt.Fprintf(w, "  %-11s %s\n", command.Name, command.Help)
+	}
+	_, err := fmt.Fprint(w, "\n  --version   Print the version and the Wire protocol's, and exit.\n\n"+description+"\n")
+	return err
+}
