@@ -290,11 +290,12 @@ func (r *reader) replied(f *wireproto.Frame, raw string) {
 		return
 	}
 	json.Unmarshal(f.Result, &answer)
-	text := strings.Join(nonempty(answer.Feedback, answer.Reason), "\n")
+	var text strings.Builder
+	text.WriteString(strings.Join(nonempty(answer.Feedback, answer.Reason), "\n"))
 	for _, key := range sorted(answer.Answers) {
-		text += key + ": " + answer.Answers[key] + "\n"
+		text.WriteString(key + ": " + answer.Answers[key] + "\n")
 	}
-	r.resolve(request, cmp.Or(answer.Response, answer.Action, "answered"), text)
+	r.resolve(request, cmp.Or(answer.Response, answer.Action, "answered"), text.String())
 }
 
 func (r *reader) resolve(request *item, how, text string) {

@@ -48,7 +48,7 @@ func check(t *testing.T, data []byte) (content string, links []string) {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	var policy string
+	var policy strings.Builder
 	inline := make(map[string][]string)
 	ids := make(map[string]bool)
 	var targets []string
@@ -108,7 +108,7 @@ func check(t *testing.T, data []byte) (content string, links []string) {
 					links = append(links, a.Val)
 				case "content":
 					if strings.HasPrefix(a.Val, "default-src") {
-						policy += a.Val
+						policy.WriteString(a.Val)
 					}
 				}
 			}
@@ -128,8 +128,8 @@ func check(t *testing.T, data []byte) (content string, links []string) {
 		sum := sha256.Sum256([]byte(inline[tag][0]))
 		want += "; " + tag + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
-	if want += "; base-uri 'none'; form-action 'none'"; policy != want {
-		t.Errorf("policy %q, want %q", policy, want)
+	if want += "; base-uri 'none'; form-action 'none'"; policy.String() != want {
+		t.Errorf("policy %q, want %q", policy.String(), want)
 	}
 	return all.String(), links
 }
