@@ -119,17 +119,18 @@ func check(t *testing.T, data []byte) (content string, links []string) {
 			t.Errorf("a link to %q, which is not there", to)
 		}
 	}
-	want := "default-src 'none'"
+	var want strings.Builder
+	want.WriteString("default-src 'none'")
 	for _, tag := range []string{"style", "script"} {
 		if len(inline[tag]) != 1 {
 			t.Errorf("%d of %s", len(inline[tag]), tag)
 			continue
 		}
 		sum := sha256.Sum256([]byte(inline[tag][0]))
-		want += "; " + tag + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+		want.WriteString("; " + tag + "-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'")
 	}
-	if want += "; base-uri 'none'; form-action 'none'"; policy.String() != want {
-		t.Errorf("policy %q, want %q", policy.String(), want)
+	if want.WriteString("; base-uri 'none'; form-action 'none'"); policy.String() != want.String() {
+		t.Errorf("policy %q, want %q", policy.String(), want.String())
 	}
 	return all.String(), links
 }
