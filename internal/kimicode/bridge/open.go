@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
 	"github.com/kimi-go/kimi-go/internal/regular"
@@ -21,10 +22,10 @@ const ToolPrefix = "mcp__" + toolhost.ServerName + "__"
 
 // OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. A server that has ended
 // without saying so, one of another system, and a terminal, are not asked.
-func OpenIn(home, session string) int {
-	dir := filepath.Join(home, "server", "instances")
-	entries, _ := os.ReadDir(dir)
-	token, err := regular.Read(filepath.Join(home, "server.token"), 4<<10)
+func OpenIn(dir, session string) int {
+	instances := home.Instances(dir)
+	entries, _ := os.ReadDir(instances)
+	token, err := regular.Read(filepath.Join(dir, "server.token"), 4<<10)
 	if err != nil {
 		return 0
 	}
@@ -35,12 +36,12 @@ func OpenIn(home, session string) int {
 			Port      int    `json:"port"`
 			Heartbeat int64  `json:"heartbeat_at"`
 		}
-		data, err := regular.Read(filepath.Join(dir, e.Name()), 64<<10)
+		data, err := regular.Read(filepath.Join(instances, e.Name()), 64<<10)
 		if err != nil || json.Unmarshal(data, &at) != nil {
 			continue
 		}
-		// The token is for the server alone: what is stale may be another program's port by now.
-		if ip := net.ParseIP(at.Host); ip == nil && at.Host != "localhost" || time.Since(time.UnixMilli(at.Heartbeat)).Abs() > fresh {
+		// The token is for the server alone: the port of one that has ended may be another program's by now.
+		if ip := net.ParseIP(at.Host); ip == nil && at.Host != "localhost" || time.Since(time.UnixMilli(at.Heartbeat)).Abs() > fresh || !home.Alive(at.PID) {
 			continue
 		}
 		if has(at.Port, strings.TrimSpace(string(token)), session) {

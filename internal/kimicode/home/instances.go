@@ -14,7 +14,7 @@ func Instances(home string) string { return filepath.Join(home, "server", "insta
 // Forget removes the file that a server of this program has left, which has ended: one that is killed leaves it. The
 // file of a server that runs, under the same process id, stays.
 func Forget(home string, pid int) {
-	if home == "" || pid <= 0 || alive(pid) {
+	if home == "" || pid <= 0 || Alive(pid) {
 		return
 	}
 	files, _ := filepath.Glob(filepath.Join(Instances(home), "*.json"))
@@ -28,8 +28,8 @@ func Forget(home string, pid int) {
 	}
 }
 
-// alive reports whether a process runs, or may run.
-func alive(pid int) bool {
+// Alive reports whether a process runs, or may run.
+func Alive(pid int) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return false // on Windows
