@@ -8,9 +8,13 @@
 //	                                      without one you choose at the terminal. Without TEXT it shows
 //	                                      the history and, at a terminal, chats on
 //	kimi-go-demo replay FILE              a recording, shown as prompt would have
+//	kimi-go-demo view FILE|ID -o PAGE     a recording or a stored session as an HTML page, or --markdown
 //	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
 //	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
+//	kimi-go-demo shell [ID]               kimi's own user interface on a session, - for the newest
+//	kimi-go-demo login                    kimi's own login
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
+//	kimi-go-demo completion SHELL         a script for bash, zsh or fish
 //
 // At a terminal, what the agent wants to do is asked about: the whole call is shown, with all its arguments, a page at
 // a time; m shows the next one, y allows it once, a for the session, n rejects it, and the next line may tell the agent what to
