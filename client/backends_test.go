@@ -4,7 +4,6 @@ package client_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -123,9 +122,6 @@ func (b *backend) inOtherWords(question, answer string) map[string]string {
 	}
 	return map[string]string{question: answer}
 }
-
-// callID is the model's id of a call: Kimi Code puts a number and a colon before it.
-func callID(id string) string { return id[strings.LastIndex(id, ":")+1:] }
 
 // resultOf returns the result of a call.
 func resultOf(t testing.TB, msgs []wireproto.Message, id string) wireproto.ToolReturnValue {

@@ -96,3 +96,6 @@ func observed[O client.Observation](all []client.Observation) (found []O) {
 	}
 	return found
 }
+
+// callID is the model's id of a call: Kimi Code puts a number and a colon before it.
+func callID(id string) string { return id[strings.LastIndex(id, ":")+1:] }
