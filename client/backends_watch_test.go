@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -417,4 +418,9 @@ func TestKimiUsageByModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	e2eSame(t, "usage", map[string]wireproto.TokenUsage{"scripted": {Output: 11}, "sub": {Output: 1100}}, result.UsageByModel)
+}
+
+// without leaves out the lines that contain a text.
+func without(lines []string, text string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.Contains(l, text) })
 }

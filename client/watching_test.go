@@ -82,11 +82,6 @@ func tale(all []client.Observation) (lines []string) {
 	return lines
 }
 
-// without leaves out the lines that contain a text.
-func without(lines []string, text string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.Contains(l, text) })
-}
-
 // observed returns the observations of a type.
 func observed[O client.Observation](all []client.Observation) (found []O) {
 	for _, o := range all {
