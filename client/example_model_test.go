@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
-	"os"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -97,6 +96,6 @@ func ExampleSession_Request() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	json.NewEncoder(os.Stdout).Encode(result)
-	// Output: {"status":"finished","steps":1,"token_usage":{"input_other":0,"output":0,"input_cache_read":0,"input_cache_creation":0},"text":"approve"}
+	fmt.Println(result.Status, result.Text)
+	// Output: finished approve
 }
