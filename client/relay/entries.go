@@ -112,6 +112,7 @@ type Error struct {
 	Message string `json:"message"`
 }
 
+// Error returns Message.
 func (e *Error) Error() string { return e.Message }
 
 func textOf(err error) *Error {

@@ -195,6 +195,7 @@ const protocol = "1.5"
 // VersionError is a version of the journal that is not known here.
 type VersionError struct{ Version string }
 
+// Error names the version, and the newest that is known.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("its journal is of version %.20s, and this module knows those to %s", e.Version, protocol)
 }
