@@ -8,34 +8,40 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// killMarked ends every process that has inherited the marker. kimi starts its background
-// tasks in sessions of their own, where no signal to its group reaches them; a kimi that
-// was killed leaves them running. It looks again until a round finds none, since one may
-// have forked meanwhile. Its error says why one may be left.
+// killMarked ends every process that has inherited the marker, and returns when they are
+// gone. kimi starts its background tasks in sessions of their own, where no signal to its group
+// reaches them; a kimi that was killed leaves them running. It looks again until a round finds
+// none, since one may have forked meanwhile. Its error says why one may be left.
 func killMarked(marker string) error {
 	entry := []byte(marker)
-	for round := range 20 {
-		if round > 1 {
-			time.Sleep(time.Duration(round) * 2 * time.Millisecond) // what was killed takes a moment to end
+	found := false
+	for round := range 40 {
+		if round > 1 { // what was killed takes a moment to end
+			time.Sleep(min(time.Duration(round)*2*time.Millisecond, 50*time.Millisecond))
 		}
-		found := false
 		pids, err := processes()
 		if err != nil {
 			return err
 		}
+		found = false
+		changing := false
 		for _, pid := range pids {
 			env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 			switch {
-			case err == nil && !bytes.Contains(env, entry), pid == os.Getpid():
+			case pid == os.Getpid(), errors.Is(err, fs.ErrPermission): // another user's
 				continue
-			case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.ESRCH):
-				continue // it has ended, or is another user's
+			case err == nil && len(env) == 0, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+				changing = changing || isChanging(pid)
+				continue
 			case err != nil:
 				return err
+			case !bytes.Contains(env, entry):
+				continue
 			}
 			switch err := syscall.Kill(pid, syscall.SIGKILL); err {
 			case nil:
@@ -45,11 +51,33 @@ func killMarked(marker string) error {
 				return fmt.Errorf("kill %d: %w", pid, err)
 			}
 		}
-		if !found {
+		if !found && !changing {
 			return nil
 		}
 	}
-	return errors.New("they start new ones as fast as they are ended")
+	if found {
+		return errors.New("they start new ones as fast as they are ended")
+	}
+	return nil // what still ends is no longer ours to hurry
+}
+
+// isChanging reports whether a process shows no environment because it is just being started, or
+// has been killed and is not gone yet. A zombie, a kernel thread and a process that was
+// given no environment are not changing.
+func isChanging(pid int) bool {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return false
+	}
+	// What follows the name, which may hold anything: proc_pid_stat(5) counts from 3 there.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const state, flags, envEnd = 3 - 3, 9 - 3, 51 - 3
+	if len(fields) <= envEnd || fields[state] == "Z" || fields[state] == "X" {
+		return false
+	}
+	const kernelThread = 0x00200000 // PF_KTHREAD
+	set, _ := strconv.ParseUint(fields[flags], 10, 64)
+	return set&kernelThread == 0 && fields[envEnd] == "0"
 }
 
 // processes lists the ids of all processes, none where there is no /proc.

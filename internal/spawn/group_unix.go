@@ -65,9 +65,12 @@ while [ -n "$child" ] && [ $i -lt 30 ] && ! gone; do
 	sleep 0.1
 	i=$((i + 1))
 done 2>/dev/null
-for file in $(grep -las -- "$marker" /proc/[0-9]*/environ); do
-	pid=${file#/proc/}
-	kill -KILL "${pid%/environ}"
+for round in 1 2 3; do # one that is just being started shows no marker yet
+	for file in $(grep -las -- "$marker" /proc/[0-9]*/environ); do
+		pid=${file#/proc/}
+		kill -KILL "${pid%/environ}"
+	done
+	sleep 0.05
 done 2>/dev/null
 if [ -n "$about" ] && [ -n "$child" ] && gone; then
 	for file in "$about"/*.json; do
