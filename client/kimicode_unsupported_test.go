@@ -71,8 +71,8 @@ func TestKimiCodeUnsupported(t *testing.T) {
 		_, err = turn.Result()
 	}
 	e2eIs(t, "audio", err, client.ErrUnsupported)
-	if err == nil || !strings.Contains(err.Error(), "Kimi Code 2.1.0") || !strings.Contains(err.Error(), "audio") {
-		t.Errorf("the error %v does not name audio and Kimi Code 2.1.0", err)
+	if err == nil || !strings.Contains(err.Error(), "Kimi Code ") || !strings.Contains(err.Error(), "audio") {
+		t.Errorf("the error %v does not name audio and Kimi Code", err)
 	}
 	e2eText(t, ctx, s, "go on", "still usable")
 }
