@@ -70,7 +70,7 @@ func (r *QuestionRequest) Answer(answers map[string]string) error {
 			known = known || q.Question == text
 		}
 		if !known {
-			return fmt.Errorf("client: answer: %.80q is none of the questions; the keys are their texts", text)
+			return fmt.Errorf("client: answer: %.80q is not one of the questions; the keys are the texts of the questions", text)
 		}
 	}
 	if answers == nil {
@@ -317,7 +317,7 @@ func (s *Session) settle(m wireproto.Message) {
 		left = false // the agent rejects by itself
 	}
 	s.mu.Unlock()
-	if left && r.answer(r.decline("nobody answered")) == nil {
+	if left && r.answer(r.decline("no one answered")) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)
 	}
 }

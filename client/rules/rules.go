@@ -117,7 +117,7 @@ func (r *Rules) decide(c *call) Decision {
 	}
 	if doubt != nil {
 		d := doubt.decision(Ask, "")
-		d.Reason = "it cannot be told whether this rule denies it: " + doubt.String()
+		d.Reason = "it is not certain whether this rule denies it: " + doubt.String()
 		return d
 	}
 	for i := range r.Ask {

@@ -159,5 +159,5 @@ func TestDoctorPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.run(t, "", "doctor").check(t, 1, []string{"passed over: " + other + ": KIMI_PATH names another"}, nil)
-	d.run(t, "", "doctor", "--kimi", filepath.Join(d.work, "none")).check(t, 1, []string{"FAIL", "passed over: ", "--kimi " + filepath.Join(d.work, "none") + " is not there, and no other is looked for"}, nil)
+	d.run(t, "", "doctor", "--kimi", filepath.Join(d.work, "none")).check(t, 1, []string{"FAIL", "passed over: ", "--kimi " + filepath.Join(d.work, "none") + " is not there, and no other one is searched for"}, nil)
 }

@@ -54,7 +54,7 @@ func (s *settings) configure(cfg *config.Config) error {
 	}
 	m, known := models[s.Model]
 	if _, ok := providers[m.Provider]; known && !ok {
-		return fmt.Errorf("models.%s names the provider %.80q, which the configuration has not", s.Model, m.Provider)
+		return fmt.Errorf("models.%s names the provider %.80q, which is not in the configuration", s.Model, m.Provider)
 	}
 	if !known { // kimi-cli makes a model of the environment alone
 		s.Model, m.Provider = environmentModel, environmentModel

@@ -200,7 +200,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			if again && cursor.Epoch == st.epoch && len(a.Resync) == 0 && (st.seq < cursor.Seq || slices.ContainsFunc(held, isLost)) {
 				// The server's journal may be older than its numbers for a moment.
 				if st.short++; st.short <= replays {
-					err = errors.New("the server has not replayed all that it has numbered")
+					err = errors.New("the server has not replayed all of its numbered events")
 					break
 				}
 				held[0].Lost = st.seq < cursor.Seq
