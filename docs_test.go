@@ -410,7 +410,7 @@ func anchors(text string) (list []string) {
 // TestWords holds that no page, no comment and no text of a program has one of the words that readers of English as a
 // second language misread: each has a plainer one.
 func TestWords(t *testing.T) {
-	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|be` + `side)\b`)
+	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|some` + `body|be` + `side|a` + `new|be` + `ats?|mend(?:ed|ing|s)?)\b`)
 	const data = "`{\"jsonrpc\":\"2.0\",\"id\":\"nobody\",\"result\":{}}`" // a line of the recording raw-bad-lines
 	for _, page := range append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "testdata/fixtures/README.md") {
 		for i, line := range strings.Split(read(t, page), "\n") {
@@ -454,5 +454,13 @@ func TestWords(t *testing.T) {
 	})
 	if err != nil || files < 100 {
 		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// TestDocsOverview holds that what go doc says about the package client fits on two screens.
+func TestDocsOverview(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "doc", "./client").CombinedOutput()
+	if n := strings.Count(string(out), "\n"); err != nil || n < 50 || n > 120 {
+		t.Errorf("go doc ./client: %v, %d lines, want 120 at most", err, n)
 	}
 }

@@ -122,7 +122,7 @@ func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
 		return &otherError{kimiCode{}}
 	}
 	if bad := l.configError(); bad != nil {
-		return &StartError{Path: l.path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, f.err)}
+		return &StartError{Path: l.path, Reason: invalid(bad), Remedy: "fix the file", Err: errors.Join(bad, f.err)}
 	}
 	if bad := l.obstacle(f.err); bad != nil {
 		return bad

@@ -109,7 +109,7 @@ func (kimiCLI) sessionsOf(l *launch, workDir string) string {
 }
 
 // knowsWorkDir reports whether kimi.json lists the work dir. kimi looks for no session of
-// one that it does not list, and begins each anew.
+// one that it does not list, and starts each from nothing.
 func (b kimiCLI) knowsWorkDir(l *launch) (bool, error) {
 	known, err := b.workDirs(l)
 	return slices.Contains(known, l.workDir), err

@@ -51,7 +51,7 @@ func (b kimiCLI) stored(l *launch, id string) (storedSession, error) {
 		root.Close()
 		return nil, nil
 	}
-	if _, err := b.finds(l, id); err != nil { // kimi would begin it anew
+	if _, err := b.finds(l, id); err != nil { // kimi would start it from nothing
 		root.Close()
 		return nil, err
 	}

@@ -39,7 +39,7 @@ type Options struct {
 	// Server is a server of Kimi Code 2.x that runs elsewhere. Nothing is started or stopped, no file of its machine is
 	// read, and its configuration holds. WorkDir must be set and, as AddDirs, is an absolute path of that machine. Options
 	// that need a program or files on this machine, Tools and Hooks give an [*OptionError] with [ErrUnsupported]. Close
-	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made anew for
+	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made again for
 	// 2 minutes. Default: nil, a kimi of this machine.
 	Server *Server
 
@@ -55,7 +55,7 @@ type Options struct {
 	SessionID string
 
 	// Config is the configuration as an object; kimi reads it from a temporary file. As in a file, for a
-	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME beat it, which
+	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME override it, which
 	// is logged; set them to "" in Env to prevent that. Default: nil.
 	Config *config.Config
 	// ConfigFile is the configuration file, TOML, or JSON by its suffix. Default: config.toml in ShareDir.

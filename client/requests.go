@@ -88,7 +88,7 @@ func (r *QuestionRequest) Hold() { r.request.hold() }
 // Done is closed when the request needs no answer any more.
 func (r *QuestionRequest) Done() <-chan struct{} { return r.request.Done() }
 
-// ApproveAll is an Options.Approve that approves everything, each time anew.
+// ApproveAll is an Options.Approve that approves every request, one by one, never for the session.
 func ApproveAll(_ context.Context, r *ApprovalRequest) error { return r.Approve() }
 
 // RejectAll is an Options.Approve that rejects everything and lets the turn go on.

@@ -101,7 +101,7 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 }
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
-// the newest one. A session that is not there, or that kimi would begin anew, gives
+// the newest one. A session that is not there, or that kimi would start from nothing, gives
 // [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
 // gives [ErrInUse] (not on Windows). No one can tell whether kimi itself or another client has it open: kimi-cli takes
 // no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs

@@ -525,7 +525,7 @@ func (t *Turn) account(m wireproto.Message) {
 		if t.s.backend.ownTurns() {
 			t.foreign = t.s.asked
 		}
-	case *wireproto.StepRetry: // a retry begins the message anew
+	case *wireproto.StepRetry: // a retry begins the message again
 		t.text, t.size = t.text[:0], 0
 	}
 }
@@ -565,5 +565,5 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the silence anew: this side has sent what the agent waited for, or has to obey. s.mu is held.
+// touch starts the time of silence again: this side has sent what the agent waited for, or has to obey. s.mu is held.
 func (t *Turn) touch() { t.lastAt = time.Now() }

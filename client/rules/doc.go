@@ -8,7 +8,7 @@
 //	r.Logger = slog.Default()
 //	s, err := client.NewSession(ctx, &client.Options{WorkDir: ".", Approve: r.Approve(askMe)})
 //
-// The file is TOML. Deny beats ask, ask beats allow, whatever their order; what no rule is about goes to askMe, as does what is asked.
+// The file is TOML. Deny overrides ask, ask overrides allow, whatever their order; what no rule is about goes to askMe, as does what is asked.
 // With nil instead of askMe it is rejected. The model reads the reason of a rule that denies, and goes on.
 //
 //	[[deny]]

@@ -36,7 +36,7 @@ type conversation struct {
 	prompter prompter         // nil where no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
-	unasked atomic.Bool // a request was rejected, or a question dismissed, for want of somebody to ask
+	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
 	mu      sync.Mutex  // of the terminal: one message or question at a time
 	idle    bool        // a chat waits for a prompt
 	steered []string    // typed during the turn, and not taken up yet
@@ -160,7 +160,7 @@ func (c *conversation) print(m wireproto.Message) error {
 	return c.show.Message(m)
 }
 
-// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where somebody
+// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where someone
 // is asked about it.
 func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pages, err error) {
 	if c.show == nil {

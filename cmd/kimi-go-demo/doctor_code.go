@@ -100,7 +100,7 @@ func (d *doctor) codeConfig() *codeConfig {
 	case errors.Is(err, fs.ErrNotExist):
 		d.note("configuration %s: none yet; kimi makes one at the first login", path)
 	case errors.As(err, &syntax):
-		d.fail("mend the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
+		d.fail("fix the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
 		return nil
 	case err != nil && errors.As(err, new(*fs.PathError)):
 		d.fail("make it a file that can be read", "configuration %s cannot be read", path)

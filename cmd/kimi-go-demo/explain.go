@@ -113,7 +113,7 @@ func explain(err error) (line, hint string) {
 	}
 	switch {
 	case errors.As(err, &invalid):
-		return line, "mend the file; " + doctorHint
+		return line, "fix the file; " + doctorHint
 	case errors.As(err, &process):
 		return oneLine(process.What()), process.Hint() + "; " + doctorHint
 	case errors.Is(err, context.DeadlineExceeded):

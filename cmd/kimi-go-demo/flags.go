@@ -61,7 +61,7 @@ type runFlags struct {
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 }
 
-// options returns what the client is to be started with. ask says that somebody is there to answer
+// options returns what the client is to be started with. ask says that someone is there to answer
 // questions.
 func (f *runFlags) options(ask bool) (*client.Options, error) {
 	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {

@@ -98,7 +98,7 @@ func run(args []string) int {
 	return report(e, ctx.Run())
 }
 
-// interactive reports whether there is somebody to ask.
+// interactive reports whether there is someone to ask.
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
 // asking returns where questions go: next to the output if that can be seen.
@@ -109,7 +109,7 @@ func (e *env) asking() *screen.Writer {
 	return e.stderr
 }
 
-// size returns the size of the terminal at which somebody is asked.
+// size returns the size of the terminal at which someone is asked.
 func (e *env) size() render.Size {
 	f := os.Stderr
 	if e.outTerminal {

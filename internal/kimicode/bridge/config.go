@@ -90,7 +90,7 @@ func (s *settings) configure(cfg *config.Config) error {
 // environmentModel is the name of a model, and of its provider, that only the environment describes.
 const environmentModel = "environment"
 
-// override lets the environment beat the configuration, by the type of the provider, as kimi-cli does.
+// override replaces values of the configuration by those of the environment, by the type of the provider, as kimi-cli does.
 func override(m *config.Model, p *config.Provider, get func(string) string) error {
 	set := func(to *string, key string) {
 		if v := get(key); v != "" {

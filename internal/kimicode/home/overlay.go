@@ -242,5 +242,5 @@ func first(table map[string]any, key string, entries ...string) {
 	table[key] = list
 }
 
-// Close removes the private home. Kimi Code has ended: it would make folders anew.
+// Close removes the private home. Kimi Code has ended: it would make folders again.
 func (o *Overlay) Close() error { return o.dir.RemoveAll() }

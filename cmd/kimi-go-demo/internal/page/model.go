@@ -413,7 +413,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 	}
 }
 
-// request notes one that somebody has to answer, by the ids of its line and of itself.
+// request notes one that someone has to answer, by the ids of its line and of itself.
 func (r *reader) request(frame, id string, i *item) {
 	i.wait = i.ID
 	r.asked[id] = i

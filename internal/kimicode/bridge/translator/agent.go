@@ -271,7 +271,7 @@ func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *ca
 		if rest, ok := strings.CutPrefix(whole, compact(told)); ok && a.lastCall == id {
 			t.from(a, &wireproto.ToolCallPart{ArgumentsPart: &rest})
 		} else {
-			c = t.begin(a, id, name, whole) // anew: what was told is not what runs
+			c = t.begin(a, id, name, whole) // again: what was told is not what runs
 		}
 	}
 	c.whole = args
