@@ -55,7 +55,7 @@ soak: ## 1,000 schedules of agents that misbehave and programs that do anything 
 	go test -race -run '^TestSoak$$' -v -timeout 60m ./client -args -soak.schedules=1000 $(SOAKFLAGS)
 	$(WITH_KIMI) go test -race -run 'LostSocket|Faults|Killed' -v -timeout 60m ./internal/kimicode/bridge -args -soak.schedules=300 -soak.kimi
 
-fixtures: kimi ## record testdata/fixtures anew and tell what has changed (NAMES="hello mcp" for some of them)
+fixtures: kimi ## record testdata/fixtures again and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
 
 matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md

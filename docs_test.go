@@ -407,11 +407,12 @@ func anchors(text string) (list []string) {
 	return list
 }
 
-// TestWords holds that no page and no comment has one of the words that readers of English as a second language
-// misread: each has a plainer one.
+// TestWords holds that no page, no comment and no text of a program has one of the words that readers of English as a
+// second language misread: each has a plainer one.
 func TestWords(t *testing.T) {
-	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|be` + `side)\b`)
-	for _, page := range append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md") {
+	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|some` + `body|be` + `side|a` + `new|be` + `ats?|mend(?:ed|ing|s)?)\b`)
+	const data = "`{\"jsonrpc\":\"2.0\",\"id\":\"nobody\",\"result\":{}}`" // a line of the recording raw-bad-lines
+	for _, page := range append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "testdata/fixtures/README.md") {
 		for i, line := range strings.Split(read(t, page), "\n") {
 			if word := words.FindString(line); word != "" {
 				t.Errorf("%s:%d says %q", page, i+1, word)
@@ -439,15 +440,27 @@ func TestWords(t *testing.T) {
 		s.Init(file, source, nil, scanner.ScanComments)
 		for {
 			pos, tok, text := s.Scan()
-			if tok == token.EOF {
+			word := words.FindString(text)
+			switch {
+			case tok == token.EOF:
 				return nil
-			}
-			if word := words.FindString(text); tok == token.COMMENT && word != "" {
+			case word == "":
+			case tok == token.COMMENT:
 				t.Errorf("%v: a comment says %q", fset.Position(pos), word)
+			case tok == token.STRING && !strings.HasSuffix(path, "_test.go") && text != data:
+				t.Errorf("%v: a text says %q", fset.Position(pos), word)
 			}
 		}
 	})
 	if err != nil || files < 100 {
 		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+// TestDocsOverview holds that what go doc says about the package client fits on two screens.
+func TestDocsOverview(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "doc", "./client").CombinedOutput()
+	if n := strings.Count(string(out), "\n"); err != nil || n < 50 || n > 120 {
+		t.Errorf("go doc ./client: %v, %d lines, want 120 at most", err, n)
 	}
 }

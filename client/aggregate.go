@@ -112,7 +112,7 @@ func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, erro
 				if !flush() {
 					return
 				}
-			case *wireproto.StepRetry: // the model begins the message anew
+			case *wireproto.StepRetry: // the model begins the message again
 				assistant, results = &Message{Role: RoleAssistant}, nil
 			case wireproto.ContentPart:
 				assistant.Content = append(assistant.Content, m)

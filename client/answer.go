@@ -201,9 +201,9 @@ func (a *Answer[T]) take(r *request, args json.RawMessage) (wireproto.ToolReturn
 	a.mu.Unlock()
 	switch {
 	case !asked:
-		return none, errors.New("nobody asks for this answer now: reply in text")
+		return none, errors.New("no one asks for this answer now: reply in text")
 	case !r.main:
-		return none, errors.New("only the main agent can give this answer: report it in text to the agent that has called you")
+		return none, errors.New("only the main agent can give this answer: reply in text to the agent that called you")
 	}
 	value, violations := a.decode(args)
 	if len(violations) > 0 {

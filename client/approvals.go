@@ -33,7 +33,7 @@ func (s *Session) setApprovals(a Approvals) {
 		s.opts.Logger.Warn("client: the agent asks for nothing", "because", a.All)
 	}
 	if len(a.Actions) > 0 {
-		s.opts.Logger.Warn("client: the session keeps approvals of before; these actions run unasked", "actions", a.Actions)
+		s.opts.Logger.Warn("client: the session keeps earlier approvals; these actions run unasked", "actions", a.Actions)
 	}
 }
 

@@ -284,7 +284,7 @@ func (l *launch) configuredModel() string {
 	effective := cfg.Effective("", l.getenv)
 	for _, o := range effective.Overrides {
 		if l.opts.Config != nil && o.Key != "" {
-			l.opts.Logger.Warn("client: the environment beats Options.Config", "variable", o.Variable, "key", o.Key)
+			l.opts.Logger.Warn("client: the environment overrides Options.Config", "variable", o.Variable, "key", o.Key)
 		}
 	}
 	for _, o := range effective.Overrides {

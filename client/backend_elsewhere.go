@@ -49,7 +49,7 @@ func (s Server) parse() (*url.URL, error) {
 	u, err := url.Parse(s.URL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return nil, errors.New("the URL is none of http or https, such as https://kimi.example.com:58627")
+		return nil, errors.New("the URL must begin with http:// or https://, such as https://kimi.example.com:58627")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(s.URL, "?#"):
 		return nil, errors.New("the URL has more than a host, a port and a path; what the server prints after #token= goes into Token")
 	}
@@ -82,17 +82,17 @@ func (o *Options) validateServer() (errs []error) {
 		errs = append(errs, &OptionError{Option: option, Reason: reason, Remedy: remedy, Err: err})
 	}
 	if _, err := o.Server.parse(); err != nil {
-		bad("Server", err.Error(), "name the server as kimi web prints it", nil)
+		bad("Server", err.Error(), "use the URL that kimi web prints", nil)
 	}
 	if o.Server.Token == "" || strings.ContainsFunc(o.Server.Token, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || r == 0x7f }) {
-		bad("Server", "the token is empty, or has characters that no token has", "take what kimi web prints after #token=", nil)
+		bad("Server", "the token is empty, or has characters that a token cannot have", "use what kimi web prints after #token=", nil)
 	}
 	for _, name := range o.hereOnly() {
 		remedy := "set it up where the server runs, or leave Server out"
 		if name == "Tools" || name == "Hooks" {
 			remedy = "the server does not reach this program; leave it out, or leave Server out"
 		}
-		bad(name, "it is not for a server that runs elsewhere (Options.Server)", remedy, ErrUnsupported)
+		bad(name, "it cannot be used with a server that runs elsewhere (Options.Server)", remedy, ErrUnsupported)
 	}
 	for _, dir := range append([]string{o.WorkDir}, o.AddDirs...) {
 		if !absoluteThere(dir) {
@@ -100,7 +100,7 @@ func (o *Options) validateServer() (errs []error) {
 			if dir == o.WorkDir {
 				option = "WorkDir"
 			}
-			bad(option, fmt.Sprintf("%.150q is no absolute path", dir), "name a directory of the server's machine", nil)
+			bad(option, fmt.Sprintf("%.150q is not an absolute path", dir), "name a directory of the server's machine", nil)
 		}
 	}
 	return errs
@@ -208,7 +208,7 @@ func (l *launch) serverError(ctx context.Context, err error) error {
 	remedy := "see what the server says"
 	switch {
 	case errors.Is(err, bridge.ErrToken):
-		remedy = "take what kimi web prints after #token=, or the file server.token in its home"
+		remedy = "use what kimi web prints after #token=, or the file server.token in its home"
 	case errors.Is(err, bridge.ErrNotKimi):
 		remedy = "name the server of \"kimi web\" of Kimi Code 2.1.0 or later, without a redirect before it"
 	case errors.Is(err, bridge.ErrOld):

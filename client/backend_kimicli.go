@@ -90,7 +90,7 @@ func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {
 	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
 	if told, ok := infoIn(stdout); ok {
 		if _, err := wireproto.ParseVersion(told.Wire); err != nil {
-			return nil, &IncompatibleError{Path: l.path, Found: "kimi-cli " + told.Kimi + ", which tells of no Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
+			return nil, &IncompatibleError{Path: l.path, Found: "kimi-cli " + told.Kimi + ", which has no Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
 		}
 		return &Info{Path: l.path, Version: told.Kimi, WireVersion: told.Wire, PythonVersion: told.Python, Backend: b.kind(), ShareDir: b.home(l)}, nil
 	}
@@ -122,7 +122,7 @@ func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
 		return &otherError{kimiCode{}}
 	}
 	if bad := l.configError(); bad != nil {
-		return &StartError{Path: l.path, Reason: invalid(bad), Remedy: "mend the file", Err: errors.Join(bad, f.err)}
+		return &StartError{Path: l.path, Reason: invalid(bad), Remedy: "fix the file", Err: errors.Join(bad, f.err)}
 	}
 	if bad := l.obstacle(f.err); bad != nil {
 		return bad
@@ -141,7 +141,7 @@ func tombstone(path, stdout string) error {
 	if !strings.Contains(stdout, "no longer maintained") {
 		return nil
 	}
-	return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only tells that kimi-cli has ended", Want: wantKimi,
+	return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only prints that kimi-cli has ended", Want: wantKimi,
 		Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
 }
 

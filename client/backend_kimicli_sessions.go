@@ -109,7 +109,7 @@ func (kimiCLI) sessionsOf(l *launch, workDir string) string {
 }
 
 // knowsWorkDir reports whether kimi.json lists the work dir. kimi looks for no session of
-// one that it does not list, and begins each anew.
+// one that it does not list, and starts each from nothing.
 func (b kimiCLI) knowsWorkDir(l *launch) (bool, error) {
 	known, err := b.workDirs(l)
 	return slices.Contains(known, l.workDir), err
@@ -123,7 +123,7 @@ func (kimiCLI) workDirs(l *launch) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("client: sessions: %w; kimi will not start either: mend or remove it", err)
+		return nil, fmt.Errorf("client: sessions: %w; kimi will not start either: correct or remove it", err)
 	}
 	var meta struct {
 		WorkDirs []struct {
@@ -132,7 +132,7 @@ func (kimiCLI) workDirs(l *launch) ([]string, error) {
 		} `json:"work_dirs"`
 	}
 	if err := json.Unmarshal(data, &meta); err != nil {
-		return nil, fmt.Errorf("client: sessions: %s is damaged, kimi will not start either: %w; mend or remove it", path, err)
+		return nil, fmt.Errorf("client: sessions: %s is damaged, kimi will not start either: %w; correct or remove it", path, err)
 	}
 	var list []string
 	for _, wd := range meta.WorkDirs {

@@ -51,7 +51,7 @@ func (b kimiCLI) stored(l *launch, id string) (storedSession, error) {
 		root.Close()
 		return nil, nil
 	}
-	if _, err := b.finds(l, id); err != nil { // kimi would begin it anew
+	if _, err := b.finds(l, id); err != nil { // kimi would start it from nothing
 		root.Close()
 		return nil, err
 	}
@@ -350,7 +350,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 	case kept < 0: // all
 		return c, nil
 	case dmail || len(c.before) > rotations:
-		return nil, fmt.Errorf("%w: its agent has changed its own past; fork it whole", ErrUnsupported)
+		return nil, fmt.Errorf("%w: its agent has changed earlier turns; pass -1 to fork all of it", ErrUnsupported)
 	}
 	missing := rotations - len(c.before) // contexts that a fork of kimi's has left
 	at := -missing
@@ -380,7 +380,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 		begins = begins[found+1:]
 	}
 	if at < 0 {
-		return nil, fmt.Errorf("%w: kimi-cli has compacted the context after that turn, and what was before is not there; keep more turns", ErrUnsupported)
+		return nil, fmt.Errorf("%w: kimi-cli has compacted the context after that turn, so the turns before are no longer there; keep more turns", ErrUnsupported)
 	}
 	c.before, c.context = contexts[:at], contexts[at]
 	return c, nil
@@ -422,7 +422,7 @@ func (s *cliStored) fork(ctx context.Context, turns int, title string) (id strin
 		return "", err
 	}
 	if _, err := s.root.Lstat(s.file("context.jsonl")); err != nil {
-		return "", fmt.Errorf("%w: a kimi-cli of old has kept it; prompt it once, and fork it then", ErrUnsupported)
+		return "", fmt.Errorf("%w: an old kimi-cli wrote it; prompt it once, then fork it", ErrUnsupported)
 	}
 	cut, err := s.cut(turns)
 	if err != nil {

@@ -112,13 +112,13 @@ func (b kimiCode) probe(ctx context.Context, l *launch) (*Info, error) {
 	}
 	version := versionIn(stdout)
 	if v, err := wireproto.ParseVersion(version); err != nil || v.Major < 2 {
-		found := "Kimi Code, and does not tell its version"
+		found := "Kimi Code, and does not say its version"
 		if err == nil {
 			found = "Kimi Code " + version
 		} else if tail := lastLines(end.Stderr, 2, 150); tail != "" {
 			found += " (" + tail + ")"
 		}
-		return nil, &IncompatibleError{Path: l.path, Found: found, Want: wantKimi, Remedy: "install it anew with " + installKimiCode}
+		return nil, &IncompatibleError{Path: l.path, Found: found, Want: wantKimi, Remedy: "install it again with " + installKimiCode}
 	}
 	return &Info{Path: l.path, Version: version, WireVersion: wireproto.ProtocolVersion, Backend: b.kind(), ShareDir: b.home(l)}, nil
 }
@@ -157,7 +157,7 @@ func (b kimiCode) explain(ctx context.Context, l *launch, f *failure) error {
 		found += " (" + tail + ")"
 	}
 	return &IncompatibleError{Path: l.path, Found: found, Want: wantKimi,
-		Remedy: "run \"kimi web --no-open\" to see why, or install it anew with " + installKimiCode}
+		Remedy: "run \"kimi web --no-open\" to see why, or install it again with " + installKimiCode}
 }
 
 func (b kimiCode) folders(l *launch) []string {
@@ -215,7 +215,7 @@ func byArgument(err error) error {
 		Option string `json:"option"`
 	}
 	if errors.As(err, &rpc) && json.Unmarshal(rpc.Data, &about) == nil && about.Option == bridge.EffortFlag {
-		return &OptionError{Option: "Effort", Reason: rpc.Message, Remedy: "use one that the model offers; Session.Models tells", Err: fmt.Errorf("%w: %w", ErrUnsupported, err)}
+		return &OptionError{Option: "Effort", Reason: rpc.Message, Remedy: "use one that the model offers; Session.Models lists them", Err: fmt.Errorf("%w: %w", ErrUnsupported, err)}
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func TestBindCall(t *testing.T) {
 		"a second request for a call":   {came: messages{shell("a", "ls"), ask("a", ""), ask("a", "")}},
 		"one id in two steps":           {came: messages{step, shell("a", "ls"), step, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
 		"of the step before":            {came: messages{step, shell("a", "ls"), step, ask("a", "")}},
-		"said anew":                     {came: messages{shell("a", "ls"), &wireproto.StepRetry{N: 1}, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
+		"said again":                    {came: messages{shell("a", "ls"), &wireproto.StepRetry{N: 1}, shell("a", "rm"), ask("a", "")}, want: `{"command":"rm"}`},
 		"another tool":                  {came: messages{call("a", "Agent", `{}`), ask("a", "")}},
 		"no id":                         {came: messages{shell("", "ls"), ask("", "")}},
 		"a subagent's":                  {came: messages{in("x", shell("a", "ls")), in("x", status), ask("a", "x")}, want: `{"command":"ls"}`},

@@ -44,7 +44,7 @@ func Candidates(opts *Options) ([]Candidate, error) {
 		}
 	}
 	named := l.opts.Executable != "" || l.getenv("KIMI_PATH") != ""
-	reason := "no other is looked for"
+	reason := "no other one is searched for"
 	if chosen.path != "" {
 		add(chosen.path, chosen.by, "")
 		switch chosen.by {
@@ -54,7 +54,7 @@ func Candidates(opts *Options) ([]Candidate, error) {
 			reason = chosen.path + " comes first"
 		}
 	} else if named {
-		reason = missing.Tried[0] + " is not there, and no other is looked for"
+		reason = missing.Tried[0] + " is not there, and no other one is searched for"
 	}
 	consider := func(dir, name, by string) {
 		path := filepath.Join(dir, name)
@@ -62,7 +62,7 @@ func Candidates(opts *Options) ([]Candidate, error) {
 		info, err := os.Stat(path)
 		switch {
 		case ok && !filepath.IsAbs(path):
-			add(absolute(found), by, "its directory on PATH is a relative one")
+			add(absolute(found), by, "its directory on PATH is relative")
 		case ok:
 			add(found, by, reason)
 		case err == nil && info.Mode().IsRegular() && runtime.GOOS != "windows":

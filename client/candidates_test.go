@@ -64,7 +64,7 @@ func TestCandidates(t *testing.T) {
 		all := append(first,
 			client.Candidate{Path: at("plain/kimi"), FoundBy: "PATH", Reason: "it is not a program that this user may run"},
 			client.Candidate{Path: at("dangling/kimi"), FoundBy: "PATH", Reason: "it is a link to gone, which is not there"},
-			client.Candidate{Path: at("relative/kimi"), FoundBy: "PATH", Reason: "its directory on PATH is a relative one"})
+			client.Candidate{Path: at("relative/kimi"), FoundBy: "PATH", Reason: "its directory on PATH is relative"})
 		for _, c := range [][2]string{{"first/kimi", "PATH"}, {"second/kimi", "PATH"}, {"first/kimi-cli", "PATH"}, {"home/.local/bin/kimi", at("home/.local/bin")}, {"home/.bun/bin/kimi", "bun"}} {
 			if len(first) == 0 || at(c[0]) != first[0].Path {
 				all = append(all, client.Candidate{Path: at(c[0]), FoundBy: c[1], Reason: reason})
@@ -79,7 +79,7 @@ func TestCandidates(t *testing.T) {
 		{"", "", want([]client.Candidate{{Path: at("first/kimi"), FoundBy: "PATH"}}, at("first/kimi")+" comes first")},
 		{"", at("named"), want([]client.Candidate{{Path: at("named"), FoundBy: "KIMI_PATH"}}, "KIMI_PATH names another")},
 		{at("first/kimi"), at("named"), want([]client.Candidate{{Path: at("first/kimi"), FoundBy: "Options.Executable"}, {Path: at("named"), FoundBy: "KIMI_PATH", Reason: "Options.Executable names another"}}, "Options.Executable names another")},
-		{"", at("none"), want(nil, "KIMI_PATH "+at("none")+" is not there, and no other is looked for")},
+		{"", at("none"), want(nil, "KIMI_PATH "+at("none")+" is not there, and no other one is searched for")},
 	} {
 		if diff := cmp.Diff(c.want, list(c.executable, c.kimiPath)); diff != "" {
 			t.Errorf("%q, %q: -want +got\n%s", c.executable, c.kimiPath, diff)

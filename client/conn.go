@@ -148,7 +148,7 @@ func (c *conn) answer(f *wireproto.Frame) {
 	c.mu.Unlock()
 	switch {
 	case call == nil:
-		c.log.Warn("client: an answer to no call", "id", f.ID, "error", f.Error)
+		c.log.Warn("client: an answer without a call", "id", f.ID, "error", f.Error)
 	case f.Error != nil:
 		f.Error.Method = call.method
 		call.finish(nil, rpcError(f.Error))

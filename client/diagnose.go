@@ -159,11 +159,11 @@ func (l *launch) obstacle(err error) error {
 				continue
 			}
 			if parent := existing(dir); !writes(parent) {
-				return bad(parent+" cannot be written, where its folder "+filepath.Base(dir)+" is to be", "make it writable")
+				return bad(parent+" cannot be written: its folder "+filepath.Base(dir)+" is to be", "make it writable")
 			}
 			continue
 		case err != nil:
-			return bad(dir+": "+systemError(err), "make its folder one that can be used")
+			return bad(dir+": "+systemError(err), "make its folder writable")
 		case !info.IsDir():
 			return bad(dir+" is not a directory", "move it away")
 		}

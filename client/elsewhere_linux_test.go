@@ -405,7 +405,7 @@ func redirecting(tokens *[]string) *httptest.Server {
 	return second
 }
 
-// The server is started anew between two turns, as a container is: the session goes on.
+// The server is restarted between two turns, as a container is: the session goes on.
 func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

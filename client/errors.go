@@ -15,19 +15,19 @@ var (
 	ErrBusy            = errors.New("client: a turn is running; read it to its end or cancel it first")
 	ErrReading         = errors.New("client: another loop reads this turn; range over Messages in one place, and wait elsewhere with Result")
 	ErrNoTurn          = errors.New("client: no turn is running")
-	ErrNoApprover      = errors.New("client: nobody can approve what the agent wants to do; set Options.Yolo or Options.Approve, or use NewSession and answer in the loop")
+	ErrNoApprover      = errors.New("client: no one can approve what the agent wants to do; set Options.Yolo or Options.Approve, or use NewSession and answer in the loop")
 	ErrAnswered        = errors.New("client: the request has been answered already")
 	ErrCancelled       = errors.New("client: the turn was cancelled")
 	ErrMaxSteps        = errors.New("client: the turn reached the limit of steps; raise Options.MaxStepsPerTurn or prompt again to go on")
-	ErrSessionNotFound = errors.New("client: no such session; ListSessions tells which there are in a work dir")
+	ErrSessionNotFound = errors.New("client: no such session; ListSessions lists those of a work dir")
 	ErrLLMNotSet       = errors.New("client: no model is set; run \"kimi login\", name a default_model in the configuration, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together")
-	ErrLLMNotSupported = errors.New("client: the model cannot do this; choose one with the capability that is named")
+	ErrLLMNotSupported = errors.New("client: the model cannot do this; choose a model that has the named capability")
 	ErrProvider        = errors.New("client: the model's provider failed")
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
 	ErrLimit           = errors.New("client: a limit of Options.Limits or Options.SessionLimits is used up")
 	ErrInUse           = errors.New("client: the session is open elsewhere; close it there first")
-	ErrUnasked         = errors.New("client: everything would run unasked, which the options do not say")
+	ErrUnasked         = errors.New("client: everything would run unasked, but the options do not ask for that")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )
@@ -50,7 +50,7 @@ func (e *ProcessError) Error() string {
 	case e.Signal != "" || e.ExitCode == 0:
 		hint = "continue with ResumeSession"
 	case e.ExitCode == 2:
-		hint = "check Options, kimi did not take its arguments"
+		hint = "check Options: kimi did not accept its arguments"
 	}
 	return "client: " + e.What() + "; " + hint
 }
@@ -68,7 +68,7 @@ func (e *ProcessError) What() string {
 		fmt.Fprintf(&b, "%s ended with exit code %d", program, e.ExitCode)
 	}
 	if tail := lastLines(e.Stderr, 8, 1000); tail != "" {
-		fmt.Fprintf(&b, "; its last words: %s", tail)
+		fmt.Fprintf(&b, "; the end of its output: %s", tail)
 	}
 	return b.String()
 }
@@ -79,7 +79,7 @@ func (e *ProcessError) Hint() string {
 	case e.Signal != "" || e.ExitCode == 0:
 		return "go on with the session"
 	case e.ExitCode == 2:
-		return "kimi did not take its arguments: it may be older than kimi-cli 1.51.0"
+		return "kimi did not accept its arguments: it may be older than kimi-cli 1.51.0"
 	}
 	return "see logs/kimi.log in kimi's share dir"
 }

@@ -138,7 +138,7 @@ func (s *Session) checkServer() error {
 	taken := make(map[string]bool)
 	if tools := s.server.ExternalTools; tools != nil {
 		for _, t := range tools.Rejected {
-			errs = append(errs, fmt.Errorf("client: the agent rejects the tool %q: %.150s; rename it or mend its schema", t.Name, t.Reason))
+			errs = append(errs, fmt.Errorf("client: the agent rejects the tool %q: %.150s; rename it or correct its schema", t.Name, t.Reason))
 			taken[t.Name] = true
 		}
 		for _, name := range tools.Accepted {

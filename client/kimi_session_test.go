@@ -124,7 +124,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Errorf("Updated: %v, %v", list, err)
 	}
 
-	// Resumed by id; the model's scripts begin anew in each process.
+	// Resumed by id; the model's scripts begin again in each process.
 	again := resumed(t, ctx, first.ID(), opts)
 	if again.ID() != first.ID() || again.PID() == first.PID() {
 		t.Errorf("resumed %q in process %d", again.ID(), again.PID())
@@ -186,7 +186,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Errorf("looking for missing sessions left something (-before +after):\n%s", diff)
 	}
 
-	// kimi would begin a session anew, over its files, if kimi.json did not list the work dir.
+	// kimi would start a session from nothing, over its files, if kimi.json did not list the work dir.
 	if err := os.WriteFile(filepath.Join(opts.ShareDir, "kimi.json"), []byte(`{"work_dirs":[{"path":"/elsewhere","kaos":"local"}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}

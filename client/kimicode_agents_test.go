@@ -74,13 +74,13 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	opts.Tools = []client.Tool{mustTool(client.NewTool("add", "", func(context.Context, noInput) (string, error) { return "", nil }))}
 	// What the user and the project have under the same names does not come before.
 	for _, home := range []string{opts.ShareDir, filepath.Join(opts.WorkDir, ".kimi-code")} {
-		write(t, filepath.Join(home, "agents", "agent.md"), "---\nname: agent\ndescription: d\noverride: true\n---\nYou are somebody else.\n", 0o600)
+		write(t, filepath.Join(home, "agents", "agent.md"), "---\nname: agent\ndescription: d\noverride: true\n---\nYou are someone else.\n", 0o600)
 	}
 
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "hi", "one")
 	first := codeAgentOf(t, m, 0)
-	if !strings.Contains(first.System, "You are a parrot of green feathers in "+opts.WorkDir) || strings.Contains(first.System, "somebody else") {
+	if !strings.Contains(first.System, "You are a parrot of green feathers in "+opts.WorkDir) || strings.Contains(first.System, "someone else") {
 		t.Errorf("system prompt: %.300s", first.System)
 	}
 	e2eSame(t, "tools", []string{"Agent", "Bash", "mcp__program__add"}, first.Tools)

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Models number the calls of each message anew, so that a subagent's call has the id of a call of
+// Models number the calls of each message again, so that a subagent's call has the id of a call of
 // the main agent's. What is shown for approval must be the one's own.
 func TestKimiCodeSameCallID(t *testing.T) {
 	t.Parallel()

@@ -29,9 +29,9 @@ func TestKimiCodeSessionIDs(t *testing.T) {
 	e2eText(t, ctx, s, "first", "one")
 	closed(t, s)
 	for _, tt := range []struct{ name, new, resume, text string }{
-		{"the program's id, anew", "my-own.id", "", "two"},
+		{"the program's id, again", "my-own.id", "", "two"},
 		{"the program's id, continued", "", "my-own.id", "three"},
-		{"kimi's id, anew", id, "", "four"},
+		{"kimi's id, again", id, "", "four"},
 	} {
 		o := *opts
 		if tt.new != "" {

@@ -76,7 +76,7 @@ func (l *Limits) validate(name string) error {
 		}
 	}
 	if l.Cost > 0 && l.CostOf == nil {
-		errs = append(errs, &OptionError{Option: name + ".Cost", Reason: "no one says what tokens cost", Remedy: "set " + name + ".CostOf"})
+		errs = append(errs, &OptionError{Option: name + ".Cost", Reason: "nothing says what tokens cost", Remedy: "set " + name + ".CostOf"})
 	}
 	return errors.Join(errs...)
 }

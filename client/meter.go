@@ -236,7 +236,7 @@ func (s *Session) spendLocked(model string, u wireproto.TokenUsage, costs [2]flo
 	}
 }
 
-// calledLocked notes a tool call. One that the bridge tells anew, to make it whole, is the same.
+// calledLocked notes a tool call. One that the bridge tells again, to make it whole, is the same.
 func (s *Session) calledLocked(a *agentMeter, m *wireproto.ToolCall) *LimitError {
 	now := time.Now()
 	if a.step.runs && s.backend.endsSteps() {

@@ -143,7 +143,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	}
 	for _, over := range cfg.Effective(name, l.getenv).Overrides {
 		if over.Variable == "KIMI_MODEL_NAME" {
-			return errors.New("client: set model: KIMI_MODEL_NAME in the environment beats it; unset it in Options.Env")
+			return errors.New("client: set model: KIMI_MODEL_NAME in the environment overrides it; unset it in Options.Env")
 		}
 	}
 	if o.Transport == nil {
@@ -157,7 +157,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		return s.Err()
 	}
 	if err != nil {
-		o.Logger.Error("client: set model: end the process before", "error", err)
+		o.Logger.Error("client: set model: end the earlier process", "error", err)
 	}
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
 	s.mu.Lock()

@@ -117,7 +117,7 @@ func TestObserverTimes(t *testing.T) {
 	}
 }
 
-// A model that calls tools with the same id, calls that were told anew, a broken attempt: each call begins and ends once.
+// A model that calls tools with the same id, calls that were told again, a broken attempt: each call begins and ends once.
 func TestObserverOddCalls(t *testing.T) {
 	call := &wireproto.ToolCall{ID: "same", Function: wireproto.ToolCallFunction{Name: "Shell"}}
 	w := new(witness)
@@ -419,10 +419,10 @@ func TestLimitsQueue(t *testing.T) {
 
 func TestLimitsValidate(t *testing.T) {
 	for want, opts := range map[string]client.Options{
-		"client: Options.Limits.Cost: no one says what tokens cost; set Limits.CostOf":               {Limits: client.Limits{Cost: 1}},
-		"client: Options.SessionLimits.Cost: no one says what tokens cost; set SessionLimits.CostOf": {SessionLimits: client.Limits{Cost: 1}},
-		"client: Options.Limits.Tokens: it is negative; 0 is no limit":                               {Limits: client.Limits{Tokens: -1}},
-		"client: Options.SessionLimits.Duration: it is negative; 0 is no limit":                      {SessionLimits: client.Limits{Duration: -1}},
+		"client: Options.Limits.Cost: nothing says what tokens cost; set Limits.CostOf":               {Limits: client.Limits{Cost: 1}},
+		"client: Options.SessionLimits.Cost: nothing says what tokens cost; set SessionLimits.CostOf": {SessionLimits: client.Limits{Cost: 1}},
+		"client: Options.Limits.Tokens: it is negative; 0 is no limit":                                {Limits: client.Limits{Tokens: -1}},
+		"client: Options.SessionLimits.Duration: it is negative; 0 is no limit":                       {SessionLimits: client.Limits{Duration: -1}},
 	} {
 		err := opts.Validate()
 		var option *client.OptionError

@@ -39,7 +39,7 @@ type Options struct {
 	// Server is a server of Kimi Code 2.x that runs elsewhere. Nothing is started or stopped, no file of its machine is
 	// read, and its configuration holds. WorkDir must be set and, as AddDirs, is an absolute path of that machine. Options
 	// that need a program or files on this machine, Tools and Hooks give an [*OptionError] with [ErrUnsupported]. Close
-	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made anew for
+	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made again for
 	// 2 minutes. Default: nil, a kimi of this machine.
 	Server *Server
 
@@ -55,7 +55,7 @@ type Options struct {
 	SessionID string
 
 	// Config is the configuration as an object; kimi reads it from a temporary file. As in a file, for a
-	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME beat it, which
+	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME override it, which
 	// is logged; set them to "" in Env to prevent that. Default: nil.
 	Config *config.Config
 	// ConfigFile is the configuration file, TOML, or JSON by its suffix. Default: config.toml in ShareDir.
@@ -250,7 +250,7 @@ func (o *Options) Validate() error {
 			flag = arg[:2] // -Svalue
 		}
 		if instead, owned := ownedFlags[flag]; owned {
-			bad("ExtraArgs: %s is not for here; use %s", flag, instead)
+			bad("ExtraArgs: %s cannot be used here; use %s", flag, instead)
 		}
 	}
 	if err := config.ValidateMCP(o.MCPServers); err != nil {
@@ -262,7 +262,7 @@ func (o *Options) Validate() error {
 		case t.run == nil:
 			bad("Tools[%d] was not made by NewTool", i)
 		case names[t.name]:
-			bad("Tools: %q is there twice", t.name)
+			bad("Tools: two have the name %q", t.name)
 		}
 		names[t.name] = true
 	}
@@ -278,11 +278,11 @@ func (o *Options) Validate() error {
 		case h.Timeout < 0:
 			bad("Hooks[%d] has a negative Timeout", i)
 		case ids[hookID(i, h)]:
-			bad("Hooks: the ID %.40q is there twice", hookID(i, h))
+			bad("Hooks: two have the ID %.40q", hookID(i, h))
 		}
 		ids[hookID(i, h)] = true
 		if _, err := regexp.Compile(h.Matcher); err != nil {
-			bad("Hooks[%d]: the Matcher %.80q is no regular expression of Go: %w; \"\" matches all", i, h.Matcher, err)
+			bad("Hooks[%d]: the Matcher %.80q is not a regular expression of Go: %w; \"\" matches all", i, h.Matcher, err)
 		}
 	}
 	for name, n := range map[string]int64{
@@ -337,7 +337,7 @@ func validSessionID(id string) error {
 	case len(id) > 128:
 		return errors.New("session id is longer than 128 bytes")
 	case strings.ContainsAny(id, `/\`) || strings.HasPrefix(id, ".") || strings.HasPrefix(id, "-") || id != filepath.Base(id):
-		return fmt.Errorf("session id %.40q is not a plain name: no slashes, no dot or dash at its head", id)
+		return fmt.Errorf("session id %.40q is not a plain name: no slashes, and no dot or dash at the start", id)
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || r == unicode.ReplacementChar }):
 		return fmt.Errorf("session id %.40q has control characters", id)
 	}

@@ -131,7 +131,7 @@ func (p *Pool) NewSession(ctx context.Context) (*Session, error) {
 	if i := slices.Index(p.waiting, call); i >= 0 {
 		p.waiting = slices.Delete(p.waiting, i, i+1)
 		p.mu.Unlock()
-		return nil, fmt.Errorf("client: pool: no session came free: %w", context.Cause(ctx))
+		return nil, fmt.Errorf("client: pool: no session became free: %w", context.Cause(ctx))
 	}
 	p.mu.Unlock()
 	a := <-call.answer // it came at the same time

@@ -164,7 +164,7 @@ func startError(path string, err error) error {
 		return &StartError{Path: path, Reason: "arguments and environment are too long", Remedy: "use fewer or shorter ones", Err: err}
 	case errors.Is(err, fs.ErrNotExist) && isFile(path) && interpreter(path) != "":
 		program := interpreter(path)
-		return &StartError{Path: path, Reason: "its interpreter " + program + " is not there", Remedy: cure(program, "install the program anew"), Err: err}
+		return &StartError{Path: path, Reason: "its interpreter " + program + " is not there", Remedy: cure(program, "install the program again"), Err: err}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNoProgram):
 		return &StartError{Path: path, Reason: systemError(err), Remedy: "set KIMI_PATH or Options.Executable to a kimi that can be run", Err: err}
 	}

@@ -115,7 +115,7 @@ func (t *Turn) rejectUnread() {
 	s.mu.Unlock()
 	t.mu.Unlock()
 	if wanted {
-		s.answerAll("nobody reads the turn", func(r *request) bool {
+		s.answerAll("no one reads the turn", func(r *request) bool {
 			return r.turn == t && !r.background && !r.held && s.asksLoop(r.asked) && !r.at.After(since)
 		})
 	}

@@ -70,7 +70,7 @@ func (r *QuestionRequest) Answer(answers map[string]string) error {
 			known = known || q.Question == text
 		}
 		if !known {
-			return fmt.Errorf("client: answer: %.80q is none of the questions; the keys are their texts", text)
+			return fmt.Errorf("client: answer: %.80q is not one of the questions; the keys are the texts of the questions", text)
 		}
 	}
 	if answers == nil {
@@ -88,7 +88,7 @@ func (r *QuestionRequest) Hold() { r.request.hold() }
 // Done is closed when the request needs no answer any more.
 func (r *QuestionRequest) Done() <-chan struct{} { return r.request.Done() }
 
-// ApproveAll is an Options.Approve that approves everything, each time anew.
+// ApproveAll is an Options.Approve that approves every request, one by one, never for the session.
 func ApproveAll(_ context.Context, r *ApprovalRequest) error { return r.Approve() }
 
 // RejectAll is an Options.Approve that rejects everything and lets the turn go on.
@@ -317,7 +317,7 @@ func (s *Session) settle(m wireproto.Message) {
 		left = false // the agent rejects by itself
 	}
 	s.mu.Unlock()
-	if left && r.answer(r.decline("nobody answered")) == nil {
+	if left && r.answer(r.decline("no one answered")) == nil {
 		s.opts.Logger.Warn("client: a request was left unanswered and is rejected", "type", m.MessageType(), "id", r.id)
 	}
 }

@@ -123,7 +123,7 @@ func (s *Session) succeed(l *launch) (err error) {
 		return err
 	}
 	if b := told.Bridge; b != nil && b.SessionID != s.id {
-		return fmt.Errorf("%w: kimi has begun another one than %q", ErrSessionNotFound, s.id)
+		return fmt.Errorf("%w: kimi started another session instead of %q", ErrSessionNotFound, s.id)
 	}
 	s.mu.Lock()
 	s.processStartedLocked(began, cmp.Or(l.opts.Model, s.model))

@@ -101,7 +101,7 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 }
 
 // ResumeSession starts an agent that continues a session of the work dir; id "" stands for
-// the newest one. A session that is not there, or that kimi would begin anew, gives
+// the newest one. A session that is not there, or that kimi would start from nothing, gives
 // [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
 // gives [ErrInUse] (not on Windows). No one can tell whether kimi itself or another client has it open: kimi-cli takes
 // no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs
@@ -136,7 +136,7 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	// The program may be another than its files said.
 	if l.opts.Transport == nil && s.backend != owner {
 		s.Close()
-		return nil, fmt.Errorf("%w: %q is a session of another program than %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
+		return nil, fmt.Errorf("%w: session %q does not belong to %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
 	}
 	return s, nil
 }
@@ -225,7 +225,7 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	if !s.opts.SlashCommands {
 		var command bool
 		if input, command = s.backend.words(input); command {
-			s.opts.Logger.Info("client: a prompt that begins like a slash command goes as words; Options.SlashCommands would run it")
+			s.opts.Logger.Info("client: a prompt that begins like a slash command is sent as text; set Options.SlashCommands to run it")
 		}
 	}
 	if err := context.Cause(ctx); err != nil {

@@ -71,7 +71,7 @@ func (l *launch) listSessions(which listing) ([]SessionInfo, error) {
 }
 
 // findSession checks that kimi will find the session, since it would begin one that it
-// does not find anew, over its files. The id "" stands for the newest. It returns the id and whose session it is.
+// does not find again, over its files. The id "" stands for the newest. It returns the id and whose session it is.
 func (l *launch) findSession(id string) (string, backend, error) {
 	if id == "" {
 		list, err := l.listSessions(listing{})

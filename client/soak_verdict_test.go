@@ -116,7 +116,7 @@ func TestSoakVerdict(t *testing.T) {
 		"overruled":   {ask(yes) + "\nloop p1: call approve " + yes + "\nloop p1: return approve " + yes + "\nagent: read " + yes + ` ({"request_id":"` + yes + `","response":"reject"})`, "has approved"},
 		"two answers": {ask(no) + strings.Repeat("\nagent: read "+no+` ({"request_id":"`+no+`","response":"reject"})`, 2), "two answers"},
 		"not asked":   {turn + "\nagent: read a9 " + `({"request_id":"a9","response":"reject"})`, "has not asked"},
-		"starved":     {ask(no) + "\nagent: starved " + no, "nobody answered"},
+		"starved":     {ask(no) + "\nagent: starved " + no, "no one answered"},
 		"after the end": {answered + seen + end + "\nagent: write " + no + " (10)\nmain: call Close c1\nmain: return Close c1\nmain: call reject " + no + "\nmain: return reject " + no,
 			"after Close"},
 		"a late handler":   {"agent: write a1 (9)\nmain: call Close c1\nmain: return Close c1\nApprove: start a1\nApprove: end a1", "started after Close"},

@@ -341,7 +341,7 @@ func TestInterpreters(t *testing.T) {
 		"Kimi Code, slow to end": {script("#!/bin/sh\n# @moonshot-ai/kimi-code\nexec >&-\nsleep 0.3\necho \"env: 'node': No such file or directory\" >&2\nexit 127\n"),
 			func(testing.TB) string { return os.Getenv("PATH") }, "there is no node on PATH to run it", "put Node.js 22.19 or later on PATH"},
 		"sh, node":  {script("#!/bin/sh\nexec node x \"$@\"\n"), empty, "there is no node on PATH to run it", "put Node.js 22.19 or later on PATH"},
-		"gone":      {script("#!/gone/venv/bin/python\nimport kimi_cli\n"), empty, "its interpreter /gone/venv/bin/python is not there", "install the program anew"},
+		"gone":      {script("#!/gone/venv/bin/python\nimport kimi_cli\n"), empty, "its interpreter /gone/venv/bin/python is not there", "install the program again"},
 		"node gone": {script("#!/gone/bin/node\n// @moonshot-ai/kimi-code\n"), empty, "its interpreter /gone/bin/node is not there", "put Node.js 22.19 or later on PATH"},
 	} {
 		t.Run(name, func(t *testing.T) {

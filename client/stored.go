@@ -96,7 +96,7 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 		return "", errNilContext
 	}
 	if turns == 0 || turns < -1 {
-		return "", errors.New("client: fork: 1 turn is the least to keep; pass -1 for all, or begin anew with NewSession")
+		return "", errors.New("client: fork: keep at least 1 turn; pass -1 for all, or start a new session with NewSession")
 	}
 	l, err := newLaunch(opts)
 	if err != nil {
@@ -119,7 +119,7 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 func RenameSession(id, title string, opts *Options) error {
 	title = strings.Join(strings.Fields(title), " ")
 	if title == "" || !utf8.ValidString(title) {
-		return errors.New("client: rename: the title is empty or no UTF-8; pass one of a few words")
+		return errors.New("client: rename: the title is empty or not UTF-8; pass one of a few words")
 	}
 	return change("rename", id, opts, func(s storedSession) error { return s.rename(title) })
 }

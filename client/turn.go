@@ -417,7 +417,7 @@ func (t *Turn) killDeaf() {
 	deaf := !t.over && t.early != nil
 	t.mu.Unlock()
 	if deaf {
-		t.s.kill(errors.New("client: the agent did not obey the end of ctx"))
+		t.s.kill(errors.New("client: the agent went on after ctx was done"))
 	}
 }
 
@@ -444,7 +444,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 			t.s.pass(m, 0)
 		}
 	}
-	ended := fmt.Errorf("%w any more: the one that asked has ended", ErrNoTurn)
+	ended := fmt.Errorf("%w: the turn that asked has ended", ErrNoTurn)
 	t.s.closeRequests(ended, func(r *request) bool { return r.turn == t && !r.background })
 	t.stop(ended)
 	early := t.givenUp()
@@ -525,7 +525,7 @@ func (t *Turn) account(m wireproto.Message) {
 		if t.s.backend.ownTurns() {
 			t.foreign = t.s.asked
 		}
-	case *wireproto.StepRetry: // a retry begins the message anew
+	case *wireproto.StepRetry: // a retry begins the message again
 		t.text, t.size = t.text[:0], 0
 	}
 }
@@ -556,7 +556,7 @@ func (t *Turn) checkIdle() {
 		t.mu.Unlock()
 		return
 	}
-	pending := "nothing it told of is pending"
+	pending := "no call and no request is open"
 	if len(tools) > 0 {
 		slices.Sort(tools)
 		pending = "pending: tool calls " + strings.Join(tools, ", ")
@@ -565,5 +565,5 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the silence anew: this side has sent what the agent waited for, or has to obey. s.mu is held.
+// touch starts the time of silence again: this side has sent what the agent waited for, or has to obey. s.mu is held.
 func (t *Turn) touch() { t.lastAt = time.Now() }

@@ -16,7 +16,7 @@ func (s *Session) Undo(ctx context.Context, turns int) error {
 	case ctx == nil:
 		return errNilContext
 	case turns < 1:
-		return errors.New("client: undo: 1 turn is the least; pass how many of the last turns to take back")
+		return errors.New("client: undo: the number of turns must be at least 1; pass how many of the last turns to take back")
 	case s.backend.kind() == BackendWire:
 		return fmt.Errorf("%w: undo; keep the first turns with ForkSession", ErrUnsupported)
 	}

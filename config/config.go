@@ -49,7 +49,7 @@ type Provider struct {
 	Env           map[string]Secret `json:"env,omitzero" kimi:"null"`            // variables set before the provider is made; acts for vertexai and _scripted_echo only
 	CustomHeaders map[string]Secret `json:"custom_headers,omitzero" kimi:"null"` // more HTTP headers; kimi 1.51.0 writes their values to its log in the clear
 	ReasoningKey  *string           `json:"reasoning_key,omitzero" kimi:"null"`  // message field with the reasoning, for openai_legacy; default nil: reasoning_content; "" turns it off
-	OAuth         *OAuthRef         `json:"oauth,omitzero" kimi:"null"`          // stored login; beats APIKey while it holds a token; default nil
+	OAuth         *OAuthRef         `json:"oauth,omitzero" kimi:"null"`          // stored login; overrides APIKey while it holds a token; default nil
 	Extra         Extra             `json:"-"`                                   // unknown keys
 }
 

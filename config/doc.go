@@ -45,7 +45,7 @@
 //
 // # The environment
 //
-// Environment variables beat the config file, by the type of the chosen
+// Environment variables override the config file, by the type of the chosen
 // provider; an empty variable counts as not set:
 //
 //	kimi                             KIMI_BASE_URL, KIMI_API_KEY, KIMI_MODEL_NAME,
@@ -58,7 +58,7 @@
 // Where neither --model nor default_model names a model of the config, and also
 // where --model names one that is not there, a nameless kimi provider stands in:
 // KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together then suffice. A
-// stored OAuth login beats the API key of the file and of the environment. A
+// stored OAuth login overrides the API key of the file and of the environment. A
 // provider's own env table acts for vertexai and _scripted_echo only.
 // [Config.Effective] works this out for a given environment.
 package config

@@ -25,7 +25,7 @@ type Effective struct {
 type Override struct {
 	Variable string // e.g. KIMI_BASE_URL
 	Setting  string // what it sets, e.g. base_url
-	Key      string // key path of the config's value that it beats; "" if the config has none
+	Key      string // key path of the config's value that it overrides; "" if the config has none
 }
 
 // String returns "KIMI_BASE_URL overrides providers.kimi.base_url", or "KIMI_BASE_URL sets base_url".
@@ -37,7 +37,7 @@ func (o Override) String() string {
 }
 
 // Effective tells which model Kimi Code would call, and what of the environment
-// beats the config, as kimi_cli/app.py and kimi_cli/llm.py (1.51.0) do it: model
+// overrides the config, as kimi_cli/app.py and kimi_cli/llm.py (1.51.0) do it: model
 // is the --model flag, "" if it is not given; getenv looks into the environment
 // in which kimi runs (os.Getenv for this process's). A nil Config is the
 // default one. It reads no file: if the provider has OAuth, KeySource names it,

@@ -16,7 +16,7 @@ const (
 	maxKeyParts = 16
 )
 
-// readFile reads a file that somebody else may have written.
+// readFile reads a file that someone else may have written.
 func readFile(path string) ([]byte, error) {
 	data, err := regular.Read(path, maxFile)
 	if err != nil {

@@ -115,7 +115,7 @@ func TestWriteExtraOfGo(t *testing.T) {
 	}
 	for want, cfg := range map[string]*Config{
 		"config: big: does not fit TOML's numbers of 64 bits: save as .json": {Extra: Extra{"big": uint64(1 << 63)}},
-		"config: a.b[0]: is null, which TOML has not: save as .json":         {Extra: Extra{"a": map[string]any{"b": []any{nil}}}},
+		"config: a.b[0]: is null, which TOML cannot hold: save as .json":     {Extra: Extra{"a": map[string]any{"b": []any{nil}}}},
 		"config: providers.p.struct: a Go struct {} cannot be written":       {Providers: map[string]Provider{"p": {Extra: Extra{"struct": struct{}{}}}}},
 		"config: providers.p.custom_headers.h: is not valid UTF-8":           {Providers: map[string]Provider{"p": {CustomHeaders: map[string]Secret{"h": "\xff"}}}},
 	} {

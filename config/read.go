@@ -165,7 +165,7 @@ func (p *problems) wrongType(path, want string, src any) {
 	case int64:
 		got = "a whole number"
 	case float64:
-		got = "a fraction or so large a number"
+		got = "a fraction or a number that large"
 	case time.Time:
 		got = "a date"
 	case []any:

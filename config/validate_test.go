@@ -89,7 +89,7 @@ func TestParseErrors(t *testing.T) {
 		"null":         {`{"default_model": null}`, "config: default_model: must be a string, not null; remove the key"},
 		"null allowed": {`{"providers": {"p": {"type": "kimi", "base_url": "", "api_key": "", "env": null, "oauth": null}}}`, ""},
 		"hook event":   {"[[hooks]]\nevent='Stop'\ncommand=''\n[[hooks]]\nevent='x'\ncommand=''", `config: hooks[1].event: "x" is not one of ` + strings.Join(HookEvent("").values(), ", ")},
-		"fraction":     {"[loop_control]\nmax_steps_per_turn=1.5", "config: loop_control.max_steps_per_turn: must be a whole number, not a fraction or so large a number"},
+		"fraction":     {"[loop_control]\nmax_steps_per_turn=1.5", "config: loop_control.max_steps_per_turn: must be a whole number, not a fraction or a number that large"},
 		"big integer":  {`{"loop_control": {"max_steps_per_turn": 12345678901234567890}}`, "config: loop_control.max_steps_per_turn: must be a whole number, not a number too large for 64 bits"},
 		"two at once": {"theme='a'\ntelemetry='maybe'", "config: telemetry: must be true or false, not a string\n" +
 			`config: theme: "a" is not one of dark, light`},

@@ -101,7 +101,7 @@ func (w *writer) value(path string, v reflect.Value) any {
 		for i := range list {
 			at := path + "[" + strconv.Itoa(i) + "]"
 			if list[i] = w.value(at, v.Index(i)); list[i] == nil && !w.json {
-				w.add(at, "is null, which TOML has not: save as .json")
+				w.add(at, "is null, which TOML cannot hold: save as .json")
 			}
 		}
 		return list

@@ -10,7 +10,7 @@
 #
 # kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else kimi-cli is installed into .kimi; Kimi Code will do
 # for the real model. Where that needs a Python that this machine lacks, a recording is shown instead: testdata/tour.jsonl, which
-# DEMO_FLAGS='--record testdata/tour.jsonl' makes anew.
+# DEMO_FLAGS='--record testdata/tour.jsonl' makes again.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

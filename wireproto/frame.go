@@ -271,7 +271,7 @@ func (e *Encoder) Encode(f *Frame) error {
 		line = appendValid(nil, line)
 	}
 	if n := len(line) - 1; n > e.limit {
-		return fmt.Errorf("%w: %d bytes, of which kimi reads %d at most", ErrLineTooLong, n, e.limit)
+		return fmt.Errorf("%w: %d bytes; kimi reads at most %d", ErrLineTooLong, n, e.limit)
 	}
 	_, err := e.w.Write(line)
 	return err
@@ -289,7 +289,7 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 		b.WriteString(`,"method":"event"`)
 	case f.Method != "":
 		if f.ID == "" {
-			return fmt.Errorf("wireproto: %s needs an id, without which it is never answered", preview(f.Method))
+			return fmt.Errorf("wireproto: %s needs an id: without one, it is never answered", preview(f.Method))
 		}
 		err = member("method", f.Method)
 	}

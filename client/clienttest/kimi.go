@@ -40,7 +40,7 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 //
 // An error: alone is a failed call, by status or as "connection" or "timeout"; 429 and 5xx are tried
 // again, each time with the next script. Each process begins with the first script: a session that
-// is resumed hears them anew. Scripts that are left over fail no test; one too few is
+// is resumed hears them again. Scripts that are left over fail no test; one too few is
 // an error of the provider.
 //
 // kimi-cli's own model cannot say line breaks, nor the lines that [NewModel] adds. Where one of

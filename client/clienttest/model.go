@@ -110,7 +110,7 @@ func (m *Model) serve(w http.ResponseWriter, r *http.Request) {
 	m.open.Add(1)
 	defer m.open.Done()
 	if r.Method != http.MethodPost || r.URL.Path != "/v1/chat/completions" {
-		fail(w, http.StatusNotFound, fmt.Sprintf("clienttest: a scripted model answers POST /v1/chat/completions, not %s %s", r.Method, r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("clienttest: a scripted model answers only POST /v1/chat/completions, not %s %s", r.Method, r.URL.Path))
 		return
 	}
 	body, err := io.ReadAll(r.Body)
@@ -119,7 +119,7 @@ func (m *Model) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	a := &answer{m: m, w: w, r: r}
 	if err := json.Unmarshal(body, &a.request); err != nil {
-		fail(w, http.StatusBadRequest, "clienttest: the request is no chat completion: "+err.Error())
+		fail(w, http.StatusBadRequest, "clienttest: the request is not a chat completion: "+err.Error())
 		return
 	}
 	s, err := m.next(body)
@@ -141,7 +141,7 @@ func (m *Model) next(body []byte) (*script, error) {
 	defer m.mu.Unlock()
 	m.requests = append(m.requests, body)
 	if len(m.scripts) == 0 {
-		return nil, fmt.Errorf("clienttest: no script is left for call %d of the model: give it one more", len(m.requests))
+		return nil, fmt.Errorf("clienttest: no script is left for call %d of the model: add one", len(m.requests))
 	}
 	s := m.scripts[0]
 	m.scripts = m.scripts[1:]

@@ -120,7 +120,7 @@ func TestModel(t *testing.T) {
 		{name: "drop", script: "text: some\ndrop:\ntext: never", want: []string{begin, `{"content":"some"}`}, cut: true},
 		{name: "end", script: "text: some\nend:", want: []string{begin, `{"content":"some"}`},
 			message: `{"choices":[{"finish_reason":"stop","index":0,"message":{"content":"some","role":"assistant"}}],"usage":` + used + `}`},
-		{name: "too many", status: 400, want: []string{"clienttest: no script is left for call 1 of the model: give it one more"}},
+		{name: "too many", status: 400, want: []string{"clienttest: no script is left for call 1 of the model: add one"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := clienttest.NewModel(t)
@@ -300,7 +300,7 @@ func TestModelBadScripts(t *testing.T) {
 		"error: 200":                   "an error is a status",
 		"wait: long":                   "invalid duration",
 		"tool_call: {\"name\": \"x\"}": "an id and a name",
-		"tool_call: x":                 "no key=value",
+		"tool_call: x":                 "neither key=value",
 		"tool_call_part: x":            "no tool_call before",
 		"usage: {\"output\": \"x\"}":   "cannot unmarshal",
 	} {

@@ -68,9 +68,9 @@ func parseScript(text string) (*script, error) {
 		if base, ok := strings.CutSuffix(kind, asJSON); ok {
 			kind = base
 			if base != "text" && base != "think" && base != "error" {
-				err = fmt.Errorf("only text, think and error are said as JSON")
+				err = fmt.Errorf("only text, think and error can be JSON strings")
 			} else if err = json.Unmarshal([]byte(value), &said); err != nil {
-				err = fmt.Errorf("what is said is no JSON string: %w", err)
+				err = fmt.Errorf("the value is not a JSON string: %w", err)
 			}
 			what, message, _ = strings.Cut(said, " ")
 		}
@@ -142,7 +142,7 @@ func parseFailure(what, message string) (*failure, error) {
 	default:
 		var err error
 		if f.status, err = strconv.Atoi(what); err != nil || f.status < 400 || f.status > 599 {
-			return nil, fmt.Errorf("an error is a status of 400 to 599, connection or timeout")
+			return nil, fmt.Errorf("an error is a status from 400 to 599, or one of the words connection and timeout")
 		}
 	}
 	if f.message == "" {
@@ -199,7 +199,7 @@ func parseMapping(value string, into any) error {
 		for word := range strings.FieldsSeq(strings.ReplaceAll(value, ",", " ")) {
 			key, v, ok := strings.Cut(word, "=")
 			if !ok {
-				return fmt.Errorf("%.100q is no key=value, and no JSON object", word)
+				return fmt.Errorf("%.100q is neither key=value nor a JSON object", word)
 			}
 			object[key] = json.RawMessage(v)
 			if !json.Valid(object[key]) {

@@ -168,7 +168,7 @@ type GapError struct {
 func (e *GapError) Error() string {
 	switch {
 	case e.After >= e.Oldest:
-		return fmt.Sprintf("relay: read: the log has no entry %d yet: it is another log than the one that was read; it follows from its entry %d on", e.After, e.Oldest)
+		return fmt.Sprintf("relay: read: the log has no entry %d yet: this is another log than the one that you read; its entries follow, from %d on", e.After, e.Oldest)
 	case e.Err != nil:
 		return fmt.Sprintf("relay: read: the entries %d to %d are dropped: %v; choose another Options.SpillDir", e.After+1, e.Oldest-1, e.Err)
 	}

@@ -109,7 +109,7 @@ func afterOf(req *http.Request) (int64, error) {
 	}
 	after, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || after < 0 {
-		return 0, fmt.Errorf("relay: %.40q is no number of an entry; set Last-Event-ID or ?after= to that of the last one that was read, or to 0", text)
+		return 0, fmt.Errorf("relay: %.40q is not the number of an entry; set Last-Event-ID or ?after= to the number of the last entry that you read, or to 0", text)
 	}
 	return after, nil
 }

@@ -21,7 +21,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.o.Authorize == nil {
-		refuse(w, http.StatusForbidden, errors.New("relay: nobody may use this: set relay.Options.Authorize to a function that tells who may"))
+		refuse(w, http.StatusForbidden, errors.New("relay: no one may use this: set relay.Options.Authorize to a function that tells who may"))
 		return
 	}
 	if err := r.o.Authorize(req); err != nil {
@@ -58,7 +58,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	if method == http.MethodPost {
 		if err := r.crossOrigin.Check(req); err != nil {
-			refuse(w, http.StatusForbidden, fmt.Errorf("relay: %w; send it from a page of this origin", err))
+			refuse(w, http.StatusForbidden, fmt.Errorf("relay: %w; send the request from a page of this origin", err))
 			return
 		}
 		// No form of another site can send this without asking first, in the oldest of browsers, too.

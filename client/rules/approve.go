@@ -13,7 +13,7 @@ import (
 // a program that runs alone needs no next. To let someone decide in the loop over the turn's messages is not possible for a session
 // with a handler: use Decide there instead.
 //
-// Each request is decided anew. The handler never approves for the session: in kimi-cli that covers every later command,
+// The rules decide each request on its own. The handler never approves for the session: in kimi-cli that covers every later command,
 // whatever the rules say.
 //
 // What is not known whole is never allowed: a request whose call is unknown ([client.ApprovalRequest.Call]), or where a tool of

@@ -62,7 +62,7 @@ func TestBackendsRulesHook(t *testing.T) {
 				if len(results) != 6 {
 					t.Fatalf("results %q", results)
 				}
-				for i, want := range []string{"leave it", "", "keep it", "not yours", "it cannot be told", ""} {
+				for i, want := range []string{"leave it", "", "keep it", "not yours", "it is not certain", ""} {
 					if !strings.Contains(results[i], want) || want == "" && strings.Contains(results[i], "locked") || strings.Contains(results[i], "hidden here") {
 						t.Errorf("call %d: %q, want %q", i+1, results[i], want)
 					}

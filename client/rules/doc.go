@@ -1,5 +1,5 @@
-// Package rules decides about requests for approval by rules that a team keeps in a file: what runs unasked, what is asked,
-// what is refused and why.
+// Package rules answers requests for approval by rules that a team keeps in a file. The rules say what runs without a
+// question, what is asked about, what is refused, and why.
 //
 //	r, err := rules.Load("rules.toml")
 //	if err != nil {
@@ -8,8 +8,9 @@
 //	r.Logger = slog.Default()
 //	s, err := client.NewSession(ctx, &client.Options{WorkDir: ".", Approve: r.Approve(askMe)})
 //
-// The file is TOML. Deny beats ask, ask beats allow, whatever their order; what no rule is about goes to askMe, as does what is asked.
-// With nil instead of askMe it is rejected. The model reads the reason of a rule that denies, and goes on.
+// The file is TOML. Deny overrides ask, and ask overrides allow; the order of the rules does not matter. The handler askMe gets
+// what a rule of ask matches and what no rule matches. With nil instead of askMe, such requests are rejected. The model
+// reads the reason of a rule that denies, and goes on.
 //
 //	[[deny]]
 //	command = "rm *"
@@ -28,61 +29,76 @@
 //	[[allow]]
 //	mcp_server = "docs"
 //
-// testdata/rules.toml has a longer one. Keep the file where the agent cannot write it, or deny its path. Approve sees only what
-// kimi asks about: with Options.Yolo it asks nothing, or little (Kimi Code), reading files is never asked, and Kimi Code does not
-// ask before it changes files in a Git work tree. Rules.Hook blocks there, too, what the rules deny.
+// The file testdata/rules.toml is a longer example. Keep the file where the agent cannot write it, or deny its path.
+//
+// Approve sees only what kimi asks about. With Options.Yolo, kimi-cli asks nothing, and Kimi Code asks little. Neither asks
+// before it reads files. Kimi Code does not ask before it changes files in a Git work tree. In these cases, Rules.Hook blocks
+// what the rules deny.
 //
 // # Commands
 //
-// A command is parsed, not compared as text. The pattern is compared word by word with each simple command of the script. A "*" as the last
-// word stands for any further words, or none; within a word, it stands for any characters of that word. There is no quoting: "*"
-// stands for words with spaces, too. An option does not match a word of the pattern that begins with "*".
+// A command is parsed, not compared as text. The pattern is compared word by word with each simple command of the script.
+// If the last word of the pattern is "*", it matches any number of further words, also none. Within a word, "*" matches any
+// characters of that word. Patterns have no quotes: "*" also matches words with spaces. An option does not match a word
+// of the pattern that begins with "*".
 //
-// A script is allowed if it has nothing but simple commands, each of which a rule of allow covers, joined by ";", "&&", "||", "|" and
-// newlines. Only the redirections 2>&1 and 1>&2 are allowed. No rule covers a word with an expansion (variables, globs, braces, tilde), a
-// substitution, an unquoted backslash or a ".." that leads to a parent folder; nor an assignment, a redirection to a file, a here-document, a function, an alias, a
-// compound command, "&", "!" or "time"; nor a command that changes the shell for those after it, such as cd and export, or that runs its arguments, such
-// as eval. The name of a program is compared as it is: "git" is not "./git". The cwd of Kimi Code's Bash must be the work dir.
+// A script is allowed only if all of the following holds:
+//   - It consists of simple commands, joined by ";", "&&", "||", "|" and newlines, and a rule of allow matches each command.
+//   - It has no redirections except 2>&1 and 1>&2.
+//   - No word has an expansion (variables, globs, braces, tilde), a substitution, an unquoted backslash, or a ".." that
+//     leads to a parent folder.
+//   - It has no assignment, here-document, function, alias or compound command, and no "&", "!" or "time".
+//   - No command changes the shell for later commands, such as cd and export, or runs its arguments, such as eval.
+//   - The cwd of Kimi Code's Bash is the work dir.
 //
-// Programs have options that run other programs or write files: git diff --output=FILE, go test -exec, find -delete, sort -o, rg --pre. The
-// options of a rule name the only words beginning with "-" or "+" that its last "*" stands for. An abbreviation or several letters in one word are none of
-// these, unless they are named. Without options, "*" stands for all but those that this package knows to be dangerous. That list is
-// not complete, so name the options where it matters. What a program does with its other words is for the rule's author to
-// know: "git *" allows git config, which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path
-// rules say nothing about commands.
+// The name of a program is compared exactly: "git" does not match "./git".
 //
-// A rule of deny or ask is about a script if any command in it matches, also within $(…), a function, sh -c, eval, env, xargs, sudo, nohup,
-// timeout, find -exec and the like. There, programs are compared without folder and case: "rm *" is about /bin/rm, too. Where a word cannot be known
-// before it runs, as in $x or in a pipe to sh, a rule that it may break makes the verdict ask. It is a guard against habits, not against
-// a program: no one sees from python3 x.py what that removes. What must not happen needs a sandbox.
+// Some options make programs run other programs or write files: git diff --output=FILE, go test -exec, find -delete,
+// sort -o, rg --pre. The options of a rule limit the last "*": of the words that begin with "-" or "+", it then matches only
+// those that are named. An abbreviation, or several letters in one word, must be named too. Without options, "*" matches
+// every option except those that this package knows to be dangerous. That list is not complete, so name the options
+// where it matters. The author of a rule must know what the program does with its other words. "git *" allows git config,
+// which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path rules do
+// not limit commands.
 //
-// A script that cannot be parsed, is longer than 64 KiB, has very many brackets, control characters (CRLF included) or bytes that are no UTF-8 is asked about.
-// On Windows, no command and no path is ever allowed: PowerShell is no POSIX shell, and the names of files have many
-// spellings. Deny and ask work there.
+// A rule of deny or ask matches a script if it matches any command in it. The commands within $(…), functions, sh -c, eval, env,
+// xargs, sudo, nohup, timeout, find -exec and the like count, too. Such a rule compares programs without their folder and
+// without case: "rm *" also matches /bin/rm. Some words are not known before they run, as in $x or in a pipe to sh. If a
+// rule might match them, the verdict is ask. Rules guard against mistakes, not against a hostile program: no rule can know what
+// python3 x.py removes. Use a sandbox for what must not happen.
+//
+// The verdict is ask for a script that cannot be parsed, is longer than 64 KiB, or has very many brackets. The same holds for
+// control characters (CRLF included) and for bytes that are not UTF-8. On Windows, no command and no path is ever allowed:
+// PowerShell is not a POSIX shell, and a file has many spellings there. Deny and ask work on Windows.
 //
 // # Paths
 //
-// A path rule is about the file or folder that one of kimi's file tools names: ReadFile, WriteFile, StrReplaceFile, ReadMediaFile (kimi-cli), Read,
-// Write, Edit (Kimi Code), Glob and Grep. Name the tool in the rule to allow reading but not writing. "src/**" is below the work dir, "/etc/**" absolute,
-// and "~/" is the home of this program. "*" stands for any characters of a name, "**" for any number of names, also none. All other characters
-// stand for themselves.
+// A path rule matches the file or folder that one of kimi's file tools names: ReadFile, WriteFile, StrReplaceFile,
+// ReadMediaFile (kimi-cli), Read, Write, Edit (Kimi Code), Glob and Grep. To allow reading but not writing, name the tool in
+// the rule. "src/**" is relative to the work dir, "/etc/**" is absolute, and "~/" is the home of this program. "*" matches any
+// characters of a name. "**" matches any number of names, also none. All other characters match themselves.
 //
-// For allow, the place counts where the path leads after all symbolic links and "..": "src/link" may lead out of src. An absolute pattern is written as
-// resolved (/private/tmp on macOS). A path that is missing, begins with "~", cannot be resolved or leads to two places, depending on who reads ".." after a link, is never
-// allowed. For deny and ask, the path counts as written and as resolved, without case. A search is about the whole tree: it is
-// allowed by patterns that end in "**", and asked about if the tree may hold what a rule denies. With Options.Server, the files are those of another
-// machine: no path is allowed, and a rule that denies paths makes every path ask. Links are followed when the request is decided; a command that runs
-// at the same time can change them.
+// A rule of allow uses the place to which the path leads after all symbolic links and "..": src/link may lead out of src.
+// Write an absolute pattern as it is after that, such as /private/tmp on macOS. Four kinds of paths are never allowed:
+// a missing path, one that begins with "~", one that cannot be resolved, and one that leads to different places for programs
+// that read ".." after a link in different ways. A rule of deny or ask matches the path as written and as resolved, without case.
+//
+// A search covers a whole tree. A pattern that ends in "**" allows it. If the tree may hold something that a rule denies, the
+// verdict is ask. With Options.Server, the files are on another machine: no path is allowed, and a rule that denies
+// paths makes the verdict ask for every path. Links are followed when the request is decided. A command that runs at the same time
+// can change them.
 //
 // # MCP servers and other tools
 //
-// mcp_server is about all tools of a server, or with tool about one of them. Kimi Code names the server in each call (mcp__SERVER__TOOL). kimi-cli
-// does not: there, no such rule allows anything, and one that denies or asks makes every call of an unknown tool ask. Allow such a tool by
-// its name. A tool that this package does not know is matched by its name alone.
+// mcp_server matches all tools of a server. Together with tool, it matches one of them. Kimi Code names the server in each call
+// (mcp__SERVER__TOOL). kimi-cli does not, so there such a rule allows nothing, and a rule that denies or asks makes the
+// verdict ask for every call of an unknown tool. Allow such a tool by its name. A tool that this package does not know is
+// matched by its name alone.
 //
 // # What is never allowed
 //
-// A request whose whole call is not known, one with arguments that are there twice or that the tool should not have, or a tool of an MCP server or a plugin under the name of one of
-// kimi's own. Rules that Validate refuses deny everything. No request is ever approved for the session, since kimi-cli would then run every later
-// command, and no rule would be asked.
+// Three kinds of requests are never allowed: one whose whole call is not known; one whose arguments occur twice or do not belong
+// to the tool; and one for a tool of an MCP server or a plugin that has the name of one of kimi's own tools. Rules that
+// Validate refuses deny everything. No request is ever approved for the session: kimi-cli would then run every later command
+// without asking the rules.
 package rules

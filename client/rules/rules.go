@@ -25,7 +25,7 @@ type Rule struct {
 	Options string `toml:"options" json:"options,omitzero"`
 }
 
-// Rules decide about calls of tools: Deny beats Ask, Ask beats Allow. Its zero value has no rule. It may be used by many
+// Rules decide about calls of tools: Deny overrides Ask, Ask overrides Allow. Its zero value has no rule. It may be used by many
 // goroutines at once, and must not be changed meanwhile.
 type Rules struct {
 	Deny  []Rule `toml:"deny" json:"deny,omitzero"`
@@ -117,7 +117,7 @@ func (r *Rules) decide(c *call) Decision {
 	}
 	if doubt != nil {
 		d := doubt.decision(Ask, "")
-		d.Reason = "it cannot be told whether this rule denies it: " + doubt.String()
+		d.Reason = "it is not certain whether this rule denies it: " + doubt.String()
 		return d
 	}
 	for i := range r.Ask {

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// Deny beats Ask, Ask beats Allow, whatever the order and however narrow.
+// Deny overrides Ask, Ask overrides Allow, whatever the order and however narrow.
 func TestOrder(t *testing.T) {
 	all := rules.Rules{Deny: []rules.Rule{{Tool: "a"}}, Ask: []rules.Rule{{Tool: "a"}, {Tool: "b"}}, Allow: []rules.Rule{{Tool: "a"}, {Tool: "b"}, {Tool: "c", Reason: "harmless"}}}
 	for tool, want := range map[string]rules.Decision{
@@ -80,10 +80,10 @@ func TestValidate(t *testing.T) {
 		rule rules.Rule
 		want string
 	}{
-		{"da", rules.Rule{}, "about nothing"},
-		{"da", rules.Rule{Reason: "x"}, "about nothing"},
-		{"da", rules.Rule{Tool: "*"}, "no pattern"},
-		{"da", rules.Rule{Tool: "mcp__x__*"}, "no pattern"},
+		{"da", rules.Rule{}, "it matches nothing"},
+		{"da", rules.Rule{Reason: "x"}, "it matches nothing"},
+		{"da", rules.Rule{Tool: "*"}, "cannot be a pattern"},
+		{"da", rules.Rule{Tool: "mcp__x__*"}, "cannot be a pattern"},
 		{"da", rules.Rule{Command: "ls", Path: "x"}, "both"},
 		{"da", rules.Rule{MCPServer: "x", Command: "ls"}, "only kimi's own"},
 		{"da", rules.Rule{MCPServer: "x", Path: "ls"}, "only kimi's own"},
@@ -110,9 +110,9 @@ func TestValidate(t *testing.T) {
 		{"a", rules.Rule{Command: "sed -n *"}, "first one out"},
 		{"a", rules.Rule{Command: "/bin/sed *p x"}, "first one out"},
 		{"a", rules.Rule{Command: "cat ../x"}, ".."},
-		{"d", rules.Rule{Command: "ls *", Options: "-l"}, "options belong"},
-		{"a", rules.Rule{Command: "ls", Options: "-l"}, "options belong"},
-		{"a", rules.Rule{Tool: "Bash", Options: "-l"}, "options belong"},
+		{"d", rules.Rule{Command: "ls *", Options: "-l"}, "options need"},
+		{"a", rules.Rule{Command: "ls", Options: "-l"}, "options need"},
+		{"a", rules.Rule{Tool: "Bash", Options: "-l"}, "options need"},
 		{"a", rules.Rule{Command: "ls *", Options: "l"}, "does not begin"},
 		{"da", rules.Rule{Path: "a//b"}, "empty"},
 		{"da", rules.Rule{Path: "a/"}, "empty"},
@@ -121,7 +121,7 @@ func TestValidate(t *testing.T) {
 		{"da", rules.Rule{Path: "a/b**"}, "whole names"},
 		{"da", rules.Rule{Path: "~root/x"}, "~/"},
 		{"da", rules.Rule{Path: "~"}, "~/"},
-		{"da", rules.Rule{Path: `a\b`}, "separated by /"},
+		{"da", rules.Rule{Path: `a\b`}, "separate folders by /"},
 		{"da", rules.Rule{Path: "/"}, "empty"},
 	} {
 		for _, list := range tt.list {

@@ -21,7 +21,7 @@ const (
 var (
 	errTooLong = fmt.Errorf("it has more than %d KiB", maxScript>>10)
 	errNested  = fmt.Errorf("it has more than %d brackets", maxNested)
-	errBytes   = errors.New("it has control characters or is no UTF-8, which shells read in different ways")
+	errBytes   = errors.New("it has control characters or is not UTF-8; shells read such text in different ways")
 )
 
 // script is a parsed command of a shell tool.

@@ -31,9 +31,9 @@ func (r *Rule) problem(allow bool) string {
 	known, ok := shapes[r.Tool]
 	switch {
 	case r.Tool == "" && r.Command == "" && r.Path == "" && r.MCPServer == "":
-		return "it is about nothing; set tool, command, path or mcp_server"
+		return "it matches nothing; set tool, command, path or mcp_server"
 	case strings.ContainsAny(r.Tool, "* \t\n"):
-		return "a tool's name has no pattern; write the exact name, a rule for each tool, or mcp_server for all tools of a server"
+		return "a tool's name cannot be a pattern; write the exact name, in a rule for each tool, or set mcp_server for all tools of a server"
 	case r.Command != "" && r.Path != "":
 		return "no call has both a command and a path; make it two rules"
 	case r.MCPServer != "" && (r.Command != "" || r.Path != ""):
@@ -43,7 +43,7 @@ func (r *Rule) problem(allow bool) string {
 	case r.Path != "" && r.Tool != "" && (!ok || len(known.path) == 0):
 		return "this tool has no path that is known here; leave tool or path out"
 	case r.Options != "" && (!allow || !strings.HasSuffix(r.Command, " *")):
-		return `options belong to a rule of allow, with a command that ends in " *"`
+		return `options need a rule of allow with a command that ends in " *"`
 	}
 	for w := range strings.FieldsSeq(r.Options) {
 		if w[0] != '-' && w[0] != '+' {
@@ -64,7 +64,7 @@ func commandProblem(command string, allow bool) string {
 		return "the command has more than single spaces between its words; leave them out"
 	}
 	if strings.ContainsAny(command, "'\"\\$`;&|<>()") || strings.ContainsFunc(command, unicode.IsControl) {
-		return "a command's pattern is the words that a program gets, without quotes, $ and what joins commands; a * stands for such characters"
+		return "write the words that the program gets, without quotes, $, or signs that join commands; a * matches such characters"
 	}
 	if strings.Contains(command, "**") {
 		return "** means nothing in a command; write *"
@@ -75,7 +75,7 @@ func commandProblem(command string, allow bool) string {
 	name, operands, _ := strings.Cut(command, " ")
 	switch {
 	case strings.ContainsAny(name, "*="):
-		return "what is allowed begins with the exact name of a program; write it, or a rule for the tool alone"
+		return "an allowed command begins with the exact name of a program; write that name, or a rule with the tool only"
 	case changesShell[name]:
 		return name + " changes what later commands do, or runs its arguments, and is never allowed; ask about it"
 	case wrappers[programName(name)] && strings.Contains(command, "*"):
@@ -105,20 +105,20 @@ func pathProblem(path string) string {
 	rest := strings.TrimPrefix(path, "/")
 	if home, ok := strings.CutPrefix(path, "~"); ok {
 		if rest, ok = strings.CutPrefix(home, "/"); !ok {
-			return "only ~/ stands for a home; write other homes out"
+			return "only ~/ means a home; write the whole path of another user's home"
 		}
 	}
 	if strings.Contains(path, `\`) || strings.ContainsFunc(path, unicode.IsControl) {
-		return "folders are separated by /, also on Windows; write no \\ and no control characters"
+		return "separate folders by /, also on Windows; leave out \\ and control characters"
 	}
 	for name := range strings.SplitSeq(rest, "/") {
 		switch {
 		case name == "":
-			return "a name in the path is empty; take out the / that is too much, and end in /** for all that is in a folder"
+			return "a name in the path is empty; remove the extra /, and end in /** for everything in a folder"
 		case name == "." || name == "..":
 			return "the path has the name " + name + "; write where it leads"
 		case strings.Contains(name, "**") && name != "**":
-			return "** stands for whole names; write * within a name"
+			return "** matches whole names; write * within a name"
 		}
 	}
 	return ""

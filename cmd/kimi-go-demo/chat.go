@@ -36,8 +36,8 @@ func (f *chatCmd) Run(e *env) error {
 }
 
 const chatHelp = `/help       this, and the agent's own commands
-/plan on    plan mode, off as well
-/exit       leave; so does Ctrl-D
+/plan on    turn plan mode on; /plan off turns it off
+/exit       leave; Ctrl-D does the same
 A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
 Ctrl-C cancels the turn.`
 
@@ -194,7 +194,7 @@ func (c *conversation) steer(ctx context.Context) {
 			c.mu.Unlock()
 		case errors.Is(err, client.ErrUnsupported):
 			c.mu.Lock()
-			c.show.Line("(kept for the next prompt: this kimi takes nothing while it works)")
+			c.show.Line("(kept for the next prompt: this kimi takes no input while it works)")
 			c.mu.Unlock()
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // errResolved ends a question that needs no answer any more.
 var errResolved = errors.New("resolved otherwise")
 
-// prompter asks a person. ctx ends when no answer is needed any more.
+// prompter asks a person. ctx ends when no answer is needed now.
 type prompter interface {
 	Approval(ctx context.Context, rest ask.Pages) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
@@ -36,7 +36,7 @@ type conversation struct {
 	prompter prompter         // nil where no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
-	unasked atomic.Bool // a request was rejected, or a question dismissed, for want of somebody to ask
+	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
 	mu      sync.Mutex  // of the terminal: one message or question at a time
 	idle    bool        // a chat waits for a prompt
 	steered []string    // typed during the turn, and not taken up yet
@@ -160,7 +160,7 @@ func (c *conversation) print(m wireproto.Message) error {
 	return c.show.Message(m)
 }
 
-// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where somebody
+// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where someone
 // is asked about it.
 func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pages, err error) {
 	if c.show == nil {
@@ -203,7 +203,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 	default:
 		why := "there is no terminal to ask at"
 		if c.lines != nil {
-			why = "--json asks nobody"
+			why = "--json asks no one"
 		}
 		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
 		c.unasked.Store(true)
@@ -238,7 +238,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 // answer answers a question, or dismisses it where no one can be asked.
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
-		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since nobody can be asked\n", program)
+		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since there is no one to ask\n", program)
 		c.unasked.Store(true)
 		m.Dismiss()
 		return
@@ -259,7 +259,7 @@ func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 
 // unneeded tells that a question has resolved itself.
 func (c *conversation) unneeded() {
-	const text = "  (no answer is needed any more)"
+	const text = "  (no answer is needed now)"
 	if c.flags.Quiet {
 		fmt.Fprintln(c.e.asking(), text)
 	} else {

@@ -45,7 +45,7 @@ func (f *doctorCmd) Run(e *env) error {
 		d.files()
 	}
 	if d.failed > 0 {
-		fmt.Fprintf(e.stdout, "\nnot usable: %s to mend\n", plural(d.failed, "thing"))
+		fmt.Fprintf(e.stdout, "\nnot usable: %s to fix\n", plural(d.failed, "thing"))
 		return errNotUsable
 	}
 	fmt.Fprintln(e.stdout, "\nusable")
@@ -90,10 +90,10 @@ func (d *doctor) kimi() *client.Info {
 	ours, _ := wireproto.ParseVersion(wireproto.ProtocolVersion)
 	switch {
 	case err != nil:
-		d.note("it tells no version of the protocol: what came after the first is not there")
+		d.note("it does not say its version of the protocol: it has only what the first version has")
 		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
 	case wire.Compare(ours) < 0:
-		d.note("it is older than this client's protocol %s: what came later is not there", wireproto.ProtocolVersion)
+		d.note("it speaks an older protocol than this client's %s: it lacks what came later", wireproto.ProtocolVersion)
 		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
 	}
 	d.newer(info)
@@ -139,7 +139,7 @@ func (d *doctor) found(info *client.Info) {
 		by = by + "'s folder of programs"
 	}
 	d.note("it is not on PATH; it was found in %s", by)
-	d.todo("name it by KIMI_PATH if another one is meant")
+	d.todo("to use another one, set KIMI_PATH to it")
 }
 
 // others tells of each further kimi, and why it does not run.
@@ -158,7 +158,7 @@ func (d *doctor) others() {
 // newer tells of a kimi that is newer than those that were tested.
 func (d *doctor) newer(info *client.Info) {
 	if than := info.Newer(); than != "" {
-		d.note("it is newer than %s, the newest that this client was tested with: it is used as it is, and what is new in it is shown by name only", than)
+		d.note("it is newer than %s, the newest that this client was tested with: it is used all the same, but what is new in it is only shown by its name", than)
 	}
 }
 
@@ -198,7 +198,7 @@ func (d *doctor) configuration() {
 		d.key(cfg, model)
 	}
 	if cfg.DefaultYolo {
-		d.note("default_yolo is set: kimi does everything without asking, with --yolo or without")
+		d.note("default_yolo is set: kimi does everything without asking, even without --yolo")
 		d.todo("to be asked, remove it from the configuration")
 	}
 	d.environment(&model)
@@ -207,7 +207,7 @@ func (d *doctor) configuration() {
 
 // invalid names all that is wrong with a configuration.
 func (d *doctor) invalid(path string, err error) {
-	d.fail("mend these; kimi does not start before", "configuration %s is not valid", path)
+	d.fail("fix these, so that kimi can start", "configuration %s is not valid", path)
 	for _, one := range split(err) {
 		d.todo(oneLine(strings.TrimPrefix(strings.TrimPrefix(one.Error(), "config: "), path+": ")))
 	}
@@ -220,9 +220,9 @@ func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	_, err := os.Stat(login)
 	switch {
 	case provider.OAuth != nil && provider.OAuth.Storage == config.OAuthKeyring:
-		d.note("login: in the system's keyring, which is not looked into")
+		d.note("login: in the system's keyring, which doctor does not read")
 	case provider.OAuth != nil && err == nil:
-		d.ok("login: %s is there (not looked into)", login)
+		d.ok("login: %s is there (doctor does not read it)", login)
 	case provider.OAuth != nil && provider.APIKey == "":
 		d.fail(`run "kimi login"`, "login: none; %s is not there", login)
 	case provider.OAuth != nil:
@@ -232,7 +232,7 @@ func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	case strings.HasPrefix(string(model.Type), "_"):
 		d.note("provider type %s is for tests: no key, no real model", model.Type)
 	default:
-		d.note("no API key is set, which only servers without one accept")
+		d.note("no API key is set; only servers that need none accept that")
 		d.todo(loginHint)
 	}
 	if provider.OAuth == nil && err == nil {
@@ -271,7 +271,7 @@ func (d *doctor) environment(model *config.Effective) {
 		vain := strings.HasPrefix(name, "KIMI_MODEL_") || name == "KIMI_BASE_URL" || name == "KIMI_API_KEY" ||
 			name == "OPENAI_BASE_URL" || name == "OPENAI_API_KEY"
 		if vain && value != "" && !acts[name] {
-			d.note("environment: %s is set and does nothing with provider type %s", name, model.Type)
+			d.note("environment: %s is set and has no effect with provider type %s", name, model.Type)
 		}
 	}
 }
@@ -296,7 +296,7 @@ func (d *doctor) files() {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
-		d.fail("mend or remove the file", "MCP servers: %s", strings.TrimPrefix(err.Error(), "config: "))
+		d.fail("fix or remove the file", "MCP servers: %s", strings.TrimPrefix(err.Error(), "config: "))
 	default:
 		d.ok("%s in %s", plural(len(servers), "MCP server"), mcp)
 	}
@@ -327,7 +327,7 @@ func (d *doctor) sessions() {
 	list, err := client.ListSessions(opts)
 	if err != nil {
 		line, _ := explain(err)
-		d.fail("mend or remove the file; kimi does not start before", "%s", line)
+		d.fail("fix or remove the file, so that kimi can start", "%s", line)
 		return
 	}
 	d.ok("%s in this work dir", plural(len(list), "session"))

@@ -53,8 +53,8 @@ func (d *doctor) kimiCode(info *client.Info) {
 	d.others()
 	d.newer(info)
 	d.starts(info)
-	d.note("with it there is none of these: %s", lacking)
-	d.todo("whoever needs one of them names kimi-cli 1.51.0 by --kimi PATH or KIMI_PATH")
+	d.note("it cannot do these: %s", lacking)
+	d.todo("if you need one of them, use kimi-cli 1.51.0 with --kimi PATH or KIMI_PATH")
 
 	if d.share = info.ShareDir; d.share == "" {
 		d.fail("set HOME or KIMI_CODE_HOME", "Kimi Code has no home")
@@ -81,7 +81,7 @@ func (d *doctor) codeMCP() {
 	servers, err := home.MCPServers(d.share)
 	switch {
 	case err != nil:
-		d.fail("mend or remove the file", "MCP servers: %v", err)
+		d.fail("fix or remove the file", "MCP servers: %v", err)
 	case len(servers) > 0:
 		d.ok("%s in %s", plural(len(servers), "MCP server"), filepath.Join(d.share, "mcp.json"))
 	}
@@ -98,20 +98,20 @@ func (d *doctor) codeConfig() *codeConfig {
 	var syntax toml.ParseError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.note("configuration %s: none yet; kimi makes one when somebody logs in", path)
+		d.note("configuration %s: none yet; kimi makes one at the first login", path)
 	case errors.As(err, &syntax):
-		d.fail("mend the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
+		d.fail("fix the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
 		return nil
 	case err != nil && errors.As(err, new(*fs.PathError)):
 		d.fail("make it a file that can be read", "configuration %s cannot be read", path)
 		return nil
 	case err != nil:
-		d.note("configuration %s has members of other types than are known; kimi doctor checks it", path)
+		d.note("configuration %s has values of unexpected types; kimi doctor checks it", path)
 		return nil
 	default:
 		d.ok("configuration %s can be read; kimi doctor checks it", path)
 		if cfg.DefaultMode == "yolo" || cfg.DefaultMode == "auto" {
-			d.note("default_permission_mode is %s: it does nothing here, where --yolo and --afk decide", cfg.DefaultMode)
+			d.note("default_permission_mode is %s: it has no effect here: --yolo and --afk decide", cfg.DefaultMode)
 		}
 	}
 	return cfg
@@ -154,7 +154,7 @@ func (d *doctor) codeModel(cfg *codeConfig) {
 	}
 	p, ok := cfg.Providers[m.Provider]
 	if !ok {
-		d.fail("name one of "+have(cfg.Providers), "model: %s names the provider %s, which the configuration has not", name, m.Provider)
+		d.fail("name one of "+have(cfg.Providers), "model: %s names the provider %s, which is not in the configuration", name, m.Provider)
 		return
 	}
 	size := ""
@@ -170,7 +170,7 @@ func (d *doctor) codeModel(cfg *codeConfig) {
 	case len(p.Env) > 0:
 		d.note("API key: from a variable that the provider names, if it is set")
 	default:
-		d.note("no API key is set, which only servers without one accept")
+		d.note("no API key is set; only servers that need none accept that")
 		d.todo(loginHint)
 	}
 }
@@ -178,7 +178,7 @@ func (d *doctor) codeModel(cfg *codeConfig) {
 // codeLogin looks for the credentials that "kimi login" leaves.
 func (d *doctor) codeLogin(p codeProvider) {
 	if p.OAuth.Storage == string(config.OAuthKeyring) {
-		d.note("login: in the system's keyring, which is not looked into")
+		d.note("login: in the system's keyring, which doctor does not read")
 		return
 	}
 	name := strings.TrimPrefix(p.OAuth.Key, "oauth/")
@@ -199,9 +199,9 @@ func (d *doctor) codeLogin(p codeProvider) {
 	case err != nil:
 		d.fail(`run "kimi login"`, "login: %s holds no tokens", path)
 	case tokens.Access == "" && tokens.Refresh == "": // what Kimi Code leaves of a login that is not taken any more
-		d.fail(`run "kimi login"`, "login: it has ended; the tokens of %s are empty", path)
+		d.fail(`run "kimi login"`, "login: it has expired; the tokens of %s are empty", path)
 	default:
-		d.ok("login: %s is there; whether it is still taken shows with the first prompt", path)
+		d.ok("login: %s is there; the first prompt shows whether it is still valid", path)
 	}
 }
 
@@ -219,7 +219,7 @@ func (d *doctor) namedConfig(info *client.Info) {
 	}
 	if err := takes(info, path); err != nil {
 		line, _ := explain(err)
-		d.fail("leave out what is named, or use kimi-cli 1.51.0", "configuration %s: %s", path, strings.TrimPrefix(line, "this agent cannot do that: "))
+		d.fail("leave out what it names, or use kimi-cli 1.51.0", "configuration %s: %s", path, strings.TrimPrefix(line, "this agent cannot do that: "))
 		return
 	}
 	d.ok("configuration %s is valid, and Kimi Code gets all of it", path)
@@ -230,7 +230,7 @@ func (d *doctor) namedConfig(info *client.Info) {
 	}
 	d.ok("model %s, provider type %s%s", model.ModelName, model.Type, at(model.BaseURL))
 	if model.KeySource == "" {
-		d.fail(loginHint, "model: it has no API key; Kimi Code does not take one without")
+		d.fail(loginHint, "model: it has no API key; Kimi Code needs one")
 		return
 	}
 	d.ok("API key from %s", model.KeySource)
@@ -272,7 +272,7 @@ func (d *doctor) codeEnvironment() {
 		return
 	}
 	if os.Getenv("KIMI_SHARE_DIR") != "" || d.flags.ShareDir != "" {
-		d.note("environment: KIMI_CODE_HOME is set and does nothing: KIMI_SHARE_DIR or --share-dir chooses the home")
+		d.note("environment: KIMI_CODE_HOME is set and has no effect: KIMI_SHARE_DIR or --share-dir chooses the home")
 		return
 	}
 	d.note("environment: KIMI_CODE_HOME chooses the home")

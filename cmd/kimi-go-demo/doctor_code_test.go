@@ -66,7 +66,7 @@ func TestDoctorKimiCode(t *testing.T) {
 		"no login": {config: codeLogin, code: 1, want: []string{"FAIL  login: none; ", login}},
 		"key":      {config: withKey, want: []string{"ok    model kimi-code/k2", "ok    API key from the configuration"}},
 		"nothing":  {code: 1, want: []string{"note  configuration ", "none yet", "FAIL  model: no model is set", login, "KIMI_API_KEY"}},
-		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"note  default_permission_mode is yolo: it does nothing here", "FAIL  model: no model is set", login}},
+		"no model": {config: "default_permission_mode = \"yolo\"\n", code: 1, want: []string{"note  default_permission_mode is yolo: it has no effect here", "FAIL  model: no model is set", login}},
 		"variables": {env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_API_KEY": secret, "KIMI_BASE_URL": "https://u:" + secret + "@example.com/v1"},
 			want: []string{"ok    model k2, provider type kimi at https://***@example.com/v1, from the environment", "ok    API key from KIMI_API_KEY"}},
 		"its own variables": {config: codeLogin, env: map[string]string{"KIMI_MODEL_NAME": "k2", "KIMI_MODEL_API_KEY": secret, "KIMI_MODEL_PROVIDER_TYPE": "openai"},
@@ -74,10 +74,10 @@ func TestDoctorKimiCode(t *testing.T) {
 		"no key":          {env: map[string]string{"KIMI_MODEL_NAME": "k2"}, code: 1, want: []string{"FAIL  model: KIMI_MODEL_NAME is set, and no key for it", "-> set KIMI_API_KEY"}},
 		"another model":   {config: codeLogin, login: true, args: []string{"--model", "x"}, code: 1, want: []string{"FAIL  model: there is no x", "-> name one of kimi-code/k2"}},
 		"no provider":     {config: "default_model = \"m\"\n[models.m]\nprovider = \"p\"\n", code: 1, want: []string{"FAIL  model: m names the provider p", "-> name one of the configuration, which has none yet"}},
-		"syntax":          {config: "default_model = \"" + secret + "\n", code: 1, want: []string{"FAIL  configuration ", "is not TOML: line 1", "-> mend the file"}},
+		"syntax":          {config: "default_model = \"" + secret + "\n", code: 1, want: []string{"FAIL  configuration ", "is not TOML: line 1", "-> fix the file"}},
 		"for kimi-cli":    {args: []string{"--config", ".kimi/config.toml"}, want: []string{"ok    configuration .kimi/config.toml is valid", "ok    model kimi-k2, provider type kimi", "ok    API key from"}},
 		"home by name":    {env: map[string]string{"KIMI_CODE_HOME": "elsewhere"}, code: 1, want: []string{"elsewhere", "none yet", "note  environment: KIMI_CODE_HOME chooses the home"}},
-		"home by another": {env: map[string]string{"KIMI_CODE_HOME": "elsewhere"}, args: []string{"--share-dir", "here"}, code: 1, want: []string{"here", "none yet", "KIMI_CODE_HOME is set and does nothing"}},
+		"home by another": {env: map[string]string{"KIMI_CODE_HOME": "elsewhere"}, args: []string{"--share-dir", "here"}, code: 1, want: []string{"here", "none yet", "KIMI_CODE_HOME is set and has no effect"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,7 +121,7 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 			want: []string{"FAIL  login: it has ended; ", `-> run "kimi login"`}},
 		"login is none": {files: map[string]string{"credentials/kimi-code.json": "x"}, want: []string{"FAIL  login: ", "holds no tokens"}},
 		"MCP server": {files: map[string]string{"mcp.json": `{"mcpServers":{"a":{"command":"x","args":null}}}`},
-			want: []string{"FAIL  MCP servers: no MCP server of ", `"a": args must not be null`, "-> mend or remove the file"}},
+			want: []string{"FAIL  MCP servers: no MCP server of ", `"a": args must not be null`, "-> fix or remove the file"}},
 		"configuration": {files: map[string]string{"cli.toml": "skip_afk_prompt_injection = true\n" + goodConfig + "\n[loop_control]\nmax_ralph_iterations = 2\n"},
 			args: []string{"--config", ".kimi-code/cli.toml"},
 			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "Kimi Code has no place for the configuration's loop_control.max_ralph_iterations, skip_afk_prompt_injection", "-> leave out what is named"}},

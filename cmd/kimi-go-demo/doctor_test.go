@@ -69,7 +69,7 @@ func TestDoctorBad(t *testing.T) {
 		args         []string
 		want         []string
 	}{
-		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "ok    configuration", "not usable: 1 thing to mend"}},
+		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "ok    configuration", "not usable: 1 thing to fix"}},
 		"tombstone": {kimi: tombstone, config: goodConfig, want: []string{"FAIL  ", "kimi-cli 1.52 or later", install}},
 		"not kimi":  {kimi: "exit 3", config: goodConfig, want: []string{"FAIL  ", "not kimi", install}},
 		"named":     {args: []string{"--kimi", "/nope/kimi"}, want: []string{"FAIL  kimi was not found: tried --kimi /nope/kimi", install}},
@@ -159,5 +159,5 @@ func TestDoctorPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.run(t, "", "doctor").check(t, 1, []string{"passed over: " + other + ": KIMI_PATH names another"}, nil)
-	d.run(t, "", "doctor", "--kimi", filepath.Join(d.work, "none")).check(t, 1, []string{"FAIL", "passed over: ", "--kimi " + filepath.Join(d.work, "none") + " is not there, and no other is looked for"}, nil)
+	d.run(t, "", "doctor", "--kimi", filepath.Join(d.work, "none")).check(t, 1, []string{"FAIL", "passed over: ", "--kimi " + filepath.Join(d.work, "none") + " is not there, and no other one is searched for"}, nil)
 }

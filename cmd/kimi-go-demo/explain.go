@@ -31,13 +31,13 @@ var kinds = []struct {
 	{client.ErrIdle, "", "raise --idle-timeout if a tool may take longer"},
 	{client.ErrLLMNotSet, "no model is set", loginHint + "; " + doctorHint},
 	{client.ErrAuthExpired, "the login has expired", `run "kimi login"`},
-	{client.ErrLLMNotSupported, "", "choose another model with --model, one with the capability that is named"},
+	{client.ErrLLMNotSupported, "", "choose a model with the named capability, by --model"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
 	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
-	{client.ErrUnasked, "the session keeps yolo or afk mode, in which kimi does everything without asking", "go on with it by --yolo or --afk; in a chat, /yolo or /afk then switches the mode off"},
+	{client.ErrUnasked, "the session keeps yolo or afk mode, in which kimi does everything without asking", "continue it with --yolo or --afk; in a chat, /yolo or /afk then switches the mode off"},
 	{client.ErrInUse, "the session is open in another program", "close it there first"},
 	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
-	{client.ErrOutcomeUnknown, "nobody knows how the turn ended", "look at what it has done before you go on with the session"},
+	{client.ErrOutcomeUnknown, "it is not known how the turn ended", "look at what it has done before you go on with the session"},
 	{client.ErrBusy, "", "another turn of this session runs"},
 	{client.ErrCancelled, "the turn was cancelled", ""},
 	{errInterrupted, "interrupted", ""},
@@ -113,7 +113,7 @@ func explain(err error) (line, hint string) {
 	}
 	switch {
 	case errors.As(err, &invalid):
-		return line, "mend the file; " + doctorHint
+		return line, "fix the file; " + doctorHint
 	case errors.As(err, &process):
 		return oneLine(process.What()), process.Hint() + "; " + doctorHint
 	case errors.Is(err, context.DeadlineExceeded):

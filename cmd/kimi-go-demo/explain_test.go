@@ -21,7 +21,7 @@ func TestExplain(t *testing.T) {
 		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: ", "--model"},
 		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: ", "try again"},
 		{client.ErrMaxSteps, "the turn reached the limit of steps", "--max-steps"},
-		{fmt.Errorf("%w: %w", client.ErrOutcomeUnknown, rpc), "nobody knows how the turn ended", "look at what it has done"},
+		{fmt.Errorf("%w: %w", client.ErrOutcomeUnknown, rpc), "it is not known how the turn ended", "look at what it has done"},
 		{client.ErrAuthExpired, "the login has expired", "kimi login"},
 		{fmt.Errorf("%w (5s): the last message was TurnBegin", client.ErrIdle), "the agent has been silent for --idle-timeout (5s): the last message was TurnBegin", "raise --idle-timeout"},
 		{fmt.Errorf("%w: %q in x", client.ErrSessionNotFound, "id"), `no such session: "id" in x`, program + " sessions"},

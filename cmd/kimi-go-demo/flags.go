@@ -44,14 +44,14 @@ func (w *which) options() *client.Options {
 type runFlags struct {
 	which
 	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
-	Effort        string        `placeholder:"LEVEL" help:"How hard the model thinks: on, off or, on Kimi Code, what it offers (default: as --thinking)."`
+	Effort        string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
 	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
-	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
+	AFK           bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
 	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
 	Slash         bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
 	Plan          bool          `help:"Start a new session in plan mode."`
 	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
-	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for so long, such as 5m (default: never)."`
+	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
 	AddDir        []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
 	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
 	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
@@ -61,14 +61,14 @@ type runFlags struct {
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 }
 
-// options returns what the client is to be started with. ask says that somebody is there to answer
+// options returns what the client is to be started with. ask says that someone is there to answer
 // questions.
 func (f *runFlags) options(ask bool) (*client.Options, error) {
 	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {
-		return nil, usage("--answer %q is none of y, a and n", f.Answer)
+		return nil, usage("--answer %q is not y, a or n", f.Answer)
 	}
 	if f.Answer != "" && (f.Yolo || f.AFK) {
-		return nil, usage("--answer beside --yolo or --afk: nothing would be asked; leave one out")
+		return nil, usage("--answer with --yolo or --afk: nothing would be asked; leave one out")
 	}
 	if f.MaxSteps < 0 {
 		return nil, usage("--max-steps %d is negative", f.MaxSteps)

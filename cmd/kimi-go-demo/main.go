@@ -26,7 +26,7 @@ cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
 turn reached the limit of steps, 4 it finished, but a request was rejected since
-there was nobody to ask, 130 cancelled by Ctrl-C, 143 by a termination signal.`
+there was no one to ask, 130 cancelled by Ctrl-C, 143 by a termination signal.`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -98,7 +98,7 @@ func run(args []string) int {
 	return report(e, ctx.Run())
 }
 
-// interactive reports whether there is somebody to ask.
+// interactive reports whether there is someone to ask.
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
 // asking returns where questions go: next to the output if that can be seen.
@@ -109,7 +109,7 @@ func (e *env) asking() *screen.Writer {
 	return e.stderr
 }
 
-// size returns the size of the terminal at which somebody is asked.
+// size returns the size of the terminal at which someone is asked.
 func (e *env) size() render.Size {
 	f := os.Stderr
 	if e.outTerminal {
@@ -140,7 +140,7 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 // errUnasked ends a command whose turns have finished although a request was rejected since there was no one to ask. That
 // was told when it happened.
-var errUnasked = errors.New("a request was rejected, since there was nobody to ask")
+var errUnasked = errors.New("a request was rejected, since there was no one to ask")
 
 // toldError has been reported already; it only decides about the exit status.
 type toldError struct{ error }

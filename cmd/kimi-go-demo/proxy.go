@@ -23,7 +23,7 @@ import (
 type proxyCmd struct {
 	Typed  bool     `help:"Send every line through this module's types; what comes out is equal JSON."`
 	Record string   `placeholder:"FILE" help:"Write a recording of the wire."`
-	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, behind --."`
+	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, after --."`
 }
 
 // Run stands between a Wire client and kimi: input, output, signals and exit status pass through.

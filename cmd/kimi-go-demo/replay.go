@@ -60,7 +60,7 @@ func (r *replayCmd) Run(e *env) error {
 		}
 		frame, err := wireproto.DecodeLine([]byte(line.Line))
 		if err != nil {
-			fmt.Fprintf(e.stderr, "%s: line %d is no protocol: %.100q\n", program, i+2, line.Line)
+			fmt.Fprintf(e.stderr, "%s: line %d is not of the protocol: %.100q\n", program, i+2, line.Line)
 			continue
 		}
 		switch {

@@ -13,7 +13,7 @@ import (
 
 // plainFlag is of the commands that show a chat.
 type plainFlag struct {
-	Plain bool `help:"Show plain lines, one after the other, that never change: for a screen reader. ACCESSIBLE=1 does the same, and so it is where there is no terminal."`
+	Plain bool `help:"Show plain lines that never change, for a screen reader. ACCESSIBLE=1 does the same. Without a terminal, lines are always plain."`
 }
 
 // screenful reports whether a chat can have a screen of its own.

@@ -74,7 +74,7 @@ func TestScreenTypedTooEarly(t *testing.T) {
 	})
 }
 
-// Somebody who has read nothing finds out by the lines on the screen how to approve, to queue, to steer, to take back, to cancel, to plan, to fork, to go on and to leave.
+// A person who has read nothing learns by the lines on the screen how to approve, to queue, to steer, to take back, to cancel, to plan, to fork, to go on and to leave.
 func TestScreenTells(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
@@ -203,7 +203,7 @@ func TestScreenSizes(t *testing.T) {
 	})
 }
 
-// Somebody who has no id chooses a session, sees its history and goes on. What was typed comes back.
+// A person without an id chooses a session, sees its history and goes on. What was typed comes back.
 func TestScreenResume(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, "text: the first answer", "text: the second answer", "text: the third answer")

@@ -60,7 +60,7 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// Keys that are signals, the size and the exit status go between the terminal and kimi; what it leaves there is mended.
+// Keys that are signals, the size and the exit status go between the terminal and kimi; what it leaves there is repaired.
 func TestShellTerminal(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

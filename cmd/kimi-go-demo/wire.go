@@ -24,9 +24,9 @@ const wireHelp = `Usage: %[1]s [KIMI WIRE FLAGS ...]
        %[1]s info [--json]
        %[1]s --version
 
-Speaks the Wire protocol on standard input and output, as "kimi --wire" of kimi-cli does, with Kimi
-Code 2.x behind it, which has no such mode. It takes the flags and the environment of "kimi --wire";
-what Kimi Code has no place for is refused. Before kimi-cli itself it only steps aside.
+Speaks the Wire protocol on standard input and output, as "kimi --wire" of kimi-cli does. It drives
+Kimi Code 2.x, which has no such mode. It takes the flags and the environment of "kimi --wire" and
+refuses what Kimi Code has no place for. If kimi is kimi-cli, it runs that kimi unchanged.
 A command of kimi, such as login, goes to kimi as it is.
 
 kimi is found as KIMI_PATH, on PATH or in the usual places.

@@ -107,7 +107,7 @@ func (c *chat) login(w http.ResponseWriter, req *http.Request) {
 	var body struct{ Token string }
 	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1000)).Decode(&body)
 	if err != nil || req.Host != c.host || !same(body.Token, c.token) {
-		http.Error(w, "wrong token: open the URL that webchat has printed", http.StatusForbidden)
+		http.Error(w, "wrong token: open the URL that webchat printed", http.StatusForbidden)
 		return
 	}
 	http.SetCookie(w, &http.Cookie{Name: c.cookieName(), Value: c.cookie, Path: "/agent/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
@@ -123,7 +123,7 @@ func (c *chat) cookieName() string {
 func (c *chat) authorize(req *http.Request) error {
 	cookie, err := req.Cookie(c.cookieName())
 	if err != nil || req.Host != c.host || !same(cookie.Value, c.cookie) {
-		return errors.New("not logged in: open the URL that webchat has printed")
+		return errors.New("not logged in: open the URL that webchat printed")
 	}
 	return nil
 }

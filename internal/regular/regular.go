@@ -1,4 +1,4 @@
-// Package regular reads files that somebody else has written: regular files alone, up to a limit.
+// Package regular reads files that someone else has written: regular files alone, up to a limit.
 // A named pipe, which holds up whoever opens it, and a device without end are refused.
 package regular
 

@@ -13,7 +13,7 @@ import (
 func ACP() []Scenario {
 	list := []Scenario{
 		{
-			Name: "reject", Shows: "rejections: with feedback, of which a Notification says that nobody reads it, and without an answer; the turn goes on",
+			Name: "reject", Shows: "rejections: with feedback, about which a Notification says that no one reads it, and without an answer; the turn goes on",
 			Run: func(p *Play) {
 				n := 0
 				list := p.Turn("Run echoes", p.answering(func(a *client.ApprovalRequest) error {
@@ -48,7 +48,7 @@ func ACP() []Scenario {
 			},
 		},
 		{
-			Name: "unsupported", Shows: "what Kimi Code cannot do: steer, sound in a prompt; the session goes on",
+			Name: "unsupported", Shows: "what Kimi Code cannot do: steer, audio in a prompt; the session goes on",
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", p.answering(func(a *client.ApprovalRequest) error {
 					err := p.Session.Steer(p.Ctx, "wait")

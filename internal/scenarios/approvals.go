@@ -57,7 +57,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "reject", Shows: "an approval rejected without a word: the turn ends, as finished",
+			Name: "reject", Shows: "an approval rejected without feedback: the turn ends as finished",
 			Scripts: []string{shell("s1", "echo 1")},
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", p.answering(func(a *client.ApprovalRequest) error { return a.Reject("") }))
@@ -77,7 +77,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "approval-unanswered", Shows: "an approval that the loop passes over, which the client rejects",
+			Name: "approval-unanswered", Shows: "an approval that the loop does not answer, so the client rejects it",
 			Scripts: []string{shell("s1", "echo 1")},
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", nil)

@@ -56,12 +56,12 @@ var unprovoked = map[Feature]string{
 	{"event", "BtwBegin"}:                       "kimi's terminal interface alone sends it; over Wire /btw is an unknown command (see slash-commands)",
 	{"event", "BtwEnd"}:                         "as BtwBegin",
 	{"error -32000 of", "set_plan_mode"}:        "every agent that kimi serves over Wire has plan mode",
-	{"hook event", "PostToolUseFailure"}:        "it needs a tool that raises; kimi's own return an error instead, and PostToolUse runs",
+	{"hook event", "PostToolUseFailure"}:        "it needs a tool that raises an exception; kimi's own tools return an error instead, and PostToolUse runs",
 	{"hook event", "SessionStart"}:              "it runs before kimi serves Wire",
 	{"hook event", "SessionEnd"}:                "it runs after the connection has been closed",
-	{"notification", "task.killed"}:             "the tool that stops a task wants its id, which no script of the model can know",
+	{"notification", "task.killed"}:             "the tool that stops a task needs its id, which no script of the model can know",
 	{"notification", "task.lost"}:               "it needs the worker process of a task to die",
-	{"status of an MCP server", "pending"}:      "kimi connects to all servers before it tells about them",
+	{"status of an MCP server", "pending"}:      "kimi connects to all servers before it reports them",
 	{"status of an MCP server", "unauthorized"}: "it needs a remote MCP server with an OAuth login",
 }
 

@@ -78,7 +78,7 @@ func goToolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "go-tool-display", Shows: "every display block in the result of a tool of the program, an unknown one too, and extras",
+			Name: "go-tool-display", Shows: "every display block in the result of a tool of the program, also an unknown one, and extras",
 			Scripts: []string{call("d1", "show", word{"all"}), "text: Shown."},
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{tool("show", func(context.Context, word) (*wireproto.ToolReturnValue, error) {

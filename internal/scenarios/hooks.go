@@ -104,7 +104,7 @@ func hookScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "hook-shell", Shows: "hooks of the configuration, shell commands: one blocks by exit status 2, one fails and counts for nothing",
+			Name: "hook-shell", Shows: "hooks of the configuration, shell commands: one blocks by exit status 2, one fails and has no effect",
 			Scripts: []string{shell("s1", "echo 1"), call("t1", "SetTodoList", map[string]any{"todos": []any{}}), "text: Done."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Config.Hooks = []config.Hook{

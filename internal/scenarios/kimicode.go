@@ -168,7 +168,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-errors", Shows: "failures of the provider: 429 tried again and then well, 500 tried again in vain, 400, 401, an answer that breaks off, whose outcome is not known",
+			Name: "code-errors", Shows: "failures of the provider: 429, after which a retry succeeds; 500, after which no retry succeeds; 400; 401; an answer that breaks off, whose outcome is not known",
 			Scripts: []string{"error: 429 slow down", "text: Here.", "error: 500 down", "error: 500 down", "error: 400 bad request", "error: 401 bad key",
 				lines("text: so", "end:")},
 			Options: func(p *Play) { p.Options.MaxRetriesPerStep = 2 },
@@ -193,7 +193,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-go-tools", Shows: "tools of the program, which the bridge serves over MCP: a string, an error, bad arguments; nobody is asked",
+			Name: "code-go-tools", Shows: "tools of the program, which the bridge serves over MCP: a string, an error, bad arguments; no one is asked",
 			Scripts: []string{call("g1", "mcp__program__upper", word{"gopher"}), call("g2", "mcp__program__fail", word{"gopher"}), "text: Done."},
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{
@@ -230,7 +230,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-compact", Shows: "/compact, whose turn ends when the compaction does, and a command that there is not",
+			Name: "code-compact", Shows: "/compact, whose turn ends with the compaction, and an unknown command",
 			Scripts: []string{"text: One.", "text: The summary.", "text: Two."},
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
@@ -248,7 +248,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-replay", Shows: "the history of a session, told again",
+			Name: "code-replay", Shows: "the history of a session, replayed",
 			Scripts: []string{lines("think: hm", "text: Hel", "text: lo", bash("s1", "echo 1")), "text: Bye."},
 			Run: func(p *Play) {
 				p.Turn("Old prompt", p.answering(approve))
@@ -262,7 +262,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-unsupported", Shows: "what Kimi Code cannot take: sound in a prompt; the session goes on",
+			Name: "code-unsupported", Shows: "what Kimi Code does not accept: audio in a prompt; the session goes on",
 			Scripts: []string{"text: Fine."},
 			Run: func(p *Play) {
 				p.Ends(client.ErrUnsupported, "Listen", nil, &wireproto.AudioURLPart{AudioURL: wireproto.MediaURL{URL: "data:audio/mp3;base64,AAAA"}})
@@ -292,7 +292,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-steer", Shows: "what is said while a turn runs reaches the model in that turn",
+			Name: "code-steer", Shows: "text that is sent while a turn runs reaches the model in that turn",
 			Scripts: []string{bash("s1", "echo 1"), "text: Faster it is."},
 			Run: func(p *Play) {
 				list := p.Turn("Work", p.answering(func(a *client.ApprovalRequest) error {
@@ -345,7 +345,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-btw", Shows: "a question aside (/btw), without a turn and by steering within one: BtwBegin and BtwEnd",
+			Name: "code-btw", Shows: "a side question (/btw), without a turn and by steering within one: BtwBegin and BtwEnd",
 			Scripts: []string{"text: First.", "text: An aside.", bash("s1", "echo 1"), "text: Another.", "text: Last."},
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
@@ -372,7 +372,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-mcp", Shows: "an MCP server that does not start: a Notification tells, and the turn goes on without",
+			Name: "code-mcp", Shows: "an MCP server that does not start: a Notification says so, and the turn goes on without it",
 			Scripts: []string{lines("wait: 3s", "text: Without.")},
 			Options: func(p *Play) {
 				p.Options.MCPServers = map[string]config.MCPServer{"broken": {Command: "false"}}

@@ -88,7 +88,7 @@ func mcpScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "mcp-bad", Shows: "an MCP server that cannot be started beside one that can: -32603 for the first prompt, the second runs without it",
+			Name: "mcp-bad", Shows: "an MCP server that cannot be started and one that can: -32603 for the first prompt, the second runs without it",
 			Scripts: []string{"text: Without it."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.addMCP("broken", config.MCPServer{Command: "/no/such/mcp-server"})

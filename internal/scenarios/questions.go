@@ -55,7 +55,7 @@ func questionScenarios() []Scenario {
 			Run: func(p *Play) { p.Result(p.Turn("Ask me", nil), "q1", false, "dismissed") },
 		},
 		{
-			Name: "question-unsupported", Shows: "questions of a client that takes none: kimi answers the model itself",
+			Name: "question-unsupported", Shows: "questions to a client that takes none: kimi answers the model itself",
 			Scripts: []string{ask("q1"), "text: Then I choose."},
 			Run: func(p *Play) {
 				list := p.Turn("Ask me", nil)
@@ -64,7 +64,7 @@ func questionScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "afk", Shows: "nobody there (--afk): no approval, no question",
+			Name: "afk", Shows: "no one is there (--afk): no approval, no question",
 			Scripts: []string{lines(ask("q1"), shell("s1", "echo 1")), "text: Done alone."},
 			Options: func(p *Play) { p.Options.AFK = true },
 			Run: func(p *Play) {

@@ -149,7 +149,7 @@ func rawScenarios() []Scenario {
 	const id = "00000000-0000-4000-8000-000000000002"
 	return []Scenario{
 		{
-			Name: "raw-bad-lines", Shows: "lines that are no calls: -32700, -32600, -32601, -32602, and silence",
+			Name: "raw-bad-lines", Shows: "lines that are not calls: -32700, -32600, -32601, -32602, and silence",
 			Scripts: []string{"text: Still here."},
 			Raw: func(w *Wire) {
 				for _, line := range []string{"not JSON", "", "\ufeff{}", `{"jsonrpc":"2.0"`} {
@@ -173,7 +173,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-invalid-state", Shows: "-32000 of every method that has it, while idle and while a turn runs",
+			Name: "raw-invalid-state", Shows: "-32000 from every method that has it, while idle and while a turn runs",
 			Scripts: []string{shell("s1", "echo 1")},
 			Raw: func(w *Wire) {
 				w.send(initialize("i", nil), method("c1", "cancel", nil))
@@ -257,7 +257,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-replay-cancel", Shows: "a replay cancelled behind its first events",
+			Name: "raw-replay-cancel", Shows: "a replay cancelled after its first events",
 			Resume:  id,
 			Scripts: []string{"text: one", "text: two", "text: three"},
 			Prepare: func(ctx context.Context, r *Rig) error {
@@ -276,7 +276,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "tombstone", Shows: "kimi-cli 1.52.0, which says that it is no longer maintained and ends, whatever it is asked",
+			Name: "tombstone", Shows: "kimi-cli 1.52.0, which only says that it is no longer maintained, and ends",
 			Prepare: useTombstone,
 			Raw: func(w *Wire) {
 				line, err := io.ReadAll(w.conn)

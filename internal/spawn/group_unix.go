@@ -60,7 +60,7 @@ read -r child
 read -r _
 kill -TERM 0
 i=0
-gone() { ! kill -0 "$child" || grep -q "^State:.*Z" "/proc/$child/status"; } # a zombie where nobody waits for orphans
+gone() { ! kill -0 "$child" || grep -q "^State:.*Z" "/proc/$child/status"; } # a zombie where no process waits for orphans
 while [ -n "$child" ] && [ $i -lt 30 ] && ! gone; do
 	sleep 0.1
 	i=$((i + 1))

@@ -81,7 +81,7 @@ func shimCommand(ctx context.Context, path string, env, args []string) (*exec.Cm
 	node := expand(s.node, dir)
 	if node == "" {
 		if node = findNode(dir, env); node == "" {
-			return nil, &BatchError{path, "it runs node, and no node.exe stands beside it or on PATH"}
+			return nil, &BatchError{path, "it runs node, and there is no node.exe next to it or on PATH"}
 		}
 	}
 	cmd := exec.CommandContext(ctx, node, slices.Concat(s.flags, []string{expand(s.script, dir)}, args)...)

@@ -169,7 +169,7 @@ func (k *Kind) sweep(path string) {
 	}
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil || len(entries) != 1 {
-		return // somebody else's file: the marker stays with it
+		return // someone else's file: the marker stays with it
 	}
 	marker.Close()
 	root.Remove(Marker)

@@ -137,7 +137,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// What somebody has put next to our files stays, and is told; who gave the folder away removes it with everything.
+// What someone has put next to our files stays, and is told; who gave the folder away removes it with everything.
 func TestRemove(t *testing.T) {
 	temp, elsewhere := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)

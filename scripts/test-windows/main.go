@@ -156,7 +156,7 @@ func (w *wine) overlay() error {
 	}
 	const before, notImplemented = "case STATUS_INVALID_INFO_CLASS,", "case NTStatus(0xC0000002), STATUS_INVALID_INFO_CLASS,"
 	if strings.Count(string(text), before) != 1 {
-		return fmt.Errorf("%s is not as in Go 1.26: look at Deleteat there and mend overlay here", source)
+		return fmt.Errorf("%s is not as in Go 1.26: look at Deleteat there and correct overlay here", source)
 	}
 	patched := filepath.Join(w.dir, "at_windows.go")
 	if err := os.WriteFile(patched, []byte(strings.Replace(string(text), before, notImplemented, 1)), 0o600); err != nil {

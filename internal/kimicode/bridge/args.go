@@ -134,12 +134,12 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 	}, "max-ralph-iterations")
 	if err := fs.Parse(cmd.Args); err != nil {
 		if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
-			return nil, &UnsupportedError{Option: "--" + strings.TrimPrefix(name, "-"), Why: "it is no option of kimi --wire"}
+			return nil, &UnsupportedError{Option: "--" + strings.TrimPrefix(name, "-"), Why: "it is not an option of kimi --wire"}
 		}
 		return nil, fmt.Errorf("the command line of kimi --wire: %w", err)
 	}
 	if fs.NArg() > 0 {
-		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "with Wire mode there are options only")
+		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "Wire mode takes options only")
 	}
 	s.WorkDir = abs(s.WorkDir)
 	if err := errors.Join(errs...); err != nil || remote {

@@ -85,7 +85,7 @@ func start(ctx context.Context, cmd *Command, host host, watch func(translator.I
 		return nil, err
 	}
 	if info, err := os.Stat(set.WorkDir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("the work dir %s is no directory", set.WorkDir)
+		return nil, fmt.Errorf("the work dir %s is not a directory", set.WorkDir)
 	}
 	return connect(ctx, set, host, watch)
 }
@@ -174,7 +174,7 @@ func (c *Conn) read(input *io.PipeReader) {
 		var bad *wireproto.LineError
 		switch {
 		case errors.As(err, &bad):
-			f = &wireproto.Frame{Error: &wireproto.RPCError{Code: wireproto.CodeParseError, Message: "this line is no message of the protocol"}}
+			f = &wireproto.Frame{Error: &wireproto.RPCError{Code: wireproto.CodeParseError, Message: "this line is not a message of the protocol"}}
 		case err != nil:
 			c.hangOne.Do(func() { close(c.hangUp) })
 			return

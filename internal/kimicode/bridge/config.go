@@ -54,7 +54,7 @@ func (s *settings) configure(cfg *config.Config) error {
 	}
 	m, known := models[s.Model]
 	if _, ok := providers[m.Provider]; known && !ok {
-		return fmt.Errorf("models.%s names the provider %.80q, which the configuration has not", s.Model, m.Provider)
+		return fmt.Errorf("models.%s names the provider %.80q, which is not in the configuration", s.Model, m.Provider)
 	}
 	if !known { // kimi-cli makes a model of the environment alone
 		s.Model, m.Provider = environmentModel, environmentModel
@@ -90,7 +90,7 @@ func (s *settings) configure(cfg *config.Config) error {
 // environmentModel is the name of a model, and of its provider, that only the environment describes.
 const environmentModel = "environment"
 
-// override lets the environment beat the configuration, by the type of the provider, as kimi-cli does.
+// override replaces values of the configuration by those of the environment, by the type of the provider, as kimi-cli does.
 func override(m *config.Model, p *config.Provider, get func(string) string) error {
 	set := func(to *string, key string) {
 		if v := get(key); v != "" {

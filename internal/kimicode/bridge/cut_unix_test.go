@@ -71,7 +71,7 @@ func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*
 	return told
 }
 
-var update = flag.Bool("update", false, "record anew what the real server says")
+var update = flag.Bool("update", false, "record again what the real server says")
 
 // record keeps the events of a turn, and the routes of the server, for tests without one.
 func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {

@@ -17,8 +17,8 @@ type Elsewhere struct{ URL, Token string }
 // Elsewhere's errors.
 var (
 	ErrToken    = errors.New("the server does not take the token")
-	ErrNotKimi  = errors.New("what answers is no server of Kimi Code")
-	ErrOld      = errors.New("the server's version is another one than is needed")
+	ErrNotKimi  = errors.New("what answers is not a server of Kimi Code")
+	ErrOld      = errors.New("the server does not have the version that is needed")
 	ErrNoAnswer = errors.New("the server does not answer")
 )
 

@@ -104,7 +104,7 @@ func (t *tale) hear(agent string, m wireproto.Message) {
 			t.context = *m.ContextTokens
 		}
 	case *wireproto.ToolCall:
-		if i := slices.IndexFunc(s.calls, func(c *wireproto.ToolCall) bool { return c.ID == m.ID }); i >= 0 { // told anew
+		if i := slices.IndexFunc(s.calls, func(c *wireproto.ToolCall) bool { return c.ID == m.ID }); i >= 0 { // told again
 			s.calls, s.args = slices.Delete(s.calls, i, i+1), slices.Delete(s.args, i, i+1)
 		}
 		s.calls, s.args = append(s.calls, m), append(s.args, new(strings.Builder))

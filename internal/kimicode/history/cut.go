@@ -197,7 +197,7 @@ type VersionError struct{ Version string }
 
 // Error names the version, and the newest that is known.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("its journal is of version %.20s, and this module knows those to %s", e.Version, protocol)
+	return fmt.Sprintf("its journal has version %.20s, and this module knows versions up to %s", e.Version, protocol)
 }
 
 // chain returns the lines that are in force: without the branches that undoing has left. (parseTree, restorableChain)
@@ -250,7 +250,7 @@ func (s Source) chain() ([]*line, error) {
 	for name, upto := branch, last; ; {
 		seg, known := segments[name]
 		if !known || seen[name] {
-			return nil, fmt.Errorf("the journal's branches do not lead back to its start, at %.40q", name)
+			return nil, fmt.Errorf("the journal's branches do not lead back to its start; the break is at %.40q", name)
 		}
 		seen[name] = true
 		for _, l := range all {

@@ -155,14 +155,14 @@ func TestLoadAgentErrors(t *testing.T) {
 		{yml(base + "  system_prompt_path: gone.md\n"), "the agent file a.yaml:4: the system prompt: open gone.md: no such file or directory"},
 		{yml(base + "  system_prompt_path: empty.md\n"), "the agent file a.yaml:4: the system prompt empty.md is empty"},
 		{yml(base + "  system_prompt_path: p.md\n"), "the agent file p.md:3: there is no variable NOPE; name it in system_prompt_args"},
-		{yml(base + "  system_prompt_path: expr.md\n"), "the agent file expr.md:1: ${a|b} is no name of a variable"},
+		{yml(base + "  system_prompt_path: expr.md\n"), "the agent file expr.md:1: ${a|b} is not the name of a variable"},
 		{yml(base + "  system_prompt_path: jinja.md\n"), "Kimi Code has no place for a statement of Jinja (jinja.md:2): write the text out"},
 		{yml(base + "  tools:\n    - kimi_cli.tools.shell:Shell\n    - my.tools:Own\n"), `Kimi Code has no place for the tool "my.tools:Own" (a.yaml:6): leave it out`},
 		{yml(base + "  subagents:\n    Bad Name: {path: sub.yaml, description: d}\n"), `the agent file a.yaml:5: the name of the subagent "Bad Name" must be of lower-case letters and digits, with single hyphens between`},
 		{yml(base + "  subagents:\n    s: {path: sub.yaml}\n"), "the agent file a.yaml:5: description is missing"},
 		{yml(base + "  subagents:\n    s: {path: gone.yaml, description: d}\n"), "the agent file a.yaml:5: the subagent s: open gone.yaml: no such file or directory"},
 		{yml(base + "  subagents:\n    s: {path: sub.yaml, description: d}\n"), "Kimi Code has no place for the model of a subagent (sub.yaml:3): its subagents take the session's"},
-		{yml("agent:\n  extend: a.yaml\n"), "the agent file a.yaml:2: too many files extend one another"},
+		{yml("agent:\n  extend: a.yaml\n"), "the agent file a.yaml:2: too many files extend each other"},
 		{yml("agent:\n  system_prompt_path: p.md\n  tools: []\n"), "the agent file a.yaml:1: name is missing; or write extend: default"},
 	} {
 		name := "a.yaml"

@@ -92,7 +92,7 @@ func loadSpec(path string, depth int) (*spec, error) {
 		case base == "default":
 			s.standard = true
 		case depth == 0:
-			return nil, e.errorf("too many files extend one another")
+			return nil, e.errorf("too many files extend each other")
 		default:
 			if s, err = loadSpec(filepath.Join(filepath.Dir(path), base), depth-1); err != nil {
 				return nil, err
@@ -331,7 +331,7 @@ func (s *spec) system() (prompt string, skills bool, err error) {
 			skills = skills || key == "KIMI_SKILLS"
 			b.WriteString(promptVariables[key])
 		case !name.MatchString(key):
-			return "", false, at(m[0]).errorf("${%.40s} is no name of a variable", key)
+			return "", false, at(m[0]).errorf("${%.40s} is not the name of a variable", key)
 		default:
 			return "", false, at(m[0]).errorf("there is no variable %.40s; name it in system_prompt_args", key)
 		}

@@ -26,12 +26,12 @@ func hooksOf(value any) ([]any, error) {
 			list = append(list, h)
 		}
 	default:
-		return nil, fmt.Errorf("hooks is no list: write each as [[hooks]]")
+		return nil, fmt.Errorf("hooks is not a list: write each as [[hooks]]")
 	}
 	for i, value := range list {
 		h, ok := value.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("hook %d is no table", i+1)
+			return nil, fmt.Errorf("hook %d is not a table", i+1)
 		}
 		if err := checkHook(h); err != nil {
 			return nil, fmt.Errorf("hook %d: %w", i+1, err)

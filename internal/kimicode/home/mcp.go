@@ -55,7 +55,7 @@ func server(name string, m config.MCPServer) (map[string]any, error) {
 	}
 	hidden, plain := hiddenTools(m.Extra["tools"])
 	if !plain {
-		return nil, no("tools", "it hides tools, by enabled = false, and changes nothing else of them")
+		return nil, no("tools", "it can only hide tools, by enabled = false")
 	}
 	if len(hidden) > 0 {
 		entry["disabledTools"] = hidden
@@ -178,7 +178,7 @@ func serversOf(data []byte) (map[string]json.RawMessage, error) {
 		Servers map[string]json.RawMessage `json:"mcpServers"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, errors.New("it is no JSON of an mcp.json")
+		return nil, errors.New("it is not the JSON of an mcp.json")
 	}
 	for name, raw := range file.Servers {
 		if err := checkServer(raw); err != nil {
@@ -214,7 +214,7 @@ func checkServer(raw json.RawMessage) error {
 		if errors.As(err, &typed) && typed.Field != "" {
 			return fmt.Errorf("%s must not be of the type %s", typed.Field, typed.Value)
 		}
-		return errors.New("it is no table")
+		return errors.New("it is not a table")
 	}
 	if key := nullIn(raw); key != "" {
 		return fmt.Errorf("%s must not be null", key)

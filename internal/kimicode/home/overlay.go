@@ -64,8 +64,8 @@ var made = []string{"sessions", "credentials", "oauth", "workspace-trust", "plug
 // texts of the user are in nothing else.
 var kind = tempdir.Kind{
 	Prefix: "kimi-go-home-",
-	Notice: "The kimi-go library made this folder: it is the home of one session of Kimi Code, laid over the user's own,\n" +
-		"to which its links lead. It is removed when the session has ended, or, if the program was killed before, with the next start.\n",
+	Notice: "The kimi-go library made this folder: it is the home of one session of Kimi Code, laid over the user's own home.\n" +
+		"Its links lead there. It is removed when the session has ended, or, if the program was killed before, with the next start.\n",
 	Files: []string{
 		"config.toml*", "mcp.json*", "workspaces.json*", "session_index.jsonl*", hookScript, "server.token*", "gui.toml*", "tui.toml*",
 		"device_id", "region*", "migrations-*", "update*",
@@ -242,5 +242,5 @@ func first(table map[string]any, key string, entries ...string) {
 	table[key] = list
 }
 
-// Close removes the private home. Kimi Code has ended: it would make folders anew.
+// Close removes the private home. Kimi Code has ended: it would make folders again.
 func (o *Overlay) Close() error { return o.dir.RemoveAll() }

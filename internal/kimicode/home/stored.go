@@ -46,7 +46,7 @@ func Find(home, workDir, id string) (*Stored, error) {
 	case 1:
 		id = found[0]
 	default:
-		return nil, fmt.Errorf("it stands for several: %.300s; name one of them", strings.Join(found, ", "))
+		return nil, fmt.Errorf("it matches several: %.300s; name one of them", strings.Join(found, ", "))
 	}
 	for _, dir := range st.dirs {
 		if filepath.Base(dir) == id {

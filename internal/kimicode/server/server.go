@@ -187,14 +187,14 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		return nil
 	}
 	if err := json.Unmarshal(e.Data, result); err != nil {
-		return fail(api.CodeServerFailed, "an answer of another form: "+err.Error(), err)
+		return fail(api.CodeServerFailed, "an answer in another form: "+err.Error(), err)
 	}
 	return nil
 }
 
 // foreign says what an answer is that is not the server's own, but that of a proxy before it, or of another program.
 func foreign(resp *http.Response) (code int, msg string, err error) {
-	msg = fmt.Sprintf("no answer of the server's kind, HTTP status %d", resp.StatusCode)
+	msg = fmt.Sprintf("not an answer of Kimi Code's server, HTTP status %d", resp.StatusCode)
 	switch resp.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return api.CodeConnectionError, msg, nil

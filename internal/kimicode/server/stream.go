@@ -200,7 +200,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			if again && cursor.Epoch == st.epoch && len(a.Resync) == 0 && (st.seq < cursor.Seq || slices.ContainsFunc(held, isLost)) {
 				// The server's journal may be older than its numbers for a moment.
 				if st.short++; st.short <= replays {
-					err = errors.New("the server has not replayed all that it has numbered")
+					err = errors.New("the server has not replayed all of its numbered events")
 					break
 				}
 				held[0].Lost = st.seq < cursor.Seq
@@ -298,7 +298,7 @@ func (st *Stream) take(f *frame) (Item, bool) {
 	return Item{Event: &f.Event}, true
 }
 
-// run gives out the events until Close, connecting anew as often as it takes.
+// run gives out the events until Close, connecting again as often as it takes.
 func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	defer close(st.done)
 	defer close(st.c)
@@ -337,7 +337,7 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 			return
 		}
 		var no *NotFoundError
-		if errors.As(err, &no) { // the server was started anew
+		if errors.As(err, &no) { // the server was restarted
 			load, cancel := context.WithTimeout(ctx, settleTime)
 			st.server.LoadSession(load, st.session)
 			cancel()

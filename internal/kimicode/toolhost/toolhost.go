@@ -108,9 +108,9 @@ func (h *Host) refusal(t wireproto.ExternalTool) string {
 	}
 	switch {
 	case h.Names[name] != "":
-		return "Kimi Code does not tell it from " + h.Names[name]
+		return "Kimi Code cannot tell it apart from " + h.Names[name]
 	case len(name) > 64:
-		return "its name has more than 50 letters, with which Kimi Code would change it"
+		return "its name has more than 50 letters, so Kimi Code would change it"
 	case json.Unmarshal(t.Parameters, &schema) != nil || schema.Type != "object":
 		return "the schema of its parameters is not of the type object"
 	}

@@ -58,7 +58,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 		"part of a yes": {"ye", "ye"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, reads := range []bool{false, true} { // somebody reads meanwhile, as a chat does
+			for _, reads := range []bool{false, true} { // someone reads meanwhile, as a chat does
 				k, in := newKeys(t)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				over := make(chan struct{})
@@ -93,7 +93,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 				<-asked
 				k.typed("no\r", "no\r\n")
 				if got := <-decided; got != (Decision{wireproto.Reject, "no"}) {
-					t.Errorf("somebody reads %v: decided %+v", reads, got)
+					t.Errorf("someone reads %v: decided %+v", reads, got)
 				}
 				cancel(errOver)
 				<-over
@@ -108,7 +108,7 @@ func TestTerminalTypedJustBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	in.mu.Lock()
-	in.start() // as if somebody had asked
+	in.start() // as if someone had asked
 	in.mu.Unlock()
 	asked := make(signal, 9)
 	c := &Console{In: in, Out: asked}

@@ -145,7 +145,7 @@ func (r *reader) record(line fixture.Record) {
 	frame, err := wireproto.DecodeLine([]byte(line.Line))
 	switch {
 	case err != nil:
-		r.add("error", "", fmt.Sprintf("No line of the protocol, from the %s", line.From), line.Line)
+		r.add("error", "", fmt.Sprintf("Not a line of the protocol, from the %s", line.From), line.Line)
 	case line.From == fixture.Client && frame.Method != "":
 		r.called(frame, line.Line)
 	case line.From == fixture.Client:
@@ -232,7 +232,7 @@ func (r *reader) called(f *wireproto.Frame, raw string) {
 func (r *reader) answered(f *wireproto.Frame, raw string) {
 	call := r.sent[f.ID]
 	if call == nil {
-		i := r.add("error", "", "An answer to no call", raw)
+		i := r.add("error", "", "An answer without a call", raw)
 		if f.Error != nil {
 			i.Text = screen.Clean(f.Error.Message)
 		}
@@ -358,7 +358,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 			i.keep(raw)
 			r.arguments(i, deref(m.ArgumentsPart, ""))
 		} else {
-			r.add("note", from, "A part of no tool call", raw).Text = screen.Clean(deref(m.ArgumentsPart, ""))
+			r.add("note", from, "A part without a tool call", raw).Text = screen.Clean(deref(m.ArgumentsPart, ""))
 		}
 	case *wireproto.ToolCallRequest:
 		i := r.calls[from+"\x00"+m.ID]
@@ -413,7 +413,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 	}
 }
 
-// request notes one that somebody has to answer, by the ids of its line and of itself.
+// request notes one that someone has to answer, by the ids of its line and of itself.
 func (r *reader) request(frame, id string, i *item) {
 	i.wait = i.ID
 	r.asked[id] = i

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Size is that of the terminal at which somebody decides. With the zero Size all is shown at once.
+// Size is that of the terminal at which someone decides. With the zero Size all is shown at once.
 type Size struct{ Rows, Columns int }
 
 // Pages is what of an approval request is not shown yet.

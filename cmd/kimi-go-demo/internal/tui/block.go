@@ -31,7 +31,7 @@ type block interface {
 	tight() bool
 }
 
-// The lengths of what is shown until somebody asks for all.
+// The lengths of what is shown until someone asks for all.
 const (
 	maxResult = 6  // lines of a result
 	maxChange = 40 // lines of a change
@@ -179,7 +179,7 @@ type call struct {
 	summed     bool
 	command    string // of a shell
 	begin, end time.Time
-	asked      bool // somebody is asked whether it may run
+	asked      bool // someone is asked whether it may run
 	failed     bool
 	replayed   bool
 	verdict    string                     // of whoever was asked

@@ -12,20 +12,20 @@ import (
 var own = []entry{
 	{"/help", "what there is"},
 	{"/plan", "on or off: plan mode"},
-	{"/model", "NAME: go on with another model; without a name, those there are"},
-	{"/effort", "on, off, or what the model offers: how hard it thinks"},
-	{"/fork", "N: go on in a copy, with the first N turns; without N with all"},
-	{"/undo", "N: take back the last N turns; without N the last one"},
+	{"/model", "NAME: go on with another model; without a name, list the models"},
+	{"/effort", "on, off, or what the model offers: how much it thinks"},
+	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns"},
+	{"/undo", "N: take back the last N turns; without N, the last one"},
 	{"/export", "FILE: write the conversation as Markdown"},
-	{"/exit", "leave; so does Ctrl-D"},
+	{"/exit", "leave; Ctrl-D does the same"},
 }
 
 const help = `Enter       send; Alt-Enter, Ctrl-J or Shift-Enter begin a new line
 Tab         while the agent works: whether Enter queues what you type or steers the turn with it; completes / and @
 ↑ ↓         what you sent before; ↑ in an empty editor takes back what is queued
-@path       names a file; one of an image sends the image. A file that is dropped on the terminal does the same
+@path       names a file; if it is an image, it is sent. Dropping a file on the terminal does the same
 Shift-Tab   plan mode on and off: the agent plans and asks before it changes anything
-Ctrl-O      shows in full what was folded last: a result, or what the model thought
+Ctrl-O      shows the last folded text in full: a result, or what the model thought
 Ctrl-C      cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves
 When the agent asks: y allows once, a always, n refuses, e refuses and says what instead; Tab goes on to the next request.`
 

@@ -255,7 +255,7 @@ func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]stri
 		}
 	}
 	if !kept {
-		below = append(below, paint(screen.Dim, "(what was typed before this was shown does not answer it)"))
+		below = append(below, paint(screen.Dim, "(what you typed before this appeared does not answer it)"))
 	}
 	var above []string
 	if len(d.list) > 1 {

@@ -38,7 +38,7 @@ func (g *guard) after(d time.Duration, fence bool) tea.Cmd {
 	return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 }
 
-// watch begins anew where the question is another one; "" is none.
+// watch starts from the beginning if the question is another one; "" is none.
 func (g *guard) watch(of string, now time.Time) tea.Cmd {
 	if of == g.of {
 		return nil

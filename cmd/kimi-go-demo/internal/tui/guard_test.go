@@ -62,7 +62,7 @@ func (w *watcher) is(t *testing.T, open bool) {
 	}
 }
 
-// No key answers before the question is on the screen, however long that takes; then one does, but for somebody who goes on typing.
+// No key answers before the question is on the screen, however long that takes; then one does, but for someone who goes on typing.
 func TestGuard(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
@@ -94,7 +94,7 @@ func TestGuard(t *testing.T) {
 				w.pass(time.Millisecond)
 				w.is(t, true)
 
-				w.run(w.watch("b", time.Now())) // another question: all anew
+				w.run(w.watch("b", time.Now())) // another question: all from the beginning
 				w.is(t, false)
 				w.pass(tt.closed)
 				w.is(t, false)

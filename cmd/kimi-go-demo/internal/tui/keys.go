@@ -192,7 +192,7 @@ func (m *model) hints() string {
 	var list []string
 	switch {
 	case m.phase == starting && m.session == nil:
-		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+		list = []string{"you can type now: it is sent when kimi is ready", "Ctrl-C leaves"}
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:

@@ -188,7 +188,7 @@ func (m *model) item(item any) {
 	case resolvedItem:
 		shown := m.guard.shown
 		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
-			m.log.add(note(screen.Dim, "  (no answer is needed any more)"))
+			m.log.add(note(screen.Dim, "  (no answer is needed now)"))
 		}
 	case turnItem:
 		m.turnOver(item.result, item.err)

@@ -41,7 +41,7 @@ func (m *model) submit() {
 	}
 	if err := m.edit.history.add(whole); err != nil && m.history == nil {
 		m.history = err
-		m.tell(fmt.Errorf("what is typed is not kept for later: %w", err))
+		m.tell(fmt.Errorf("what you type is not kept for later: %w", err))
 	}
 	m.edit.clear()
 	if m.command(text) {
@@ -78,7 +78,7 @@ func (m *model) steered(q *queued, err error) {
 	}
 	q.steer = false
 	if errors.Is(err, client.ErrUnsupported) {
-		m.hint = "this kimi takes nothing while it works: it is queued"
+		m.hint = "this kimi takes no input while it works: it is queued"
 	}
 	if m.phase == idle {
 		m.sendNext()

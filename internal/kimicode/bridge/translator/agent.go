@@ -90,7 +90,7 @@ func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
 // owned reports whether an event says whose it is.
 func (t *Translator) owned(e *api.Event, c *api.Common) bool {
 	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) {
-		t.noteDrift(e.Type, "it does not say whose it is")
+		t.noteDrift(e.Type, "it does not say which agent it belongs to")
 		return false
 	}
 	return true
@@ -207,7 +207,7 @@ func (t *Translator) spawned(p *api.Subagent) {
 	}
 	a := t.agentOf(p.ID)
 	if p.Name == "" {
-		t.noteDrift(api.TypeSubagentSpawned, "it does not say of which type it is")
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say its type")
 	}
 	a.kind, a.description, a.parent, a.background = p.Name, p.Description, p.ParentCall, p.Background
 	a.number = 0
@@ -271,7 +271,7 @@ func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *ca
 		if rest, ok := strings.CutPrefix(whole, compact(told)); ok && a.lastCall == id {
 			t.from(a, &wireproto.ToolCallPart{ArgumentsPart: &rest})
 		} else {
-			c = t.begin(a, id, name, whole) // anew: what was told is not what runs
+			c = t.begin(a, id, name, whole) // again: what was told is not what runs
 		}
 	}
 	c.whole = args
@@ -323,7 +323,7 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 		return
 	}
 	if p.ToolCallID == "" || p.Output == nil {
-		t.noteDrift(api.TypeToolResult, "it does not say of which call it is, or what it is")
+		t.noteDrift(api.TypeToolResult, "it does not say which call it belongs to, or what it is")
 		return
 	}
 	a := t.agentOf(p.AgentID)

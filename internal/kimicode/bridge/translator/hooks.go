@@ -31,7 +31,7 @@ func (t *Translator) compileHooks() error {
 		if h.Matcher != "" {
 			var err error
 			if re, err = regexp.Compile(h.Matcher); err != nil {
-				return fmt.Errorf("the matcher %.80q of the hook %.40q is no regular expression: %w", h.Matcher, h.ID, err)
+				return fmt.Errorf("the matcher %.80q of the hook %.40q is not a regular expression: %w", h.Matcher, h.ID, err)
 			}
 		}
 		t.hooks.matchers = append(t.hooks.matchers, re)

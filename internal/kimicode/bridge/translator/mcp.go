@@ -46,7 +46,7 @@ func (t *Translator) pollMCP() {
 				m.Loading = true
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "pending"})
 			default:
-				t.mcpFailed(name, "Kimi Code does not list it. It takes no server of mcp.json where one entry is bad; \"kimi doctor\" may tell which.")
+				t.mcpFailed(name, "Kimi Code does not list it. If one entry of mcp.json is bad, it drops all of them; \"kimi doctor\" may say which one is bad.")
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "failed"})
 			}
 		}

@@ -50,7 +50,7 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
 		return
 	case t.set.Profile != "": // a model without it would bind the session to the server's own agent
-		t.unsupported(f.ID, "other model for a session with an agent file; begin a new session")
+		t.unsupported(f.ID, "other model for a session with an agent file; start a new session")
 		return
 	}
 	failed := func(err error) {

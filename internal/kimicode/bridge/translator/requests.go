@@ -30,7 +30,7 @@ type request struct {
 // ask sends a request to the client.
 func (t *Translator) ask(id, serverID string, m wireproto.Message, background bool, answer func(*wireproto.Frame), drop func()) {
 	if t.requests.open[id] != nil { // the client could not tell them apart
-		t.noteDrift("request", "there are two of the id "+id)
+		t.noteDrift("request", "two requests have the id "+id)
 		drop()
 		return
 	}

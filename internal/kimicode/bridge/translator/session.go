@@ -236,7 +236,7 @@ func (t *Translator) checkModel(then func()) {
 
 // errHooksOff says that Kimi Code did not run the hook at the session's start: it drops all hooks
 // when one entry of its configuration is bad, and would let everything pass.
-var errHooksOff = errors.New("the hooks are off: Kimi Code runs none, so that those of the program would let everything pass; see \"kimi doctor\" about the hooks in its config.toml")
+var errHooksOff = errors.New("the hooks are off: Kimi Code runs none, so the program's hooks would block nothing; see \"kimi doctor\" about the hooks in its config.toml")
 
 // opened sets the session up: what is in force after a resume is not known.
 func (t *Translator) opened(err error) {
@@ -310,7 +310,7 @@ func (t *Translator) readBack(then func(*api.Status, error)) {
 // contradicted compares what is in force with what was set. Only the permission is a matter of safety.
 func (t *Translator) contradicted(st *api.Status) error {
 	if st.Permission != t.set.Permission {
-		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run under it", st.Permission, t.set.Permission)
+		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run in that mode", st.Permission, t.set.Permission)
 	}
 	if want := t.set.Plan; st.PlanMode != want && (want || !t.session.resumed) {
 		return fmt.Errorf("the server says that plan mode is %t, not %t, which was set", st.PlanMode, want)
@@ -357,13 +357,13 @@ func (t *Translator) waitForTools() {
 				t.started()
 				return
 			case s.Status == "error" || s.Status == "failed" || s.Status == "disabled":
-				t.startFailed(fmt.Errorf("the tools are not reached: Kimi Code does not connect to the program's tool server: %.200s", s.LastError))
+				t.startFailed(fmt.Errorf("the program's tools cannot be reached: Kimi Code does not connect to the program's tool server: %.200s", s.LastError))
 				return
 			}
 			there = true
 		}
 		if t.mcp.asked++; !there && t.mcp.asked > hostPolls {
-			t.startFailed(errors.New("the tools are not reached: Kimi Code does not list the program's tool server; see \"kimi doctor\" about its mcp.json"))
+			t.startFailed(errors.New("the program's tools cannot be reached: Kimi Code does not list the program's tool server; see \"kimi doctor\" about its mcp.json"))
 			return
 		}
 		t.do(SetTimer{timerHost, hostEvery})

@@ -14,7 +14,7 @@ import (
 // builtIn are the commands besides skills.
 var builtIn = []wireproto.SlashCommand{
 	{Name: "compact", Description: "Compact the conversation", Aliases: []string{}},
-	{Name: "btw", Description: "Ask a question aside: the answer is not kept", Aliases: []string{}},
+	{Name: "btw", Description: "Ask a side question: the answer is not kept", Aliases: []string{}},
 }
 
 // slashCommand returns the command that an input consists of, "" for none.
@@ -41,7 +41,7 @@ func (t *Translator) slash(u *turn, name, args string) {
 	switch {
 	case t.unbound():
 		t.turn = nil
-		t.refuse(u.id, wireproto.CodeInvalidState, "/%.40s: the first prompt makes the agent of the agent file; write it without a command", name)
+		t.refuse(u.id, wireproto.CodeInvalidState, "/%.40s: the first prompt starts the agent of the agent file; write it without a command", name)
 	case name == "compact":
 		u.compacts, u.sent, t.session.used = true, true, true
 		t.tellBegin(u)
@@ -106,7 +106,7 @@ func (t *Translator) askAside(frame, question string) {
 	case question == "" || t.side != nil:
 		err := errors.New("write the question after /btw")
 		if t.side != nil {
-			err = errors.New("another question aside is being answered")
+			err = errors.New("another side question is being answered")
 		}
 		if frame != "" {
 			t.refuse(frame, wireproto.CodeInvalidParams, "%v", err)

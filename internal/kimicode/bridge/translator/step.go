@@ -77,7 +77,7 @@ func (t *Translator) endBroken(a *agent) {
 	for _, id := range ids {
 		delete(a.calls, id)
 		t.from(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{
-			IsError: true, Message: "the model's answer broke off, and it is asked again",
+			IsError: true, Message: "the model's answer broke off; it is asked again",
 		}})
 	}
 }
@@ -124,7 +124,7 @@ func (t *Translator) trustIn(a *agent) *trust {
 func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
 	if err != nil || kept == nil {
 		if a.step.doubtful || err != nil {
-			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment, and what the model said meanwhile cannot be read.")
+			t.notify("text_lost", "warning", "Output may be missing", "The connection to Kimi Code was lost for a moment. What the model said in that time cannot be read.")
 		}
 		t.trustIn(a).steps++
 		return
@@ -137,9 +137,9 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 	switch trust := t.trustIn(a); {
 	case a.step.doubtful: // the connection was lost, not the server's words
 	case more:
-		t.noteDrift("lost text", "the server did not send what its transcript tells")
+		t.noteDrift("lost text", "the server did not send everything in its transcript")
 	case a.step.kept && (a.step.thought > units(thinking) || a.step.said > units(text)):
-		t.noteDrift("doubled text", "the server has sent more than its transcript tells")
+		t.noteDrift("doubled text", "the server has sent more than its transcript has")
 	default:
 		trust.steps++
 		if a.step.thought > 0 {

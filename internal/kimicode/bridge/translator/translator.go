@@ -139,7 +139,7 @@ type (
 		Block  bool
 		Reason string
 	}
-	// SetTimer asks for a [Timer] after a while; one of the same name is set anew.
+	// SetTimer asks for a [Timer] after a while; a second one of the same name replaces the first.
 	SetTimer struct {
 		Name  string
 		After time.Duration

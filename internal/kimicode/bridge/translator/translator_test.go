@@ -339,8 +339,8 @@ func TestProfile(t *testing.T) {
 	r.prompt("c", "/compact")
 	r.want("c: error -32000")
 	for id, tt := range map[string]struct{ msg, want string }{
-		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "another agent"},
-		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "the agent file was not taken"},
+		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "keeps the agent that it began with"},
+		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "Kimi Code did not use the agent file"},
 	} {
 		r.prompt(id, "hi")
 		c := r.call(route)

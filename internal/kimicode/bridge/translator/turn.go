@@ -146,10 +146,10 @@ func profileError(err error) error {
 	if errors.As(err, &e) && e.Code == api.CodeBadField {
 		switch {
 		case strings.Contains(e.Msg, "already bound"):
-			return errors.New("the session was begun with another agent, or one with other tools or subagents, and keeps it: " +
+			return errors.New("the session keeps the agent that it began with, which has another name, other tools or other subagents: " +
 				"continue it without an agent file, or begin a new session")
 		case strings.Contains(e.Msg, "Unknown agent profile"):
-			return errors.New("the agent file was not taken; the log of Kimi Code tells why")
+			return errors.New("Kimi Code did not use the agent file; its log says why")
 		}
 	}
 	return err
@@ -200,7 +200,7 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 		t.own = &ownTurn{number: p.TurnID, unwanted: true}
 	default:
 		t.own = &ownTurn{number: p.TurnID}
-		body := "It goes on by itself, as when a task in the background has ended."
+		body := "It continues by itself, as when a background task has ended."
 		if p.PromptID != "" {
 			body = "Another program has prompted in this session."
 		}

@@ -15,7 +15,7 @@ func (t *Translator) undo(f *wireproto.Frame) {
 	case !t.params(f, &params):
 		return
 	case params.Turns < 1:
-		t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: 1 turn is the least")
+		t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: the number of turns must be at least 1")
 		return
 	case t.turn != nil || t.replay != nil || t.side != nil:
 		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")

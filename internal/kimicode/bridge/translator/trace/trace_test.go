@@ -22,7 +22,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-var update = flag.Bool("update", false, "write the outputs anew")
+var update = flag.Bool("update", false, "write the outputs again")
 
 // input is an input with its time.
 type input struct {
