@@ -193,7 +193,7 @@ func (b *block) needs(name string) bool {
 // TestDocsTests looks for the tests that the pages name.
 func TestDocsTests(t *testing.T) {
 	var source strings.Builder
-	for _, pattern := range []string{"client/*_test.go", "client/*/*_test.go", "internal/scenarios/*_test.go", "otel/*_test.go", "cmd/kimi-go-demo/*_test.go"} {
+	for _, pattern := range []string{"client/*_test.go", "client/*/*_test.go", "scripts/record-fixtures/scenarios/*_test.go", "otel/*_test.go", "cmd/kimi-go-demo/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)

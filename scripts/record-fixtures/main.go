@@ -1,4 +1,4 @@
-// Command record-fixtures records the scenarios of internal/scenarios with the real kimi into
+// Command record-fixtures records the scenarios of scripts/record-fixtures/scenarios with the real kimi into
 // testdata/fixtures, and tells what has changed against the files that were there. With
 // arguments it records those scenarios alone. It takes kimi from KIMI_PATH.
 package main
@@ -15,7 +15,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kimi-go/kimi-go/internal/scenarios"
+	"github.com/kimi-go/kimi-go/scripts/record-fixtures/scenarios"
 )
 
 // timeout limits one recording.

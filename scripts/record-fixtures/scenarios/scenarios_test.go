@@ -17,13 +17,13 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/internal/fixture"
-	"github.com/kimi-go/kimi-go/internal/scenarios"
+	"github.com/kimi-go/kimi-go/scripts/record-fixtures/scenarios"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 const (
-	dir    = "../../testdata/fixtures"
-	acpDir = "../../testdata/acp"
+	dir    = "../../../testdata/fixtures"
+	acpDir = "../../../testdata/acp"
 )
 
 func path(name string) string { return filepath.Join(dir, name+".jsonl") }
@@ -229,7 +229,7 @@ var machine = regexp.MustCompile(`/root\b|/Users/|/home/[^u]|[A-Z]:\\|python3\.\
 // TestClean finds no secret and no path of a machine in any file.
 func TestClean(t *testing.T) {
 	t.Parallel()
-	checkout, err := filepath.Abs("../..")
+	checkout, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}

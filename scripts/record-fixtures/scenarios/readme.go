@@ -30,7 +30,7 @@ const readmeHead = `# Recordings of the real kimi
 
 Each file is one conversation with kimi-cli 1.51.0 (one of them with 1.52.0). Files with a name that begins with ` + "`code-`" + ` are
 conversations with Kimi Code 2.1.0: they have the Wire messages that this module's bridge makes of them. ` + "`make fixtures`" + ` records the files and
-writes this page. The code that drives the conversations, ` + "`internal/scenarios`" + `, also replays them in the tests. A replay needs no kimi:
+writes this page. The code that drives the conversations, ` + "`scripts/record-fixtures/scenarios`" + `, also replays them in the tests. A replay needs no kimi:
 ` + "`clienttest.Replay`" + ` plays the agent's lines and checks that the client says what it said. The model is kimi's own
 scripted one, or a server on loopback: nothing here describes the behaviour of a real model. To record kimi-cli 1.52.0 too, set
 ` + "`" + TombstoneKey + "`" + ` to its kimi. ` + "`testdata/acp`" + ` has old recordings of Kimi Code over ACP. They replay, but cannot be made again.
