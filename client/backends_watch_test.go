@@ -250,7 +250,7 @@ func TestBackendsLimits(t *testing.T) {
 		}
 		return float64(u.Output) / 2
 	}
-	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+	onBackends(t, func(t *testing.T, _ context.Context, b *backend) {
 		for name, tt := range map[string]struct {
 			limits  client.Limits
 			session bool
@@ -263,6 +263,7 @@ func TestBackendsLimits(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
+				ctx := withinCtx(t) // the one above ages while others run
 				step := func(id string) string { return say("text: "+id, b.run(id, "touch "+id), "usage: output=15") }
 				opts, model := b.model(t, step("one"), step("two"), "hang:", "text: four") // Kimi Code goes on to the next step before it can be cancelled
 				opts.Yolo, opts.Limits = true, tt.limits
