@@ -15,13 +15,14 @@ import (
 )
 
 // Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, through a
-// tunnel or a proxy. It prints and marshals without its token.
+// tunnel or a proxy. When it is printed or marshalled, its token is left out.
 type Server struct {
-	// URL is where it listens, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http the token and all
-	// that is said can be read on the way: use it on this machine, in a tunnel or in a network of your own only. A
-	// redirect is not followed.
+	// URL is the address of the server, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http,
+	// others on the network can read the token and the conversation. Use http only on this machine, in a tunnel or in
+	// your own network. Redirects are not followed.
 	URL string
-	// Token is what the server prints when it starts, after "#token=". It opens all that the server can do.
+	// Token is what the server prints after "#token=" when it starts. It gives access to everything that the server
+	// can do.
 	Token string
 }
 

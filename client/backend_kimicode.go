@@ -185,9 +185,9 @@ func (b kimiCode) finds(l *launch, id string) (bool, error) {
 	return home.FindSession(b.home(l), l.workDir, id) != "", nil
 }
 
-// KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
-// and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
-// standard error goes to stderr, nil for nowhere.
+// KimiCode returns the Transport that NewSession uses for Kimi Code 2.x: a bridge that speaks Wire and drives the
+// server of "kimi web". It is for programs that offer Wire themselves. kimi's standard error goes to stderr; nil
+// drops it.
 func KimiCode(stderr io.Writer) Transport {
 	return &bridgeTransport{process: &processTransport{stderr: stderr}}
 }

@@ -22,15 +22,15 @@ const (
 	maxAgentFile = 256 << 20
 )
 
-// Call returns the whole tool call that is asked about: the tool's name, and its arguments as the model wrote them,
-// of which Description and Display may show a part. They come from the agent's ToolCall and ToolCallPart
-// messages. A subagent's call may follow the request: Call waits for it, for 5 s at most. It returns "" and nil
-// where the call is not known for certain, as when the model has given two calls the same id, and for what is no
-// live request. It never
-// returns another call's arguments. What cannot be seen should not be approved.
+// Call returns the whole tool call that the request is about: the name of the tool, and its arguments as the model
+// wrote them. Description and Display may show only a part of them. Call takes them from the agent's ToolCall and
+// ToolCallPart messages. A subagent's call may come after the request, so Call waits for it, at most 5 s. If the call
+// is not known for certain, Call returns "" and nil. One cause is that the model has given two calls the same id. It
+// also returns that for a value that is not a live request. It never returns the arguments of another call. Do not
+// approve a call that you cannot see.
 //
-// kimi takes the last of several members with one name, and tells Command from command, which encoding/json does not do
-// for a struct: decode into a map to see what will run.
+// If an object has several members with one name, kimi uses the last one. kimi also distinguishes Command from
+// command, which encoding/json does not do for a struct. Decode into a map to see what will run.
 func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 	if r.request == nil {
 		return "", nil

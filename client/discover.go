@@ -21,13 +21,13 @@ type Info struct {
 	Path          string  `json:"path"`           // the program
 	Version       string  `json:"version"`        // such as "1.51.0"
 	WireVersion   string  `json:"wire_version"`   // such as "1.10"
-	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
+	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" if it is not known and for Kimi Code 2.x
 	Backend       Backend `json:"backend"`        // how it is driven
-	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
-	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
+	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: by default ~/.kimi or ~/.kimi-code
+	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that installed it, such as "npm" or "mise"
 }
 
-// Newer returns the newest version that this package is tested with if the program is newer, else "".
+// Newer returns the newest version that this package was tested with if the program is newer, and "" otherwise.
 func (i *Info) Newer() string {
 	tested := backendOf(i.Backend).tested()
 	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
@@ -62,9 +62,9 @@ func backendOf(kind Backend) backend {
 	return backends[0]
 }
 
-// Inspect tells which kimi would run, asking it with "info --json" or "--version". Where that does not
-// tell, a handshake does, in temporary folders: what NewSession can drive is no error. Its errors are those of
-// NewSession, such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
+// Inspect says which kimi would run. It calls the program with "info --json" or "--version". If that does not tell
+// enough, it starts the program in temporary folders and makes a handshake. Its errors are those of [NewSession],
+// such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
 func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
 		return nil, errNilContext

@@ -134,7 +134,7 @@ func (r *TurnResult) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message. A number that is infinite, as JSON has none, is the largest there is.
+// MarshalJSON writes the fields and a message. JSON has no infinite numbers, so it writes the largest number instead.
 func (e LimitError) MarshalJSON() ([]byte, error) {
 	type fields LimitError
 	out := fields(e)

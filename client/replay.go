@@ -21,13 +21,12 @@ type replay struct {
 	done    chan struct{} // closed with the agent's answer, however slow the loop is
 }
 
-// Replay streams the history of the session as kimi stored it: merged text, no approvals.
-// Requests in it are plain values, for which no handler runs; what a background agent asks
-// meanwhile, and a hook, is no history: its handler or OnMessage gets it. No turn may run
-// meanwhile ([ErrBusy]).
+// Replay streams the history of the session as kimi stored it: with merged text, without approvals. Requests in it
+// are plain values, and no handler runs for them. Requests of background agents and hooks that come during the replay
+// are not history: their handler or OnMessage gets them. If a turn is running, the error is [ErrBusy].
 //
-// When ctx ends, so does the loop, with its cause, within a second. Leaving the loop early waits
-// until the agent has ended the replay, at most for Options.StopGrace.
+// When ctx ends, the loop ends within a second, with the cause. If you leave the loop early, Replay waits until the
+// agent has ended the replay, at most for Options.StopGrace.
 func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		if ctx == nil {

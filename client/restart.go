@@ -9,8 +9,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// NotificationRestarted is the Type of the Notification with which the stream of the next turn begins after kimi has
-// ended and a new process continues the session; see Options.Restart. This package makes it, kimi does not.
+// NotificationRestarted is the Type of a Notification that this package makes. It says that kimi has ended and that a
+// new process continues the session; see Options.Restart. It is the first message of the next turn.
 const NotificationRestarted = "client.restarted"
 
 // restartsMost is how often kimi may end in a row without a turn that has finished.

@@ -26,7 +26,7 @@ type Config struct {
 	Colour  bool // false shows no styles
 	WorkDir string
 	History string // the file of what was sent before; "" keeps nothing
-	Mode    string // what runs unasked: "yolo", "afk", or ""
+	Mode    string // what runs without a question: "yolo", "afk", or ""
 	Answer  string // to every approval: y, a, n, or "" to ask
 	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
