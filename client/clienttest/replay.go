@@ -20,10 +20,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Replayer plays the agent's side of a recording, for Options.Transport, and checks that
-// the client says what it said when it was recorded.
+// Replayer plays the agent's side of a recording, for Options.Transport. It checks that the client sends what it sent
+// when the recording was made.
 type Replayer struct {
-	// Timed plays the agent's lines in recorded time. Default: false, at once.
+	// Timed plays the agent's lines with the recorded times. Default: false, at once.
 	Timed bool
 
 	t    TB
@@ -31,13 +31,12 @@ type Replayer struct {
 	rec  *fixture.Fixture
 }
 
-// Replay returns a player of the recording in file, made with Options.Record. What the
-// client says is compared as JSON: calls of one method in their order, answers with the
-// request that they answer; the order among independent messages may differ, and the client's
-// own version is left out. The work dir, the share dir and the home directory count as what
-// they were when it was recorded. A difference fails the test and names the line. Tools, hooks
-// and handlers of the program run, and must do what they did. A prompt that held a
-// known key was recorded as *** and cannot be replayed. A nil t is as that of [NewAgent].
+// Replay returns a player of the recording in file, made with Options.Record. It compares what the client sends as
+// JSON: calls of one method in their order, and each answer with the request that it answers. The order of
+// independent messages may differ, and the version of the client is not compared. The work dir, the share dir and the
+// home directory count as those of the recording. If there is a difference, the test fails and names the line. Tools,
+// hooks and handlers of the program run, and must do what they did. A known key in a prompt is recorded as ***, so
+// that prompt cannot be replayed. A nil t means the same as for [NewAgent].
 func Replay(t TB, file string) *Replayer {
 	t = report(t)
 	t.Helper()

@@ -145,16 +145,16 @@ func (r *Relay) pendingLocked() []Pending {
 	return pending
 }
 
-// Answer answers a request. An approval takes Response, and Feedback with a rejection; a question takes Answers, by the
-// text of each question, and none of them dismisses it.
+// Answer answers a request. For an approval, set Response, and Feedback if it is a rejection. For a question, set
+// Answers: the keys are the texts of the questions. Empty Answers dismiss the question.
 type Answer struct {
 	Response wireproto.ApprovalDecision `json:"response"`
 	Feedback string                     `json:"feedback"`
 	Answers  map[string]string          `json:"answers"`
 }
 
-// Answer answers the request with this id, once: a second answer gives [client.ErrAnswered], whoever gave the first, and
-// an id that is not known [ErrNoRequest]. An answer that does not fit is an error, and the request still waits.
+// Answer answers the request with this id. A second answer returns [client.ErrAnswered]. An unknown id returns
+// [ErrNoRequest]. If an answer does not fit, Answer returns an error, and the request still waits.
 func (r *Relay) Answer(id string, a Answer) error {
 	r.mu.Lock() // until the log has the answer: what follows from it stands after it
 	defer r.mu.Unlock()
@@ -202,9 +202,9 @@ func (r *Relay) Answer(id string, a Answer) error {
 	return err
 }
 
-// Outside brings to a relay what its session says while no turn runs, such as what a background agent asks: its
-// OnMessage is the session's Options.OnMessage. It serves one session; the relay is named in its Options. What comes
-// before the relay is there waits for it, up to 1,000 messages.
+// Outside brings to a relay what its session says while no turn runs, such as requests of a background agent. Set its
+// OnMessage as the session's Options.OnMessage, and Outside in the Options of the relay. It serves one session. Up to
+// 1,000 messages wait for the relay.
 type Outside struct {
 	mu    sync.Mutex
 	relay *Relay
@@ -213,7 +213,7 @@ type Outside struct {
 
 const maxEarly = 1000
 
-// OnMessage takes a message.
+// OnMessage takes a message of the session.
 func (o *Outside) OnMessage(m wireproto.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
