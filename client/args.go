@@ -267,7 +267,7 @@ func (l *launch) configPath() string {
 	return filepath.Join(l.backend.home(l), "config.toml")
 }
 
-// config returns the configuration that the options name; nil where there is none.
+// config returns the configuration that the options name; nil if there is none.
 func (l *launch) config() (*config.Config, error) {
 	if path := l.configPath(); path != "" && isFile(path) {
 		return config.Load(path)

@@ -32,7 +32,7 @@ type backend interface {
 	// flags are the arguments that only this kind takes. It is an error if it cannot do what an option says.
 	flags(o *Options) ([]string, error)
 
-	// newID returns the id of a new session, "" where the program makes it.
+	// newID returns the id of a new session, "" if the program makes it.
 	newID() string
 	// start starts the program with the session. An [*otherError] says that the program is of another kind.
 	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)

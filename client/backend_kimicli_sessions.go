@@ -284,7 +284,7 @@ func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
 // defaultYolo names the configuration that lets everything run unasked, "" for none.
 func (kimiCLI) defaultYolo(l *launch) string {
 	cfg, name := l.opts.Config, "Options.Config"
-	switch { // what is wrong with a file, kimi tells
+	switch { // what is wrong with a file, kimi reports
 	case cfg != nil:
 	case l.opts.ConfigFile != "":
 		name = l.opts.ConfigFile

@@ -25,7 +25,7 @@ const nodeCure = "put Node.js 22.19 or later on PATH"
 type failure struct {
 	err    error
 	answer *wireproto.RPCError // by which the program has refused; nil if it has ended instead
-	exit   *ProcessError       // how the program has ended; nil where it was ended
+	exit   *ProcessError       // how the program has ended; nil if it was ended
 	noise  string              // the first line that it printed that is no protocol
 }
 
@@ -92,7 +92,7 @@ var (
 	nodeVersion = regexp.MustCompile(`(?m)^Node\.js v(\d+\.\d+\.\d+)\s*$`)
 )
 
-// missing says what the program needs and has not, as its last words tell; nil where they do not.
+// missing says what the program needs and has not, as its last words tell; nil if they do not.
 func missing(path string, end *ProcessError) *StartError {
 	if m := nodeVersion.FindStringSubmatch(end.Stderr); m != nil && newer(neededNode, m[1]) && end.ExitCode != 0 {
 		return &StartError{Path: path, Reason: "it needs Node.js 22.19 or later and ran in " + m[1], Remedy: nodeCure, Err: end}

@@ -207,7 +207,7 @@ func (l *launch) run(ctx context.Context, args ...string) (stdout string, end *P
 	return out.String(), end, nil
 }
 
-// try tells what a program is from a handshake, in a work dir and a share dir of its own.
+// try says what a program is from a handshake, in a work dir and a share dir of its own.
 func (l *launch) try(ctx context.Context) (*Info, error) {
 	dir, err := os.MkdirTemp("", "kimi-go-inspect-")
 	if err != nil {

@@ -42,7 +42,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// An error is one sentence: the package's name stands at its head once, and nothing stands twice in a row.
+// An error is one sentence: the package's name stands at its start once, and nothing stands twice in a row.
 func TestBecause(t *testing.T) {
 	process := &ProcessError{ExitCode: -1, Signal: "killed"}
 	for _, test := range []struct {

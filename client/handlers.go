@@ -116,7 +116,7 @@ func creatorID() uint64 {
 	return number(trace[max(0, bytes.LastIndex(trace, []byte(before))):], before)
 }
 
-// number returns the number that follows the prefix, 0 where there is none.
+// number returns the number that follows the prefix, 0 if there is none.
 func number(text []byte, prefix string) (n uint64) {
 	text, _ = bytes.CutPrefix(text, []byte(prefix))
 	for _, c := range text {

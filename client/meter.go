@@ -142,7 +142,7 @@ func (s *Session) subagentLocked(e *wireproto.SubagentEvent) *agentMeter {
 	return a
 }
 
-// subagentModelLocked returns the model that a subagent has, "" where it is not known. In kimi-cli the call that starts it may
+// subagentModelLocked returns the model that a subagent has, "" if it is not known. In kimi-cli the call that starts it may
 // name one, else its type does (which only an agent file makes it do), else it has the session's (kimi_cli/tools/agent, 1.51.0).
 // In Kimi Code all have the session's.
 func (s *Session) subagentModelLocked(parent string) string {
@@ -370,7 +370,7 @@ func (s *Session) turnEndedLocked(t *Turn, err error) {
 	s.processEndedLocked()
 }
 
-// processStartedLocked tells that the handshake is done.
+// processStartedLocked says that the handshake is done.
 func (s *Session) processStartedLocked(began time.Time, model string) {
 	if s.opts.Observer == nil {
 		return
@@ -383,14 +383,14 @@ func (s *Session) processStartedLocked(began time.Time, model string) {
 	s.processEndedLocked() // it may have meanwhile
 }
 
-// processEndedLocked tells that the process has ended, if so, after all else.
+// processEndedLocked says that the process has ended, if so, after all else.
 func (s *Session) processEndedLocked() {
 	if s.err != nil && s.turn == nil {
 		s.processGoneLocked(s.err)
 	}
 }
 
-// processGoneLocked tells that the process has ended, once, also for one that another follows.
+// processGoneLocked says that the process has ended, once, also for one that another follows.
 func (s *Session) processGoneLocked(err error) {
 	if !s.meter.ready {
 		return

@@ -80,7 +80,7 @@ func isChanging(pid int) bool {
 	return set&kernelThread == 0 && fields[envEnd] == "0"
 }
 
-// processes lists the ids of all processes, none where there is no /proc.
+// processes lists the ids of all processes, none if there is no /proc.
 func processes() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -3,5 +3,5 @@
 package client
 
 // killMarked does nothing. On Windows no process leaves the job of the child. Elsewhere the environment of
-// another process cannot be read simply: a background task of a kimi that was killed lives on there until it ends.
+// another process cannot be read simply: a background task of a kimi that was killed continues there until it ends.
 func killMarked(string) error { return nil }

@@ -102,7 +102,7 @@ func (c *succession) followed(old Conn) bool {
 	return now != old
 }
 
-// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that lives on.
+// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that continues.
 func (c *succession) awaitEnd(old Conn) {
 	if c.crashed == nil {
 		return

@@ -36,7 +36,7 @@ type StepRetry struct {
 	MaxAttempts int     `json:"max_attempts"` // attempts, not retries
 	WaitS       float64 `json:"wait_s"`       // seconds until the next attempt
 	ErrorType   string  `json:"error_type"`   // the agent's exception class, such as "APIStatusError"
-	StatusCode  *int    `json:"status_code"`  // HTTP status, nil where there was none
+	StatusCode  *int    `json:"status_code"`  // HTTP status, nil if there was none
 }
 
 // HookTriggered says that hooks run. A HookResolved does not always follow. Protocol 1.7 by the text; kimi-cli has it
@@ -65,18 +65,18 @@ const (
 	HookBlock HookAction = "block"
 )
 
-// CompactionBegin tells that the context is being compacted. After a failed
+// CompactionBegin says that the context is being compacted. After a failed
 // compaction StepInterrupted comes instead of CompactionEnd. Protocol 1.0.
 type CompactionBegin struct{}
 
-// CompactionEnd tells that the context has been compacted. Protocol 1.0.
+// CompactionEnd says that the context has been compacted. Protocol 1.0.
 type CompactionEnd struct{}
 
-// MCPLoadingBegin tells that MCP servers are starting. Sent since kimi-cli 1.17;
+// MCPLoadingBegin says that MCP servers are starting. Sent since kimi-cli 1.17;
 // not in the protocol's text.
 type MCPLoadingBegin struct{}
 
-// MCPLoadingEnd tells that the MCP servers have started or failed. Since kimi-cli 1.17.
+// MCPLoadingEnd says that the MCP servers have started or failed. Since kimi-cli 1.17.
 type MCPLoadingEnd struct{}
 
 // StatusUpdate says what has changed; a nil field means no change. Protocol 1.0.

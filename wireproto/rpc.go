@@ -48,7 +48,7 @@ const (
 
 // RPCError is an error that answers a call.
 type RPCError struct {
-	Method  string          `json:"-"` // the method called, "" where no one knows it
+	Method  string          `json:"-"` // the method called, "" if no one knows it
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"` // nil for none; kimi-cli writes null always
@@ -289,5 +289,5 @@ type UndoParams struct {
 type BridgeInfo struct {
 	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0"
 	SessionID string `json:"session_id"` // the session's own id, "" before there is one
-	Model     string `json:"model"`      // "" where only the back end knows
+	Model     string `json:"model"`      // "" if only the back end knows
 }

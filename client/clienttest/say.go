@@ -63,7 +63,7 @@ func line(kind string, value any) string {
 // asJSON ends the kind of a line whose value is a JSON string. kimi-cli's own model has no such kind.
 const asJSON = "_json"
 
-// breaksLine tells what ends a line for kimi-cli, whose parser takes Python's str.splitlines.
+// breaksLine says what ends a line for kimi-cli, whose parser takes Python's str.splitlines.
 func breaksLine(r rune) bool {
 	switch r {
 	case '\n', '\r', '\v', '\f', 0x1c, 0x1d, 0x1e, 0x85, 0x2028, 0x2029:
@@ -72,7 +72,7 @@ func breaksLine(r rune) bool {
 	return false
 }
 
-// needsServer tells whether scripts hold lines that [NewModel] knows and kimi-cli's own model does not.
+// needsServer says whether scripts hold lines that [NewModel] knows and kimi-cli's own model does not.
 func needsServer(scripts []string) bool {
 	for _, script := range scripts {
 		for line := range strings.FieldsFuncSeq(script, breaksLine) {

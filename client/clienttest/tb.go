@@ -92,7 +92,7 @@ func (p *program) Fatalf(format string, args ...any) {
 
 func (p *program) Skipf(format string, args ...any) { p.Fatalf(format, args...) }
 
-// panicker stands in for a nil TB.
+// panicker replaces a nil TB.
 type panicker struct{}
 
 func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -73,7 +73,7 @@ type TurnEnded struct {
 type Pending struct {
 	ID      string          `json:"id"`
 	Request json.RawMessage `json:"request"` // the envelope of an ApprovalRequest or QuestionRequest
-	Call    *Call           `json:"call"`    // what an approval is about, see client.ApprovalRequest.Call; nil where no one knows
+	Call    *Call           `json:"call"`    // what an approval is about, see client.ApprovalRequest.Call; nil if no one knows
 }
 
 // Call is a tool call.

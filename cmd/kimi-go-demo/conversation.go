@@ -33,7 +33,7 @@ type conversation struct {
 	session  *client.Session
 	show     *render.Renderer // nil with --json
 	lines    *json.Encoder    // nil without
-	prompter prompter         // nil where no one can be asked
+	prompter prompter         // nil if no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
 	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
@@ -257,7 +257,7 @@ func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	}
 }
 
-// unneeded tells that a question has resolved itself.
+// unneeded says that a question has resolved itself.
 func (c *conversation) unneeded() {
 	const text = "  (no answer is needed now)"
 	if c.flags.Quiet {

@@ -65,7 +65,7 @@ func (d *doctor) finding(mark, format string, args ...any) {
 	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, screen.Line(oneLine(fmt.Sprintf(format, args...))))
 }
 
-// kimi tells which program would run, nil if none can.
+// kimi says which program would run, nil if none can.
 func (d *doctor) kimi() *client.Info {
 	ctx, release := d.e.signals.during(context.Background())
 	defer release()
@@ -128,7 +128,7 @@ func (d *doctor) starts(info *client.Info) {
 	d.ok("it starts, and answered after %.1f s", took.Seconds())
 }
 
-// found tells where the kimi was found, if that is not plain.
+// found says where the kimi was found, if that is not plain.
 func (d *doctor) found(info *client.Info) {
 	switch info.FoundBy {
 	case "Options.Executable", "KIMI_PATH", "PATH":
@@ -213,7 +213,7 @@ func (d *doctor) invalid(path string, err error) {
 	}
 }
 
-// key tells where the API key or the login comes from.
+// key says where the API key or the login comes from.
 func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	login := filepath.Join(d.share, "credentials", "kimi-code.json")
 	provider := cfg.Providers[model.Provider]
@@ -248,7 +248,7 @@ var ownVariables = []struct{ name, does string }{
 	{"NO_COLOR", "turns colours off"},
 }
 
-// environment tells which variables act, and which are set in vain. It shows no value.
+// environment says which variables act, and which are set in vain. It shows no value.
 func (d *doctor) environment(model *config.Effective) {
 	acts := make(map[string]bool)
 	if model != nil {

@@ -261,7 +261,7 @@ func (d *doctor) codeTelemetry(cfg *codeConfig) {
 	}
 }
 
-// codeEnvironment tells which variables act besides those of the model. It shows no value.
+// codeEnvironment says which variables act besides those of the model. It shows no value.
 func (d *doctor) codeEnvironment() {
 	for _, v := range ownVariables {
 		if os.Getenv(v.name) != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
 )
 
-// host has the server that the session of a Conn lives on.
+// host has the server that the session of a Conn continues.
 type host interface {
 	// launch gives the session its place. It ends soon after the Conn's context.
 	launch(c *Conn, o translator.Launch) launched
@@ -26,7 +26,7 @@ type parts struct {
 	tools   *toolhost.Host
 	server  *server.Server
 	child   Child
-	guest   *guest // stands for child where the server is not the session's own; nil where it is
+	guest   *guest // stands for child where the server is not the session's own; nil if it is
 }
 
 // takeDown ends what is left. The child has ended.
@@ -147,7 +147,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 	return l
 }
 
-// awaitEnd lets a child end by itself that has closed its output, so that its exit status tells why. It waits for endWait
+// awaitEnd lets a child end by itself that has closed its output, so that its exit status says why. It waits for endWait
 // at most.
 func awaitEnd(ctx context.Context, child Child) {
 	ended := make(chan struct{})

@@ -135,7 +135,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 	return l
 }
 
-// enter returns the house for one more session; nil where its hooks are others.
+// enter returns the house for one more session; nil if its hooks are others.
 func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -105,7 +105,7 @@ func (a *Agent) add(p *profile) error {
 	return errors.Join(errs...)
 }
 
-// frontMatter divides a Markdown file into the YAML at its head and its body.
+// frontMatter divides a Markdown file into the YAML at its start and its body.
 func frontMatter(data []byte) (head, body []byte, found bool) {
 	text := bytes.ReplaceAll(bytes.TrimPrefix(data, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
 	rest, found := bytes.CutPrefix(text, []byte("---\n"))

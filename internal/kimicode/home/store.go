@@ -29,7 +29,7 @@ type Session struct {
 	ID       string
 	WorkDir  string
 	Title    string
-	Created  time.Time // zero where it is not known
+	Created  time.Time // zero if it is not known
 	Updated  time.Time
 	Turns    int
 	Archived bool
@@ -239,7 +239,7 @@ func openStore(home string) (*store, error) {
 	return st, err
 }
 
-// read reads the state of the session in a folder, nil where it has none.
+// read reads the state of the session in a folder, nil if it has none.
 func (st *store) read(dir string) *state {
 	data, err := readSmall(filepath.Join(dir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {

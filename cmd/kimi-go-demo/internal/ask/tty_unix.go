@@ -11,7 +11,7 @@ import (
 // tty is a terminal that lines are typed at.
 type tty struct{ file *os.File }
 
-// canWait says that a terminal tells when a line has been typed, before it is read.
+// canWait says that a terminal says when a line has been typed, before it is read.
 const canWait = true
 
 // wait waits for a line.

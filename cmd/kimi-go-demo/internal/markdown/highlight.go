@@ -42,7 +42,7 @@ const (
 	maxLanguage  = 30
 )
 
-// get returns the lexer of a language, nil where there is none.
+// get returns the lexer of a language, nil if there is none.
 func (l *lookups) get(language string) chroma.Lexer {
 	if language == "" || len(language) > maxLanguage {
 		return nil

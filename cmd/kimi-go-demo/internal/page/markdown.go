@@ -36,7 +36,7 @@ var md = goldmark.New(
 	goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(inert{}, 1))),
 )
 
-// markdown returns the HTML of a text that an agent has written, "" where it is better shown as it is.
+// markdown returns the HTML of a text that an agent has written, "" if it is better shown as it is.
 func markdown(text string) template.HTML {
 	text = screen.Clean(text)
 	if len(text) > maxMarkdown || crowded(text) {

@@ -44,7 +44,7 @@ type item struct {
 	wait   string          // names the span until the request is answered
 }
 
-// RawTitle tells how much the item shows when it is opened.
+// RawTitle says how much the item shows when it is opened.
 func (i *item) RawTitle() string { return plural(len(i.Raw), "line") }
 
 // block is a text of an item, or a change of a file.

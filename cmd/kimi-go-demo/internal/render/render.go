@@ -46,7 +46,7 @@ type stream struct {
 	above  *call  // whose line is the stream's last
 }
 
-// kind tells whether what comes next continues what was written.
+// kind says whether what comes next continues what was written.
 type kind int
 
 const (

@@ -61,7 +61,7 @@ func (d *decider) now() *request {
 	return d.list[d.current]
 }
 
-// drop forgets a request, and tells whether it was the one that is asked about.
+// drop forgets a request, and says whether it was the one that is asked about.
 func (d *decider) drop(id string) bool {
 	for i, r := range d.list {
 		if r.id != id {
@@ -325,7 +325,7 @@ func (r *request) page(body []string, room int) []string {
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }
 
-// approvalKeys tells which key does what.
+// approvalKeys says which key does what.
 func approvalKeys(r *request, v view, oncePerCall bool) []string {
 	always := "every later “" + r.approval.Action + "”, whatever it is, in this session"
 	if oncePerCall {

@@ -229,7 +229,7 @@ func (m *model) unpin() {
 	}
 }
 
-// ready tells that the person can begin.
+// ready says that the person can begin.
 func (m *model) ready() {
 	m.phase = idle
 	model := m.session.Model()
@@ -297,7 +297,7 @@ func (m *model) request(r *request) {
 	}
 }
 
-// decided tells what has become of a request.
+// decided says what has become of a request.
 func (m *model) decided(id, text string, err error) {
 	if errors.Is(err, client.ErrAnswered) {
 		text = "no answer was needed any more"

@@ -15,7 +15,7 @@ type printer struct {
 	plain bool // without styles
 }
 
-// printedMsg tells that lines have been printed.
+// printedMsg says that lines have been printed.
 type printedMsg struct{}
 
 func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }

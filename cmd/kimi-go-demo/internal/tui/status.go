@@ -64,7 +64,7 @@ func (s *status) mcp(st *wireproto.MCPStatus) []block {
 	return list
 }
 
-// heard tells that the model says something.
+// heard says that the model says something.
 func (s *status) heard(kind runKind) {
 	s.retry = nil
 	switch kind {
@@ -142,7 +142,7 @@ func (m *model) activity() string {
 	return s.waits + " · " + since
 }
 
-// retryLine tells which attempt comes when, and why.
+// retryLine says which attempt comes when, and why.
 func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	why := r.ErrorType
 	if r.StatusCode != nil {

@@ -22,7 +22,7 @@ type transcript struct {
 	lastFold block // the last one that was not shown in full
 	any      bool  // something has been settled
 	lastTidy bool  // what was settled last was tight
-	replay   bool  // it is history: nothing tells how long it took
+	replay   bool  // it is history: nothing says how long it took
 }
 
 // shown is a block and, once it is done, how it was shown last.

@@ -351,7 +351,7 @@ func (t *Translator) agentStatus(p *api.AgentStatus) {
 	}
 }
 
-// taskNotified tells that a task in the background has ended.
+// taskNotified says that a task in the background has ended.
 func (t *Translator) taskNotified(p *api.TaskNotified) {
 	t.emit(&wireproto.Notification{
 		ID: t.newID("note"), Category: "task", Type: p.Type, SourceKind: p.SourceKind, SourceID: p.SourceID,

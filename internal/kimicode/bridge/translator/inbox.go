@@ -99,7 +99,7 @@ func (t *Translator) keepTranscript() {
 	})
 }
 
-// gap notes that deltas are missing. The snapshot tells what the main agent's step that runs has
+// gap notes that deltas are missing. The snapshot says what the main agent's step that runs has
 // said so far; a step's transcript tells it once the step has ended.
 func (t *Translator) gap(resync bool) {
 	for _, a := range t.agents {

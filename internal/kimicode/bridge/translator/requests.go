@@ -24,7 +24,7 @@ type request struct {
 	background bool // it outlives the turn
 	answer     func(f *wireproto.Frame)
 	drop       func() // gives the answer of a client that does not want to
-	id         string // the server's, "" where it has none
+	id         string // the server's, "" if it has none
 }
 
 // ask sends a request to the client.
@@ -157,7 +157,7 @@ func (t *Translator) describe(a *agent, req *wireproto.ApprovalRequest) (backgro
 	return background
 }
 
-// approvalAnswered tells how the client has answered.
+// approvalAnswered says how the client has answered.
 func (t *Translator) approvalAnswered(id string, a *wireproto.ApprovalAnswer) {
 	response := a.Response
 	if response != wireproto.Approve && response != wireproto.ApproveForSession {

@@ -517,7 +517,7 @@ func (t *Translator) setPlan(on bool) {
 	}
 }
 
-// status tells how full the context is, if that is new, and what a step has used.
+// status says how full the context is, if that is new, and what a step has used.
 func (t *Translator) status(usage *api.Usage) {
 	m := &wireproto.StatusUpdate{TokenUsage: tokens(usage)}
 	c := &t.context

@@ -120,7 +120,7 @@ func (t *Translator) trustIn(a *agent) *trust {
 	return &t.trustSub
 }
 
-// compare says what the transcript of a step knows more than the client was told. The transcript is nil where there is none.
+// compare says what the transcript of a step knows more than the client was told. The transcript is nil if there is none.
 func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
 	if err != nil || kept == nil {
 		if a.step.doubtful || err != nil {

@@ -155,7 +155,7 @@ func profileError(err error) error {
 	return err
 }
 
-// promptError tells why a prompt was not taken.
+// promptError says why a prompt was not taken.
 func promptError(err error) *wireproto.RPCError {
 	var e *api.Error
 	switch {
@@ -171,7 +171,7 @@ func outcomeUnknown(why string) *wireproto.RPCError {
 	return &wireproto.RPCError{Code: wireproto.CodeOutcomeUnknown, Message: "it is not known whether the turn succeeded: " + why}
 }
 
-// tellBegin tells that the turn has begun, once.
+// tellBegin says that the turn has begun, once.
 func (t *Translator) tellBegin(u *turn) {
 	if !u.told {
 		u.told = true
@@ -314,7 +314,7 @@ func (t *Translator) finishTurn(u *turn, status wireproto.TurnStatus, err *wirep
 	t.reply(u.id, result)
 }
 
-// cancel asks the server to end the turn. The turn's own end tells when it has.
+// cancel asks the server to end the turn. The turn's own end says when it has.
 func (t *Translator) cancel(f *wireproto.Frame) {
 	switch {
 	case t.replay != nil:
@@ -433,7 +433,7 @@ func (t *Translator) abortLate(id string) {
 	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":abort"), struct{}{}, true, func(json.RawMessage, error) {})
 }
 
-// steered tells that input was added to the turn.
+// steered says that input was added to the turn.
 func (t *Translator) steered(p *api.TurnSteer) {
 	u := t.turn
 	if u == nil || u.number != p.TurnID {
@@ -448,14 +448,14 @@ func (t *Translator) steered(p *api.TurnSteer) {
 	}
 }
 
-// hookResult tells what a hook has said of the prompt.
+// hookResult says what a hook has said of the prompt.
 func (t *Translator) hookResult(p *api.HookResult) {
 	if p.Blocked && t.turn != nil {
 		t.turn.blocked = p.Content
 	}
 }
 
-// resync makes the best of a gap in which durable events are lost, too: the transcript tells what the
+// resync makes the best of a gap in which durable events are lost, too: the transcript says what the
 // turn has done, but not how it ended.
 func (t *Translator) resync(running *inFlight) {
 	u := t.turn
