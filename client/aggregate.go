@@ -214,7 +214,7 @@ func (j *joiner) join(m wireproto.Message) bool {
 	return false
 }
 
-// take returns what is held, joined, and holds nothing then.
+// take returns the joined parts that are held, and then holds nothing.
 func (j *joiner) take() wireproto.Message {
 	m, more, sign := j.first, j.more.String(), j.sign
 	*j = joiner{}

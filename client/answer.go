@@ -21,7 +21,7 @@ const (
 	maxAnswerTurns = 3
 	// maxAnswerCalls is how many calls of an Ask may break the schema.
 	maxAnswerCalls = 5
-	// maxViolation limits what is told of one violation, in bytes: it may quote what the agent has said.
+	// maxViolation limits the text of one violation, in bytes: it may quote what the agent has said.
 	maxViolation = 300
 )
 
@@ -29,7 +29,7 @@ const (
 // the JSON Schema of T. One Answer can serve any number of sessions and goroutines.
 type Answer[T any] struct {
 	tool       Tool
-	wrapped    bool // T is no object: it is the member "answer" of the arguments
+	wrapped    bool // T is not an object: it is the member "answer" of the arguments
 	schema     *jsonschema.Resolved
 	properties map[string]*jsonschema.Resolved
 	required   []string
@@ -38,7 +38,7 @@ type Answer[T any] struct {
 	asked map[*Turn]*said[T] // by the turns that have to answer
 }
 
-// said is the answer of a turn. What is left in the end counts.
+// said is the answer of a turn. The value at the end counts.
 type said[T any] struct {
 	value T
 	call  uint64 // the number of the request that the value is from, 0 for none
@@ -76,7 +76,7 @@ func NewAnswer[T any](name, description string) (*Answer[T], error) {
 	return a, nil
 }
 
-// wrapper is the arguments of the tool of an answer that is no object.
+// wrapper is the arguments of the tool for an answer that is not an object.
 type wrapper[T any] struct {
 	Answer T `json:"answer"`
 }
@@ -138,7 +138,7 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 	a.asked[t] = said
 	a.mu.Unlock()
 	if err = s.enqueue(t); err == nil {
-		// kimi itself refuses most of what does not fit: only the stream tells of it.
+		// kimi itself refuses most arguments that do not fit. They are only in the stream.
 		for args := range a.misfits(t) {
 			failed.Raw, failed.Violations = args, a.violations(args)
 			if *misfits++; *misfits >= maxAnswerCalls {
@@ -151,7 +151,7 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 		failed.Text = r.Text
 	}
 	a.mu.Lock()
-	delete(a.asked, t) // what a call says from now on counts for nothing
+	delete(a.asked, t) // calls after this do not count
 	a.mu.Unlock()
 	if err != nil || said.call <= t.foreign {
 		return value, false, err
@@ -319,7 +319,7 @@ func AskAs[T any](ctx context.Context, text string, opts *Options, parts ...wire
 	return a.Ask(ctx, s, text, parts...)
 }
 
-// killDeaf ends at once an agent that does not end a turn that has been given up.
+// killDeaf kills at once an agent that does not stop a turn that was given up.
 func (s *Session) killDeaf() {
 	s.mu.Lock()
 	t := s.turn

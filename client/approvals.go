@@ -25,7 +25,7 @@ func (o *Options) byOptions() (a Approvals) {
 	return a
 }
 
-// setApprovals notes what runs unasked, and logs what the options do not say.
+// setApprovals notes what runs unasked. It logs what the options did not ask for.
 func (s *Session) setApprovals(a Approvals) {
 	s.mu.Lock()
 	s.status.Approvals = a

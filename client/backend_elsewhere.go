@@ -38,7 +38,7 @@ func (s Server) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue implements [slog.LogValuer] with [Server.String].
 func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// address returns the URL if there is no secret in it.
+// address returns the URL if it contains no secret.
 func (s Server) address() string {
 	if u, err := s.parse(); err == nil {
 		return u.String()
@@ -115,8 +115,8 @@ func absoluteThere(path string) bool {
 	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
 }
 
-// elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
-// method which reads files is not inherited unseen.
+// elsewhere is a Kimi Code with a server on another machine. It embeds no other backend, so that it inherits no method
+// that reads files.
 type elsewhere struct{}
 
 func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
@@ -231,7 +231,7 @@ func (t farTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 	return farConn{conn, t.launch}, nil
 }
 
-// farConn is the end of a session in words of this package.
+// farConn reports the end of a session with the errors of this package.
 type farConn struct {
 	*bridge.Conn
 	launch *launch

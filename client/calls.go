@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// callWait is how long Call waits for what is on its way.
+	// callWait is how long Call waits for events that may still come.
 	callWait = 5 * time.Second
 	// callPoll is how often it looks into the file of a background agent, which sends no events.
 	callPoll = 50 * time.Millisecond
@@ -71,7 +71,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 		if m = e.Event; e.AgentID != nil {
 			agent = *e.AgentID
 		} else {
-			return // before protocol 1.6: no one knows whose it is
+			return // before protocol 1.6: it is not known whose it is
 		}
 	}
 	if !s.calls.note(s.backend, agent, m) {
@@ -161,9 +161,9 @@ func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
 	return found
 }
 
-// bindCallLocked finds the call that r is about. In kimi-cli the events of the main agent precede its requests; those of
-// a subagent follow them, up to the StatusUpdate that ends the model's message: before it, another call with the same
-// id may still come. The session's mu is held.
+// bindCallLocked finds the call that r is about. In kimi-cli, the events of the main agent come before its requests.
+// Those of a subagent come after them, up to the StatusUpdate that ends the model's message. Before that message,
+// another call with the same id may still come. The session's mu is held.
 func (s *Session) bindCallLocked(r *request) {
 	asked, ok := r.asked.(*wireproto.ApprovalRequest)
 	if !ok || r.tool != nil {

@@ -36,7 +36,7 @@ func (i *Info) Newer() string {
 	return ""
 }
 
-// newer reports whether version is after than; what is no version is not.
+// newer reports whether version is after than. A text that is not a version is not newer.
 func newer(version, than string) bool {
 	a, err := wireproto.ParseVersion(version)
 	b, _ := wireproto.ParseVersion(than)
@@ -99,7 +99,7 @@ func (l *launch) limit(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeoutCause(ctx, l.opts.StartTimeout, startTimeout(l.opts.StartTimeout))
 }
 
-// startTimeout is the cause of a start's end by Options.StartTimeout.
+// startTimeout is the cause when Options.StartTimeout ends a start.
 type startTimeout time.Duration
 
 func (d startTimeout) Error() string {
@@ -152,8 +152,8 @@ func (l *launch) find() (program, error) {
 	return program{}, &NotFoundError{Tried: tried}
 }
 
-// use prepares the environment for the program. One that a version manager has put next to the Node.js that runs
-// it finds that first on its PATH, as in the shells that the version manager sets up.
+// use prepares the environment for the program. A version manager may have put the program next to the Node.js that
+// runs it. Then that Node.js comes first on its PATH, as in the shells that the version manager sets up.
 func (l *launch) use(p program) {
 	l.path = p.path
 	dir := filepath.Dir(p.path)

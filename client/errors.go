@@ -166,7 +166,7 @@ func (e *OptionError) Hint() string { return e.Remedy }
 // Unwrap returns Err. The text of the error contains it.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// caused is an error with its cause, in one sentence: the package's name stands before it once.
+// caused is an error with its cause, in one sentence. The name of the package stands once, at the start.
 type caused struct{ error, cause error }
 
 func because(err, cause error) error { return &caused{err, cause} }
@@ -203,8 +203,8 @@ const (
 	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )
 
-// rpcError puts the sentinel of an answer's code before it. Code -32000 means three
-// different things, told apart by the method.
+// rpcError adds the sentinel for the code of an answer. Code -32000 means three different things; the method says
+// which.
 func rpcError(e *wireproto.RPCError) error {
 	var kind error
 	switch e.Code {

@@ -97,8 +97,8 @@ func KimiCode(t TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// isolated returns options for the kimi that find finds, with nothing of this machine's user. The
-// directory above its WorkDir is the test's too.
+// isolated returns options for the kimi that find finds. They use no files of this machine's user. The directory above
+// its WorkDir belongs to the test, too.
 func isolated(t TB, find func() (string, error)) *client.Options {
 	t.Helper()
 	path, err := find()
@@ -169,8 +169,8 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x")
 })
 
-// errNoKimi says that there is no kimi, or none with the back end. One that is there and does not start, or does not
-// answer in time, is another error: a test that skips then would hide it.
+// errNoKimi says that there is no kimi, or none with the back end. A kimi that does not start, or does not answer in
+// time, gives another error: a skipped test would hide it.
 var errNoKimi = errors.New("no kimi for this test")
 
 // inspect returns the path of the kimi that the options find, if it has the back end.

@@ -171,7 +171,7 @@ type answer struct {
 	}
 }
 
-// play plays a script to its end, or to where it is cut short. What is not streamed comes at the end.
+// play plays a script to its end, or until it is cut. Without streaming, everything comes at the end.
 func (a *answer) play(s *script) {
 	a.id = s.id
 	if a.request.Stream {
@@ -257,7 +257,7 @@ func (a *answer) delta(d object) {
 	}
 }
 
-// chunk sends a line of the stream. That the client may be gone shows where it matters, in pause.
+// chunk sends a line of the stream. It ignores errors: pause finds out whether the client is gone.
 func (a *answer) chunk(b object) {
 	io.WriteString(a.w, "data: ")
 	json.NewEncoder(a.w).Encode(b)
@@ -272,7 +272,7 @@ func (a *answer) pause(c <-chan time.Time) bool {
 		return true
 	case <-a.r.Context().Done():
 	case <-a.m.closed:
-		a.cut() // else the stream would end as if it were whole
+		a.cut() // otherwise the stream would end like a complete one
 	}
 	return false
 }

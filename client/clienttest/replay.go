@@ -91,7 +91,7 @@ func paths(cmd *client.Command) *fixture.Redactor {
 // said is a line of the client.
 type said struct {
 	raw   string
-	frame wireproto.Frame // zero when the line is none, as no client of this module would write it
+	frame wireproto.Frame // zero if the line is not a frame; no client of this module would write such a line
 }
 
 func parse(line string) said {
@@ -171,8 +171,8 @@ func (p *player) listen() {
 	}
 }
 
-// meet marks what now repeats, as it is or with the names that a recording has for paths, or says
-// how it differs from all that may come.
+// meet marks the expected line that equals now, as it is or with the names that a recording has for paths. If there is
+// none, it says how now differs from all lines that may come.
 func (p *player) meet(now, named said) (problem string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -233,7 +233,7 @@ func content(s said) string {
 	return string(out)
 }
 
-// belowName finds a path below one of the names that a recording has for paths.
+// belowName matches a path below one of the names that a recording has for paths.
 var belowName = regexp.MustCompile(`(?:/work|/share|/home/user)(?:[\\/]+[^\s\\/"'<>|:*?]+)+`)
 
 // slashed writes the paths below the names of a recording with slashes in all strings of v: Windows has
@@ -258,7 +258,8 @@ func slashed(v any) any {
 
 var backslashes = regexp.MustCompile(`\\+`)
 
-// play writes the agent's lines, each after all that the client had said before it.
+// play writes the agent's lines. It writes each line after the client has said everything that it said before that
+// line.
 func (p *player) play() {
 	start := time.Now()
 	next := 0 // into expected
@@ -306,7 +307,7 @@ func (p *player) wait(cond func() bool) bool {
 	}
 }
 
-// complain fails the test if the client left before it had said all that it said.
+// complain fails the test if the client left before it said everything that the recording has.
 func (p *player) complain(line int, want string) {
 	select {
 	case <-p.stop: // another complaint, or a kill
