@@ -42,8 +42,8 @@ func Block(reason string) HookDecision { return HookDecision{reason: reason} }
 
 const (
 	defaultHookTimeout = 30 * time.Second
-	// wireHookTimeout is what kimi is told. When its own limit passes, kimi allows; so it must never
-	// pass before Timeout does here, however long the request waits for a slow loop.
+	// wireHookTimeout is the limit that kimi gets. When it passes, kimi allows the action. So it must not pass before
+	// Timeout does here, however long the request waits for a slow loop.
 	wireHookTimeout = 24 * 60 * 60
 )
 
@@ -107,7 +107,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
-		case ctx.Err() != nil: // what is decided after the time is up counts for nothing
+		case ctx.Err() != nil: // a decision after the time is up does not count
 			d = Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
 		}
 		if inTime() {
@@ -117,7 +117,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 	})
 }
 
-// answerHook answers clearly: kimi takes anything but a clear "block" for an allowance.
+// answerHook always answers with an explicit decision: kimi treats anything but an explicit block as allowed.
 func (s *Session) answerHook(r *request, req *wireproto.HookRequest, d HookDecision) {
 	answer := wireproto.HookAnswer{RequestID: req.ID, Action: wireproto.HookAllow}
 	if !d.allow {

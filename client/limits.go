@@ -118,7 +118,7 @@ func (s *Session) callsUsedUpLocked() *LimitError {
 	return cmp.Or(s.opts.Limits.callsUsedUp("Limits", &s.turn.spent), s.opts.SessionLimits.callsUsedUp("SessionLimits", &s.meter.spent))
 }
 
-// refusedLocked returns the limit of the session for which no turn begins any more, nil for none.
+// refusedLocked returns the limit of the session that prevents another turn, nil for none.
 func (s *Session) refusedLocked() *LimitError {
 	l, spent := &s.opts.SessionLimits, &s.meter.spent
 	e := l.usedUp("SessionLimits", spent)
@@ -178,7 +178,7 @@ func (s *Session) price(m wireproto.Message) (costs [2]float64) {
 	return costs
 }
 
-// innermost returns what an event says of its agent.
+// innermost returns what an event says about its agent.
 func innermost(m wireproto.Message) wireproto.Message {
 	for {
 		e, ok := m.(*wireproto.SubagentEvent)

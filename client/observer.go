@@ -195,8 +195,8 @@ type watch struct {
 	quiet     chan struct{}
 }
 
-// observeLocked queues an observation for the Observer, which there is. It is called by a goroutine that lives only while
-// there is something to observe: the reader never runs the program's code.
+// observeLocked queues an observation for the Observer, which must exist. A goroutine that exists only while there is
+// something to observe passes it on: the reader never runs the program's code.
 func (s *Session) observeLocked(o Observation) {
 	w := &s.watch
 	switch {
@@ -213,7 +213,7 @@ func (s *Session) observeLocked(o Observation) {
 	}
 }
 
-// serveObserver calls Observe until nothing waits. A goroutine that Observe has ended leaves the rest to another.
+// serveObserver calls Observe until nothing waits. If Observe ends the goroutine, another one continues.
 func (s *Session) serveObserver() {
 	over := false
 	defer func() {
@@ -255,8 +255,8 @@ func (s *Session) observe(o Observation) {
 	s.opts.Observer.Observe(o)
 }
 
-// waitObserver waits until the Observer has what there is, for at most the given time, and reports whether it has. An
-// Observer that asks itself does not wait.
+// waitObserver waits until the Observer has all observations, at most for the given time, and reports whether it has.
+// It does not wait if the Observer itself calls it.
 func (s *Session) waitObserver(most time.Duration) bool {
 	if s.opts.Observer == nil {
 		return true
@@ -278,8 +278,8 @@ func (s *Session) waitObserver(most time.Duration) bool {
 // insideLocked reports whether Observe is what calls.
 func (w *watch) insideLocked() bool { return w.serving && w.goroutine == goroutineID() }
 
-// endObserver lets the Observer have what there is, and nothing after the deadline. If it closes the session itself, it
-// gets the rest when it has returned.
+// endObserver waits until the Observer has all observations, at most until the deadline. After that the Observer gets
+// nothing. If the Observer itself closes the session, it gets the rest when it has returned.
 func (s *Session) endObserver(deadline time.Time) error {
 	had := s.waitObserver(time.Until(deadline))
 	s.mu.Lock()

@@ -53,7 +53,8 @@ func (s *Session) enqueue(t *Turn) (err error) {
 	return nil
 }
 
-// advance begins the turn that has waited longest if nothing runs any more, and lets what runs end if others wait.
+// advance begins the turn that has waited longest if nothing runs. If a turn runs and others wait, it lets that turn
+// end.
 func (s *Session) advance() {
 	for {
 		s.mu.Lock()
@@ -76,7 +77,7 @@ func (s *Session) advance() {
 	s.relieve()
 }
 
-// relieve keeps what runs from waiting for a reader that it does not have, if a turn waits for its end.
+// relieve lets a turn without a reader go on if another turn waits for its end.
 func (s *Session) relieve() {
 	s.mu.Lock()
 	t, replay, wanted := s.turn, s.replay, len(s.waiting) > 0
@@ -99,7 +100,7 @@ func (s *Session) relieve() {
 	t.relieved = time.AfterFunc(s.opts.StopGrace, t.rejectUnread)
 }
 
-// rejectUnread rejects what has waited for a reader longer than Options.StopGrace.
+// rejectUnread rejects the requests that have waited for a reader longer than Options.StopGrace.
 func (t *Turn) rejectUnread() {
 	s := t.s
 	t.mu.Lock()
@@ -165,8 +166,8 @@ func (s *Session) endWaiting(err error) {
 	}
 }
 
-// leaveOwnLoop takes the rest of the turn that runs if t waits for it and the caller is the one who reads it: within
-// its loop nothing else would take it.
+// leaveOwnLoop takes the rest of the running turn if t waits for it and the caller is the loop that reads it: nothing
+// else would take the rest.
 func (t *Turn) leaveOwnLoop() {
 	s := t.s
 	s.mu.Lock()

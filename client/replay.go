@@ -16,7 +16,7 @@ import (
 type replay struct {
 	queue   *stream
 	err     error         // how it ended; set before the queue ends
-	givenUp bool          // ctx has ended and the agent does not obey: the loop has been told the end
+	givenUp bool          // ctx has ended and the agent goes on: the loop has been told the end
 	grace   *time.Timer   // kills the agent; nil unless cancelled
 	done    chan struct{} // closed with the agent's answer, however slow the loop is
 }
@@ -99,7 +99,7 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 func (s *Session) cancelReplay(r *replay) {
 	r.queue.cancel()
 	s.mu.Lock()
-	if s.replay == r { // else it has ended, and what follows must not be hit
+	if s.replay == r { // otherwise the replay has ended, and the cancel must not hit what follows
 		s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 		r.grace = time.AfterFunc(s.opts.StopGrace, func() {
 			select {

@@ -164,7 +164,7 @@ func (r *request) close(err error) bool {
 	return true
 }
 
-// decline returns the answer of one who does not want to, nil for what has none.
+// decline returns the answer that refuses, nil for a request that has none.
 func (r *request) decline(why string) any {
 	switch r.asked.(type) {
 	case *wireproto.ApprovalRequest:
@@ -179,8 +179,8 @@ func (r *request) decline(why string) any {
 	return nil
 }
 
-// answer sends the one answer. One that cannot be written declines instead, so that the agent does
-// not wait for it, and is an error.
+// answer sends the only answer. If it cannot be written, answer declines instead, so that the agent does not wait, and
+// returns an error.
 func (r *request) answer(result any) error {
 	if r == nil {
 		return errors.New("client: not a live request: it did not come from a session")
@@ -210,8 +210,7 @@ func (r *request) answer(result any) error {
 // errCannotSend says that an answer is of no form that can be sent.
 var errCannotSend = errors.New("client: answer")
 
-// resultFrame makes the frame of a result. What the program has put into it may not be encodable,
-// or panic.
+// resultFrame makes the frame of a result. The program's value may not be encodable, or may panic.
 func resultFrame(id string, result any) (f *wireproto.Frame, err error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -27,8 +27,8 @@ type Session struct {
 	server  wireproto.InitializeResult
 	conn    *conn
 	peer    *succession // the conn's, under what records it
-	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
-	// one of its requests is open, unless the answer comes right after the cancellation.
+	// waitsForAnswers is true for an agent that does not end a turn, not even a cancelled one, while one of its
+	// requests is open, unless the answer comes directly after the cancellation.
 	waitsForAnswers bool
 	ctx             context.Context // of handlers outside a turn; ends with the session
 	cancel          context.CancelCauseFunc
@@ -36,7 +36,7 @@ type Session struct {
 	mu        sync.Mutex
 	turn      *Turn                 // the turn that runs, or that still has to end for the agent
 	waiting   []*Turn               // the turns of Queue that have not begun
-	changing  chan struct{}         // closed when the model has been changed; nil unless it is being; never during a turn or a replay
+	changing  chan struct{}         // closed when the model has been changed; nil unless a change is running; there is none during a turn or a replay
 	model     string                // see Model
 	replay    *replay               // the replay, likewise; never during a turn
 	requests  map[*request]struct{} // not answered yet
@@ -133,7 +133,7 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	// The program may be another than its files said.
+	// The program may not be the one that its files showed.
 	if l.opts.Transport == nil && s.backend != owner {
 		s.Close()
 		return nil, fmt.Errorf("%w: session %q does not belong to %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
@@ -241,8 +241,8 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	return t, nil
 }
 
-// occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
-// has been given up on this side and still has to end for the agent.
+// occupy calls take, under s.mu, when neither a turn nor a replay runs. It only waits for one that was given up on
+// this side and that the agent still has to end.
 func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 	var limit <-chan time.Time
 	for {
@@ -401,7 +401,7 @@ func (s *Session) stop(deadline time.Time) {
 	if replay != nil {
 		replay.queue.cancel()
 	}
-	s.answerAll("the session is closed", guards) // kimi takes what the end of its input leaves open for an allowance
+	s.answerAll("the session is closed", guards) // kimi treats requests that are open at the end of its input as allowed
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
 		s.conn.peer.Interrupt()
@@ -423,7 +423,7 @@ func (s *Session) stop(deadline time.Time) {
 	}
 }
 
-// kill ends the agent at once, for a reason that the session's error then tells.
+// kill ends the agent at once. The session's error then says why.
 func (s *Session) kill(why error) {
 	s.mu.Lock()
 	if s.killed == nil {
@@ -433,7 +433,7 @@ func (s *Session) kill(why error) {
 	s.conn.peer.Close()
 }
 
-// exited lets the reader take what is left in the pipe, however slow the consumer is.
+// exited lets the reader read what is left in the pipe, however slow the consumer is.
 func (s *Session) exited() {
 	s.mu.Lock()
 	t, replay := s.turn, s.replay

@@ -72,8 +72,8 @@ func (l *launch) listSessions(which listing) ([]SessionInfo, error) {
 	return list, nil
 }
 
-// findSession checks that kimi will find the session, since it would begin one that it
-// does not find again, over its files. The id "" stands for the newest. It returns the id and whose session it is.
+// findSession checks that kimi will find the session. Otherwise kimi would start another one over its files. The id ""
+// means the newest. It returns the id and the program that keeps the session.
 func (l *launch) findSession(id string) (string, backend, error) {
 	if id == "" {
 		list, err := l.listSessions(listing{})

@@ -22,12 +22,12 @@ type storedSession interface {
 	title() string
 	rename(title string) error
 	remove() error
-	// hold keeps the session from programs of this library. It fails with ErrInUse if one of them has it, or if a program
-	// that can be asked says that it has.
+	// hold locks the session against programs of this library. It fails with ErrInUse if one of them has it open, or
+	// if another program that can be asked says that it has.
 	hold() (*os.File, error)
 }
 
-// stored opens a session of the work dir. Unlike in ResumeSession, "" is none.
+// stored opens a session of the work dir. Unlike in ResumeSession, "" does not mean the newest.
 func (l *launch) stored(id string) (storedSession, error) {
 	if err := validSessionID(id); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSessionNotFound, err)

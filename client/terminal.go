@@ -105,7 +105,7 @@ func openTerminal(ctx context.Context, opts *Options) (*launch, backend, error) 
 	return l, l.backend, nil
 }
 
-// noTerminal names the options that kimi at a terminal would leave out unseen.
+// noTerminal names the options that kimi at a terminal would silently ignore.
 func (l *launch) noTerminal() error {
 	o := l.opts
 	return unsupported("kimi at a terminal has no place for it", "leave it out, or use NewSession", []option{
@@ -220,7 +220,7 @@ func (b kimiCode) terminal(l *launch, id string) ([]string, error) {
 	return append(args, o.ExtraArgs...), nil
 }
 
-// terminalEnv keeps KIMI_SHARE_DIR: where it names the home, Kimi Code takes over nothing that kimi-cli has left.
+// terminalEnv keeps KIMI_SHARE_DIR. If it names the home, Kimi Code imports nothing that kimi-cli has left.
 func (b kimiCode) terminalEnv(l *launch) []string {
 	if home := b.home(l); home != "" {
 		return overlay(l.env, map[string]string{"KIMI_CODE_HOME": home})

@@ -15,9 +15,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// heldFor is how long an agent that does not obey holds a loop after the ctx of its turn or replay
-// has ended. It leaves room in the second that is promised; a shorter StopGrace ends the agent in
-// that time, of which the error then tells.
+// heldFor is how long a loop waits for an agent that does not react after the ctx of its turn or replay has ended. It
+// leaves room in the second that is promised. A shorter StopGrace kills the agent in that time, and the error then
+// says so.
 func (o *Options) heldFor() time.Duration {
 	if o.StopGrace <= time.Second {
 		return o.StopGrace + time.Second
@@ -45,7 +45,7 @@ type Turn struct {
 	over     bool
 	begun    bool             // the prompt is on its way
 	prompt   *wireproto.Frame // nil once it is begun or withdrawn
-	relieved *time.Timer      // rejects what waits for a reader; not nil while the queue is lifted for want of one
+	relieved *time.Timer      // rejects requests that wait for a reader; not nil while the queue is lifted because there is none
 	early    *TurnResult      // how far it came when it was given up; nil otherwise
 	cause    error            // why this side cancelled it: ctx, silence; nil otherwise
 	unwatch  func() bool
@@ -230,8 +230,8 @@ func (t *Turn) detach(c *consumer) {
 	}
 }
 
-// next takes the next message, for the consumer. It first settles the one before: a live request
-// that is neither answered nor held is rejected, so that the agent does not wait for ever.
+// next takes the next message for the consumer. It first settles the previous message: a live request that is neither
+// answered nor held is rejected, so that the agent does not wait for ever.
 func (t *Turn) next() (wireproto.Message, bool) {
 	t.settleLive()
 	m, ok := t.queue.next()
@@ -244,7 +244,7 @@ func (t *Turn) settleLive() {
 		return
 	}
 	if t.caller.Err() != nil {
-		t.abort(context.Cause(t.caller)) // now: rejected first, the turn would end as finished
+		t.abort(context.Cause(t.caller)) // now: if the request were rejected first, the turn would end as finished
 	}
 	t.s.settle(t.live)
 	t.live = nil
@@ -337,9 +337,9 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	}
 }
 
-// requestCancelLocked asks the agent to cancel the turn that runs. mu is held and the turn is not
-// over, so that the request stands before the prompt of a later turn, which it must not
-// hit. Handlers are stopped after it, so that the agent does not go on with what they then answer.
+// requestCancelLocked asks the agent to cancel the running turn. mu is held and the turn is not over, so the request
+// comes before the prompt of a later turn, which it must not hit. Handlers are stopped after it, so that the agent
+// does not go on with their last answers.
 func (t *Turn) requestCancelLocked() {
 	t.s.mu.Lock()
 	t.cancelled = true
@@ -354,8 +354,8 @@ func (t *Turn) requestCancelLocked() {
 	}
 }
 
-// giveUp lets go of those who wait for a turn whose ctx has ended and that the agent does not end.
-// For the session it runs until the agent has ended it, or has been killed for it.
+// giveUp releases the callers that wait for a turn whose ctx has ended and that the agent does not end. The session
+// keeps the turn until the agent has ended it, or has been killed for it.
 func (t *Turn) giveUp() {
 	t.mu.Lock()
 	if t.over {
@@ -381,7 +381,7 @@ func (t *Turn) givenUp() bool {
 	}
 }
 
-// abort cancels the turn for a cause of this side, and ends the agent if it does not obey.
+// abort cancels the turn for a reason of this side, and kills the agent if it does not stop the turn.
 func (t *Turn) abort(cause error) {
 	t.mu.Lock()
 	if t.over || t.cause != nil {
@@ -410,7 +410,7 @@ func (t *Turn) abort(cause error) {
 	t.queue.cancel()
 }
 
-// killDeaf ends at once an agent that has been given up, for a session that has no other turn.
+// killDeaf kills at once an agent that was given up, if the session has no other turn.
 func (t *Turn) killDeaf() {
 	t.mu.Lock()
 	deaf := !t.over && t.early != nil
@@ -529,8 +529,8 @@ func (t *Turn) account(m wireproto.Message) {
 	}
 }
 
-// checkIdle aborts the turn if the agent alone has been silent for the whole limit. While
-// this side has something to do, time does not count; once the turn is being cancelled, it has not.
+// checkIdle aborts the turn if the agent has been silent for the whole limit. Time does not count while this side has
+// something to do. If the turn is being cancelled, it does count.
 func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
 	t.mu.Lock()
@@ -564,5 +564,6 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the time of silence again: this side has sent what the agent waited for, or has to obey. s.mu is held.
+// touch starts the time of silence again: this side has sent what the agent waited for, or wants the agent to stop.
+// s.mu is held.
 func (t *Turn) touch() { t.lastAt = time.Now() }

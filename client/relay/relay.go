@@ -260,7 +260,7 @@ func (r *Relay) finish() {
 	case <-r.s.Done():
 	case <-r.ctx.Done():
 	}
-	r.starting <- struct{}{} // a turn that is being begun is one, or is none
+	r.starting <- struct{}{} // a turn that is being started has begun by now, or never will
 	r.mu.Lock()
 	r.over = true
 	r.mu.Unlock()
