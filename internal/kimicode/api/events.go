@@ -37,7 +37,7 @@ const (
 	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
 	TypeApprovalTwin      = "event.approval.requested"      // sent with it, without the input
 	TypeApprovalResolved  = "permission.approval.resolved"
-	TypeApprovalGone      = "event.approval.resolved" // the only one that tells of an approval whose turn was aborted
+	TypeApprovalGone      = "event.approval.resolved" // the only event about an approval whose turn was aborted
 	TypeQuestionRequested = "event.question.requested"
 	TypeQuestionAnswered  = "event.question.answered"
 	TypeQuestionDismissed = "event.question.dismissed"

@@ -111,8 +111,8 @@ func FindSession(home, workDir, id string) string {
 	return ""
 }
 
-// find returns the session of the work dir with the id, or all that a client knows as id: a copy that Kimi Code makes of a session is
-// known by the same one.
+// find returns the session of the work dir with the id, or all sessions that a client knows by it. A copy that Kimi
+// Code makes of a session has the same client id.
 func (st *store) find(workDir, id string) (found []string) {
 	for _, dir := range st.dirs {
 		if s := st.read(dir); s != nil && s.CWD == workDir && filepath.Base(dir) == id {
