@@ -35,7 +35,7 @@ type model struct {
 
 	phase   phase
 	session *client.Session
-	started *client.Session // set when start is over, which work tells: the person may have left before
+	started *client.Session // set when start is over; only work sets it, because the person may have left before
 	turns   int
 	err     error // why the chat ends
 	cancel  context.CancelFunc
@@ -60,7 +60,7 @@ type model struct {
 	guard   guard
 	queue   []*queued
 	paused  bool // the queue waits for the person
-	steers  bool // what is typed while the agent works steers it, else it is queued
+	steers  bool // what is typed while the agent works steers it; otherwise it is queued
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
@@ -208,7 +208,7 @@ func (m *model) item(item any) {
 	}
 }
 
-// attach goes on with a session, and hears when it is over.
+// attach uses a session, and gets a message when it is over.
 func (m *model) attach(s *client.Session) {
 	m.session = s
 	m.status.plan = s.Status().PlanMode

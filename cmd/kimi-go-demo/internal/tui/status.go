@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// status is what the lines around the editor tell.
+// status has what the lines around the editor show.
 type status struct {
 	title   string // of the conversation: the head of its first prompt
 	since   time.Time
@@ -40,7 +40,7 @@ func (s *status) name(prompt string) {
 	}
 }
 
-// mcp tells of MCP servers that have come up or failed.
+// mcp reports MCP servers that have started or failed.
 func (s *status) mcp(st *wireproto.MCPStatus) []block {
 	if st == nil {
 		return nil
@@ -75,7 +75,7 @@ func (s *status) heard(kind runKind) {
 	}
 }
 
-// message takes what an event tells about the state.
+// message reads what an event says about the state.
 func (s *status) message(e wireproto.Message, now time.Time) {
 	switch e := e.(type) {
 	case *wireproto.StepBegin:
@@ -116,7 +116,7 @@ func (s *status) end(st client.Status) {
 	s.context, s.plan, s.retry = st.ContextUsage, st.PlanMode, nil
 }
 
-// activity says what is waited for, "" for nothing.
+// activity says what the person waits for, "" for nothing.
 func (m *model) activity() string {
 	s := &m.status
 	since := seconds(m.now.Sub(s.since))

@@ -53,7 +53,7 @@ func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 
 // Result says how a chat ended.
 type Result struct {
-	Session *client.Session // nil where none has started; the caller closes it
+	Session *client.Session // nil if none has started; the caller closes it
 	Turns   int             // that were begun
 	Err     error           // [ErrInterrupted], why there is no session any more, or nil
 }
