@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// killMarked ends every process that has inherited the marker, and returns when they are gone. kimi starts its background tasks in process sessions of
-// their own, which signals to its group do not reach. A killed kimi leaves them running. killMarked looks again until
-// it finds none, because a process may have forked in the meantime. Its error says why a process may be left.
+// killMarked ends every process that has inherited the marker, and returns when they are gone. kimi starts its
+// background tasks in process sessions of their own, which signals to its group do not reach. A killed kimi leaves
+// them running. killMarked looks again until it finds none, because a process may have forked in the meantime. Its
+// error says why a process may be left.
 func killMarked(marker string) error {
 	entry := []byte(marker)
 	found := false
