@@ -4,13 +4,13 @@ KIMI := $(abspath .kimi/bin/kimi)
 KIMI_CODE := $(abspath .kimi/code/bin/kimi)
 DEMO := ./scripts/demo.sh
 
-# Tests run under the race detector where it can be built: it needs cgo and a C compiler. RACE= turns it off.
+# Tests run with the race detector if it can be built: it needs cgo and a C compiler. RACE= turns it off.
 RACE       = $(shell go build -race runtime/cgo >/dev/null 2>&1 && echo -race)
 TESTFLAGS ?=
 
 FUZZTIME ?= 1m
 
-# A test that needs a real kimi has it installed if it is not there.
+# A test that needs a real kimi installs it if it is missing.
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(abspath scripts/install-kimi.sh)' KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
@@ -19,10 +19,10 @@ WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(a
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## a short conversation with kimi: the real model if a key is set, else a scripted one
+demo: ## a short conversation with kimi: with the real model if a key is set, otherwise with a scripted one
 	@$(DEMO)
 
-# All tests need both kimis, which are installed first, for all to see. Tests that are chosen by -run may need none.
+# All tests together need both kimis, which are installed first. Tests that are chosen by -run may need none.
 test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, those against the real kimi included (TESTFLAGS='-run Steer -v' for some, RACE= without -race)
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector here: it needs cgo and a C compiler' >&2,:))
 	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed here: the first test that needs one installs it, which takes minutes' >&2)
@@ -61,7 +61,7 @@ fixtures: kimi ## record testdata/fixtures again and tell what has changed (NAME
 matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md
 	@./scripts/matrix.sh
 
-kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once when they are there)
+kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once if they are there)
 	@./scripts/install-kimi.sh
 	@./scripts/install-kimi.sh --code
 

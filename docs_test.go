@@ -407,12 +407,17 @@ func anchors(text string) (list []string) {
 	return list
 }
 
-// TestWords holds that no page, no comment and no text of a program has one of the words that readers of English as a
+// TestWords holds that no page, no script, no comment and no text of a program has one of the words that readers of English as a
 // second language misread: each has a plainer one.
 func TestWords(t *testing.T) {
 	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|some` + `body|be` + `side|a` + `new|be` + `ats?|mend(?:ed|ing|s)?)\b`)
 	const data = "`{\"jsonrpc\":\"2.0\",\"id\":\"nobody\",\"result\":{}}`" // a line of the recording raw-bad-lines
-	for _, page := range append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "testdata/fixtures/README.md") {
+	pages := append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Makefile", "testdata/fixtures/README.md")
+	scripts, err := filepath.Glob("scripts/*.sh")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	for _, page := range append(pages, scripts...) {
 		for i, line := range strings.Split(read(t, page), "\n") {
 			if word := words.FindString(line); word != "" {
 				t.Errorf("%s:%d says %q", page, i+1, word)
@@ -420,7 +425,7 @@ func TestWords(t *testing.T) {
 		}
 	}
 	files := 0
-	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err

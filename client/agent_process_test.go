@@ -47,7 +47,7 @@ var warm = sync.OnceFunc(func() {
 	}
 })
 
-// openFiles lists the descriptors of this process, none where there is no /proc.
+// openFiles lists the descriptors of this process, none if there is no /proc.
 func openFiles() []string {
 	warm()
 	links, _ := filepath.Glob("/proc/self/fd/*")
@@ -60,7 +60,7 @@ func openFiles() []string {
 	return open
 }
 
-// marked lists the live processes that carry the token, none where there is no /proc.
+// marked lists the live processes that carry the token, none if there is no /proc.
 func marked(token string) []string {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	var pids []string

@@ -8,7 +8,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Role tells whose message it is.
+// Role says who a message is from.
 type Role string
 
 // The roles of the messages that Aggregate makes.
@@ -17,7 +17,7 @@ const (
 	RoleTool      Role = "tool"
 )
 
-// Message is what a step of the model, or the result of a tool call, comes to.
+// Message is what the model said in a step, or the result of a tool call.
 type Message struct {
 	Role       Role
 	Content    []wireproto.ContentPart
@@ -30,10 +30,9 @@ func (m *Message) Text() string {
 	return wireproto.Content{Parts: append([]wireproto.ContentPart{}, m.Content...)}.String()
 }
 
-// Prompt runs one turn in a session of its own and streams its messages, each when its step
-// is complete. It needs Options.Yolo, AFK or Approve: without, the first value is (nil,
-// [ErrNoApprover]). An error comes last. kimi keeps the session on disk like any other;
-// set Options.SessionID to continue it later.
+// Prompt runs one turn in a new session and yields its messages. Each comes when its step is complete. Without
+// Options.Yolo, AFK or Approve, the first value is (nil, [ErrNoApprover]). If there is an error, it comes last. kimi
+// keeps the session on disk; to continue it later, set Options.SessionID.
 func Prompt(ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		if opts == nil || !opts.Yolo && !opts.AFK && opts.Approve == nil {
@@ -60,8 +59,8 @@ func Prompt(ctx context.Context, text string, opts *Options, parts ...wireproto.
 	}
 }
 
-// Ask runs the turn of [Prompt] and returns the text of the last assistant message alone. With
-// an error, it is the text of the last one that was complete.
+// Ask runs one turn, as [Prompt] does, and returns the text of the last assistant message. If there is an error, it
+// returns the text of the last complete message with it.
 func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) (string, error) {
 	answer := ""
 	for m, err := range Prompt(ctx, text, opts, parts...) {
@@ -75,12 +74,13 @@ func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.Con
 	return answer, nil
 }
 
-// Aggregate makes messages of a stream: for each step one assistant message, with the parts
-// joined as by [Merge], then one message for the result of each tool call. What belongs to
-// a step comes at its end, because results may arrive while the model still writes. Events
-// of subagents are left out; requests pass by unanswered and so are rejected, unless a
-// handler answers them. What an attempt that failed has sent is dropped. An error comes last,
-// after what the broken step had come to.
+// Aggregate turns a stream of messages into whole messages. Each step gives one assistant message, with its parts
+// joined as by [Merge], and then one message for the result of each tool call. The messages of a step come at its
+// end, because results may arrive while the model still writes.
+//
+// Aggregate leaves out events of subagents. It does not answer requests: without a handler, they are rejected. It
+// drops what a failed attempt of a step has sent. If the stream ends with an error, the messages of the incomplete
+// step come first, and then the error.
 func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		assistant := &Message{Role: RoleAssistant}
@@ -145,11 +145,10 @@ func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
 	return parts
 }
 
-// Merge joins what the model streams in pieces: consecutive text parts, consecutive think
-// parts, and a tool call with the argument parts after it. Anything else passes at once,
-// after what was joined before it; so text comes when something else follows, not as it is
-// written. A handler may therefore ask before the text that explains why is out; answer in the
-// loop to have it in order. The values of seq are not changed.
+// Merge joins what the model streams in pieces: consecutive text parts, consecutive think parts, and a tool call with
+// the argument parts after it. Every other message passes at once, after the joined parts before it. So text comes
+// when another message follows, not while it is written. A handler may therefore be asked before the text that
+// explains the request has come. To have both in order, answer in the loop. Merge does not change the values of seq.
 func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		var held joiner
@@ -215,7 +214,7 @@ func (j *joiner) join(m wireproto.Message) bool {
 	return false
 }
 
-// take returns what is held, joined, and holds nothing then.
+// take returns the joined parts that are held, and then holds nothing.
 func (j *joiner) take() wireproto.Message {
 	m, more, sign := j.first, j.more.String(), j.sign
 	*j = joiner{}

@@ -21,15 +21,15 @@ const (
 	maxAnswerTurns = 3
 	// maxAnswerCalls is how many calls of an Ask may break the schema.
 	maxAnswerCalls = 5
-	// maxViolation limits what is told of one violation, in bytes: it may quote what the agent has said.
+	// maxViolation limits the text of one violation, in bytes: it may quote what the agent has said.
 	maxViolation = 300
 )
 
-// Answer lets an agent answer with a T instead of text: by a call of a tool, whose arguments are checked against the
-// JSON Schema of T. One Answer serves any number of sessions and goroutines.
+// Answer lets an agent answer with a T instead of text. The agent calls a tool, and the arguments are checked against
+// the JSON Schema of T. One Answer can serve any number of sessions and goroutines.
 type Answer[T any] struct {
 	tool       Tool
-	wrapped    bool // T is no object: it is the member "answer" of the arguments
+	wrapped    bool // T is not an object: it is the member "answer" of the arguments
 	schema     *jsonschema.Resolved
 	properties map[string]*jsonschema.Resolved
 	required   []string
@@ -38,15 +38,15 @@ type Answer[T any] struct {
 	asked map[*Turn]*said[T] // by the turns that have to answer
 }
 
-// said is the answer of a turn. What is left in the end counts.
+// said is the answer of a turn. The value at the end counts.
 type said[T any] struct {
 	value T
 	call  uint64 // the number of the request that the value is from, 0 for none
 }
 
-// NewAnswer makes an answer that the agent gives by calling the tool of this name. T is what NewTool takes as In, or
-// anything else that has a JSON Schema, such as a slice or a bool. The description tells the model when to call the
-// tool; "" says that it is for the answer.
+// NewAnswer returns an answer that the agent gives by calling a tool of this name. T is a type that [NewTool] takes
+// as In, or any other type with a JSON Schema, such as a slice or a bool. The description tells the model when to
+// call the tool. With "", it says that the tool is for the answer.
 func NewAnswer[T any](name, description string) (*Answer[T], error) {
 	if description == "" {
 		description = "Gives your answer to the request. Call it with the whole answer; what you write as text is not read."
@@ -76,23 +76,24 @@ func NewAnswer[T any](name, description string) (*Answer[T], error) {
 	return a, nil
 }
 
-// wrapper is the arguments of the tool of an answer that is no object.
+// wrapper is the arguments of the tool for an answer that is not an object.
 type wrapper[T any] struct {
 	Answer T `json:"answer"`
 }
 
-// Tool returns the tool by which the agent answers, for Options.Tools. kimi asks for no approval before it calls it. A
-// call outside of Ask, and one of a subagent, is an error that the model reads.
+// Tool returns the tool through which the agent answers, for Options.Tools. kimi does not ask for approval before it
+// calls the tool. A call outside of Ask, and a call of a subagent, gives an error that the model reads.
 func (a *Answer[T]) Tool() Tool { return a.tool }
 
-// Ask runs a turn of s, after those that run or wait (see [Session.Queue]), and returns the answer that the main agent
-// gives in it by a call of the tool; of several valid calls, the last counts. What it writes as text never does. A call
-// that does not fit T is an error that the model reads, so that it calls again. An agent that ends the turn without a
-// valid call is asked again in the same session, up to three turns in all. Then, and after five calls that do not fit, the error is an
-// [*AnswerError]. A turn that does not finish gives its own error, whatever was said before. ctx bounds all of it.
+// Ask runs a turn of s after the turns that run or wait; see [Session.Queue]. It returns the answer that the main
+// agent gives by calling the tool. If there are several valid calls, the last one counts. Text of the agent does not
+// count. If a call does not fit T, the model reads an error and can call again. If the agent ends a turn without a
+// valid call, Ask asks again in the same session, in up to three turns in all. After that, or after five calls that
+// do not fit, the error is an [*AnswerError]. If a turn does not finish, Ask returns the error of the turn, whatever
+// was said before. ctx limits all of it.
 //
-// Ask adds to the text that the answer is to be given by the tool. Requests for approval are for Options.Approve;
-// without, they are rejected.
+// Ask adds a line to the text that tells the model to answer by the tool. Options.Approve gets the requests for
+// approval; without it, they are rejected.
 func (a *Answer[T]) Ask(ctx context.Context, s *Session, text string, parts ...wireproto.ContentPart) (T, error) {
 	var none T
 	if ctx == nil {
@@ -137,7 +138,7 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 	a.asked[t] = said
 	a.mu.Unlock()
 	if err = s.enqueue(t); err == nil {
-		// kimi itself refuses most of what does not fit: only the stream tells of it.
+		// kimi itself refuses most arguments that do not fit. They are only in the stream.
 		for args := range a.misfits(t) {
 			failed.Raw, failed.Violations = args, a.violations(args)
 			if *misfits++; *misfits >= maxAnswerCalls {
@@ -150,7 +151,7 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 		failed.Text = r.Text
 	}
 	a.mu.Lock()
-	delete(a.asked, t) // what a call says from now on counts for nothing
+	delete(a.asked, t) // calls after this do not count
 	a.mu.Unlock()
 	if err != nil || said.call <= t.foreign {
 		return value, false, err
@@ -289,8 +290,8 @@ func (a *Answer[T]) decode(args json.RawMessage) (value T, violations []string) 
 	return value, nil
 }
 
-// AskAs runs a turn as [Ask] does, in a session of its own, and returns the answer as a T, under the rules of
-// [Answer.Ask]: up to three turns. It needs Options.Yolo, AFK or Approve, else it gives [ErrNoApprover].
+// AskAs runs one turn in a new session, as [Ask] does, and returns the answer as a T. The rules of [Answer.Ask]
+// apply: there may be up to three turns. Without Options.Yolo, AFK or Approve it returns [ErrNoApprover].
 func AskAs[T any](ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) (T, error) {
 	var none T
 	if opts == nil || !opts.Yolo && !opts.AFK && opts.Approve == nil {
@@ -318,7 +319,7 @@ func AskAs[T any](ctx context.Context, text string, opts *Options, parts ...wire
 	return a.Ask(ctx, s, text, parts...)
 }
 
-// killDeaf ends at once an agent that does not end a turn that has been given up.
+// killDeaf kills at once an agent that does not stop a turn that was given up.
 func (s *Session) killDeaf() {
 	s.mu.Lock()
 	t := s.turn
@@ -328,17 +329,17 @@ func (s *Session) killDeaf() {
 	}
 }
 
-// AnswerError says that the agent has not given the answer that it was asked for, and what came instead.
+// AnswerError says that the agent has not given the requested answer, and what came instead.
 type AnswerError struct {
 	Text       string          `json:"text"`       // of the last assistant message of the last turn
-	Raw        json.RawMessage `json:"raw"`        // the arguments of the last call that did not fit, as a JSON string where they are no JSON; nil without any
+	Raw        json.RawMessage `json:"raw"`        // the arguments of the last call that did not fit, as a JSON string if they are not JSON; nil if there was no such call
 	Violations []string        `json:"violations"` // what is wrong with Raw
 }
 
 // Error names the violations, or that there was no call, and what to do.
 func (e *AnswerError) Error() string { return "client: answer: " + e.What() + "; " + e.Hint() }
 
-// What says what is wrong with what came, without what to do about it.
+// What says what is wrong with the answer, without what to do about it.
 func (e *AnswerError) What() string {
 	if len(e.Violations) == 0 {
 		return "the agent has not called the tool for it"

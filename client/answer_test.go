@@ -133,7 +133,7 @@ func TestAnswerTold(t *testing.T) {
 		t.Error(err)
 	}
 	if len(told) != 4 || !strings.Contains(told[0], `true the answer does not fit: name is missing; there is no "Name"; call`) ||
-		len(told[1]) > 600 || strings.Contains(told[1], "\x1b") || told[2] != "false The answer is taken." || !strings.Contains(told[3], "true nobody asks") {
+		len(told[1]) > 600 || strings.Contains(told[1], "\x1b") || told[2] != "false The answer is taken." || !strings.Contains(told[3], "true no one asks") {
 		t.Errorf("%q", told)
 	}
 }

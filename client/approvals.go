@@ -2,14 +2,15 @@ package client
 
 import "slices"
 
-// Approvals tells what the agent does without asking. A slash command that Options.SlashCommands lets
-// through can change that, which is not seen here.
+// Approvals says what the agent does without asking. If Options.SlashCommands is set, a slash command can change
+// that, and Approvals does not show the change.
 type Approvals struct {
-	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", the default_yolo of Options.Config or of
-	// the user's configuration file. "" where actions are asked about.
+	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", or the default_yolo of Options.Config or
+	// of the user's configuration file. It is "" if kimi asks about actions.
 	All string `json:"all"`
-	// Actions are those approved for the session, as ApprovalRequest.Action names them ("run command"): before it was
-	// resumed, which kimi-cli keeps in the session's state.json, or by ApproveForSession since. nil for Kimi Code.
+	// Actions are the actions that were approved for the session, with the names of ApprovalRequest.Action ("run
+	// command"). They were approved before the session was resumed, which kimi-cli keeps in the session's state.json,
+	// or by ApproveForSession after that. It is nil for Kimi Code.
 	Actions []string `json:"actions"`
 }
 
@@ -24,7 +25,7 @@ func (o *Options) byOptions() (a Approvals) {
 	return a
 }
 
-// setApprovals notes what runs unasked, and logs what the options do not say.
+// setApprovals notes what runs unasked. It logs what the options did not ask for.
 func (s *Session) setApprovals(a Approvals) {
 	s.mu.Lock()
 	s.status.Approvals = a

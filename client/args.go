@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// launch is what the options come to on this machine: absolute paths, an environment.
+// launch is the options resolved on this machine: absolute paths, an environment.
 type launch struct {
 	opts      *Options
 	env       []string
@@ -29,9 +29,9 @@ type launch struct {
 	shared    *bridge.Shared // where sessions of Kimi Code share a server; nil for one each
 }
 
-// newLaunch validates the options, looks at the machine and starts nothing. Like kimi it takes a relative work
-// dir from the physical current directory, and leaves symbolic links in an absolute one
-// alone: sessions are found by the spelling of the path.
+// newLaunch validates the options and looks at the machine. It starts nothing. Like kimi, it resolves a relative work
+// dir against the physical current directory, and keeps symbolic links of an absolute one: kimi finds sessions by the
+// text of the path.
 func newLaunch(opts *Options) (*launch, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -104,8 +104,8 @@ func absolute(path string) string {
 	return path
 }
 
-// check reports what is missing of the files and directories that the options name, which
-// kimi would only tell in a box of broken lines.
+// check reports files and directories of the options that are missing. kimi itself would report them only in a box of
+// broken lines.
 func (l *launch) check() error {
 	var errs []error
 	bad := func(option, reason, remedy string, err error) {
@@ -215,7 +215,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		files[i] = absolute(f)
 	}
 	if len(o.MCPServers) > 0 {
-		// kimi leaves its own mcp.json out once a file is named, so name that too.
+		// kimi does not read its own mcp.json if another file is named, so name that one, too.
 		if own := filepath.Join(l.backend.home(l), "mcp.json"); len(files) == 0 && isFile(own) {
 			files = append(files, own)
 		}
@@ -267,7 +267,7 @@ func (l *launch) configPath() string {
 	return filepath.Join(l.backend.home(l), "config.toml")
 }
 
-// config returns the configuration that the options name; nil where there is none.
+// config returns the configuration that the options name; nil if there is none.
 func (l *launch) config() (*config.Config, error) {
 	if path := l.configPath(); path != "" && isFile(path) {
 		return config.Load(path)

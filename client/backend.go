@@ -10,8 +10,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A backend is a kind of kimi, and all in which the kinds differ. A launch asks the one that the program's files name, and
-// from the handshake on the one that has answered.
+// A backend is a kind of kimi. It has everything in which the kinds differ. A launch uses the backend that the files
+// of the program show. After the handshake it uses the one that has answered.
 type backend interface {
 	kind() Backend
 	// tested is the newest version that this package is tested with.
@@ -19,65 +19,70 @@ type backend interface {
 
 	// owns reports whether a program is of this kind, by its resolved path, with slashes, and its first bytes.
 	owns(path string, head []byte) bool
-	// probe asks the program what it is. An [*IncompatibleError] says that it has not told, or that it is none that has
-	// a Wire mode or a server.
+	// probe asks the program what it is. An [*IncompatibleError] says that the program has not answered, or that it
+	// has neither a Wire mode nor a server.
 	probe(ctx context.Context, l *launch) (*Info, error)
 
 	// home is the folder with configuration, logins and sessions.
 	home(l *launch) string
 	// folders are those that the program writes to, home first.
 	folders(l *launch) []string
-	// model is the name of the model, as far as it can be told without asking the program.
+	// model is the name of the model, if it is known without asking the program.
 	model(l *launch) string
-	// flags are the arguments that only this kind takes. It is an error if it cannot do what an option says.
+	// flags are the arguments that only this kind takes. If the kind cannot do what an option says, it returns an
+	// error.
 	flags(o *Options) ([]string, error)
 
-	// newID returns the id of a new session, "" where the program makes it.
+	// newID returns the id of a new session, "" if the program makes it.
 	newID() string
 	// start starts the program with the session. An [*otherError] says that the program is of another kind.
 	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)
-	// adopt takes over what the program has told of its session in the handshake.
+	// adopt stores what the program has said about its session in the handshake.
 	adopt(s *Session)
-	// explain says why the program has refused to start, or has ended before it has answered.
+	// explain says why the program refused to start, or ended before it answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 
 	// sessions lists the sessions, in any order.
 	sessions(l *launch, which listing) ([]SessionInfo, error)
-	// finds reports whether the program will find a session of the work dir. It is an error if the files are there
-	// nevertheless.
+	// finds reports whether the program will find a session of the work dir. If it will not, but the files exist, it
+	// returns an error.
 	finds(l *launch, id string) (bool, error)
 	// stored opens the files of a session of the work dir, nil if there is none.
 	stored(l *launch, id string) (storedSession, error)
 
-	// terminal returns the arguments of the program's own user interface on a session, "" for a new one, and terminalEnv
-	// its environment. It is an error if it cannot do what an option says.
+	// terminal returns the arguments of the program's own user interface on a session, "" for a new one. terminalEnv
+	// returns its environment. If the program cannot do what an option says, both return an error.
 	terminal(l *launch, id string) ([]string, error)
 	terminalEnv(l *launch) []string
 
-	// words returns a prompt that the program reads as words, and whether it had to be changed for that.
+	// words returns a prompt that the program reads as text, and whether it had to be changed for that.
 	words(c wireproto.Content) (wireproto.Content, bool)
 	// models lists the models that a session can use, in any order.
 	models(ctx context.Context, s *Session) ([]Model, error)
 	// setModel changes the model of a session in which no turn runs, and then calls done, once.
 	setModel(s *Session, name string, done func(error))
-	// mayResume refuses to continue a session in which more would run unasked than the options say.
+	// mayResume refuses to continue a session in which more would run unasked than the options allow.
 	mayResume(l *launch, id string) error
-	// holdAgain keeps others from the session's files for a process that continues it.
+	// holdAgain locks the session's files again for a process that continues the session.
 	holdAgain(s *Session) error
-	// wholeCalls reports whether each tool call is told whole before a request about it, and told again to make it whole.
+	// wholeCalls reports whether the program sends each tool call complete before a request about it. It then sends
+	// the call a second time to complete it.
 	wholeCalls() bool
-	// ownTurns reports whether the program begins turns by itself, of which a TurnBegin tells; a prompt that waits for
-	// one has its own TurnBegin after it.
+	// ownTurns reports whether the program begins turns by itself, each with a TurnBegin. A prompt that waits for such
+	// a turn has its own TurnBegin after it.
 	ownTurns() bool
-	// endsSteps reports whether the tokens of a step are told at its end, after the results of its calls, and so tell of it.
+	// endsSteps reports whether the program sends the tokens of a step after the results of its calls. They then show
+	// the end of the step.
 	endsSteps() bool
 	// subagentModels reports whether a subagent may have another model than the session.
 	subagentModels() bool
-	// keepsActions reports whether an action that is approved for the session is not asked about again, whatever it is about.
+	// keepsActions reports whether the program does not ask again about an action that was approved for the session,
+	// whatever its arguments.
 	keepsActions() bool
 }
 
-// backends are all there are. The first is tried where nothing tells: the other's programs refuse its arguments at once.
+// backends are all kinds. If nothing shows the kind of a program, the first is tried: programs of the other kind
+// refuse its arguments at once.
 var backends = []backend{kimiCLI{}, kimiCode{}}
 
 // answering returns the back end that has answered the handshake.
@@ -91,7 +96,7 @@ func (l *launch) answering(server *wireproto.InitializeResult) backend {
 	return kimiCLI{}
 }
 
-// recognise returns the back ends that a program may have: one where its files tell, else all.
+// recognise returns the back ends that a program may have: one if its files show it, otherwise all.
 func recognise(path string) []backend {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -111,7 +116,7 @@ func recognise(path string) []backend {
 	return backends
 }
 
-// candidates returns the back ends that the kimi that would run may have, never none.
+// candidates returns the back ends that the kimi may have that would run. There is always at least one.
 func (l *launch) candidates() []backend {
 	if l.opts.Server != nil {
 		return []backend{elsewhere{}}
@@ -168,7 +173,7 @@ func (l *launch) startAs(ctx context.Context, process *processTransport, id stri
 	return l.backend.start(ctx, l, process, id)
 }
 
-// otherError says of which kind a program is that was started as one of another kind.
+// otherError says that a program was started as one kind, but is of another kind, and of which.
 type otherError struct{ is backend }
 
 func (e *otherError) Error() string { return "client: this kimi is driven by " + string(e.is.kind()) }

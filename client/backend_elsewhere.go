@@ -15,13 +15,14 @@ import (
 )
 
 // Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, through a
-// tunnel or a proxy. It prints and marshals without its token.
+// tunnel or a proxy. When it is printed or marshalled, its token is left out.
 type Server struct {
-	// URL is where it listens, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http the token and all
-	// that is said can be read on the way: use it on this machine, in a tunnel or in a network of your own only. A
-	// redirect is not followed.
+	// URL is the address of the server, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http,
+	// others on the network can read the token and the conversation. Use http only on this machine, in a tunnel or in
+	// your own network. Redirects are not followed.
 	URL string
-	// Token is what the server prints when it starts, after "#token=". It opens all that the server can do.
+	// Token is what the server prints after "#token=" when it starts. It gives access to everything that the server
+	// can do.
 	Token string
 }
 
@@ -37,7 +38,7 @@ func (s Server) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue implements [slog.LogValuer] with [Server.String].
 func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// address returns the URL if there is no secret in it.
+// address returns the URL if it contains no secret.
 func (s Server) address() string {
 	if u, err := s.parse(); err == nil {
 		return u.String()
@@ -114,8 +115,8 @@ func absoluteThere(path string) bool {
 	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
 }
 
-// elsewhere is Kimi Code whose server runs elsewhere: nothing of it is on this machine. It embeds nothing, so that a
-// method which reads files is not inherited unseen.
+// elsewhere is a Kimi Code with a server on another machine. It embeds no other backend, so that it inherits no method
+// that reads files.
 type elsewhere struct{}
 
 func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
@@ -230,7 +231,7 @@ func (t farTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 	return farConn{conn, t.launch}, nil
 }
 
-// farConn is the end of a session in words of this package.
+// farConn reports the end of a session with the errors of this package.
 type farConn struct {
 	*bridge.Conn
 	launch *launch

@@ -48,7 +48,8 @@ func (kimiCLI) owns(_ string, head []byte) bool {
 	return bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("kimi_cli"))
 }
 
-// start refuses to start kimi-cli if it would run what the options do not say, or if the session is open already.
+// start does not start kimi-cli if it would run actions unasked that the options do not allow, or if the session is
+// already open.
 func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
 	approvals, err := b.approvals(l, id)
 	if err != nil {
@@ -87,7 +88,7 @@ func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not by the exit code: the last kimi-cli prints plain text to every command and exits 0.
+	// Do not use the exit code: the last kimi-cli prints plain text to every command and exits with 0.
 	if told, ok := infoIn(stdout); ok {
 		if _, err := wireproto.ParseVersion(told.Wire); err != nil {
 			return nil, &IncompatibleError{Path: l.path, Found: "kimi-cli " + told.Kimi + ", which has no Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
@@ -133,7 +134,7 @@ func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
 	case bad == nil && info.Backend != b.kind():
 		return &otherError{backendOf(info.Backend)}
 	}
-	return f.err // what a program does not tell in time condemns it not
+	return f.err // a program that does not answer in time may still be a kimi
 }
 
 // tombstone recognises the kimi-cli after the last one that works, by what it prints; else it returns nil.
@@ -157,7 +158,7 @@ type told struct {
 	Python string `json:"python_version"`
 }
 
-// infoIn finds the answer in what a program has printed: around it may stand what a version manager or a shell says.
+// infoIn finds the answer in what a program has printed. A version manager or a shell may have printed text around it.
 func infoIn(stdout string) (told, bool) {
 	lines := strings.SplitAfter(stdout, "\n")
 	for i := range slices.Backward(lines) {

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Limits of what is read of other programs' files, in bytes, far beyond what kimi writes there.
+// Limits for files of other programs, in bytes. They are far above what kimi writes there.
 const (
 	maxIndex = 16 << 20              // kimi.json
 	maxState = 4 << 20               // state.json
@@ -143,8 +143,8 @@ func (kimiCLI) workDirs(l *launch) ([]string, error) {
 	return list, nil
 }
 
-// readSession reads what is needed of a session's directory; false if it is none, or one
-// without any turn.
+// readSession reads what is needed of a session's directory. It returns false if the directory is not a session, or is
+// a session without turns.
 func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 	if validSessionID(id) != nil {
 		return SessionInfo{}, false
@@ -218,9 +218,9 @@ func shorten(s string, n int) string {
 	return string(runes)
 }
 
-// approvals finds out what will run unasked in a session of kimi-cli, and refuses to continue one that
-// would not ask although the options say so. kimi adds what the session keeps to its flags, and no flag takes
-// it back (kimi_cli/soul/agent.py, 1.51.0).
+// approvals finds out what will run unasked in a session of kimi-cli. It refuses to continue a session that would not
+// ask although the options want it to ask. kimi adds what the session keeps to its flags, and no flag turns it off
+// (kimi_cli/soul/agent.py, 1.51.0).
 func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 	o := l.opts
 	kept, err := b.keptApprovals(l, id)
@@ -250,8 +250,8 @@ type kept struct {
 	Actions   []string
 }
 
-// keptApprovals reads the state of a session; the zero value stands for one that is not there, or that kimi
-// cannot read and starts without.
+// keptApprovals reads the state of a session. It returns the zero value if there is no state, or if kimi cannot read
+// it and starts without it.
 func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
 	data, err := regular.Read(filepath.Join(b.sessionsDir(l), id, "state.json"), maxState)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file in the way: kimi will not start either
@@ -284,7 +284,7 @@ func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
 // defaultYolo names the configuration that lets everything run unasked, "" for none.
 func (kimiCLI) defaultYolo(l *launch) string {
 	cfg, name := l.opts.Config, "Options.Config"
-	switch { // what is wrong with a file, kimi tells
+	switch { // what is wrong with a file, kimi reports
 	case cfg != nil:
 	case l.opts.ConfigFile != "":
 		name = l.opts.ConfigFile

@@ -80,7 +80,7 @@ func (s *cliStored) hold() (*os.File, error) {
 	return holdSession(filepath.Join(s.shareDir, filepath.FromSlash(s.in), s.id), true)
 }
 
-// own makes sure that the session is one of the share dir, and no link to elsewhere, before it is changed.
+// own checks that the session is in the share dir, and not a link to another place, before it is changed.
 func (s *cliStored) own() error {
 	share, err := os.OpenRoot(s.shareDir)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *cliStored) remove() error {
 	if err := s.own(); err != nil {
 		return err
 	}
-	// Without its context it is no session any more, however far the rest comes.
+	// Without its context it is no longer a session, even if the rest cannot be removed.
 	for _, name := range []string{s.file("context.jsonl"), s.id + ".jsonl"} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -150,7 +150,7 @@ func (s *cliStored) history(*launch) iter.Seq2[wireproto.Message, error] {
 	}
 }
 
-// cliLine is a line of wire.jsonl or of a context, as far as it is needed.
+// cliLine is a line of wire.jsonl or of a context, with the members that are needed.
 type cliLine struct {
 	// Of wire.jsonl.
 	Message struct {
@@ -169,7 +169,7 @@ type cliLine struct {
 	CallID    string               `json:"tool_call_id"`
 }
 
-// lines gives the lines of a file that are JSON. raw is valid until the next one.
+// lines yields the lines of a file that are JSON. raw is valid until the next line.
 func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool) error {
 	f, err := regular.OpenIn(s.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +199,7 @@ func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool
 	}
 }
 
-// asContent reads text or content parts. One part of text is as good as its text.
+// asContent reads text or content parts. One part of text equals its text.
 func asContent(raw json.RawMessage) wireproto.Content {
 	var c wireproto.Content
 	if json.Unmarshal(raw, &c) != nil {
@@ -213,7 +213,8 @@ func asContent(raw json.RawMessage) wireproto.Content {
 	return c
 }
 
-// tellContext tells a session that kimi has begun before it kept the messages of Wire, from what the model is sent.
+// tellContext makes the messages of a session that kimi began before it kept messages of Wire. It uses what was sent
+// to the model.
 func (s *cliStored) tellContext(yield func(wireproto.Message, error) bool) {
 	turns, steps, going := 0, 0, true
 	emit := func(m wireproto.Message) { going = going && yield(m, nil) }
@@ -282,7 +283,7 @@ func (s *cliStored) turns() (n int) {
 	}
 }
 
-// rotated lists the contexts of before, the oldest first.
+// rotated lists the earlier contexts, the oldest first.
 func (s *cliStored) rotated() (names []string) {
 	entries, _ := fs.ReadDir(s.root.FS(), s.id)
 	number := func(name string) int {
@@ -303,7 +304,8 @@ func (s *cliStored) rotated() (names []string) {
 	return names
 }
 
-// cliCut is what a fork keeps: lines of wire.jsonl, whole contexts of before, and lines of the one that the model is sent.
+// cliCut is what a fork keeps: lines of wire.jsonl, whole earlier contexts, and lines of the context that the model
+// gets.
 type cliCut struct {
 	wire    int
 	before  []string
@@ -311,12 +313,12 @@ type cliCut struct {
 	lines   int // -1 for all
 }
 
-// cut finds what the first turns are, -1 for all. kimi's own fork counts the user's messages in the context: that fails once the
-// context was compacted or a turn was steered, so that here each turn is looked for by its words.
+// cut finds the first turns, -1 for all. kimi's own fork counts the user's messages in the context. That fails after a
+// compaction, or if a turn was steered. So cut searches each turn by its text.
 func (s *cliStored) cut(turns int) (*cliCut, error) {
 	contexts := append(s.rotated(), "context.jsonl")
 	c := &cliCut{wire: -1, before: contexts[:len(contexts)-1], context: "context.jsonl", lines: -1}
-	// What wire.jsonl tells: a turn, by its words, or "" for a new context.
+	// What wire.jsonl has: a turn, by its text, or "" for a new context.
 	var told []string
 	count, wire, rotations, dmail := 0, 0, 0, false
 	kept := -1 // of told
@@ -392,7 +394,8 @@ type begin struct {
 	line int // of its checkpoint
 }
 
-// begins lists the turns of a context: what the user says right after a checkpoint. There is none before the first context.
+// begins lists the turns of a context: what the user says directly after a checkpoint. The first context has none
+// before it.
 func (s *cliStored) begins(contexts []string, at int) (list []begin, err error) {
 	if at < 0 || at >= len(contexts) {
 		return nil, nil

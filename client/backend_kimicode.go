@@ -29,12 +29,12 @@ func (kimiCode) endsSteps() bool       { return true }
 func (kimiCode) subagentModels() bool  { return false }
 func (kimiCode) keepsActions() bool    { return false }
 
-// mayResume: the options are put in force at each start.
+// mayResume allows everything: the options apply at each start.
 func (kimiCode) mayResume(*launch, string) error { return nil }
 
 func (kimiCode) holdAgain(*Session) error { return nil }
 
-// words returns c: the bridge takes no text for a command unless it is told to.
+// words returns c: the bridge reads no text as a command unless the options say so.
 func (kimiCode) words(c wireproto.Content) (wireproto.Content, bool) { return c, false }
 
 func (kimiCode) owns(path string, head []byte) bool {
@@ -53,7 +53,7 @@ func (kimiCode) flags(o *Options) (flags []string, err error) {
 	return flags, nil
 }
 
-// model: the server tells it where neither the options nor the environment name it.
+// model returns the model of the options or of the environment. Otherwise the server says it later.
 func (kimiCode) model(l *launch) string {
 	switch {
 	case l.opts.Model != "":
@@ -87,7 +87,7 @@ func (kimiCode) adopt(s *Session) {
 	s.held = held
 }
 
-// adoptTold takes over the id and the model that the server has told.
+// adoptTold stores the id and the model that the server has sent.
 func (s *Session) adoptTold() {
 	told := s.server.Bridge
 	if told == nil {
@@ -185,9 +185,9 @@ func (b kimiCode) finds(l *launch, id string) (bool, error) {
 	return home.FindSession(b.home(l), l.workDir, id) != "", nil
 }
 
-// KimiCode returns the Transport that NewSession takes for Kimi Code 2.x: a bridge that speaks Wire,
-// and drives the server of "kimi web". It is there for programs that offer Wire themselves. What kimi writes to its
-// standard error goes to stderr, nil for nowhere.
+// KimiCode returns the Transport that NewSession uses for Kimi Code 2.x: a bridge that speaks Wire and drives the
+// server of "kimi web". It is for programs that offer Wire themselves. kimi's standard error goes to stderr; nil
+// drops it.
 func KimiCode(stderr io.Writer) Transport {
 	return &bridgeTransport{process: &processTransport{stderr: stderr}}
 }

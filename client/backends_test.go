@@ -25,14 +25,14 @@ type backend struct {
 	mcpTool                  func(server, tool string) string // how the model calls the tool of an MCP server
 	toolsAtOnce              int32                            // Go tools of one step that run at the same time
 
-	answersFeedback bool   // a rejection's feedback reaches the model; else a Notification tells that it is lost
+	answersFeedback bool   // a rejection's feedback reaches the model; else a Notification says that it is lost
 	endsAtRejection bool   // a rejection without feedback ends the turn; else the model goes on
 	freeAnswers     bool   // a question takes words that are no option's label
 	tellsCalls      bool   // subagents' requests for approval show the whole call
 	restarts        bool   // another model is another process
 	keepsAFK        bool   // a session that was begun with AFK stays so
 	sharesServer    bool   // the sessions of a pool are in one process
-	slash, says     string // a command, and a part of what it says; "" where the model answers it
+	slash, says     string // a command, and a part of what it says; "" if the model answers it
 }
 
 var backends = []*backend{

@@ -54,7 +54,7 @@ func TestBackendsTurns(t *testing.T) {
 		}
 		first := wireproto.TokenUsage{InputOther: 10, Output: 2, InputCacheRead: 3}
 		e2eSame(t, "result", &client.TurnResult{Status: wireproto.StatusFinished, Steps: 1, Usage: first, Text: "hello"}, result)
-		eventually(t, time.Minute, func() bool { // Kimi Code tells how long a context may be after the first turn
+		eventually(t, time.Minute, func() bool { // Kimi Code says how long a context may be after the first turn
 			st := s.Status()
 			return st.ContextTokens > 0 && st.MaxContextTokens > 0 && st.ContextUsage > 0
 		}, func() string { return fmt.Sprintf("status %+v", s.Status()) })

@@ -38,7 +38,7 @@ func (a *agent) end(how string) {
 	a.hang()
 }
 
-// hasEnded checks that err tells how a process ended.
+// hasEnded checks that err says how a process ended.
 func hasEnded(t *testing.T, err error, how string) {
 	t.Helper()
 	var got *client.ProcessError

@@ -99,7 +99,7 @@ func BenchmarkRequests(b *testing.B) {
 }
 
 // BenchmarkSlowLoop takes a millisecond for each event while 450 MB wait, for two seconds, and
-// tells how much memory this process takes meanwhile, and how long Steer, Cancel and Close take.
+// says how much memory this process takes meanwhile, and how long Steer, Cancel and Close take.
 func BenchmarkSlowLoop(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

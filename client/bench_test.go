@@ -276,7 +276,7 @@ func BenchmarkObserver(b *testing.B) {
 	b.ReportMetric(100*(float64(with)/float64(without)-1), "over-%")
 }
 
-// BenchmarkIdleSessions keeps 200 sessions open at once and tells what each costs this process.
+// BenchmarkIdleSessions keeps 200 sessions open at once and says what each costs this process.
 func BenchmarkIdleSessions(b *testing.B) {
 	const n = 200
 	opts := benchOptions(b, "serves")

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// callWait is how long Call waits for what is on its way.
+	// callWait is how long Call waits for events that may still come.
 	callWait = 5 * time.Second
 	// callPoll is how often it looks into the file of a background agent, which sends no events.
 	callPoll = 50 * time.Millisecond
@@ -22,15 +22,15 @@ const (
 	maxAgentFile = 256 << 20
 )
 
-// Call returns the whole tool call that is asked about: the tool's name, and its arguments as the model wrote them,
-// of which Description and Display may show a part. They come from the agent's ToolCall and ToolCallPart
-// messages. A subagent's call may follow the request: Call waits for it, for 5 s at most. It returns "" and nil
-// where the call is not known for certain, as when the model has given two calls the same id, and for what is no
-// live request. It never
-// returns another call's arguments. What cannot be seen should not be approved.
+// Call returns the whole tool call that the request is about: the name of the tool, and its arguments as the model
+// wrote them. Description and Display may show only a part of them. Call takes them from the agent's ToolCall and
+// ToolCallPart messages. A subagent's call may come after the request, so Call waits for it, at most 5 s. If the call
+// is not known for certain, Call returns "" and nil. One cause is that the model has given two calls the same id. It
+// also returns that for a value that is not a live request. It never returns the arguments of another call. Do not
+// approve a call that you cannot see.
 //
-// kimi takes the last of several members with one name, and tells Command from command, which encoding/json does not do
-// for a struct: decode into a map to see what will run.
+// If an object has several members with one name, kimi uses the last one. kimi also distinguishes Command from
+// command, which encoding/json does not do for a struct. Decode into a map to see what will run.
 func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 	if r.request == nil {
 		return "", nil
@@ -71,7 +71,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 		if m = e.Event; e.AgentID != nil {
 			agent = *e.AgentID
 		} else {
-			return // before protocol 1.6: no one knows whose it is
+			return // before protocol 1.6: it is not known whose it is
 		}
 	}
 	if !s.calls.note(s.backend, agent, m) {
@@ -161,9 +161,9 @@ func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
 	return found
 }
 
-// bindCallLocked finds the call that r is about. In kimi-cli the events of the main agent precede its requests; those of
-// a subagent follow them, up to the StatusUpdate that ends the model's message: before it, another call with the same
-// id may still come. The session's mu is held.
+// bindCallLocked finds the call that r is about. In kimi-cli, the events of the main agent come before its requests.
+// Those of a subagent come after them, up to the StatusUpdate that ends the model's message. Before that message,
+// another call with the same id may still come. The session's mu is held.
 func (s *Session) bindCallLocked(r *request) {
 	asked, ok := r.asked.(*wireproto.ApprovalRequest)
 	if !ok || r.tool != nil {

@@ -11,16 +11,17 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// Candidate is a kimi in a place where one is looked for.
+// Candidate is a kimi that was found in one of the places of the search.
 type Candidate struct {
 	Path    string `json:"path"`
 	FoundBy string `json:"found_by"` // as in Info
-	Reason  string `json:"reason"`   // why it is passed over; "" for the one that would run
+	Reason  string `json:"reason"`   // why it is not used; "" for the one that would run
 }
 
-// Candidates lists every kimi where one is looked for, in that order, each file once: by Options.Executable and KIMI_PATH, on
-// PATH, and where package managers put theirs. It starts none of them, so that it does not tell which ones work. Where the
-// one that is named is not there, every other is passed over. Its error is one of the options.
+// Candidates lists every kimi in the places where this package searches, in the order of the search, each file once.
+// The places are Options.Executable and KIMI_PATH, PATH, and the folders of package managers. It starts no program,
+// so it does not know which ones work. If Options.Executable or KIMI_PATH names a file that does not exist, no other
+// kimi is used. An error is about the options.
 func Candidates(opts *Options) ([]Candidate, error) {
 	l, err := newLaunch(opts)
 	if err != nil || l.opts.Server != nil {

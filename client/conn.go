@@ -15,9 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// conn is the JSON-RPC side of a session: it numbers calls, pairs them with their answers
-// and writes lines. All its state is guarded by mu; three goroutines serve it, and all end
-// with the agent: read, write and wait.
+// conn is the JSON-RPC side of a session: it numbers calls, pairs them with their answers and writes lines. mu guards
+// all its state. Three goroutines serve it: read, write and wait. All of them end with the agent.
 type conn struct {
 	peer    Conn
 	dec     *wireproto.Decoder
@@ -29,14 +28,14 @@ type conn struct {
 	mu      sync.Mutex
 	calls   map[string]*call // by id; an entry is retired exactly once
 	out     [][]byte         // lines for the writer
-	writing bool             // the writer is at lines that it has taken from out
+	writing bool             // the writer is writing lines that it has taken from out
 	quiet   *sync.Cond       // writing has become false
 	paused  bool             // an agent has ended, and another one will follow
 	held    [][]byte         // lines for the other one
 	noMore  bool             // the agent's input is to be closed after out
 	why     error            // why this side has given the agent up
 	err     error            // why the conn is closed; set once, with done
-	noise   string           // the first line that was no frame: what a program that is not kimi says
+	noise   string           // the first line that was not a frame: it shows what a program says that is not kimi
 
 	wake   chan struct{} // to the writer
 	exited chan struct{} // closed when the agent has ended
@@ -49,15 +48,14 @@ type handler interface {
 	handle(f *wireproto.Frame, size int)
 	// idle is called when no further line has been read yet.
 	idle()
-	// exited is called, from another goroutine, when the agent has ended: what waits
-	// in its pipe can still be read.
+	// exited is called from another goroutine when the agent has ended. The data in its pipe can still be read.
 	exited()
-	// ended is told, last of all, how the agent ended and returns why the session is over.
+	// ended runs last. It gets how the agent ended, and returns why the session is over.
 	ended(exit error) error
 }
 
-// call is a call that waits for its answer. finish runs once, on the reader's goroutine,
-// so that whatever the agent sent before the answer has been handled before it.
+// call is a call that waits for its answer. finish runs once, on the reader's goroutine. So everything that the agent
+// sent before the answer has been handled before it.
 type call struct {
 	method string
 	finish func(result json.RawMessage, err error)
@@ -196,7 +194,7 @@ func (c *conn) write() {
 
 var errAgentEnded = errors.New("client: the agent has ended")
 
-// over reports whether the agent has ended: what is still read of it waits for nothing.
+// over reports whether the agent has ended. Lines that are read after that need no answer.
 func (c *conn) over() bool {
 	select {
 	case <-c.exited:
@@ -206,8 +204,7 @@ func (c *conn) over() bool {
 	}
 }
 
-// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: no one can
-// talk with it any more.
+// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: it can no longer read or write.
 func (c *conn) giveUp(pipe string) {
 	if waitOr(c.exited, outputClosedGrace) {
 		return
@@ -241,8 +238,8 @@ func (c *conn) shut(err error) {
 	close(c.done)
 }
 
-// pause retires the calls of an agent that has ended, of which all was read. What is called from now on waits for the next
-// one, but for initialize.
+// pause retires the calls of an agent that has ended and was read to its end. Later calls, except initialize, wait for
+// the next agent.
 func (c *conn) pause(why error) {
 	c.mu.Lock()
 	if c.err != nil {
@@ -303,13 +300,13 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 		c.out = append(c.out, line)
 	} else if waiting == nil {
 		return ErrClosed
-	} // else shut retires the call, and knows why the conn is closed
+	} // otherwise shut retires the call, because it knows why the conn is closed
 	signal(c.wake)
 	return nil
 }
 
-// tryWrite writes what can be written without waiting, if the peer can tell, and returns
-// the rest: as a rule nothing, and the writer need not be woken.
+// tryWrite writes what can be written without waiting, if the peer supports that, and returns the rest. Usually the
+// rest is empty, and the writer need not be woken.
 func (c *conn) tryWrite(line []byte) []byte {
 	if p, ok := c.peer.(interface{ TryWrite([]byte) int }); ok {
 		return line[p.TryWrite(line):]

@@ -25,12 +25,12 @@ const nodeCure = "put Node.js 22.19 or later on PATH"
 type failure struct {
 	err    error
 	answer *wireproto.RPCError // by which the program has refused; nil if it has ended instead
-	exit   *ProcessError       // how the program has ended; nil where it was ended
+	exit   *ProcessError       // how the program has ended; nil if it was ended
 	noise  string              // the first line that it printed that is no protocol
 }
 
-// diagnose explains a start that failed with err: noise is the first line the program
-// printed that is no protocol, end how it ended in the end.
+// diagnose explains a start that failed with err. noise is the first line that the program printed and that is not of
+// the protocol. end says how the program ended.
 func (l *launch) diagnose(ctx context.Context, noise string, err, end error) error {
 	if l.opts.Transport != nil || l.opts.Server != nil {
 		return err
@@ -55,7 +55,7 @@ func (l *launch) diagnose(ctx context.Context, noise string, err, end error) err
 	return bad
 }
 
-// gaveUp is the error of a start or a question that ctx has ended: what the program did until then.
+// gaveUp is the error of a start or a question that ctx has ended. It says what the program did until then.
 func (l *launch) gaveUp(ctx context.Context, end *ProcessError, noise string) error {
 	cause := context.Cause(ctx)
 	e := &StartError{Path: l.path, Err: errors.Join(cause, asError(end))}
@@ -92,7 +92,8 @@ var (
 	nodeVersion = regexp.MustCompile(`(?m)^Node\.js v(\d+\.\d+\.\d+)\s*$`)
 )
 
-// missing says what the program needs and has not, as its last words tell; nil where they do not.
+// missing reads the end of the program's output and says what the program lacks. It returns nil if the output does not
+// say so.
 func missing(path string, end *ProcessError) *StartError {
 	if m := nodeVersion.FindStringSubmatch(end.Stderr); m != nil && newer(neededNode, m[1]) && end.ExitCode != 0 {
 		return &StartError{Path: path, Reason: "it needs Node.js 22.19 or later and ran in " + m[1], Remedy: nodeCure, Err: end}
@@ -133,7 +134,7 @@ func interpreter(path string) string {
 	return words[0]
 }
 
-// systemError is what the system says, without the path and the call that the error repeats.
+// systemError is the system's message, without the path and the call, which the error repeats.
 func systemError(err error) string {
 	var path *fs.PathError
 	var program *exec.Error
@@ -146,8 +147,8 @@ func systemError(err error) string {
 	return err.Error()
 }
 
-// obstacle says what is wrong with the folders in which kimi keeps its files, where a start has failed with err; nil if
-// nothing is. It tries to write.
+// obstacle says what is wrong with the folders in which kimi keeps its files after a start failed with err. It returns
+// nil if nothing is wrong. It tries to write.
 func (l *launch) obstacle(err error) error {
 	bad := func(reason, remedy string) error {
 		return &StartError{Path: l.path, Reason: reason, Remedy: remedy + ", or set KIMI_SHARE_DIR to another folder", Err: err}
@@ -196,7 +197,7 @@ func writes(dir string) bool {
 	return true
 }
 
-// invalid names all that is wrong with the configuration file, and the file once.
+// invalid names everything that is wrong with the configuration file. It names the file once.
 func invalid(err error) string {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

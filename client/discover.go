@@ -21,13 +21,13 @@ type Info struct {
 	Path          string  `json:"path"`           // the program
 	Version       string  `json:"version"`        // such as "1.51.0"
 	WireVersion   string  `json:"wire_version"`   // such as "1.10"
-	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" where unknown and for Kimi Code 2.x
+	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" if it is not known and for Kimi Code 2.x
 	Backend       Backend `json:"backend"`        // how it is driven
-	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: ~/.kimi or ~/.kimi-code, unless set otherwise
-	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that has installed it: "npm", "mise", …
+	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: by default ~/.kimi or ~/.kimi-code
+	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that installed it, such as "npm" or "mise"
 }
 
-// Newer returns the newest version that this package is tested with if the program is newer, else "".
+// Newer returns the newest version that this package was tested with if the program is newer, and "" otherwise.
 func (i *Info) Newer() string {
 	tested := backendOf(i.Backend).tested()
 	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
@@ -36,7 +36,7 @@ func (i *Info) Newer() string {
 	return ""
 }
 
-// newer reports whether version is after than; what is no version is not.
+// newer reports whether version is after than. A text that is not a version is not newer.
 func newer(version, than string) bool {
 	a, err := wireproto.ParseVersion(version)
 	b, _ := wireproto.ParseVersion(than)
@@ -62,9 +62,9 @@ func backendOf(kind Backend) backend {
 	return backends[0]
 }
 
-// Inspect tells which kimi would run, asking it with "info --json" or "--version". Where that does not
-// tell, a handshake does, in temporary folders: what NewSession can drive is no error. Its errors are those of
-// NewSession, such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
+// Inspect says which kimi would run. It calls the program with "info --json" or "--version". If that does not tell
+// enough, it starts the program in temporary folders and makes a handshake. Its errors are those of [NewSession],
+// such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
 func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -99,7 +99,7 @@ func (l *launch) limit(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeoutCause(ctx, l.opts.StartTimeout, startTimeout(l.opts.StartTimeout))
 }
 
-// startTimeout is the cause of a start's end by Options.StartTimeout.
+// startTimeout is the cause when Options.StartTimeout ends a start.
 type startTimeout time.Duration
 
 func (d startTimeout) Error() string {
@@ -152,8 +152,8 @@ func (l *launch) find() (program, error) {
 	return program{}, &NotFoundError{Tried: tried}
 }
 
-// use prepares the environment for the program. One that a version manager has put next to the Node.js that runs
-// it finds that first on its PATH, as in the shells that the version manager sets up.
+// use prepares the environment for the program. A version manager may have put the program next to the Node.js that
+// runs it. Then that Node.js comes first on its PATH, as in the shells that the version manager sets up.
 func (l *launch) use(p program) {
 	l.path = p.path
 	dir := filepath.Dir(p.path)
@@ -207,7 +207,7 @@ func (l *launch) run(ctx context.Context, args ...string) (stdout string, end *P
 	return out.String(), end, nil
 }
 
-// try tells what a program is from a handshake, in a work dir and a share dir of its own.
+// try says what a program is from a handshake, in a work dir and a share dir of its own.
 func (l *launch) try(ctx context.Context) (*Info, error) {
 	dir, err := os.MkdirTemp("", "kimi-go-inspect-")
 	if err != nil {

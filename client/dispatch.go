@@ -23,7 +23,7 @@ func (s *Session) handle(f *wireproto.Frame, size int) {
 	}
 }
 
-// refuse answers what this side does not know, so that the agent does not wait for it.
+// refuse answers requests that this side does not know, so that the agent does not wait.
 func (s *Session) refuse(id, why string) {
 	line, err := encode(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: wireproto.CodeMethodNotFound, Message: why}})
 	if err == nil && id != "" {
@@ -100,10 +100,9 @@ func set[T any](dst *T, src *T) {
 	}
 }
 
-// request hands a request to its handler, or into the stream to be answered there.
-//
-// What waits in kimi outside of turns is live at any time: what a background agent asks, and every
-// hook, since a replay repeats no hook requests. All else in a replay is history.
+// request gives a request to its handler, or puts it into the stream to be answered there. Requests of background
+// agents are live at any time. So are hooks, because a replay does not repeat hook requests. All other requests in a
+// replay are history.
 func (s *Session) request(id string, m wireproto.Message, size int) {
 	approval, _ := m.(*wireproto.ApprovalRequest)
 	background := approval != nil && approval.SourceKind != nil && *approval.SourceKind == "background_agent"
@@ -175,9 +174,9 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 	s.deliver(m, size, t, nil)
 }
 
-// refusesLocked returns the answer to a request for which no handler starts any more, nil where
-// none need be given: kimi itself rejects what a cancelled turn or a closed session leaves open. But
-// it allows what a hook leaves open, and a back end may wait for its tool.
+// refusesLocked returns the answer to a request for which no handler starts any more. It returns nil if no answer is
+// needed: kimi itself rejects open requests of a cancelled turn or a closed session. But kimi allows an action if its
+// hook stays open, and a back end may wait for its tool.
 func (s *Session) refusesLocked(r *request) any {
 	_, hook := r.asked.(*wireproto.HookRequest)
 	_, tool := r.asked.(*wireproto.ToolCallRequest)
@@ -213,8 +212,8 @@ func (s *Session) deliver(m wireproto.Message, size int, t *Turn, replay *stream
 	}
 }
 
-// pass settles a message that no loop takes. What a background agent asks in it is not the turn's:
-// OnMessage gets it.
+// pass settles a message that no loop takes. A request of a background agent does not belong to the turn: OnMessage
+// gets it.
 func (s *Session) pass(m wireproto.Message, size int) {
 	if fromBackground(m) {
 		s.deliverOutside(m, size)
@@ -228,7 +227,7 @@ func fromBackground(m wireproto.Message) bool {
 	return ok && live.request.background
 }
 
-// idle wakes the consumer once the reader has nothing more to hand on at once.
+// idle wakes the consumer when the reader has no more messages to give at once.
 func (s *Session) idle() {
 	s.mu.Lock()
 	t, replay := s.turn, s.replay

@@ -32,14 +32,14 @@ var (
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )
 
-// ProcessError says how the agent's process ended. Unless Close was called, any end
-// is an error, also with exit code 0.
+// ProcessError says how the agent's process ended. Unless Close was called, every end is an error, also with exit
+// code 0.
 type ProcessError struct {
-	ExitCode int      `json:"exit_code"` // -1 when a signal ended it
-	Signal   string   `json:"signal"`    // such as "killed", "" when it exited by itself
+	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
+	Signal   string   `json:"signal"`    // such as "killed"; "" if it exited by itself
 	Stderr   string   `json:"stderr"`    // the last 64 KiB of its standard error
 	Args     []string `json:"args"`      // program and arguments, without secrets
-	// CPU is the processor time that it has used, with that of the children it has waited for.
+	// CPU is the processor time of the process and of the children that it has waited for.
 	CPU time.Duration `json:"-"`
 }
 
@@ -55,7 +55,7 @@ func (e *ProcessError) Error() string {
 	return "client: " + e.What() + "; " + hint
 }
 
-// What says how the process ended, without what a Go program can do about it.
+// What says how the process ended, without what to do about it.
 func (e *ProcessError) What() string {
 	var b strings.Builder
 	program := "kimi"
@@ -73,7 +73,7 @@ func (e *ProcessError) What() string {
 	return b.String()
 }
 
-// Hint says what to do, whatever program shows the error.
+// Hint says what to do.
 func (e *ProcessError) Hint() string {
 	switch {
 	case e.Signal != "" || e.ExitCode == 0:
@@ -99,27 +99,28 @@ func lastLines(s string, n, max int) string {
 	return s
 }
 
-// NotFoundError says that there is no kimi, and where it was looked for.
+// NotFoundError says that no kimi was found, and where this package has searched.
 type NotFoundError struct {
 	Tried []string `json:"tried"`
 }
 
-// Error names the places and tells how to install kimi.
+// Error names the places and says how to install kimi.
 func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("client: kimi not found (tried %s); install it with %q or %q, add it to PATH, or set Options.Executable or KIMI_PATH",
 		strings.Join(e.Tried, ", "), installKimiCode, installCommand)
 }
 
-// StartError says why a kimi that was found has not started. Its end, an answer or the end of the time is in Err.
+// StartError says why a kimi that was found has not started. Err is the end of its process, its answer, or the end of
+// the time.
 type StartError struct {
 	Path   string        `json:"path"`   // the program
-	Reason string        `json:"reason"` // what is in the way
-	Remedy string        `json:"remedy"` // what to do about it; "" where nothing is known
-	Limit  time.Duration `json:"-"`      // Options.StartTimeout if that has passed, else 0
+	Reason string        `json:"reason"` // what prevents it
+	Remedy string        `json:"remedy"` // what to do about it; "" if that is not known
+	Limit  time.Duration `json:"-"`      // Options.StartTimeout if that time has passed, otherwise 0
 	Err    error         `json:"-"`
 }
 
-// Error names the program, what is in the way and what to do.
+// Error names the program, what went wrong and what to do.
 func (e *StartError) Error() string {
 	text := "client: start " + e.What()
 	remedy := e.Remedy
@@ -132,7 +133,7 @@ func (e *StartError) Error() string {
 	return text
 }
 
-// What names the program and what is in the way, without what to do about it.
+// What names the program and what went wrong, without what to do about it.
 func (e *StartError) What() string {
 	if e.Limit > 0 {
 		return fmt.Sprintf("%s: no answer within %v: %s", e.Path, e.Limit, e.Reason)
@@ -143,10 +144,10 @@ func (e *StartError) What() string {
 // Hint returns Remedy.
 func (e *StartError) Hint() string { return e.Remedy }
 
-// Unwrap returns Err. The text has what matters of it.
+// Unwrap returns Err. The text of the error contains what matters of it.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// OptionError says what is wrong with what a field of Options names.
+// OptionError says what is wrong with the value of a field of Options.
 type OptionError struct {
 	Option string `json:"option"` // the field, such as "WorkDir"
 	Reason string `json:"reason"`
@@ -162,10 +163,10 @@ func (e *OptionError) Error() string {
 // Hint returns Remedy.
 func (e *OptionError) Hint() string { return e.Remedy }
 
-// Unwrap returns Err. The text has it.
+// Unwrap returns Err. The text of the error contains it.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// caused is an error with its cause, in one sentence: the package's name stands before it once.
+// caused is an error with its cause, in one sentence. The name of the package stands once, at the start.
 type caused struct{ error, cause error }
 
 func because(err, cause error) error { return &caused{err, cause} }
@@ -176,13 +177,13 @@ func (e *caused) Error() string {
 
 func (e *caused) Unwrap() []error { return []error{e.error, e.cause} }
 
-// IncompatibleError says that a program was found that this package cannot drive.
+// IncompatibleError says that this package cannot drive the program that was found.
 type IncompatibleError struct {
 	Path   string `json:"path"`
 	Found  string `json:"found"`  // what the program is
 	Want   string `json:"want"`   // what is needed
 	Remedy string `json:"remedy"` // what to do
-	Err    error  `json:"-"`      // how its start failed, a [*ProcessError]; nil where it was only asked what it is
+	Err    error  `json:"-"`      // how its start failed, a [*ProcessError]; nil if it was not started
 }
 
 // Unwrap returns Err. The text does not repeat it.
@@ -191,7 +192,7 @@ func (e *IncompatibleError) Unwrap() error { return e.Err }
 // Hint returns Remedy.
 func (e *IncompatibleError) Hint() string { return e.Remedy }
 
-// Error tells what was found, what is needed and what to do.
+// Error says what was found, what is needed and what to do.
 func (e *IncompatibleError) Error() string {
 	return fmt.Sprintf("client: %s is %s, but this needs %s; %s", e.Path, e.Found, e.Want, e.Remedy)
 }
@@ -202,8 +203,8 @@ const (
 	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )
 
-// rpcError puts the sentinel of an answer's code before it. Code -32000 means three
-// different things, told apart by the method.
+// rpcError adds the sentinel for the code of an answer. Code -32000 means three different things; the method says
+// which.
 func rpcError(e *wireproto.RPCError) error {
 	var kind error
 	switch e.Code {

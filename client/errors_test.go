@@ -23,8 +23,8 @@ func TestErrorTexts(t *testing.T) {
 	}{
 		{&ProcessError{}, `client: kimi ended with exit code 0; continue with ResumeSession`},
 		{&ProcessError{ExitCode: 1, Args: []string{"/bin/kimi", "--wire"}, Stderr: "\n  no such model \nSee logs: x\n\n"},
-			"client: /bin/kimi ended with exit code 1; its last words: no such model\nSee logs: x; see logs/kimi.log in kimi's share dir"},
-		{&ProcessError{ExitCode: 2, Stderr: "No such option"}, `client: kimi ended with exit code 2; its last words: No such option; check Options: kimi did not accept its arguments`},
+			"client: /bin/kimi ended with exit code 1; the end of its output: no such model\nSee logs: x; see logs/kimi.log in kimi's share dir"},
+		{&ProcessError{ExitCode: 2, Stderr: "No such option"}, `client: kimi ended with exit code 2; the end of its output: No such option; check Options: kimi did not accept its arguments`},
 		{&ProcessError{ExitCode: -1, Signal: "killed"}, `client: kimi was ended by a signal (killed); continue with ResumeSession`},
 		{&NotFoundError{Tried: []string{"kimi on PATH", "/home/me/.local/bin/kimi"}},
 			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "npm install -g @moonshot-ai/kimi-code" or "uv tool install kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
@@ -42,7 +42,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// An error is one sentence: the package's name stands at its head once, and nothing stands twice in a row.
+// An error is one sentence: the package's name stands at its start once, and nothing stands twice in a row.
 func TestBecause(t *testing.T) {
 	process := &ProcessError{ExitCode: -1, Signal: "killed"}
 	for _, test := range []struct {

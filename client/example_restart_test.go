@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A session goes on when its agent has ended. How the turn that ran has ended is not known; the next one tells what happened.
+// A session goes on when its agent has ended. How the turn that ran has ended is not known; the next one says what happened.
 func ExampleOptions_restart() {
 	var running client.Conn
 	agent := clienttest.NewAgent(nil,

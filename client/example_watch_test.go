@@ -52,7 +52,7 @@ func ExampleLimits() {
 			t.Step()
 		}
 	})
-	perToken := map[string]float64{"": 2e-6} // by model, in dollars; "" where its name is not known
+	perToken := map[string]float64{"": 2e-6} // by model, in dollars; "" if its name is not known
 	_, err := client.Ask(context.Background(), "Make it compile", &client.Options{Yolo: true, Transport: agent, Limits: client.Limits{
 		Tokens: 1_000_000, Cost: 0.01,
 		CostOf: func(model string, u wireproto.TokenUsage) float64 { return float64(u.Total()) * perToken[model] },

@@ -22,9 +22,9 @@ var (
 	errNotStarted = errors.New("not started")
 )
 
-// guard calls the program's own code and then end, also after a panic or runtime.Goexit, as by
-// t.FailNow in a test; the goroutine may end with it. It does not start what no one waits for any
-// more: after Close has begun, or once ctx has ended. end then gets errNotStarted.
+// guard calls the program's own code and then end. It calls end also after a panic or runtime.Goexit, as by t.FailNow
+// in a test; the goroutine may end with it. If no one waits for the code any more, because Close has begun or ctx has
+// ended, guard does not call it, and end gets errNotStarted.
 func (s *Session) guard(ctx context.Context, name string, call func() error, end func(error)) {
 	growStack()
 	id, err := s.enter(ctx, name)
@@ -99,16 +99,16 @@ func (s *Session) insideLocked() bool {
 	return len(s.running) > 0 && (creatorID() == s.conn.reader || goroutineID() == s.outsideID)
 }
 
-// goroutineID returns the number of the calling goroutine. It and creatorID serve two questions alone,
-// for which Go has no other answer: whether Close is called within a handler, for which it then must
-// not wait, and whether Result is called within the loop, which then takes no more messages itself.
+// goroutineID returns the number of the calling goroutine. It and creatorID answer two questions, for which Go has no
+// other way. Is Close called within a handler? Then it must not wait for that handler. Is Result called within the
+// loop? Then the loop takes no more messages.
 func goroutineID() uint64 {
 	var buf [40]byte
 	return number(buf[:runtime.Stack(buf[:], false)], "goroutine ")
 }
 
-// creatorID returns the number of the goroutine that has started the calling one, 0 for none. It is
-// the last thing that a trace tells; to read it when Close asks costs the handlers nothing.
+// creatorID returns the number of the goroutine that started the calling one, 0 for none. It stands at the end of a
+// stack trace. Only Close reads it, so handlers lose no time.
 func creatorID() uint64 {
 	trace := make([]byte, 64<<10)
 	trace = trace[:runtime.Stack(trace, false)]
@@ -116,7 +116,7 @@ func creatorID() uint64 {
 	return number(trace[max(0, bytes.LastIndex(trace, []byte(before))):], before)
 }
 
-// number returns the number that follows the prefix, 0 where there is none.
+// number returns the number that follows the prefix, 0 if there is none.
 func number(text []byte, prefix string) (n uint64) {
 	text, _ = bytes.CutPrefix(text, []byte(prefix))
 	for _, c := range text {
@@ -128,11 +128,8 @@ func number(text []byte, prefix string) (n uint64) {
 	return n
 }
 
-// growStack makes room at once, while there is little to copy, for what reading and checking
-// arguments and writing an answer take: a stack that doubles three times under them costs more
-// than they do.
-//
-//go:noinline
+// growStack grows the stack at once, while there is little to copy. Reading and checking arguments and writing an
+// answer need that much. Without it, the stack doubles three times during that work, which costs more than the work.
 func growStack() {
 	var room [8 << 10]byte
 	runtime.KeepAlive(&room)
@@ -158,10 +155,10 @@ type outsideMessage struct {
 	size    int // of its line
 }
 
-// deliverOutside queues a message for OnMessage, served by goroutines that live only while there
-// is something to serve: the reader never runs the program's code. Nor does it wait for it, since
-// OnMessage may itself wait for what the reader has yet to read, such as a turn that it starts. So
-// what does not fit into the window is dropped, and requests among it are rejected.
+// deliverOutside queues a message for OnMessage. Goroutines serve it that exist only while there is something to
+// serve: the reader never runs the program's code. The reader does not wait for OnMessage either, because OnMessage
+// may wait for what the reader has yet to read, such as a turn that it starts. So messages that do not fit into the
+// window are dropped, and requests among them are rejected.
 func (s *Session) deliverOutside(m wireproto.Message, size int) {
 	if s.opts.OnMessage == nil {
 		s.settle(m)

@@ -122,7 +122,7 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 	s.mu.Lock()
 	wire := s.backend.kind() == BackendWire
 	s.mu.Unlock()
-	// A bridge names with the same code what has no place in Kimi Code, and says more in the data.
+	// A bridge uses the same code for what Kimi Code has no place for. The data says more.
 	if wire && errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound && (rpc.Data == nil || string(rpc.Data) == "null") {
 		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
 		s.opts.Logger.Info("client: the agent has no initialize")
@@ -131,8 +131,8 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 	return server, byArgument(err)
 }
 
-// checkServer reports what was declared and is not taken: a tool that the agent does not
-// know, or a hook that never runs, must not go unnoticed.
+// checkServer reports what the agent has not accepted: a tool that it does not know, or a hook that never runs. The
+// user must learn of these.
 func (s *Session) checkServer() error {
 	var errs []error
 	taken := make(map[string]bool)

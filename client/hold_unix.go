@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// holdSession takes a session's directory for this process, by a lock of the system on the directory itself: it writes
-// nothing, and ends with the process, however that ends. alone keeps all others from it, else only those that want it alone.
-// nil stands for a directory that is not there or that takes no locks.
+// holdSession locks a session's directory for this process, with a lock of the system on the directory itself. It
+// writes nothing, and the lock ends with the process in every case. alone keeps all others away; without it, only
+// those that want the session alone. It returns nil if the directory does not exist or takes no locks.
 func holdSession(dir string, alone bool) (*os.File, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {

@@ -11,24 +11,24 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Hook decides about something that the agent does, such as every call of a tool
-// (PreToolUse). It fails closed: an error, a panic or a Handle that takes too long blocks. This
-// library matches, not the agent, which drops a hook whose expression it cannot compile: it is
-// asked about each event, and what does not match is allowed at once. Options.Validate refuses
-// an expression that Go does not know, such as a lookahead of Python's.
+// Hook decides about something that the agent does, such as every call of a tool (PreToolUse). It fails closed: if
+// Handle returns an error, panics or takes too long, the action is blocked. This library matches the expressions
+// itself, because the agent drops a hook whose expression it cannot compile. The agent asks about each event, and the
+// library allows at once what no hook matches. Options.Validate refuses an expression that Go does not support, such
+// as a lookahead of Python.
 //
-// kimi-cli 1.51 asks no hook about what a background agent does (subagents/runner.py gives hooks to
-// those in the foreground alone): there only approvals guard.
+// kimi-cli 1.51 runs no hooks for background agents (subagents/runner.py passes hooks only to those in the
+// foreground). There, approvals are the only guard.
 type Hook struct {
-	ID      string        // made up when empty
-	Event   string        // one of Session.Server().Hooks.SupportedEvents but SessionStart and SessionEnd, which never come
-	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the tool's name; "" for all
-	Timeout time.Duration // for Handle; 30 s when 0
+	ID      string        // default: the library makes one
+	Event   string        // one of Session.Server().Hooks.SupportedEvents, except SessionStart and SessionEnd, which never come
+	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the name of the tool; "" matches all
+	Timeout time.Duration // for Handle; 0 means 30 s
 	// Handle decides. ctx ends at Timeout, with the turn, and with Close.
 	Handle func(ctx context.Context, r *wireproto.HookRequest) (HookDecision, error)
 }
 
-// HookDecision is what a hook decides: [Allow] or [Block]. The zero value blocks.
+// HookDecision is the decision of a hook: [Allow] or [Block]. The zero value blocks.
 type HookDecision struct {
 	allow  bool
 	reason string
@@ -42,8 +42,8 @@ func Block(reason string) HookDecision { return HookDecision{reason: reason} }
 
 const (
 	defaultHookTimeout = 30 * time.Second
-	// wireHookTimeout is what kimi is told. When its own limit passes, kimi allows; so it must never
-	// pass before Timeout does here, however long the request waits for a slow loop.
+	// wireHookTimeout is the limit that kimi gets. When it passes, kimi allows the action. So it must not pass before
+	// Timeout does here, however long the request waits for a slow loop.
 	wireHookTimeout = 24 * 60 * 60
 )
 
@@ -107,7 +107,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
-		case ctx.Err() != nil: // what is decided after the time is up counts for nothing
+		case ctx.Err() != nil: // a decision after the time is up does not count
 			d = Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
 		}
 		if inTime() {
@@ -117,7 +117,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 	})
 }
 
-// answerHook answers clearly: kimi takes anything but a clear "block" for an allowance.
+// answerHook always answers with an explicit decision: kimi treats anything but an explicit block as allowed.
 func (s *Session) answerHook(r *request, req *wireproto.HookRequest, d HookDecision) {
 	answer := wireproto.HookAnswer{RequestID: req.ID, Action: wireproto.HookAllow}
 	if !d.allow {

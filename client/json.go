@@ -9,10 +9,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The JSON of what a session hands out has the protocol's own names, so that another program can read it: a member is
-// named as the protocol names it, times are RFC 3339, and what lasts is in seconds and says so in its name. The errors
-// have a member "message" with their text. What is written is read back, but for an error within an error, of which the text
-// is all.
+// The JSON of a session's values uses the names of the protocol, so that another program can read it. Times are RFC
+// 3339. Durations are in seconds, and their names say so. Errors have a member "message" with their text. Values can
+// be read back, except an error within an error: only its text is kept.
 
 // MarshalJSON writes the message as kimi-cli stores one: content parts, tool calls and their ids.
 func (m Message) MarshalJSON() ([]byte, error) {
@@ -134,7 +133,7 @@ func (r *TurnResult) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message. A number that is infinite, as JSON has none, is the largest there is.
+// MarshalJSON writes the fields and a message. JSON has no infinite numbers, so it writes the largest number instead.
 func (e LimitError) MarshalJSON() ([]byte, error) {
 	type fields LimitError
 	out := fields(e)

@@ -114,7 +114,7 @@ func TestKimiCancel(t *testing.T) {
 	phases := []struct {
 		name   string
 		prompt string
-		script string // "" where the model is not reached
+		script string // "" if the model is not reached
 		at     func(*testing.T, wireproto.Message) bool
 		after  func(t *testing.T, way string, msgs []wireproto.Message)
 	}{

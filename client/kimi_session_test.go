@@ -525,7 +525,7 @@ func TestKimiBackgroundShell(t *testing.T) {
 	if task == nil || task.Description != "a nap" {
 		t.Fatalf("the tool's result shows no background task: %+v", task)
 	}
-	// The task's own record says when it is over; kimi tells of it in the next turn.
+	// The task's own record says when it is over; kimi reports it in the next turn.
 	record := filepath.Join(sessionDir(opts.ShareDir, opts.WorkDir, s.ID()), "tasks", task.TaskID, "runtime.json")
 	eventually(t, time.Minute, func() bool {
 		data, _ := os.ReadFile(record)
@@ -601,7 +601,7 @@ func TestKimiBackgroundAgent(t *testing.T) {
 				eventually(t, time.Minute, func() bool { return strings.Contains(log.String(), "rejected") },
 					func() string { return "nothing was rejected: " + log.String() })
 			}
-			// In later turns kimi tells that the agent has ended: only then is it sure what it has not done.
+			// In later turns kimi says that the agent has ended: only then is it sure what it has not done.
 			var notes []*wireproto.Notification
 			for range 100 {
 				msgs := finished(t, ctx, s, "and?", "started")

@@ -244,7 +244,7 @@ func TestKimiHooks(t *testing.T) {
 	guards := []struct {
 		tool   string
 		handle handle
-		want   string // why it is blocked, "" where it is allowed
+		want   string // why it is blocked, "" if it is allowed
 	}{
 		{"g_allow", decide(client.Allow(), nil), ""},
 		{"g_block", decide(client.Block("not on \"Mondays\""), nil), `not on "Mondays"`},

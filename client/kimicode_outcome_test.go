@@ -49,7 +49,7 @@ func TestKimiCodeOutcomes(t *testing.T) {
 		code    int
 		status  int // of HTTP, in the error's data
 		text    string
-		types   []string // nil where it does not matter
+		types   []string // nil if it does not matter
 		retry   *wireproto.StepRetry
 	}{
 		{name: "400", scripts: []string{"error: 400 bad request of it"}, want: client.ErrProvider, code: wireproto.CodeChatProviderError, status: 400, types: failed},

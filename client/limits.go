@@ -12,33 +12,35 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Limits are the most that a turn may use, as Options.Limits, or all turns of a Session together, as Options.SessionLimits. Subagents
-// count as far as the agent tells of them; kimi-cli tells nothing of what background agents use. The zero value of a field
-// is no limit.
+// Limits say how much a turn may use, as Options.Limits, or all turns of a Session together, as
+// Options.SessionLimits. They count subagents as far as the agent reports them; kimi-cli does not report what
+// background agents use. A field that is zero is no limit.
 //
-// A turn that has used up Tokens or Cost is cancelled before its next step: at the end of a step, also a subagent's, once its
-// tool calls have their results. One that makes a tool call too many, or that takes too long, is cancelled at
-// once. So a turn may use somewhat more than a limit, at most a step of each agent that runs; and a turn whose last step reaches a limit has
-// finished. The error of a turn that is cancelled is a [*LimitError], and its TurnResult says how far it came.
+// If Tokens or Cost is used up, the turn is cancelled before its next step: at the end of a step of the agent or of a
+// subagent, when its tool calls have their results. One tool call more than ToolCalls, or the end of Duration,
+// cancels the turn at once. So a turn may use somewhat more than a limit, at most one step of each running agent. If
+// the last step of a turn reaches a limit, the turn has finished. A cancelled turn has a [*LimitError], and its
+// TurnResult says how far it came.
 //
-// Once a limit of Options.SessionLimits is used up, the next Prompt is refused. What was used in an earlier process of the session does not count.
+// If a limit of Options.SessionLimits is used up, the next Prompt returns the error. What an earlier process of the
+// session has used does not count.
 type Limits struct {
-	Tokens    int           // input and output of all calls of models, cached ones included
-	ToolCalls int           // tool calls of the models; one more cancels the turn
-	Duration  time.Duration // from Prompt to the turn's end, whatever it waits for
+	Tokens    int           // input and output of all calls of models, with cached tokens
+	ToolCalls int           // tool calls of the models; one call more cancels the turn
+	Duration  time.Duration // from Prompt to the end of the turn, with all waiting
 	Cost      float64       // the sum of what CostOf returns, in its unit; needs CostOf
-	// CostOf returns what tokens of a model cost. The model is a key of TurnResult.UsageByModel, "" where it is not known. It is called as
-	// tokens are told, one call at a time, while nothing else is read from the agent, and must return soon. What is negative or no number,
-	// and a panic, count as more than any limit.
+	// CostOf returns the cost of tokens of a model. The model is a key of TurnResult.UsageByModel, "" if it is not
+	// known. CostOf is called whenever the agent reports tokens, one call at a time. Nothing else is read from the
+	// agent during a call, so it must return soon. A negative cost, NaN, and a panic count as more than any limit.
 	CostOf func(model string, u wireproto.TokenUsage) float64
 }
 
-// LimitError says which limit is used up. It is [ErrLimit] for errors.Is.
+// LimitError says which limit is used up. [errors.Is] finds [ErrLimit] in it.
 type LimitError struct {
 	Limit   string  `json:"limit"` // the field, such as "Limits.Tokens" or "SessionLimits.Cost"
 	Most    float64 `json:"most"`  // tokens, tool calls, seconds, or what CostOf returns
 	Used    float64 `json:"used"`
-	Refused bool    `json:"refused"` // the prompt was not sent; else the turn was cancelled
+	Refused bool    `json:"refused"` // true: the prompt was not sent; false: the turn was cancelled
 }
 
 // Error names the limit, what was used, what was done and what to do.
@@ -116,7 +118,7 @@ func (s *Session) callsUsedUpLocked() *LimitError {
 	return cmp.Or(s.opts.Limits.callsUsedUp("Limits", &s.turn.spent), s.opts.SessionLimits.callsUsedUp("SessionLimits", &s.meter.spent))
 }
 
-// refusedLocked returns the limit of the session for which no turn begins any more, nil for none.
+// refusedLocked returns the limit of the session that prevents another turn, nil for none.
 func (s *Session) refusedLocked() *LimitError {
 	l, spent := &s.opts.SessionLimits, &s.meter.spent
 	e := l.usedUp("SessionLimits", spent)
@@ -176,7 +178,7 @@ func (s *Session) price(m wireproto.Message) (costs [2]float64) {
 	return costs
 }
 
-// innermost returns what an event says of its agent.
+// innermost returns what an event says about its agent.
 func innermost(m wireproto.Message) wireproto.Message {
 	for {
 		e, ok := m.(*wireproto.SubagentEvent)

@@ -12,8 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// meter measures what a session's agents do, by the messages that pass. The session's mu guards it. Only the reader's goroutine
-// changes it, but for the beginning of a turn.
+// meter measures what a session's agents do, from the messages that pass. The session's mu guards it. Only the
+// reader's goroutine changes it, except at the beginning of a turn.
 type meter struct {
 	turns     int // begun
 	own       agentMeter
@@ -142,9 +142,9 @@ func (s *Session) subagentLocked(e *wireproto.SubagentEvent) *agentMeter {
 	return a
 }
 
-// subagentModelLocked returns the model that a subagent has, "" where it is not known. In kimi-cli the call that starts it may
-// name one, else its type does (which only an agent file makes it do), else it has the session's (kimi_cli/tools/agent, 1.51.0).
-// In Kimi Code all have the session's.
+// subagentModelLocked returns the model of a subagent, "" if it is not known. In kimi-cli, the call that starts the
+// subagent may name a model. Otherwise its type does, but only with an agent file. Otherwise it has the session's
+// model (kimi_cli/tools/agent, 1.51.0). In Kimi Code, all have the session's model.
 func (s *Session) subagentModelLocked(parent string) string {
 	if !s.backend.subagentModels() {
 		return s.model
@@ -201,7 +201,7 @@ func (s *Session) statusLocked(a *agentMeter, m *wireproto.StatusUpdate, costs [
 		s.spendLocked(a.model, *u, costs)
 		a.step.usage.Add(*u)
 	}
-	// kimi-cli tells of other changes, too, but then says nothing of the context's size.
+	// kimi-cli also reports other changes, but then not the size of the context.
 	if a.step.runs && a.step.answer == 0 && (u != nil || m.ContextTokens != nil || m.MessageID != nil) {
 		a.step.answer = now.Sub(a.step.start)
 		if a.step.lastCall > 0 { // in Kimi Code the tools have run meanwhile
@@ -275,7 +275,7 @@ func (s *Session) toolEndedLocked(a *agentMeter, m *wireproto.ToolResult) {
 	if a != &s.meter.own || s.backend.endsSteps() {
 		return
 	}
-	for id, sub := range s.meter.subagents { // kimi-cli tells nothing more of those that the call has started
+	for id, sub := range s.meter.subagents { // kimi-cli reports nothing more about the subagents that the call has started
 		if sub.scope.ParentCall == m.ToolCallID {
 			s.endStepLocked(sub, OutcomeOK, now)
 			s.endCallsLocked(sub, OutcomeUnknown, now)
@@ -370,7 +370,7 @@ func (s *Session) turnEndedLocked(t *Turn, err error) {
 	s.processEndedLocked()
 }
 
-// processStartedLocked tells that the handshake is done.
+// processStartedLocked says that the handshake is done.
 func (s *Session) processStartedLocked(began time.Time, model string) {
 	if s.opts.Observer == nil {
 		return
@@ -383,14 +383,14 @@ func (s *Session) processStartedLocked(began time.Time, model string) {
 	s.processEndedLocked() // it may have meanwhile
 }
 
-// processEndedLocked tells that the process has ended, if so, after all else.
+// processEndedLocked says that the process has ended, if it has. It is the last observation.
 func (s *Session) processEndedLocked() {
 	if s.err != nil && s.turn == nil {
 		s.processGoneLocked(s.err)
 	}
 }
 
-// processGoneLocked tells that the process has ended, once, also for one that another follows.
+// processGoneLocked says once that the process has ended, also if another process follows.
 func (s *Session) processGoneLocked(err error) {
 	if !s.meter.ready {
 		return
@@ -504,7 +504,7 @@ type spent struct {
 	cost          float64
 }
 
-// add counts tokens. An agent that tells of negative ones, or of more than there can be, does not lower the count.
+// add counts tokens. Negative numbers, or impossibly large ones, do not lower the count.
 func (s *spent) add(u wireproto.TokenUsage, cost float64) {
 	for _, n := range []int{u.InputOther, u.Output, u.InputCacheRead, u.InputCacheCreation} {
 		if n = max(0, n); s.tokens > math.MaxInt-n {

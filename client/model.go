@@ -18,10 +18,11 @@ type Model struct {
 	Provider         string   `json:"provider"`
 	MaxContextTokens int      `json:"max_context_tokens"`
 	Capabilities     []string `json:"capabilities"` // such as "thinking" and "image_in"
-	Efforts          []string `json:"efforts"`      // for Options.Effort, besides "on" and "off"; none in kimi-cli
+	Efforts          []string `json:"efforts"`      // for Options.Effort, in addition to "on" and "off"; none in kimi-cli
 }
 
-// Models lists the models that the session can use, by name. For kimi-cli they are those of the configuration.
+// Models lists the models that the session can use, sorted by name. For kimi-cli, these are the models of the
+// configuration.
 func (s *Session) Models(ctx context.Context) ([]Model, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -34,15 +35,15 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 	return list, err
 }
 
-// SetModel changes the model by its name in [Session.Models], from the next turn on; the conversation goes on. While a
-// turn runs or waits it gives [ErrBusy]. Options.Effort must be one that the new model offers.
+// SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
+// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
 //
-// Kimi Code changes it in the session, and says so. kimi-cli 1.51 has no way to change it while it runs: a new process
-// continues the session, with the same options, which takes as long as a start. PID then returns another id, while Done
-// and Err know of one session only. What kimi-cli runs in the background ends with the old process. If the new one does
-// not start, the session is over, for that reason. When ctx ends before the model has changed, the change goes on, and a
-// turn gives ErrBusy until it is made; [Session.Model] tells. On Kimi Code a session with Options.AgentFile keeps its
-// model ([ErrUnsupported]).
+// Kimi Code changes the model in the session and confirms it. kimi-cli 1.51 cannot change it while it runs, so a new
+// process continues the session with the same options. This takes as long as a start. PID then returns another id;
+// Done and Err are not affected. Background tasks of kimi-cli end with the old process. If the new process does not
+// start, the session is over with that error. If ctx ends before the model has changed, the change goes on, and turns
+// return ErrBusy until it is complete; [Session.Model] then returns the new name. On Kimi Code, a session with
+// Options.AgentFile keeps its model ([ErrUnsupported]).
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {

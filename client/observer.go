@@ -9,30 +9,31 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Observer is told what a session does: turns, steps, tool calls, approvals, retries and the process, with their times,
-// tokens and outcomes.
+// Observer receives what a session does: turns, steps, tool calls, approvals, retries and the process, with their
+// times, tokens and outcomes.
 //
-// A session calls Observe from one goroutine at a time, in the order in which things happened, each once. It does so on a goroutine
-// of its own and with no lock held, so that Observe may call the session's methods, and a slow Observe does not hold up the
-// session: up to 4,096 observations wait for it, and what comes then is dropped and logged. A panic is recovered and
-// logged. The end of the loop over a turn, and Result, come after the observations of the turn, unless Observe needs
-// longer than 200 ms for them. Close waits, within Options.StopGrace, until all have been observed; none is afterwards.
+// A session calls Observe from one goroutine at a time, once for each observation, in the order of the events. The
+// goroutine is the session's own and holds no lock, so Observe may call the session's methods. A slow Observe does
+// not slow down the session: up to 4,096 observations wait for it. Later ones are dropped and logged. A panic is
+// recovered and logged. The loop over a turn, and Result, end after the observations of the turn, unless Observe
+// takes more than 200 ms for them. Close waits within Options.StopGrace until everything is observed. After Close,
+// Observe is not called.
 //
-// Several sessions may share an Observer, which they then call at the same time.
+// Several sessions may share an Observer. They may call it at the same time.
 type Observer interface {
 	Observe(Observation)
 }
 
-// Observation is one of [*TurnStarted], [*StepStarted], [*StepEnded], [*ToolStarted], [*ToolEnded], [*ApprovalEnded], [*Retried],
-// [*TurnEnded], [*ProcessStarted] and [*ProcessEnded]. Text of the conversation is in TurnStarted.Prompt and TurnEnded.Text
-// alone. A value is the observer's own.
+// Observation is one of [*TurnStarted], [*StepStarted], [*StepEnded], [*ToolStarted], [*ToolEnded], [*ApprovalEnded],
+// [*Retried], [*TurnEnded], [*ProcessStarted] and [*ProcessEnded]. Only TurnStarted.Prompt and TurnEnded.Text contain
+// text of the conversation. The observer may keep and change the value.
 type Observation interface{ observation() }
 
-// Scope says where an observation belongs.
+// Scope says to which turn and agent an observation belongs.
 type Scope struct {
 	Session string // Session.ID
-	// Turn is the number of the turn in its Session, from 1. It is 0 for what happens outside of them, such as the
-	// steps of a background agent.
+	// Turn is the number of the turn in its Session, from 1. It is 0 for events outside of turns, such as the steps
+	// of a background agent.
 	Turn int
 	// Agent is the id of the subagent, "" for the session's own agent.
 	Agent      string
@@ -47,22 +48,22 @@ type Outcome string
 const (
 	OutcomeOK        Outcome = "ok"
 	OutcomeError     Outcome = "error"
-	OutcomeCancelled Outcome = "cancelled" // before its end, with its turn
-	OutcomeUnknown   Outcome = "unknown"   // the agent has not told
+	OutcomeCancelled Outcome = "cancelled" // its turn was cancelled before it ended
+	OutcomeUnknown   Outcome = "unknown"   // the agent has not reported it
 )
 
-// TurnStarted tells that Session.Prompt has begun a turn.
+// TurnStarted says that [Session.Prompt] has begun a turn.
 type TurnStarted struct {
 	Scope
 	Start  time.Time
-	Model  string // Session.Model, "" where only kimi knows
+	Model  string // Session.Model; "" if only kimi knows it
 	Prompt wireproto.Content
-	// Context is the ctx of Prompt, for what it carries, such as the caller's span.
+	// Context is the ctx of Prompt. It carries values such as the caller's span.
 	Context context.Context
 }
 
-// TurnEnded tells that a turn has ended for the agent. It is the last observation of the turn. A turn whose ctx
-// has ended may have ended for its caller before.
+// TurnEnded says that a turn has ended for the agent. It is the last observation of the turn. If the ctx of the turn
+// has ended, the turn may have ended earlier for its caller.
 type TurnEnded struct {
 	Scope
 	Start    time.Time
@@ -75,40 +76,40 @@ type TurnEnded struct {
 	text []string
 }
 
-// Text returns the text of the last assistant message, as TurnResult.Text. It is put together when it is asked for.
+// Text returns the text of the last assistant message, as TurnResult.Text. Each call joins the text again.
 func (o *TurnEnded) Text() string { return strings.Join(o.text, "") }
 
-// StepStarted tells that an agent calls its model.
+// StepStarted says that an agent calls its model.
 type StepStarted struct {
 	Scope
-	Step  int // as the agent counts: from 1 in each turn, or run of a subagent
+	Step  int // as the agent counts: from 1 in each turn, or in each run of a subagent
 	Start time.Time
-	Model string // "" where it is not known, see TurnResult.UsageByModel
+	Model string // "" if it is not known, see TurnResult.UsageByModel
 }
 
-// StepEnded tells that a step has ended: the call of the model, and the tool calls that it asked for.
+// StepEnded says that a step has ended: the call of the model, and the tool calls that the model made in it.
 type StepEnded struct {
 	Scope
 	Step       int
 	Start      time.Time
 	Duration   time.Duration
-	FirstToken time.Duration // from the start to the first part of text or thinking; 0 where none came
-	Answer     time.Duration // from the start until the model's message was complete
+	FirstToken time.Duration // from the start to the first part of text or thinking; 0 if none came
+	Answer     time.Duration // from the start until the message of the model was complete
 	Model      string
-	Usage      wireproto.TokenUsage // zero where the provider does not tell
+	Usage      wireproto.TokenUsage // zero if the provider does not report it
 	Outcome    Outcome
 }
 
-// ToolStarted tells that the model has begun to write a tool call.
+// ToolStarted says that the model has begun to write a tool call.
 type ToolStarted struct {
 	Scope
 	Step   int
-	CallID string // the model's id, which may come again
+	CallID string // the model's id; it may occur again
 	Tool   string
 	Start  time.Time
 }
 
-// ToolEnded tells that a tool call has its result, or that none will come.
+// ToolEnded says that a tool call has its result, or that none will come.
 type ToolEnded struct {
 	Scope
 	Step     int
@@ -116,11 +117,11 @@ type ToolEnded struct {
 	Tool     string
 	Start    time.Time
 	Duration time.Duration // from the call to the result
-	Waiting  time.Duration // the part of it in which the user was asked
-	Outcome  Outcome       // OutcomeError also for what a tool itself calls an error, and for a rejection
+	Waiting  time.Duration // the part of it that waited for the user's answer
+	Outcome  Outcome       // OutcomeError also if the tool reports an error, and for a rejection
 }
 
-// ApprovalEnded tells that a request for approval needs no answer any more.
+// ApprovalEnded says that a request for approval no longer needs an answer.
 type ApprovalEnded struct {
 	Scope
 	CallID   string // of the tool call
@@ -128,10 +129,10 @@ type ApprovalEnded struct {
 	Action   string // as ApprovalRequest.Action
 	Start    time.Time
 	Duration time.Duration
-	Decision wireproto.ApprovalDecision // "" where none was taken, as when the turn ended before
+	Decision wireproto.ApprovalDecision // "" if there was none, such as when the turn ended first
 }
 
-// Retried tells that a model call has failed and that the agent tries again.
+// Retried says that a call of the model has failed and that the agent tries again.
 type Retried struct {
 	Scope
 	Step        int
@@ -139,14 +140,15 @@ type Retried struct {
 	Attempt     int           // the next one
 	MaxAttempts int           // the most there will be
 	Wait        time.Duration // until the next one
-	ErrorType   string        // the agent's word, such as "APIStatusError"
-	StatusCode  int           // of HTTP, 0 where there was none
+	ErrorType   string        // the agent's name for it, such as "APIStatusError"
+	StatusCode  int           // HTTP status; 0 if there was none
 }
 
-// ProcessStarted tells that the agent runs and has shaken hands. A start that fails is not observed: NewSession returns its error.
+// ProcessStarted says that the agent runs and has made its handshake. A start that fails is not observed: NewSession
+// returns its error.
 type ProcessStarted struct {
 	Session  string
-	PID      int // 0 where the agent is no process
+	PID      int // 0 if the agent is not a process
 	Backend  Backend
 	Version  string // of kimi
 	Model    string
@@ -154,14 +156,14 @@ type ProcessStarted struct {
 	Duration time.Duration // of the start
 }
 
-// ProcessEnded tells that the agent has ended. After the last of them nothing is observed.
+// ProcessEnded says that the agent has ended. After the last ProcessEnded there are no observations.
 type ProcessEnded struct {
 	Session  string
 	PID      int
 	Start    time.Time
 	Duration time.Duration // from the start to the end
-	Err      error         // Session.Err: ErrClosed after Close; nil for one that another follows, see Session.SetModel and Options.Restart
-	Exit     error         // how it ended, a *ProcessError for a process; nil after Session.SetModel
+	Err      error         // Session.Err: ErrClosed after Close; nil if another process follows, see Session.SetModel and Options.Restart
+	Exit     error         // how the agent ended, a *ProcessError for a process; nil after Session.SetModel
 }
 
 func (*TurnStarted) observation()    {}
@@ -193,8 +195,8 @@ type watch struct {
 	quiet     chan struct{}
 }
 
-// observeLocked queues an observation for the Observer, which there is. It is called by a goroutine that lives only while
-// there is something to observe: the reader never runs the program's code.
+// observeLocked queues an observation for the Observer, which must exist. A goroutine that exists only while there is
+// something to observe passes it on: the reader never runs the program's code.
 func (s *Session) observeLocked(o Observation) {
 	w := &s.watch
 	switch {
@@ -211,7 +213,7 @@ func (s *Session) observeLocked(o Observation) {
 	}
 }
 
-// serveObserver calls Observe until nothing waits. A goroutine that Observe has ended leaves the rest to another.
+// serveObserver calls Observe until nothing waits. If Observe ends the goroutine, another one continues.
 func (s *Session) serveObserver() {
 	over := false
 	defer func() {
@@ -253,8 +255,8 @@ func (s *Session) observe(o Observation) {
 	s.opts.Observer.Observe(o)
 }
 
-// waitObserver waits until the Observer has what there is, for at most the given time, and reports whether it has. An
-// Observer that asks itself does not wait.
+// waitObserver waits until the Observer has all observations, at most for the given time, and reports whether it has.
+// It does not wait if the Observer itself calls it.
 func (s *Session) waitObserver(most time.Duration) bool {
 	if s.opts.Observer == nil {
 		return true
@@ -276,8 +278,8 @@ func (s *Session) waitObserver(most time.Duration) bool {
 // insideLocked reports whether Observe is what calls.
 func (w *watch) insideLocked() bool { return w.serving && w.goroutine == goroutineID() }
 
-// endObserver lets the Observer have what there is, and nothing after the deadline. If it closes the session itself, it
-// gets the rest when it has returned.
+// endObserver waits until the Observer has all observations, at most until the deadline. After that the Observer gets
+// nothing. If the Observer itself closes the session, it gets the rest when it has returned.
 func (s *Session) endObserver(deadline time.Time) error {
 	had := s.waitObserver(time.Until(deadline))
 	s.mu.Lock()

@@ -18,163 +18,171 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options says which agent to start and how. The zero value, and nil, start the kimi
-// that is found on this machine as "kimi" in the current directory would: with the same
-// configuration, credentials, tools, skills and MCP servers.
+// Options says which agent to start and how. With the zero value, or nil, the session starts the kimi that is found
+// on this machine, in the current directory, with the configuration, credentials, tools, skills and MCP servers that
+// "kimi" has there in a terminal.
 type Options struct {
-	// Executable is the kimi to run, a path or a name on PATH. Default: KIMI_PATH, then kimi, kimi-cli
-	// or kimi-agent on PATH, then kimi in ~/.local/bin and ~/.kimi-code/bin, and where these install programs, in
-	// this order: uv, npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy tells. On Windows a .cmd of
-	// npm or pnpm stands for the node and the script that it runs; any other batch file gives [*IncompatibleError].
+	// Executable is the kimi to run: a path, or a name on PATH. Default: KIMI_PATH; then kimi, kimi-cli or kimi-agent
+	// on PATH; then kimi in ~/.local/bin and ~/.kimi-code/bin, and in the folders of these tools, in this order: uv,
+	// npm, pnpm, bun, volta, mise, asdf, nvm, fnm. Info.FoundBy says where it was found. On Windows, a .cmd of npm or
+	// pnpm is replaced by the node and the script that it runs. Any other batch file gives an [*IncompatibleError].
 	Executable string
 	// ExtraArgs are added to kimi's arguments. Default: none.
 	ExtraArgs []string
-	// Env is laid over this program's environment; an empty value unsets. Default: none.
+	// Env is added to this program's environment and replaces equal names; an empty value unsets a variable. Default:
+	// none.
 	Env map[string]string
-	// ModifyCmd may change the command before it starts; its pipes and its process group are set
-	// afterwards. Default: nil.
+	// ModifyCmd may change the command before it starts. The library sets the pipes and the process group after that.
+	// Default: nil.
 	ModifyCmd func(*exec.Cmd)
 	// Transport replaces the child process. Default: nil, a child process.
 	Transport Transport
-	// Server is a server of Kimi Code 2.x that runs elsewhere. Nothing is started or stopped, no file of its machine is
-	// read, and its configuration holds. WorkDir must be set and, as AddDirs, is an absolute path of that machine. Options
-	// that need a program or files on this machine, Tools and Hooks give an [*OptionError] with [ErrUnsupported]. Close
-	// cancels the turn that runs; what the agent has in the background goes on. A connection that is lost is made again for
-	// 2 minutes. Default: nil, a kimi of this machine.
+	// Server is a server of Kimi Code 2.x that runs elsewhere. The library starts and stops nothing there, and reads
+	// no file of that machine. The server uses its own configuration. WorkDir must be set. WorkDir and AddDirs are
+	// absolute paths of that machine. Tools, Hooks, and options that need a program or files on this machine give an
+	// [*OptionError] with [ErrUnsupported]. Close cancels the running turn, but not background tasks of the agent. If
+	// the connection is lost, the library tries to connect again for 2 minutes. Default: nil, a kimi of this machine.
 	Server *Server
 
 	// WorkDir is the directory that the agent works in. Default: the current directory.
 	WorkDir string
 	// AddDirs are further directories that the agent may use. Default: none.
 	AddDirs []string
-	// ShareDir is where kimi keeps configuration, sessions and logs (KIMI_SHARE_DIR). Default:
-	// the environment's, else ~/.kimi, or for Kimi Code 2.x KIMI_CODE_HOME, else ~/.kimi-code.
+	// ShareDir is where kimi keeps configuration, sessions and logs (KIMI_SHARE_DIR). Default: KIMI_SHARE_DIR of the
+	// environment, or ~/.kimi; for Kimi Code 2.x also KIMI_CODE_HOME, or ~/.kimi-code.
 	ShareDir string
-	// SessionID is the id of the session to start; one that exists is continued. Default: a new UUID.
-	// Kimi Code 2.x makes ids of its own, which Session.ID returns; it continues a session by this one too.
+	// SessionID is the id of the session to start. If a session with this id exists, it is continued. Kimi Code 2.x
+	// makes its own ids; [Session.ID] returns them. It also continues a session by this id. Default: a new UUID.
 	SessionID string
 
-	// Config is the configuration as an object; kimi reads it from a temporary file. As in a file, for a
-	// provider of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME override it, which
-	// is logged; set them to "" in Env to prevent that. Default: nil.
+	// Config is the configuration as an object. kimi reads it from a temporary file. As with a file, for a provider
+	// of type kimi the variables KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME override it, and the log says so. To
+	// prevent that, set them to "" in Env. Default: nil.
 	Config *config.Config
-	// ConfigFile is the configuration file, TOML, or JSON by its suffix. Default: config.toml in ShareDir.
+	// ConfigFile is the configuration file. It is TOML, or JSON if its name ends in .json. Default: config.toml in
+	// ShareDir.
 	ConfigFile string
 	// Model is the name of a model of the configuration. Default: its default_model.
 	Model string
 	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
 	Thinking *bool
-	// Effort is how hard the model thinks: "on", "off" or, on Kimi Code, what the model itself offers (Model.Efforts),
-	// such as "high". What it does not offer is an error of the start. Default: "", Thinking decides.
+	// Effort is how much the model thinks: "on", "off" or, on Kimi Code, an effort that the model offers
+	// (Model.Efforts), such as "high". If the model does not offer it, the start fails. Default: "", Thinking
+	// decides.
 	Effort string
 
-	// Yolo approves whatever the agent wants to do. Without it, kimi-cli asks unless the user's configuration says
-	// default_yolo, which Status.Approvals tells; a session that keeps a mode without questions is not continued
-	// (ErrUnasked). Kimi Code 2.x asks nevertheless before some commands that it takes for dangerous. Default: false.
+	// Yolo approves whatever the agent wants to do. Without it, kimi-cli asks, unless the user's configuration sets
+	// default_yolo; Status.Approvals shows that. A session that keeps a mode without questions is then not continued
+	// ([ErrUnasked]). Even with Yolo, Kimi Code 2.x asks before some commands that it considers dangerous. Default:
+	// false.
 	Yolo bool
-	// AFK tells kimi that no one is there: it approves everything and asks no questions. kimi-cli keeps this with the
-	// session: it is continued with AFK, or Yolo, only. Default: false.
+	// AFK tells kimi that no user is there: it approves everything and asks no questions. kimi-cli keeps this with
+	// the session, which can then only be continued with AFK or Yolo. Default: false.
 	AFK bool
-	// SlashCommands lets a prompt that begins with a slash be a command of kimi, such as /compact. Some switch approvals
-	// off for the session and for whoever resumes it (/yolo, /afk) or open directories (/add-dir): set it only if
-	// whoever writes the prompts may do that. Default: false, such text goes to the model as words.
+	// SlashCommands lets a prompt that begins with a slash be a command of kimi, such as /compact. Some commands turn
+	// approvals off for the session, also after a resume (/yolo, /afk), or open directories (/add-dir). Set it only
+	// if the people who write the prompts may do that. Default: false, such a prompt is text for the model.
 	SlashCommands bool
 	// Plan starts a new session in plan mode. Default: false.
 	Plan bool
 
 	// Agent is a built-in agent, "default" or "okabe". Default: "default".
 	Agent string
-	// AgentFile is an agent specification: kimi-cli's YAML, for Kimi Code 2.x also its own Markdown. Kimi Code binds a session to
-	// its agent with the first prompt: a session that is continued keeps the system prompt that it began with, and a prompt
-	// fails where the file names other tools or subagents. Subagents go by their names, and a project's own agent file
-	// of the same name comes before. Default: none.
+	// AgentFile is an agent specification: kimi-cli's YAML or, for Kimi Code 2.x, also its own Markdown. In Kimi
+	// Code, the first prompt of a session decides about its agent. If you continue the session, it keeps the system
+	// prompt, and a prompt fails if the file names other tools or subagents. Subagents are found by name; a project's
+	// own agent file of the same name is used first. Default: none.
 	AgentFile string
 	// MCPConfigFiles are files of MCP servers, instead of mcp.json in ShareDir. Default: none.
 	MCPConfigFiles []string
 	// MCPServers are MCP servers by name, besides those of the files. Default: none.
 	MCPServers map[string]config.MCPServer
-	// SkillsDirs are directories of skills, instead of those that kimi finds. Kimi Code 2.x uses those of the project and of
-	// ~/.agents/skills nevertheless, and they come before. Default: none.
+	// SkillsDirs are directories of skills, instead of those that kimi finds. Kimi Code 2.x still uses those of the
+	// project and of ~/.agents/skills, and uses them first. Default: none.
 	SkillsDirs []string
 
-	// MaxStepsPerTurn limits the steps of a turn. Default: 0, the configuration's (1000).
+	// MaxStepsPerTurn limits the steps of a turn. Default: 0, the limit of the configuration (1000).
 	MaxStepsPerTurn int
-	// MaxRetriesPerStep limits the attempts of a step. Default: 0, the configuration's (3; 10 in Kimi Code
+	// MaxRetriesPerStep limits the attempts of a step. Default: 0, the limit of the configuration (3; 10 in Kimi Code
 	// 2.x, which take minutes).
 	MaxRetriesPerStep int
-	// MaxRalphIterations lets the agent go on by itself after a turn, -1 for ever. Default: nil, the
-	// configuration's (0).
+	// MaxRalphIterations lets the agent continue by itself after a turn, this many times; -1 means without a limit.
+	// Default: nil, the number of the configuration (0).
 	MaxRalphIterations *int
 
-	// Approve answers approval requests, each in a goroutine of its own, by a method of the request;
-	// returning without an answer rejects. ctx ends with the turn and with Close. It runs at the same time as the loop, which then sees
-	// the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop answers.
+	// Approve answers requests for approval by calling a method of the request. If it returns without an answer, the
+	// request is rejected. Each call is in its own goroutine. ctx ends with the turn and with Close. Approve runs at
+	// the same time as the loop, which gets the request as a plain *wireproto.ApprovalRequest. Default: nil, the loop
+	// answers.
 	Approve func(context.Context, *ApprovalRequest) error
-	// Answer answers questions, as Approve does; returning without an answer dismisses. Default: nil,
-	// the loop answers if SupportsQuestion is set.
+	// Answer answers questions, as Approve does for approvals. If it returns without an answer, the question is
+	// dismissed. Default: nil, the loop answers if SupportsQuestion is set.
 	Answer func(context.Context, *QuestionRequest) error
 	// SupportsQuestion tells the agent that the loop answers questions. Default: false; Answer implies it.
 	SupportsQuestion bool
-	// SupportsPlanMode lets the agent enter and leave plan mode, for which it asks questions. Default: false.
+	// SupportsPlanMode lets the agent enter and leave plan mode by itself. It asks a question before it does.
+	// Default: false.
 	SupportsPlanMode bool
 
 	// Tools are Go functions that the agent may call; see NewTool. Default: none.
 	Tools []Tool
-	// Hooks decide about what the agent does; they fail closed. Default: none.
+	// Hooks decide about actions of the agent. A hook that fails blocks. Default: none.
 	Hooks []Hook
-	// OnMessage receives, one at a time, what arrives while no turn runs, and what a background agent asks in
-	// a turn that is being cancelled. A request comes live: left unanswered and not held when OnMessage
-	// returns, it is rejected. While OnMessage is busy, 1 MiB waits for it; what comes then is dropped and
-	// logged, requests are rejected. The session itself does not wait, so OnMessage may start turns.
-	// Default: nil, requests are rejected.
+	// OnMessage receives the messages that arrive while no turn runs, one at a time, and the requests of a background
+	// agent during the cancellation of a turn. If it neither answers nor holds a request before it returns, the
+	// request is rejected. While OnMessage is busy, up to 1 MiB waits for it. What comes after that is dropped and
+	// logged, and requests are rejected. The session itself does not wait, so OnMessage may start turns. Default:
+	// nil, requests are rejected.
 	OnMessage func(wireproto.Message)
 
-	// Observer is told of turns, steps, tool calls, approvals, retries and the process, with times and tokens. Default: nil.
+	// Observer receives turns, steps, tool calls, approvals, retries and the process, with times and tokens. Default:
+	// nil.
 	Observer Observer
-	// Limits end a turn that has used up one of them. Default: none.
+	// Limits cancel a turn that has used up one of them. Default: none.
 	Limits Limits
-	// SessionLimits are those of all turns of the Session together. Default: none.
+	// SessionLimits are limits for all turns of the Session together. Default: none.
 	SessionLimits Limits
 
-	// Record receives a recording of everything that goes both ways, for clienttest.Replay: prompts, files
-	// and outputs are in it. Known secrets of 8 bytes or more are replaced by ***, in whatever form they stand
-	// there: those of the environment, of Config, MCPServers and ExtraArgs, of kimi's configuration, mcp.json and
-	// logins, as they are when the session starts, found by their names and places. So is what looks like a
-	// bearer token, an sk-… key or a private key. A part of a secret, and one that is changed in another way than by
-	// JSON, URLs, base64 and line ends, is not recognised. Record is written by a goroutine of its own, and never
-	// stalls the session: more than 128 MiB that wait for it end the recording. Close waits for it as long as
-	// StopGrace allows, and returns its error, or that the recording is incomplete; nothing is written after
-	// Close. Default: nil.
+	// Record receives a recording of both directions, for clienttest.Replay. It contains prompts, files and outputs.
+	// Known secrets of 8 bytes or more are replaced by ***. These are the secrets in the environment, in Config,
+	// MCPServers and ExtraArgs, and in kimi's configuration, mcp.json and logins at the start of the session; they
+	// are found by their names and places. Everything that looks like a bearer token, an sk-… key or a private key is
+	// replaced, too. Parts of a secret are not found, nor secrets in an encoding other than JSON, URLs, base64 and
+	// wrapped lines.
+	//
+	// A separate goroutine writes to Record, so it never slows down the session. If more than 128 MiB wait for it,
+	// the recording ends. Close waits for it within StopGrace. Close returns the error of Record, or says that the
+	// recording is incomplete. Nothing is written after Close. Default: nil.
 	Record io.Writer
-	// Logger receives what is worth a look but no error; it must not block. Default: nil, silent.
+	// Logger receives warnings and notes that are not errors. It must not block. Default: nil, silent.
 	Logger *slog.Logger
-	// Stderr receives the agent's standard error as it comes. Default: nil; its tail is kept for errors.
+	// Stderr receives the agent's standard error as it comes. Default: nil; errors contain the end of it in any case.
 	Stderr io.Writer
 
-	// Restart continues the session in a new process when kimi has ended by itself. The turn that ran ends with the error
-	// nevertheless: no one knows how it ended, and it is not tried again. Turns that wait begin in the new process, and the
-	// next turn's stream begins with a Notification of the Type [NotificationRestarted]; PID changes, Done and Err know of
-	// one session only. What kimi ran in the background is gone. After three ends in a row without a turn that has finished,
-	// and where the new process does not continue the session, it is over. Default: false.
+	// Restart continues the session in a new process if kimi has ended by itself. The turn that ran still ends with
+	// the error, and is not tried again, because it is not known how far it came. Turns that wait begin in the new
+	// process. The stream of the next turn begins with a Notification of the Type [NotificationRestarted]. PID
+	// changes; Done and Err are not affected. Background tasks of kimi end. The session is over after three ends
+	// without a finished turn between them, or if the new process does not continue the session. Default: false.
 	Restart bool
 
-	// StartTimeout limits the time from the start to the handshake's end, and that of Inspect. kimi takes a second
-	// or more of processor time to start, and many times that where several start at once. Default: 2 minutes.
+	// StartTimeout limits the time from the start to the end of the handshake, and the time of Inspect. kimi takes a
+	// second or more of processor time to start, and many times that if several start at once. Default: 2 minutes.
 	StartTimeout time.Duration
-	// IdleTimeout ends a turn with ErrIdle when the agent has sent nothing for so long, while no
-	// handler of this program ran and no request waited for its answer. Those of a turn that is being
-	// cancelled do not count. Default: 0, no limit.
+	// IdleTimeout ends a turn with [ErrIdle] if the agent sends nothing for this time. The time does not run while a
+	// handler of this program runs or a request waits for its answer, except handlers and requests of a turn that is
+	// being cancelled. Default: 0, no limit.
 	IdleTimeout time.Duration
-	// StopGrace limits how long Close, and a turn that is being cancelled, waits before the agent is
-	// killed, and how long Close waits for handlers. Default: 5 s.
+	// StopGrace limits three waits: Close waits this long before it kills the agent, and this long for handlers; a
+	// turn that is being cancelled waits this long before the agent is killed. Default: 5 s.
 	StopGrace time.Duration
-	// MaxLine is the longest line that is read from the agent, in bytes; a longer one is skipped and
-	// logged. Default: 100 MiB.
+	// MaxLine is the longest line that is read from the agent, in bytes. A longer line is skipped and logged.
+	// Default: 100 MiB.
 	MaxLine int
 }
 
-// String names what is set. Values of Env, of ExtraArgs and of the configuration that may be secret
-// are ***, and so they are for every verb of fmt, in log/slog and in encoding/json.
+// String names the fields that are set. Values of Env, of ExtraArgs and of the configuration that may be secret
+// appear as ***. Every verb of fmt, log/slog and encoding/json shows the same.
 func (o Options) String() string { return show(o) }
 
 // Format implements [fmt.Formatter]: every verb prints [Options.String].
@@ -196,7 +204,7 @@ var ownedFlags = map[string]string{
 	"--prompt": "Session.Prompt", "-p": "Session.Prompt", "--command": "Session.Prompt", "-c": "Session.Prompt",
 }
 
-// Validate names every contradiction in o. nil is valid.
+// Validate returns an error that names every contradiction in o. nil is valid.
 func (o *Options) Validate() error {
 	if o == nil {
 		return nil

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// killMarked ends every process that has inherited the marker, and returns when they are
-// gone. kimi starts its background tasks in sessions of their own, where no signal to its group
-// reaches them; a kimi that was killed leaves them running. It looks again until a round finds
-// none, since one may have forked meanwhile. Its error says why one may be left.
+// killMarked ends every process that has inherited the marker, and returns when they are gone. kimi starts its
+// background tasks in process sessions of their own, which signals to its group do not reach. A killed kimi leaves
+// them running. killMarked looks again until it finds none, because a process may have forked in the meantime. Its
+// error says why a process may be left.
 func killMarked(marker string) error {
 	entry := []byte(marker)
 	found := false
@@ -80,7 +80,7 @@ func isChanging(pid int) bool {
 	return set&kernelThread == 0 && fields[envEnd] == "0"
 }
 
-// processes lists the ids of all processes, none where there is no /proc.
+// processes lists the ids of all processes, none if there is no /proc.
 func processes() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -49,7 +49,7 @@ func places(goos string, getenv func(string) string) (list []place) {
 	if windows {
 		home, bin = getenv("USERPROFILE"), ""
 	}
-	// under joins, and gives "" where the root is not known.
+	// under joins, and gives "" if the root is not known.
 	under := func(root string, more ...string) string {
 		if root == "" {
 			return ""

@@ -12,23 +12,24 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 )
 
-// PoolOptions says how many sessions a [Pool] has. The zero value is one session at a time, started when it is asked for.
+// PoolOptions says how many sessions a [Pool] has. With the zero value, it has one session at a time, and starts it
+// when NewSession is called.
 type PoolOptions struct {
-	// Max limits the sessions that there are at once: those that wait to be handed out, those that start, and those that
-	// were handed out and are not over. Default: Warm, but at least 1.
+	// Max limits how many sessions exist at the same time: sessions that are ready, that start, and that were handed
+	// out and are not over. Default: Warm, but at least 1.
 	Max int
 	// Warm is how many sessions the pool keeps ready, as far as Max allows. Default: 0.
 	Warm int
 }
 
-// Pool hands out sessions that have been started before they are asked for. All have the same options. Its methods may
-// be called from any goroutine.
+// Pool hands out sessions that it has started before they are needed. All sessions have the same options. Any
+// goroutine may call its methods.
 //
-// With kimi-cli each session is a process. With Kimi Code 2.x the sessions of a pool share one server: a session takes
-// megabytes instead of a process of its own. Options.Tools prevents that, because a call of a tool does not tell its
-// session; each session has a server of its own then. When a shared server ends, all its sessions end with the error, and
-// the pool starts another one. A server gives memory back for no session that has ended, so that the pool uses another
-// one for new sessions after 200 of them; the old one ends with its last session.
+// With kimi-cli, each session is a process. With Kimi Code 2.x, the sessions of a pool share one server: a session
+// takes some megabytes instead of a process. With Options.Tools, each session has its own server, because a call of a
+// tool does not say which session it belongs to. If a shared server ends, all its sessions end with the error, and
+// the pool starts another server. A server does not free the memory of sessions that have ended. So the pool uses a
+// new server after 200 sessions, and the old one ends with its last session.
 type Pool struct {
 	opts      *Options
 	max, warm int
@@ -64,9 +65,9 @@ const (
 	poolPauseMost  = 30 * time.Second
 )
 
-// NewPool makes a pool and begins to start its warm sessions. The caller must call Close. What is wrong with the options
-// is an error here; why a session does not start is told by NewSession. Options.SessionID and Options.Record are for one
-// session and give an [*OptionError].
+// NewPool makes a pool and begins to start its warm sessions. The caller must call Close. An error is about the
+// options. If a session does not start, [Pool.NewSession] returns the error. Options.SessionID and Options.Record are
+// for one session, so they give an [*OptionError].
 func NewPool(opts *Options, p PoolOptions) (*Pool, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -95,13 +96,12 @@ func NewPool(opts *Options, p PoolOptions) (*Pool, error) {
 	return pool, nil
 }
 
-// NewSession hands out a session. It takes one that is ready, or waits until one is: for its start, and before that, where
-// Max sessions are in use, for one of them to be over. Callers are served in the order in which they came. ctx bounds the
-// waiting alone.
+// NewSession returns a session. If no session is ready, it waits: for the start of one, or, if Max sessions are in
+// use, until one of them is over. The first caller is served first. ctx limits the wait only.
 //
-// The session is the caller's, who must call Close; that gives its place back. A session that cannot be started gives its
-// error to the callers that wait then. After that no start is tried for a while, from 0.1 s to 30 s, in which NewSession
-// gives the same error at once.
+// The caller must call Close on the session, which frees its place. If a session does not start, the callers that
+// wait get the error. For a while after that, from 0.1 s to 30 s, the pool starts nothing, and NewSession returns the
+// same error at once.
 func (p *Pool) NewSession(ctx context.Context) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -147,8 +147,9 @@ func (poolClosed) Error() string { return "client: the pool is closed; make anot
 
 func (poolClosed) Unwrap() error { return ErrClosed }
 
-// Close ends the pool and all its sessions, also those that were handed out, and returns when nothing of them is left.
-// Calls of NewSession that wait get [ErrClosed]. It may be called again. An error is one of [Session.Close].
+// Close ends the pool and all its sessions, also those that were handed out. It returns when all of them have ended.
+// Calls of NewSession that wait return [ErrClosed]. Close may be called again. An error is an error of
+// [Session.Close].
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	if p.closed {

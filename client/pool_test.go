@@ -113,7 +113,7 @@ func TestPoolOrder(t *testing.T) {
 	})
 }
 
-// countedConn tells when it is closed.
+// countedConn says when it is closed.
 type countedConn struct {
 	client.Conn
 	end func()

@@ -21,16 +21,16 @@ import (
 const (
 	// outputClosedGrace is how long a child that has closed a pipe may take to end.
 	outputClosedGrace = 2 * time.Second
-	// drainGrace is how long the pipes of a child that has ended may stay silent before
-	// they are given up: a process that it started, and that was not found, holds them open.
+	// drainGrace is how long the pipes of a child that has ended may stay silent before the library gives them up.
+	// Only a process that the child started, and that was not found, can hold them open.
 	drainGrace = time.Second
 	stderrTail = 64 << 10
-	// drainMax is the most that a pipe can hold for one user, drainTime more than it takes to read
-	// that. More after the child's end comes from a process that was not found.
+	// drainMax limits reading after the child has ended, and drainTime is more time than that takes. No pipe holds
+	// more for one user, so anything beyond it comes from a process that was not found.
 	drainMax  = 1 << 20
 	drainTime = 3 * time.Second
-	// markerKey names an environment variable that the child's descendants inherit, by
-	// which those are found that have left its process group.
+	// markerKey names an environment variable that the child's descendants inherit. With it, descendants are found
+	// that have left the process group.
 	markerKey = "KIMI_GO_CHILD"
 )
 
@@ -40,8 +40,8 @@ type processTransport struct {
 	stderr io.Writer // may be nil
 }
 
-// process is a child in a group of its own, connected by three pipes: kimi hangs
-// on /dev/null and refuses files.
+// process is a child in its own group, connected by three pipes. Files do not work: kimi hangs on /dev/null and
+// refuses files.
 type process struct {
 	cmd    *exec.Cmd
 	group  spawn.Group
@@ -59,7 +59,7 @@ type process struct {
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
 	// Set before reaped is closed.
 	state *os.ProcessState
-	left  error // why something of it may be left all the same
+	left  error // why a process of it may be left
 }
 
 func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) {
@@ -70,8 +70,8 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 	return p, nil
 }
 
-// start starts the child. A guarded one is ended, its file in the folder about and the folders of remove are removed, also
-// when this program is killed: it does not notice that by itself.
+// start starts the child. If it is guarded, a watching shell ends it when this program is killed, and removes its file
+// in the folder about and the folders of remove. The child itself does not notice that this program is gone.
 func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, about string, remove []string) (*process, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (p *process) closePipes() {
 	}
 }
 
-// batchError returns what is said of a batch file that cannot be run, nil for any other error.
+// batchError returns the error about a batch file that cannot be run, nil for any other error.
 func batchError(err error) error {
 	var batch *spawn.BatchError
 	if !errors.As(err, &batch) {
@@ -171,8 +171,8 @@ func startError(path string, err error) error {
 	return &StartError{Path: path, Reason: systemError(err), Remedy: "see whether it runs by itself", Err: err}
 }
 
-// reap waits for the child and ends what it has left. The pipes stay open: what
-// the child wrote before its end is still to be read.
+// reap waits for the child and ends the processes that it has left. The pipes stay open, because what the child wrote
+// before its end still has to be read.
 func (p *process) reap() {
 	p.state, _ = p.cmd.Process.Wait()
 	p.last = time.Now().Add(drainTime)
@@ -285,7 +285,7 @@ func (t *tailBuffer) String() string {
 	return string(t.buf[max(0, len(t.buf)-stderrTail):])
 }
 
-// inputValue matches what kimi repeats of a configuration that it does not take, keys included.
+// inputValue matches the part of a bad configuration that kimi repeats in its error, with keys in it.
 var inputValue = regexp.MustCompile(`(?s)input_value=.*?(input_type=|$)`)
 
 // redactArgs hides the values of flags that may hold keys.

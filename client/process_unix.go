@@ -18,9 +18,9 @@ func inputPipe() (theirs, ours *os.File, err error) { return os.Pipe() }
 // outputPipe returns a pipe for an output of a child.
 func outputPipe() (ours, theirs *os.File, err error) { return os.Pipe() }
 
-// keepReadEnd gives the child the read end of its own stderr, besides the one here. When this
-// program is killed, kimi tells there that it ends its background tasks; if that fails, since
-// no one could read it, it leaves them running (kimi_cli/app.py, shutdown).
+// keepReadEnd gives the child the read end of its own stderr, in addition to the one here. When this program is
+// killed, kimi writes there that it ends its background tasks. If that write fails because no one can read, kimi
+// leaves them running (kimi_cli/app.py, shutdown).
 func keepReadEnd(cmd *exec.Cmd, stderr *os.File) (*os.File, error) {
 	raw, err := stderr.SyscallConn()
 	if err != nil {

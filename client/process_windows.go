@@ -24,9 +24,9 @@ func outputPipe() (ours, theirs *os.File, err error) {
 	return pipe(windows.PIPE_ACCESS_INBOUND, windows.GENERIC_WRITE)
 }
 
-// pipe returns a pipe whose end here has deadlines, which those of [os.Pipe] have not: a read would wait for
-// every process that holds the other end. Only a named pipe can be used so. Its name cannot be guessed, it
-// has one instance, and whoever else opens it first makes this fail.
+// pipe returns a pipe whose end here supports deadlines. The pipes of [os.Pipe] do not: a read would wait for every
+// process that holds the other end. Only a named pipe supports them. Its name cannot be guessed and it has one
+// instance. If another process opens it first, pipe fails.
 func pipe(access, childAccess uint32) (ours, theirs *os.File, err error) {
 	const size = 64 << 10
 	name, err := windows.UTF16PtrFromString(`\\.\pipe\kimi-go-` + rand.Text())
@@ -45,11 +45,11 @@ func pipe(access, childAccess uint32) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(here), "|0"), os.NewFile(uintptr(child), "|1"), nil
 }
 
-// keepReadEnd does nothing: files cannot be handed on here.
+// keepReadEnd does nothing: Windows cannot pass such files to a child.
 func keepReadEnd(*exec.Cmd, *os.File) (*os.File, error) { return nil, nil }
 
-// interrupt does nothing: Windows cannot interrupt one process that has no console of its
-// own. Closing the input comes before it, ending the job after it.
+// interrupt does nothing: Windows cannot interrupt a single process without a console. The input was closed before it,
+// and the end of the job comes after it.
 func interrupt(*os.Process) error { return nil }
 
 func signalName(*os.ProcessState) string { return "" }

@@ -9,17 +9,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Queue starts a turn as [Session.Prompt] does, but never gives [ErrBusy]: it returns at once a turn that begins when
-// those before it have ended, in the order of the calls. While turns wait, Prompt and Replay give ErrBusy. ctx bounds
-// the wait and the turn. A turn that is cancelled before it has begun, by ctx or by [Turn.Cancel], is none: kimi gets
-// nothing of it, and Result has no steps and [ErrCancelled]. Close, and the end of the agent, end all that wait.
+// Queue starts a turn as [Session.Prompt] does, but never returns [ErrBusy]. It returns at once, and the turn begins
+// when all earlier turns have ended, in the order of the calls. While turns wait, Prompt and Replay return ErrBusy.
+// ctx limits the wait and the turn. If a turn is cancelled before it has begun, by ctx or by [Turn.Cancel], kimi gets
+// nothing of it, and Result has no steps and ErrCancelled. Close, and the end of the agent, end all turns that wait.
 //
-// A turn begins whether anyone reads it or not. Nor need the turn before it be read. While another waits for its end,
-// one that has no reader is not held up: its messages wait in memory until they are read, however many there are, and
-// a request among them that waits longer than Options.StopGrace for a reader is rejected. A loop that reads it keeps
-// its say: the turn goes as fast as the loop, and its requests wait for the loop's answer. Waiting for a turn within
-// the loop over the one that runs first takes the rest of that, as its Result does. A handler or a tool that the turn that
-// runs waits for must not wait for a later one.
+// A turn begins also if no loop reads it or the turn before it. While another turn waits for its end, a turn without
+// a reader goes on: all its messages wait in memory, and a request that waits longer than Options.StopGrace for a
+// reader is rejected. A turn with a reader goes as fast as its loop, and its requests wait for the loop. If the loop
+// over the running turn waits for a later turn, the rest of the running turn is dropped, as by its Result. A handler
+// or a tool of the running turn must not wait for a later one.
 func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	t, err := s.newPrompt(ctx, text, parts)
 	if err != nil {
@@ -54,7 +53,8 @@ func (s *Session) enqueue(t *Turn) (err error) {
 	return nil
 }
 
-// advance begins the turn that has waited longest if nothing runs any more, and lets what runs end if others wait.
+// advance begins the turn that has waited longest if nothing runs. If a turn runs and others wait, it lets that turn
+// end.
 func (s *Session) advance() {
 	for {
 		s.mu.Lock()
@@ -77,7 +77,7 @@ func (s *Session) advance() {
 	s.relieve()
 }
 
-// relieve keeps what runs from waiting for a reader that it does not have, if a turn waits for its end.
+// relieve lets a turn without a reader go on if another turn waits for its end.
 func (s *Session) relieve() {
 	s.mu.Lock()
 	t, replay, wanted := s.turn, s.replay, len(s.waiting) > 0
@@ -100,7 +100,7 @@ func (s *Session) relieve() {
 	t.relieved = time.AfterFunc(s.opts.StopGrace, t.rejectUnread)
 }
 
-// rejectUnread rejects what has waited for a reader longer than Options.StopGrace.
+// rejectUnread rejects the requests that have waited for a reader longer than Options.StopGrace.
 func (t *Turn) rejectUnread() {
 	s := t.s
 	t.mu.Lock()
@@ -166,8 +166,8 @@ func (s *Session) endWaiting(err error) {
 	}
 }
 
-// leaveOwnLoop takes the rest of the turn that runs if t waits for it and the caller is the one who reads it: within
-// its loop nothing else would take it.
+// leaveOwnLoop takes the rest of the running turn if t waits for it and the caller is the loop that reads it: nothing
+// else would take the rest.
 func (t *Turn) leaveOwnLoop() {
 	s := t.s
 	s.mu.Lock()

@@ -16,18 +16,17 @@ import (
 type replay struct {
 	queue   *stream
 	err     error         // how it ended; set before the queue ends
-	givenUp bool          // ctx has ended and the agent does not obey: the loop has been told the end
+	givenUp bool          // ctx has ended and the agent goes on: the loop has been told the end
 	grace   *time.Timer   // kills the agent; nil unless cancelled
 	done    chan struct{} // closed with the agent's answer, however slow the loop is
 }
 
-// Replay streams the history of the session as kimi stored it: merged text, no approvals.
-// Requests in it are plain values, for which no handler runs; what a background agent asks
-// meanwhile, and a hook, is no history: its handler or OnMessage gets it. No turn may run
-// meanwhile ([ErrBusy]).
+// Replay streams the history of the session as kimi stored it: with merged text, without approvals. Requests in it
+// are plain values, and no handler runs for them. Requests of background agents and hooks that come during the replay
+// are not history: their handler or OnMessage gets them. If a turn is running, the error is [ErrBusy].
 //
-// When ctx ends, so does the loop, with its cause, within a second. Leaving the loop early waits
-// until the agent has ended the replay, at most for Options.StopGrace.
+// When ctx ends, the loop ends within a second, with the cause. If you leave the loop early, Replay waits until the
+// agent has ended the replay, at most for Options.StopGrace.
 func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		if ctx == nil {
@@ -100,7 +99,7 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 func (s *Session) cancelReplay(r *replay) {
 	r.queue.cancel()
 	s.mu.Lock()
-	if s.replay == r { // else it has ended, and what follows must not be hit
+	if s.replay == r { // otherwise the replay has ended, and the cancel must not hit what follows
 		s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 		r.grace = time.AfterFunc(s.opts.StopGrace, func() {
 			select {

@@ -10,11 +10,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for one of
-// Approve, ApproveForSession and Reject. The first answer wins; a second one returns
-// [ErrAnswered], as does one that the agent has resolved itself, such as those that wait with
-// one that was approved for the session. One that a loop's body leaves without answer
-// and without Hold is rejected when the loop asks for the next message.
+// ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for Approve, ApproveForSession or Reject.
+// The first answer counts. A second one returns [ErrAnswered]. So does an answer to a request that the agent has
+// resolved itself; when one request is approved for the session, kimi-cli also resolves the others of its kind. If
+// the body of a loop neither answers nor holds the request, it is rejected when the loop asks for the next message.
 type ApprovalRequest struct {
 	wireproto.ApprovalRequest
 	request *request
@@ -23,10 +22,10 @@ type ApprovalRequest struct {
 // Approve lets the agent go on.
 func (r *ApprovalRequest) Approve() error { return r.decide(wireproto.Approve, "") }
 
-// ApproveForSession lets the agent go on, now and later in the session. In kimi-cli that covers every later call
-// with the same Action, whatever its arguments: after one "run command", each command of the agent and of its
-// subagents. kimi-cli keeps it with the session: it is in force after ResumeSession too, in another process and
-// with a handler that rejects everything (Status.Approvals tells). Kimi Code 2.x covers the same call alone.
+// ApproveForSession lets the agent go on, now and later in the session. In kimi-cli, it allows every later call with
+// the same Action, whatever its arguments: after one "run command", it allows every command of the agent and of its
+// subagents. kimi-cli stores this with the session. It is still valid after ResumeSession, in another process and
+// with a handler that rejects everything; Status.Approvals lists it. In Kimi Code 2.x, it allows only the same call.
 func (r *ApprovalRequest) ApproveForSession() error {
 	err := r.decide(wireproto.ApproveForSession, "")
 	if err == nil {
@@ -35,9 +34,8 @@ func (r *ApprovalRequest) ApproveForSession() error {
 	return err
 }
 
-// Reject keeps the agent from the action. With a feedback, which the model reads, the turn
-// goes on; with "" kimi-cli ends it, as finished. Kimi Code 2.x goes on with either: to end the turn
-// there, cancel it.
+// Reject keeps the agent from the action. The model reads the feedback, and the turn goes on. With the feedback "",
+// kimi-cli ends the turn as finished. Kimi Code 2.x goes on in both cases; to end its turn, cancel it.
 func (r *ApprovalRequest) Reject(feedback string) error {
 	return r.decide(wireproto.Reject, feedback)
 }
@@ -46,23 +44,22 @@ func (r *ApprovalRequest) decide(d wireproto.ApprovalDecision, feedback string) 
 	return r.request.answer(&wireproto.ApprovalAnswer{RequestID: r.ID, Response: d, Feedback: feedback})
 }
 
-// Hold keeps the request open after the loop has gone on, so that it can be answered later,
-// from any goroutine.
+// Hold keeps the request open when the loop goes on, so that any goroutine can answer it later.
 func (r *ApprovalRequest) Hold() { r.request.hold() }
 
-// Done is closed when the request needs no answer any more: answered here, resolved by the
-// agent, or gone with its turn or session.
+// Done is closed when the request no longer needs an answer: it was answered, the agent has resolved it, or its turn
+// or session has ended.
 func (r *ApprovalRequest) Done() <-chan struct{} { return r.request.Done() }
 
-// QuestionRequest is a live [wireproto.QuestionRequest]: the agent waits for Answer or
-// Dismiss, under the rules of [ApprovalRequest].
+// QuestionRequest is a live [wireproto.QuestionRequest]: the agent waits for Answer or Dismiss. The rules of
+// [ApprovalRequest] apply.
 type QuestionRequest struct {
 	wireproto.QuestionRequest
 	request *request
 }
 
-// Answer answers by the text of each question: a label, several joined by ", ", or any
-// other text. Questions that are left out count as not answered.
+// Answer answers the questions. A key is the text of a question. A value is a label, several labels joined by ", ",
+// or any other text. Questions that are left out count as not answered.
 func (r *QuestionRequest) Answer(answers map[string]string) error {
 	for text := range answers {
 		known := false
@@ -82,23 +79,23 @@ func (r *QuestionRequest) Answer(answers map[string]string) error {
 // Dismiss tells the agent that the user does not answer.
 func (r *QuestionRequest) Dismiss() error { return r.Answer(nil) }
 
-// Hold keeps the request open, as that of [ApprovalRequest] does.
+// Hold keeps the request open, as [ApprovalRequest.Hold] does.
 func (r *QuestionRequest) Hold() { r.request.hold() }
 
-// Done is closed when the request needs no answer any more.
+// Done is closed when the request no longer needs an answer.
 func (r *QuestionRequest) Done() <-chan struct{} { return r.request.Done() }
 
 // ApproveAll is an Options.Approve that approves every request, one by one, never for the session.
 func ApproveAll(_ context.Context, r *ApprovalRequest) error { return r.Approve() }
 
-// RejectAll is an Options.Approve that rejects everything and lets the turn go on.
+// RejectAll is an Options.Approve that rejects every request with a feedback, so that the turn goes on.
 func RejectAll(_ context.Context, r *ApprovalRequest) error {
 	return r.Reject("the user does not allow this")
 }
 
-// Request returns the live request with this ID that waits for its answer: an [*ApprovalRequest] or a [*QuestionRequest],
-// so that one which has been marshalled and decoded elsewhere can be answered. It returns nil for one that needs no
-// answer any more, or never did. In a loop the request must be held ([ApprovalRequest.Hold]) to outlive the loop's step.
+// Request returns the live request with this ID that waits for its answer: an [*ApprovalRequest] or a
+// [*QuestionRequest]. With it, a request that was marshalled and decoded elsewhere can be answered. It returns nil if
+// no such request waits. In a loop, call [ApprovalRequest.Hold] first, so that the request stays open.
 func (s *Session) Request(id string) wireproto.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +164,7 @@ func (r *request) close(err error) bool {
 	return true
 }
 
-// decline returns the answer of one who does not want to, nil for what has none.
+// decline returns the answer that refuses, nil for a request that has none.
 func (r *request) decline(why string) any {
 	switch r.asked.(type) {
 	case *wireproto.ApprovalRequest:
@@ -182,8 +179,8 @@ func (r *request) decline(why string) any {
 	return nil
 }
 
-// answer sends the one answer. One that cannot be written declines instead, so that the agent does
-// not wait for it, and is an error.
+// answer sends the only answer. If it cannot be written, answer declines instead, so that the agent does not wait, and
+// returns an error.
 func (r *request) answer(result any) error {
 	if r == nil {
 		return errors.New("client: not a live request: it did not come from a session")
@@ -213,8 +210,7 @@ func (r *request) answer(result any) error {
 // errCannotSend says that an answer is of no form that can be sent.
 var errCannotSend = errors.New("client: answer")
 
-// resultFrame makes the frame of a result. What the program has put into it may not be encodable,
-// or panic.
+// resultFrame makes the frame of a result. The program's value may not be encodable, or may panic.
 func resultFrame(id string, result any) (f *wireproto.Frame, err error) {
 	defer func() {
 		if v := recover(); v != nil {

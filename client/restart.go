@@ -9,15 +9,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// NotificationRestarted is the Type of the Notification with which the stream of the next turn begins after kimi has
-// ended and a new process continues the session; see Options.Restart. This package makes it, kimi does not.
+// NotificationRestarted is the Type of a Notification that this package makes. It says that kimi has ended and that a
+// new process continues the session; see Options.Restart. It is the first message of the next turn.
 const NotificationRestarted = "client.restarted"
 
 // restartsMost is how often kimi may end in a row without a turn that has finished.
 const restartsMost = 3
 
-// crashed continues the session in a new process after one that has ended by itself. All that this process has said is
-// read.
+// crashed continues the session in a new process after one that has ended by itself and was read to its end.
 func (s *Session) crashed(exit error) {
 	if err := s.restart(exit); err != nil {
 		s.opts.Logger.Error("client: the session is not continued", "error", err)
@@ -31,7 +30,7 @@ func (s *Session) restart(exit error) error {
 	}
 	select {
 	case <-s.connected:
-	default: // the launch and the id are still those of the start, which fails now if it waits for an answer
+	default: // the launch and the id are still those of the start. The start fails now if it waits for an answer.
 		s.conn.pause(exit)
 		<-s.connected
 	}
@@ -84,7 +83,8 @@ func (s *Session) restart(exit error) error {
 	return nil
 }
 
-// plans reports whether a process that continues the session begins in plan mode. It is told with the first turn only.
+// plans reports whether a process that continues the session begins in plan mode. The process itself says so only with
+// the first turn.
 func (o *Options) plans(st *Status) bool {
 	return st.PlanMode || o.Plan && st.ContextTokens == 0
 }
@@ -131,7 +131,7 @@ func (s *Session) succeed(l *launch) (err error) {
 	return s.backend.holdAgain(s)
 }
 
-// tellRestart begins the stream of a turn with what has happened before it.
+// tellRestart puts the Notification of the restart at the start of a turn's stream.
 func (s *Session) tellRestart(t *Turn) {
 	s.mu.Lock()
 	m := s.restarted

@@ -16,8 +16,8 @@ var secretKind = tempdir.Kind{
 	Files: []string{"config.toml", "mcp.json"},
 }
 
-// secretDir is a folder of files that only this user can read. kimi reads them while it starts and never again, so
-// that they are gone before the session is used, even when this program is killed later.
+// secretDir is a folder of files that only this user can read. kimi reads them only while it starts. They are removed
+// before the session is used, so they are gone even if this program is killed later.
 type secretDir struct {
 	dir *tempdir.Dir // nil for none yet
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Version is this module's version, which kimi learns in the handshake.
+// Version is the version of this module. kimi learns it in the handshake.
 const Version = "0.1.0"
 
 var errNilContext = errors.New("client: nil context; pass context.Background() for none")
 
-// Session is a conversation with one running agent: many turns, one at a time. Its
-// methods may be called from any goroutine, also from inside a loop over a turn.
+// Session is a conversation with one running agent: many turns, one at a time. Any goroutine may call its methods,
+// also from inside a loop over a turn.
 type Session struct {
 	opts    *Options
 	launch  *launch
@@ -27,8 +27,8 @@ type Session struct {
 	server  wireproto.InitializeResult
 	conn    *conn
 	peer    *succession // the conn's, under what records it
-	// waitsForAnswers tells of an agent that ends no turn, not even a cancelled one, while
-	// one of its requests is open, unless the answer comes right after the cancellation.
+	// waitsForAnswers is true for an agent that does not end a turn, not even a cancelled one, while one of its
+	// requests is open, unless the answer comes directly after the cancellation.
 	waitsForAnswers bool
 	ctx             context.Context // of handlers outside a turn; ends with the session
 	cancel          context.CancelCauseFunc
@@ -36,7 +36,7 @@ type Session struct {
 	mu        sync.Mutex
 	turn      *Turn                 // the turn that runs, or that still has to end for the agent
 	waiting   []*Turn               // the turns of Queue that have not begun
-	changing  chan struct{}         // closed when the model has been changed; nil unless it is being; never during a turn or a replay
+	changing  chan struct{}         // closed when the model has been changed; nil unless a change is running; there is none during a turn or a replay
 	model     string                // see Model
 	replay    *replay               // the replay, likewise; never during a turn
 	requests  map[*request]struct{} // not answered yet
@@ -68,19 +68,19 @@ type Session struct {
 	held *os.File // keeps others from the session while the agent lives; nil for none
 }
 
-// Status is what the agent has last told about itself.
+// Status is what the agent has last reported about itself.
 type Status struct {
-	ContextUsage     float64              `json:"context_usage"` // of the context's limit, 0 to 1
+	ContextUsage     float64              `json:"context_usage"` // used part of the context, 0 to 1
 	ContextTokens    int                  `json:"context_tokens"`
 	MaxContextTokens int                  `json:"max_context_tokens"`
 	PlanMode         bool                 `json:"plan_mode"`
-	MCP              *wireproto.MCPStatus `json:"mcp_status"`  // nil when kimi has told nothing: it does while servers start in a turn
-	Usage            wireproto.TokenUsage `json:"token_usage"` // of all turns of this Session, subagents' included
-	Approvals        Approvals            `json:"approvals"`   // what runs unasked
+	MCP              *wireproto.MCPStatus `json:"mcp_status"`  // nil until kimi reports it, which it does while servers start in a turn
+	Usage            wireproto.TokenUsage `json:"token_usage"` // of all turns of this Session, with subagents
+	Approvals        Approvals            `json:"approvals"`   // what runs without a question
 }
 
-// NewSession starts an agent and a new session. ctx bounds the start alone. The caller
-// must call Close. Where Options.SessionID names a session that exists, the rules of [ResumeSession] hold.
+// NewSession starts an agent and a new session. ctx limits the start only. The caller must call Close. If
+// Options.SessionID names a session that exists, the rules of [ResumeSession] apply.
 func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -100,12 +100,12 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	return l.start(ctx, id)
 }
 
-// ResumeSession starts an agent that continues a session of the work dir; id "" stands for
-// the newest one. A session that is not there, or that kimi would start from nothing, gives
-// [ErrSessionNotFound]; one of kimi-cli that a program of this library has open, in this process or another,
-// gives [ErrInUse] (not on Windows). No one can tell whether kimi itself or another client has it open: kimi-cli takes
-// no lock, and both would write into one history. A session of kimi-cli that keeps a mode in which everything runs
-// unasked gives [ErrUnasked] unless the options say so, too.
+// ResumeSession starts an agent that continues a session of the work dir. The id "" means the newest one. If there is
+// no such session, or kimi would start it from nothing, the error is [ErrSessionNotFound]. If a program of this
+// library has the session of kimi-cli open, in this process or another, the error is [ErrInUse] (not on Windows).
+// ResumeSession cannot know whether kimi itself or another client has it open: kimi-cli does not lock a session, and
+// both would write into one history. If a session of kimi-cli keeps a mode in which everything runs unasked, and the
+// options do not ask for that mode, the error is [ErrUnasked].
 func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -133,7 +133,7 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	// The program may be another than its files said.
+	// The program may not be the one that its files showed.
 	if l.opts.Transport == nil && s.backend != owner {
 		s.Close()
 		return nil, fmt.Errorf("%w: session %q does not belong to %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
@@ -141,34 +141,32 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	return s, nil
 }
 
-// ID returns the id by which ResumeSession continues the session. A session without any
-// turn is deleted by kimi when it ends.
+// ID returns the id for [ResumeSession]. kimi deletes a session without turns when it ends.
 func (s *Session) ID() string { return s.id }
 
-// Server returns what the agent told in the handshake; the zero value for one without it.
+// Server returns what the agent said in the handshake. It is the zero value if there was no handshake.
 func (s *Session) Server() wireproto.InitializeResult { return s.server }
 
-// Model returns the name of the model as the options, the environment or the configuration
-// tell it, "" where only kimi knows.
+// Model returns the name of the model as the options, the environment or the configuration name it. It is "" if only
+// kimi knows it.
 func (s *Session) Model() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.model
 }
 
-// Status returns what the agent has last told about itself.
+// Status returns what the agent has last reported about itself.
 func (s *Session) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.status
 }
 
-// Done returns a channel that is closed when the session is over: after Close, or when
-// the agent has ended.
+// Done returns a channel that is closed when the session is over: after Close, or when the agent has ended.
 func (s *Session) Done() <-chan struct{} { return s.conn.done }
 
-// Err returns nil while the session runs, [ErrClosed] after Close, and otherwise how the
-// agent ended, as a rule a [*ProcessError].
+// Err returns nil while the session runs, and [ErrClosed] after Close. Otherwise it says how the agent ended, usually
+// with a [*ProcessError].
 func (s *Session) Err() error {
 	select {
 	case <-s.Done():
@@ -178,7 +176,7 @@ func (s *Session) Err() error {
 	}
 }
 
-// PID returns the process id of the agent, 0 where it is no process.
+// PID returns the process id of the agent. It is 0 if the agent is not a process.
 func (s *Session) PID() int {
 	if p, ok := s.conn.peer.(interface{ PID() int }); ok {
 		return p.PID()
@@ -186,13 +184,14 @@ func (s *Session) PID() int {
 	return 0
 }
 
-// Prompt starts a turn. ctx bounds the whole turn: when it ends, the turn is cancelled. The
-// text may be empty if there are parts. A turn that runs already gives [ErrBusy]; [Session.Queue] waits for its end. After a turn
-// whose ctx has ended before the agent has obeyed, Prompt waits until the agent does, or is killed
-// for it, at most for Options.StopGrace. Once a limit of Options.SessionLimits is used up it gives a [*LimitError].
+// Prompt starts a turn. ctx limits the whole turn: when it ends, the turn is cancelled. The text may be empty if
+// there are parts. If a turn is running, the error is [ErrBusy]; [Session.Queue] waits for its end. The ctx of the
+// last turn may have ended before the agent has stopped the turn. Then Prompt waits until the agent stops it or is
+// killed, at most for Options.StopGrace. If a limit of Options.SessionLimits is used up, the error is a
+// [*LimitError].
 //
-// Text that begins like a slash command, such as "/yolo", is data unless Options.SlashCommands is set: for kimi-cli a
-// zero-width space (U+200B) goes before the slash, so that the model reads it as words.
+// Text that begins like a slash command, such as "/yolo", is only text unless Options.SlashCommands is set. For
+// kimi-cli, Prompt puts a zero-width space (U+200B) before the slash, so that the model reads it as text.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	t, err := s.newPrompt(ctx, text, parts)
 	if err != nil {
@@ -242,8 +241,8 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	return t, nil
 }
 
-// occupy calls take, under s.mu, once neither a turn nor a replay runs. It waits only for one that
-// has been given up on this side and still has to end for the agent.
+// occupy calls take, under s.mu, when neither a turn nor a replay runs. It only waits for one that was given up on
+// this side and that the agent still has to end.
 func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 	var limit <-chan time.Time
 	for {
@@ -305,9 +304,9 @@ func userInput(text string, parts []wireproto.ContentPart) (wireproto.Content, e
 	return c, nil
 }
 
-// Steer adds input to the turn that runs. A nil error is kimi's receipt alone: the proof is
-// a [*wireproto.SteerInput] in the stream, and a turn that is about to end may lose it.
-// Outside a turn it gives [ErrNoTurn].
+// Steer adds input to the running turn. A nil error means only that kimi has received the input. If the turn is about
+// to end, it may lose the input. A [*wireproto.SteerInput] in the stream shows that the model gets it. If no turn is
+// running, the error is [ErrNoTurn].
 func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
 	if ctx == nil {
 		return errNilContext
@@ -330,8 +329,8 @@ func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.Con
 	return s.conn.call(ctx, wireproto.MethodSteer, wireproto.SteerParams{UserInput: input}, nil)
 }
 
-// SetPlanMode turns plan mode on or off, also while a turn runs, and returns what it is then.
-// An agent without plan mode gives [ErrUnsupported].
+// SetPlanMode turns plan mode on or off, also while a turn runs. It returns whether plan mode is on afterwards. If
+// the agent has no plan mode, the error is [ErrUnsupported].
 func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 	if ctx == nil {
 		return false, errNilContext
@@ -354,18 +353,17 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 	return result.PlanMode, err
 }
 
-// Close ends the session: it closes the agent's input, waits, interrupts, waits, and kills
-// it with all that it has started. It takes no longer than Options.StopGrace by much, and
-// may be called again, by anyone, at any time. A turn that runs ends with [ErrClosed].
+// Close ends the session. It closes the agent's input and waits, interrupts the agent and waits, and then kills it
+// with all processes that it has started. Together this takes little longer than Options.StopGrace. Any goroutine may
+// call Close at any time, and again. A running turn ends with [ErrClosed].
 //
-// Once Close has begun, no handler starts (a tool, a hook, Approve, Answer, OnMessage), the ctx of
-// those that run has ended, and no request can be answered any more. Close waits for the handlers
-// that run, so that after it none does; for one that calls Close itself, and so for all when
-// called within a handler, it does not wait. What OnMessage has not been given yet, it is not given. Options.Observer is
-// told of the end, too, and of nothing after Close.
+// When Close begins, the ctx of every running handler ends: tools, hooks, Approve, Answer and OnMessage. No handler
+// starts after that, and no request can be answered. Messages that wait for OnMessage are dropped. Close waits for
+// the handlers that run. If a handler calls Close itself, Close does not wait for handlers. Options.Observer is told
+// of the end, and of nothing after Close.
 //
-// An error says that the agent had to be killed, that something of it may be left, that a handler
-// has not returned in time, or that Options.Record could not be written.
+// An error says that the agent had to be killed, that some of its processes may be left, that a handler has not
+// returned in time, or that Options.Record could not be written.
 func (s *Session) Close() error {
 	deadline := time.Now().Add(s.opts.StopGrace)
 	s.mu.Lock()
@@ -403,7 +401,7 @@ func (s *Session) stop(deadline time.Time) {
 	if replay != nil {
 		replay.queue.cancel()
 	}
-	s.answerAll("the session is closed", guards) // kimi takes what the end of its input leaves open for an allowance
+	s.answerAll("the session is closed", guards) // kimi treats requests that are open at the end of its input as allowed
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
 		s.conn.peer.Interrupt()
@@ -425,7 +423,7 @@ func (s *Session) stop(deadline time.Time) {
 	}
 }
 
-// kill ends the agent at once, for a reason that the session's error then tells.
+// kill ends the agent at once. The session's error then says why.
 func (s *Session) kill(why error) {
 	s.mu.Lock()
 	if s.killed == nil {
@@ -435,7 +433,7 @@ func (s *Session) kill(why error) {
 	s.conn.peer.Close()
 }
 
-// exited lets the reader take what is left in the pipe, however slow the consumer is.
+// exited lets the reader read what is left in the pipe, however slow the consumer is.
 func (s *Session) exited() {
 	s.mu.Lock()
 	t, replay := s.turn, s.replay

@@ -12,11 +12,11 @@ import (
 type SessionInfo struct {
 	ID       string    `json:"id"`
 	WorkDir  string    `json:"work_dir"`
-	Backend  Backend   `json:"backend"`             // whose it is
-	Title    string    `json:"title"`               // its own, or the head of the first prompt; "" where there is neither
-	Created  time.Time `json:"created_at,omitzero"` // zero where the files do not tell
-	Updated  time.Time `json:"updated_at"`          // of the last change of its context
-	Turns    int       `json:"turns"`               // as many as History begins
+	Backend  Backend   `json:"backend"`             // the program that keeps it
+	Title    string    `json:"title"`               // its own title, or the start of the first prompt; "" if it has neither
+	Created  time.Time `json:"created_at,omitzero"` // zero if the files do not say
+	Updated  time.Time `json:"updated_at"`          // the last change of its context
+	Turns    int       `json:"turns"`               // the number of turns in History
 	Archived bool      `json:"archived"`
 }
 
@@ -26,17 +26,19 @@ type listing struct {
 	turns      bool // count the turns, for which all of the files is read
 }
 
-// ListSessions lists the sessions of the work dir, newest first, from the files of the kimi that
-// would run: kimi-cli's (kimi_cli/session.py, 1.51.0) or Kimi Code's (sessions/ in its home), or both
-// where its own files do not tell which it is. It starts nothing. A work dir without any gives an empty list.
-// As in kimi, a session belongs to its work dir by the spelling of the path. Where there is no kimi,
-// it lists what is left of both. It reads all of each session to count its turns.
+// ListSessions lists the sessions of the work dir, newest first. It reads the files of the kimi that would run:
+// kimi-cli's (kimi_cli/session.py, 1.51.0) or Kimi Code's (sessions/ in its home). If it cannot know which of the two
+// it is, or if there is no kimi, it reads the files of both. It starts nothing. If the work dir has no sessions, the
+// list is empty.
+//
+// As in kimi, a session belongs to the text of the work dir's path. ListSessions reads each session whole to count
+// its turns.
 func ListSessions(opts *Options) ([]SessionInfo, error) {
 	return listSessions(opts, listing{turns: true})
 }
 
-// ListAllSessions lists the sessions of all work dirs, as [ListSessions] does of one. To read or continue one of them, set
-// Options.WorkDir to its work dir.
+// ListAllSessions lists the sessions of all work dirs, as [ListSessions] does for one. To read or continue one of
+// them, set Options.WorkDir to its work dir.
 func ListAllSessions(opts *Options) ([]SessionInfo, error) {
 	return listSessions(opts, listing{everywhere: true, turns: true})
 }
@@ -70,8 +72,8 @@ func (l *launch) listSessions(which listing) ([]SessionInfo, error) {
 	return list, nil
 }
 
-// findSession checks that kimi will find the session, since it would begin one that it
-// does not find again, over its files. The id "" stands for the newest. It returns the id and whose session it is.
+// findSession checks that kimi will find the session. Otherwise kimi would start another one over its files. The id ""
+// means the newest. It returns the id and the program that keeps the session.
 func (l *launch) findSession(id string) (string, backend, error) {
 	if id == "" {
 		list, err := l.listSessions(listing{})

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// show prints the fields of a struct that are set, as %+v would, but for what may be secret: the
-// values of variables and of arguments.
+// show prints the fields of a struct that are set, as %+v does, without what may be secret: the values of variables
+// and of arguments.
 func show(v any) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -63,7 +63,7 @@ func variables(env []string) []string {
 	return names
 }
 
-// flags returns arguments of which only the names of flags show.
+// flags returns the arguments, of which only the names of flags are shown.
 func flags(args []string) []string {
 	shown := make([]string, len(args))
 	for i, arg := range args {

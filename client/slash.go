@@ -8,16 +8,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// wordsMark before a slash makes words of what kimi would take as a command: it is no white space, so that no kimi
-// strips it, and has no width, so that the model and a reader see the words that were given.
+// wordsMark before a slash turns a command of kimi into text. It is not white space, so no kimi strips it. It has no
+// width, so the model and a reader see the original text.
 const wordsMark = "\u200b"
 
-// unmarked is a text as it was given to Prompt.
+// unmarked is a text as Prompt got it.
 func unmarked(text string) string { return strings.Replace(text, wordsMark+"/", "/", 1) }
 
-// isCommand reports whether some kimi takes a text as a slash command: kimi-cli (kimi_cli/utils/slashcmd.py, 1.51.0) strips
-// white space before the slash, Kimi Code 2.x after it, and the one takes letters and digits for a name, the
-// other all but a slash.
+// isCommand reports whether some kimi reads a text as a slash command. kimi-cli (kimi_cli/utils/slashcmd.py, 1.51.0)
+// strips white space before the slash, Kimi Code 2.x after it. A name in kimi-cli has letters and digits; in Kimi Code
+// it may have anything but a slash.
 func isCommand(text string) bool {
 	rest, slash := strings.CutPrefix(strings.TrimLeftFunc(text, isSpace), "/")
 	rest = strings.TrimLeftFunc(rest, isSpace)
@@ -30,8 +30,8 @@ func isCommand(text string) bool {
 // isSpace reports whether Python's str.isspace does.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// asWords returns c so that no kimi takes it as a slash command, and whether that took a change. kimi-cli looks at
-// the texts of all parts, joined by spaces.
+// asWords returns c changed so that no kimi reads it as a slash command, and whether a change was needed. kimi-cli
+// joins the texts of all parts by spaces before it looks.
 func asWords(c wireproto.Content) (wireproto.Content, bool) {
 	mark := func(s string) string {
 		head := len(s) - len(strings.TrimLeftFunc(s, isSpace))

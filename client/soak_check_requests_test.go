@@ -53,7 +53,7 @@ func (c *checker) requests() {
 	got := make(map[string]bool)
 	for i, e := range c.log {
 		if e.Who == "agent" && e.What == "starved" && !c.before(c.find(0, "agent", "stuck", ""), i) {
-			c.wrong("nobody answered %s", e.Key)
+			c.wrong("no one answered %s", e.Key)
 		}
 		if e.Who != "agent" || e.What != "read" || !requestKey.MatchString(e.Key) {
 			continue

@@ -97,7 +97,7 @@ func TestInspectGivenUp(t *testing.T) {
 	}
 }
 
-// Where a start was given up, the error tells what the child did until then.
+// Where a start was given up, the error says what the child did until then.
 func TestStartGivenUpTells(t *testing.T) {
 	opts := spawn(t, serves, "")
 	opts.Executable = shellScript(t, filepath.Join(t.TempDir(), "busy"), "echo 'loading skills' >&2\nwhile :; do :; done")

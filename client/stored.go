@@ -22,12 +22,12 @@ type storedSession interface {
 	title() string
 	rename(title string) error
 	remove() error
-	// hold keeps the session from programs of this library. It fails with ErrInUse if one of them has it, or if a program
-	// that can be asked says that it has.
+	// hold locks the session against programs of this library. It fails with ErrInUse if one of them has it open, or
+	// if another program that can be asked says that it has.
 	hold() (*os.File, error)
 }
 
-// stored opens a session of the work dir. Unlike in ResumeSession, "" is none.
+// stored opens a session of the work dir. Unlike in ResumeSession, "" does not mean the newest.
 func (l *launch) stored(id string) (storedSession, error) {
 	if err := validSessionID(id); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSessionNotFound, err)
@@ -57,13 +57,14 @@ func about(what, id string, err error) error {
 	return fmt.Errorf("client: %s session %q: %w%s", what, id, err, remedy)
 }
 
-// History gives the messages of a stored session of the work dir, the oldest first, as [Session.Replay] does, but from its
-// files: it starts nothing, and kimi may be working on the session. Leaving the loop early closes the files.
+// History yields the messages of a stored session of the work dir, the oldest first. It yields what [Session.Replay]
+// does, but reads the files of the session and starts nothing. kimi may be working on the session. Leaving the loop
+// early closes the files.
 //
-// It reads a file while the loop runs and holds little of it. What is not whole, such as a last line that kimi is about to
-// write, it leaves out, as kimi does. It differs from Replay in two things: a message of a newer kimi-cli is kept, as a
-// [*wireproto.UnknownMessage]; and a session of an old kimi-cli without messages of Wire is told from what the model was sent.
-// A session that is not there gives [ErrSessionNotFound].
+// It reads a file while the loop runs and keeps little of it in memory. It leaves out incomplete lines, such as a
+// last line that kimi is writing, as kimi does. It differs from Replay in two ways. It keeps a message of a newer
+// kimi-cli, as a [*wireproto.UnknownMessage]. And for a session of an old kimi-cli without Wire messages, it makes
+// messages from the text that was sent to the model. If there is no such session, the error is [ErrSessionNotFound].
 func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		l, err := newLaunch(opts)
@@ -85,12 +86,13 @@ func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	}
 }
 
-// ForkSession makes a new session of the first turns of one of the work dir, -1 for all of them, and returns its id for
-// [ResumeSession]. It copies files and starts nothing; the session that is forked stays as it is, and may be open. A turn that
-// runs meanwhile is kept as far as it has come. Files that the agent has changed are not what they were then.
+// ForkSession copies the first turns of a session of the work dir into a new session and returns its id for
+// [ResumeSession]. -1 means all turns. It copies files and starts nothing. The original session is not changed and
+// may be open. If a turn is running, the copy has the part that is stored by then. Files that the agent has changed
+// are not set back.
 //
-// What approves for the session, tasks that run and plans are not taken along. With fewer turns than asked for it fails, and with
-// [ErrUnsupported] where the context of that time is not known any more.
+// The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns,
+// ForkSession returns an error. If kimi no longer has the context of that time, the error is [ErrUnsupported].
 func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newID string, err error) {
 	if ctx == nil {
 		return "", errNilContext
@@ -114,8 +116,9 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 	return newID, nil
 }
 
-// RenameSession gives a session of the work dir a title, which ListSessions and kimi show from then on. [ErrInUse] says that the
-// session is open, as far as that can be known: in a program of this library, or in a "kimi web" of Kimi Code.
+// RenameSession gives a session of the work dir a title. [ListSessions] and kimi then show it. If the session is
+// open, the error is [ErrInUse]. RenameSession can know that only for programs of this library and for a "kimi web"
+// of Kimi Code.
 func RenameSession(id, title string, opts *Options) error {
 	title = strings.Join(strings.Fields(title), " ")
 	if title == "" || !utf8.ValidString(title) {
@@ -124,8 +127,8 @@ func RenameSession(id, title string, opts *Options) error {
 	return change("rename", id, opts, func(s storedSession) error { return s.rename(title) })
 }
 
-// DeleteSession removes a session of the work dir with its history: its folder, and what Kimi Code has of it in its index and
-// among the events of its server. It follows no links out of the share dir. [ErrInUse] says that the session is open, as for
+// DeleteSession removes a session of the work dir: its folder with the history, and the entries of Kimi Code about
+// it. It follows no links out of the share dir. If the session is open, the error is [ErrInUse], as for
 // [RenameSession].
 func DeleteSession(id string, opts *Options) error {
 	return change("delete", id, opts, storedSession.remove)

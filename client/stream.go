@@ -8,11 +8,11 @@ import (
 )
 
 const (
-	// window is how many bytes of lines wait for a consumer before the reader stops
-	// reading, so that the agent is slowed down instead of this process growing.
+	// window is how many bytes of lines wait for a consumer. When there are more, the reader stops reading. So the
+	// agent slows down, and this process does not grow.
 	window = 1 << 20
-	// cutWindow is how many wait at most once the consumer's side has cancelled. The reader
-	// then must reach the end, so it drops what comes after them.
+	// cutWindow is how many bytes wait at most after the consumer's side has cancelled. The reader must then reach the
+	// end, so it drops what comes after them.
 	cutWindow = 8 << 20
 )
 
@@ -22,7 +22,7 @@ type stream struct {
 	mu    sync.Mutex
 	queue []wireproto.Message
 	size  int  // bytes of the lines in queue
-	lifts int  // how many wait for what stands after the queue
+	lifts int  // how many callers wait for something that comes after the queue
 	cut   bool // the consumer's side has cancelled
 	full  bool // what comes now is dropped
 	ended bool
@@ -38,8 +38,8 @@ func newStream() *stream {
 	return &stream{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// push adds a message of a line of size bytes, of which the consumer learns by flush, and
-// reports whether it was taken and whether the reader should wait for room.
+// push adds a message of a line of size bytes. The consumer learns of it by flush. push reports whether the message
+// was taken, and whether the reader should wait for room.
 func (q *stream) push(m wireproto.Message, size int) (taken, wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,8 +59,7 @@ func (q *stream) crowded() bool {
 // flush wakes the consumer.
 func (q *stream) flush() { signal(q.wake) }
 
-// waitRoom blocks the reader until the consumer has taken the queue, or there is a reason
-// to read on without.
+// waitRoom blocks the reader until the consumer has taken the queue, or there is a reason to go on without room.
 func (q *stream) waitRoom() {
 	q.flush()
 	for {
@@ -74,8 +73,8 @@ func (q *stream) waitRoom() {
 	}
 }
 
-// lift lets the reader read on, whatever waits, until lower is called: someone waits for
-// an answer that stands after it.
+// lift lets the reader go on, however much waits, until lower is called: a caller waits for an answer that comes after
+// the queue.
 func (q *stream) lift() {
 	q.mu.Lock()
 	q.lifts++
@@ -106,7 +105,7 @@ func (q *stream) end() {
 	q.flush()
 }
 
-// extract removes from what no consumer has taken the messages that match.
+// extract removes the messages that match from those that no consumer has taken.
 func (q *stream) extract(match func(wireproto.Message) bool) (out []wireproto.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// succession is the Conn of a session whose agent may be followed by another: the session's side sees one stream of
-// lines each way.
+// succession is the Conn of a session whose agent may be followed by another agent. The session sees one stream of
+// lines in each direction.
 type succession struct {
 	mu      sync.Mutex
 	now     Conn
 	next    chan struct{} // closed when a successor is there, or none will be; nil while none is awaited
 	stopped bool          // no successor is wanted any more
 
-	// Where an agent that has ended by itself is to be followed by another one:
+	// For an agent that has ended by itself and is to be followed by another one:
 	crashed  func(exit error) // starts that, once all is read; nil for none
 	decided  chan struct{}    // closed once it is known whether one follows now
 	reviving bool             // the successor has not taken over yet: if it ends, none follows
@@ -28,8 +28,9 @@ func newSuccession(first Conn) *succession {
 	return &succession{now: first, decided: make(chan struct{}), last: '\n'}
 }
 
-// end ends the agent and lets the session's side wait for a successor: of an agent that has ended by itself it is the one that
-// follows, once that has taken over. It reports false if the session is about to end; the error is that of the agent's Close.
+// end ends the agent and lets the session wait for a successor. If the agent has ended by itself, the next one is
+// ended once it has taken over. end returns false if the session is about to end. The error is that of the agent's
+// Close.
 func (c *succession) end(grace time.Duration) (bool, error) {
 	c.mu.Lock()
 	for c.reviving && !c.stopped {
@@ -102,7 +103,7 @@ func (c *succession) followed(old Conn) bool {
 	return now != old
 }
 
-// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that lives on.
+// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that continues.
 func (c *succession) awaitEnd(old Conn) {
 	if c.crashed == nil {
 		return
@@ -148,7 +149,7 @@ func (c *succession) decideLocked() {
 	}
 }
 
-// drain notes that all is read that an agent has said.
+// drain notes that everything an agent has said was read.
 func (c *succession) drain(old Conn) {
 	c.awaitEnd(old)
 	c.mu.Lock()
@@ -159,7 +160,7 @@ func (c *succession) drain(old Conn) {
 	}
 }
 
-// drops reports whether what is written to an agent is for no one: it has ended by itself.
+// drops reports whether data for an agent has no receiver, because the agent has ended by itself.
 func (c *succession) drops(old Conn) bool {
 	c.awaitEnd(old)
 	return c.fell(old)

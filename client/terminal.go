@@ -13,14 +13,14 @@ import (
 )
 
 // Terminal is kimi at a terminal: its own user interface on a session, or its login. The program connects Cmd with a
-// terminal, such as its own standard input, output and error, and runs it; then it calls Close.
+// terminal, such as its own standard input, output and error, and runs it. Then it calls Close.
 //
-// This package needs no pseudo-terminal for that. A child with the program's own terminal gets its keys, its size and its
-// signals from the system; one that is shown elsewhere, such as in a browser, gets them from the library that makes its
-// pseudo-terminal, and that choice is the program's.
+// This package does not make a pseudo-terminal. If the child uses the program's own terminal, the system gives it
+// keys, size and signals. To show kimi elsewhere, such as in a browser, use a library of your choice that makes a
+// pseudo-terminal.
 type Terminal struct {
-	// Cmd has not been started. It ends when the ctx does: kimi gets SIGTERM (on Windows it is killed), and is killed
-	// after Options.StopGrace.
+	// Cmd has not been started. If the ctx ends, kimi gets SIGTERM (on Windows it is killed), and is killed after
+	// Options.StopGrace.
 	Cmd *exec.Cmd
 	// SessionID is the session's id; "" for a login, and for a new session of Kimi Code, which makes the id itself.
 	SessionID string
@@ -29,14 +29,16 @@ type Terminal struct {
 	held   *os.File
 }
 
-// OpenTerminal prepares kimi's own user interface on a session of the work dir, or on a new one for "". A session that this
-// program has open must be closed before, and may be resumed after Close; until then it is kept from other programs of this
-// library. [ErrSessionNotFound] and [ErrInUse] are as for [ResumeSession] and [RenameSession].
+// OpenTerminal prepares kimi's own user interface on a session of the work dir, or on a new session if id is "". A
+// session that this program has open must be closed first, and may be resumed after Close. Until then, other programs
+// of this library cannot open it. [ErrSessionNotFound] and [ErrInUse] mean the same as for [ResumeSession] and
+// [RenameSession].
 //
-// Kimi asks its user for approvals, and keeps the session's yolo mode. It takes Model, the run modes, directories and
-// loop control from the options, and what else is a flag of its user interface; what only this package can do, such as
-// Tools and Hooks, is an error, [ErrUnsupported], as is what Kimi Code has no flag for. Approve, Answer and Observer are not
-// called. Configurations and MCP servers are in files that are gone after Close, never in the arguments.
+// kimi asks its user for approvals, and keeps the session's yolo mode. It gets Model, the run modes, directories,
+// loop control and every other option for which its user interface has a flag. Options that only this package can
+// provide, such as Tools and Hooks, give [ErrUnsupported]. So do options for which Kimi Code has no flag. Approve,
+// Answer and Observer are not called. Configurations and MCP servers are passed in files, never in arguments; Close
+// removes the files.
 func OpenTerminal(ctx context.Context, id string, opts *Options) (*Terminal, error) {
 	l, b, err := openTerminal(ctx, opts)
 	if err != nil {
@@ -58,8 +60,8 @@ func OpenTerminal(ctx context.Context, id string, opts *Options) (*Terminal, err
 	return t, nil
 }
 
-// OpenLogin prepares kimi's own login, which talks to its user at the terminal. Of the options those matter that say which
-// kimi, and where it keeps its files.
+// OpenLogin prepares kimi's own login, which talks to the user at the terminal. It uses only the options that say
+// which kimi runs and where kimi keeps its files.
 func OpenLogin(ctx context.Context, opts *Options) (*Terminal, error) {
 	l, b, err := openTerminal(ctx, opts)
 	if err != nil {
@@ -103,7 +105,7 @@ func openTerminal(ctx context.Context, opts *Options) (*launch, backend, error) 
 	return l, l.backend, nil
 }
 
-// noTerminal names the options that kimi at a terminal would leave out unseen.
+// noTerminal names the options that kimi at a terminal would silently ignore.
 func (l *launch) noTerminal() error {
 	o := l.opts
 	return unsupported("kimi at a terminal has no place for it", "leave it out, or use NewSession", []option{
@@ -166,8 +168,8 @@ func (t *Terminal) command(ctx context.Context, b backend, args []string) error 
 	return nil
 }
 
-// Close gives the session back and removes the files that were made for kimi. It is called after Cmd has ended, or instead
-// of starting it, and may be called again.
+// Close gives the session back and removes the files that were made for kimi. Call it after Cmd has ended, or instead
+// of starting Cmd. It may be called again.
 func (t *Terminal) Close() error {
 	t.held.Close() // of a nil file, too
 	t.held = nil
@@ -218,7 +220,7 @@ func (b kimiCode) terminal(l *launch, id string) ([]string, error) {
 	return append(args, o.ExtraArgs...), nil
 }
 
-// terminalEnv keeps KIMI_SHARE_DIR: where it names the home, Kimi Code takes over nothing that kimi-cli has left.
+// terminalEnv keeps KIMI_SHARE_DIR. If it names the home, Kimi Code imports nothing that kimi-cli has left.
 func (b kimiCode) terminalEnv(l *launch) []string {
 	if home := b.home(l); home != "" {
 		return overlay(l.env, map[string]string{"KIMI_CODE_HOME": home})

@@ -20,20 +20,20 @@ type Tool struct {
 	owner       any // the Answer that it belongs to; nil for none
 }
 
-// Name returns the name by which the model calls the tool.
+// Name returns the name under which the model calls the tool.
 func (t Tool) Name() string { return t.name }
 
 var toolName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`)
 
-// NewTool makes a tool of a function. The JSON Schema of its arguments comes from In, a struct
-// whose json and jsonschema tags name and describe them, or a map; the model's arguments
-// are checked against it. Out goes to the model: a string, a [wireproto.ContentPart] or a slice
-// of them as they are, a [wireproto.ToolReturnValue] as the whole result, anything else as
-// JSON. An error, or a panic, is an error result that the model reads. Calls run in
-// parallel; ctx ends with the turn, with Close and with the agent.
+// NewTool makes a tool of a function. The JSON Schema of its arguments comes from In, a struct or a map. The json and
+// jsonschema tags of a struct name and describe the arguments. The model's arguments are checked against the schema.
+// Out goes to the model. A string, a [wireproto.ContentPart] or a slice of parts is sent as it is, a
+// [wireproto.ToolReturnValue] is the whole result, and any other value is sent as JSON. An error or a panic becomes
+// an error result, which the model reads. Calls may run at the same time. ctx ends with the turn, with Close and with
+// the agent.
 //
-// kimi asks for no approval before it calls a Go tool, whatever Yolo and Approve say. What must
-// not run unasked, ask about in fn, or guard with a PreToolUse hook.
+// kimi never asks for approval before it calls a Go tool, whatever Yolo and Approve say. If a call needs approval,
+// ask in fn, or guard it with a PreToolUse hook.
 func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) (Tool, error) {
 	schema, err := jsonschema.For[In](nil)
 	if err != nil {

@@ -11,21 +11,20 @@ import (
 // kimi as a child process; Options.Transport replaces it by a recording, a fake, or
 // another back end.
 type Transport interface {
-	// Start starts the agent. ctx bounds the start alone: the agent lives on when ctx
-	// ends later.
+	// Start starts the agent. ctx limits the start only: the agent keeps running if ctx ends later.
 	Start(ctx context.Context, cmd *Command) (Conn, error)
 }
 
 // Command says what to start, in the terms of kimi's own command line.
 type Command struct {
-	Path string   // the program; "" when Options.Transport is set and Options.Executable is not
-	Args []string // arguments, without the program: --wire, --session ID, …; no secret in them
+	Path string   // the program; "" if Options.Transport is set and Options.Executable is not
+	Args []string // arguments without the program, such as --wire and --session ID; they contain no secret
 	Env  []string // the whole environment, "KEY=value"
 	Dir  string   // working directory, absolute
 }
 
-// String names what is started. The variables of Env show by their names, and what is no flag in Args
-// is ***; so it is for every verb of fmt, in log/slog and in encoding/json.
+// String names what is started. It shows variables of Env by name only, and each argument that is not a flag as ***.
+// Every verb of fmt, log/slog and encoding/json shows the same.
 func (c Command) String() string { return show(c) }
 
 // Format implements [fmt.Formatter]: every verb prints [Command.String].
@@ -37,22 +36,21 @@ func (c Command) MarshalText() ([]byte, error) { return []byte(c.String()), nil 
 // LogValue implements [slog.LogValuer] with [Command.String].
 func (c Command) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// Conn is a running agent. Read and Write may be called at the same time, by one
-// goroutine each; the other methods at any time, from any goroutine, many times.
+// Conn is a running agent. One goroutine may call Read and another Write at the same time. Any goroutine may call the
+// other methods at any time, more than once.
 type Conn interface {
 	// Read reads the agent's output: lines of the protocol. It returns [io.EOF] when the
-	// agent has closed it, or has ended and all that it wrote has been read.
+	// agent has closed its output, or has ended and everything that it wrote has been read.
 	io.Reader
 	// Write writes to the agent's input. Each call brings whole lines.
 	io.Writer
-	// CloseWrite closes the agent's input, by which it is asked to end.
+	// CloseWrite closes the agent's input, which asks the agent to end.
 	CloseWrite() error
-	// Interrupt asks once more, as Ctrl-C would.
+	// Interrupt asks the agent again to end, as Ctrl-C does.
 	Interrupt() error
-	// Close ends the agent and all that it has started, at once, and unblocks Read,
-	// Write and Wait.
+	// Close ends the agent and all processes that it has started, at once. Read, Write and Wait then return.
 	Close() error
-	// Wait returns when the agent has ended, and says how: a [*ProcessError] for a child
-	// process, whatever its exit code; nil where there is nothing to say.
+	// Wait returns when the agent has ended, and says how: with a [*ProcessError] for a child process, whatever its
+	// exit code, or with nil if there is nothing to say.
 	Wait() error
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// heldFor is how long an agent that does not obey holds a loop after the ctx of its turn or replay
-// has ended. It leaves room in the second that is promised; a shorter StopGrace ends the agent in
-// that time, of which the error then tells.
+// heldFor is how long a loop waits for an agent that does not react after the ctx of its turn or replay has ended. It
+// leaves room in the second that is promised. A shorter StopGrace kills the agent in that time, and the error then
+// says so.
 func (o *Options) heldFor() time.Duration {
 	if o.StopGrace <= time.Second {
 		return o.StopGrace + time.Second
@@ -28,9 +28,9 @@ func (o *Options) heldFor() time.Duration {
 // maxResultText limits TurnResult.Text, so that a result never grows with its turn.
 const maxResultText = 4 << 20
 
-// Turn is one prompt and all that the agent does about it. Read it with Messages, or
-// wait for its end with Result; a turn that is not read is held up once some 1 MiB waits,
-// unless another waits for its end (see [Session.Queue]).
+// Turn is one prompt and everything that the agent does because of it. Read it with Messages, or wait for its end
+// with Result. A turn that no one reads pauses when about 1 MiB of messages wait, unless another turn waits for its
+// end (see [Session.Queue]).
 type Turn struct {
 	s      *Session
 	caller context.Context // of Prompt; its end cancels the turn
@@ -45,7 +45,7 @@ type Turn struct {
 	over     bool
 	begun    bool             // the prompt is on its way
 	prompt   *wireproto.Frame // nil once it is begun or withdrawn
-	relieved *time.Timer      // rejects what waits for a reader; not nil while the queue is lifted for want of one
+	relieved *time.Timer      // rejects requests that wait for a reader; not nil while the queue is lifted because there is none
 	early    *TurnResult      // how far it came when it was given up; nil otherwise
 	cause    error            // why this side cancelled it: ctx, silence; nil otherwise
 	unwatch  func() bool
@@ -82,24 +82,25 @@ type consumer struct {
 
 // TurnResult says how far a turn came.
 type TurnResult struct {
-	Status wireproto.TurnStatus `json:"status"`      // "" when the turn ended with an error of the agent or of the connection
-	Steps  int                  `json:"steps"`       // model calls begun
-	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, subagents' included
-	Text   string               `json:"text"`        // of the last assistant message; at most its first 4 MiB
+	Status wireproto.TurnStatus `json:"status"`      // "" if the turn ended with an error of the agent or of the connection
+	Steps  int                  `json:"steps"`       // calls of the model that have begun
+	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, with subagents
+	Text   string               `json:"text"`        // of the last assistant message, at most its first 4 MiB
 
-	// UsageByModel is Usage by the name of the model, as Session.Model gives it; nil where no usage was told. Neither agent names a model
-	// with the tokens: in Kimi Code all subagents have the session's; in kimi-cli a subagent has the one that the call names which starts it,
-	// else the session's. The key "" stands for a model that is not known: only kimi knows it, or in kimi-cli a subagent
-	// is resumed, or Options.AgentFile may give it one of its own.
+	// UsageByModel is Usage by the name of the model, as Session.Model returns it. It is nil if no usage was
+	// reported. The agents do not name a model with the tokens. In Kimi Code, all subagents use the session's model.
+	// In kimi-cli, a subagent uses the model that the call which starts it names, or the session's. The key "" means
+	// that the model is not known: only kimi knows it, or, in kimi-cli, a subagent is resumed or Options.AgentFile
+	// may set its model.
 	UsageByModel map[string]wireproto.TokenUsage `json:"usage_by_model,omitempty"`
-	ToolCalls    int                             `json:"tool_calls,omitempty"` // that the models have made, subagents' included
-	Cost         float64                         `json:"cost,omitempty"`       // by Limits.CostOf; 0 without
+	ToolCalls    int                             `json:"tool_calls,omitempty"` // calls that the models have made, with subagents
+	Cost         float64                         `json:"cost,omitempty"`       // by Limits.CostOf; 0 without it
 
-	FirstToken time.Duration `json:"-"` // from the beginning to the first text or thinking of the session's own agent; 0 where none came
+	FirstToken time.Duration `json:"-"` // from the beginning to the first text or thinking of the session's own agent; 0 if none came
 	Duration   time.Duration `json:"-"` // from the beginning, when the prompt is sent, to the end
-	Waiting    time.Duration `json:"-"` // in which the user was asked: a request for approval or a question was open, whoever answers it
-	ModelTime  time.Duration `json:"-"` // of the steps of the session's own agent, each until the model's message was complete
-	ToolTime   time.Duration `json:"-"` // of its tool calls, each from the call to the result without the waiting; those at the same time count each
+	Waiting    time.Duration `json:"-"` // time in which a request for approval or a question was open
+	ModelTime  time.Duration `json:"-"` // of the steps of the session's own agent, each until the message of the model was complete
+	ToolTime   time.Duration `json:"-"` // of its tool calls, each from the call to the result, without Waiting; calls at the same time are added up
 }
 
 func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
@@ -157,17 +158,16 @@ func (t *Turn) watch() {
 	})
 }
 
-// Messages streams what the agent sends in this turn, in order, each once: events, and live
-// requests to answer (see [ApprovalRequest]). The error comes last, if the turn did not
-// finish: [ErrCancelled], [ErrMaxSteps], an error of the agent, or why the session is over.
-// Leaving the loop early cancels the turn, drops the rest and waits for the turn's end; the
-// session stays usable.
+// Messages streams what the agent sends in this turn, in order, each message once: events, and live requests to
+// answer (see [ApprovalRequest]). If the turn does not finish, an error comes last: [ErrCancelled], [ErrMaxSteps], an
+// error of the agent, or the reason why the session is over. Leaving the loop early cancels the turn, drops the rest
+// and waits for the end of the turn. The session can be used again.
 //
-// When the ctx of Prompt ends, so does the loop, with its cause, within a second: also where the
-// agent does not obey. The session then goes on to end the turn, and the next Prompt waits for that.
+// When the ctx of Prompt ends, the loop ends within a second, with the cause, even if the agent does not react. The
+// session goes on to end the turn, and the next Prompt waits for that.
 //
-// One loop at a time reads a turn: a second one gets [ErrReading] at once. One that begins while
-// Result takes the rest gets the end alone.
+// Only one loop at a time can read a turn: a second one gets [ErrReading] at once. A loop that begins while Result
+// takes the rest gets only the end.
 func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		t.leaveOwnLoop()
@@ -230,8 +230,8 @@ func (t *Turn) detach(c *consumer) {
 	}
 }
 
-// next takes the next message, for the consumer. It first settles the one before: a live request
-// that is neither answered nor held is rejected, so that the agent does not wait for ever.
+// next takes the next message for the consumer. It first settles the previous message: a live request that is neither
+// answered nor held is rejected, so that the agent does not wait for ever.
 func (t *Turn) next() (wireproto.Message, bool) {
 	t.settleLive()
 	m, ok := t.queue.next()
@@ -244,7 +244,7 @@ func (t *Turn) settleLive() {
 		return
 	}
 	if t.caller.Err() != nil {
-		t.abort(context.Cause(t.caller)) // now: rejected first, the turn would end as finished
+		t.abort(context.Cause(t.caller)) // now: if the request were rejected first, the turn would end as finished
 	}
 	t.s.settle(t.live)
 	t.live = nil
@@ -272,13 +272,13 @@ func (t *Turn) waitEnded() {
 	t.s.waitObserver(observeGrace)
 }
 
-// Result waits for the end of the turn. It drains what Messages has not given out: requests are
-// rejected, but for those of background agents, which go to Options.OnMessage. The result is
-// never nil: with an error it says how far the turn came.
+// Result waits for the end of the turn. It drops the messages that Messages has not yielded, and rejects their
+// requests; those of background agents go to Options.OnMessage. The result is never nil: if there is an error, it
+// says how far the turn came.
 //
-// While a loop over Messages runs on another goroutine, it takes nothing away and waits until the turn
-// has ended, or the loop has, and then takes the rest. Within the loop it takes the rest, and
-// rejects the request that the loop has in hand, if that is not answered.
+// If a loop over Messages runs on another goroutine, Result takes nothing from it. It waits until the turn or the
+// loop has ended, and then takes the rest. If Result is called within the loop, it takes the rest and rejects the
+// loop's current request, unless that has an answer.
 func (t *Turn) Result() (*TurnResult, error) {
 	t.leaveOwnLoop()
 	for {
@@ -308,13 +308,12 @@ func (t *Turn) Result() (*TurnResult, error) {
 	return &r, t.err
 }
 
-// Cancel asks the agent to stop the turn, and returns when the turn has ended or ctx is
-// done. What was sent up to the end can still be read, except the rest after 8 MiB
-// that no loop has read; the loop then ends with [ErrCancelled], unless the turn had finished
-// first. The session stays usable.
+// Cancel asks the agent to stop the turn. It returns when the turn has ended or ctx is done. A loop can still read
+// what was sent before the end. If more than 8 MiB wait for the loop, the rest is dropped, and the loop ends with
+// [ErrCancelled] unless the turn had finished first. The session can be used again.
 //
-// From then on no handler starts for the turn, and those that run see their ctx end. What a
-// background agent asks meanwhile goes to Options.OnMessage.
+// After Cancel is called, no handler starts for the turn, and the ctx of running handlers ends. Requests of
+// background agents then go to Options.OnMessage.
 func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
@@ -338,9 +337,9 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	}
 }
 
-// requestCancelLocked asks the agent to cancel the turn that runs. mu is held and the turn is not
-// over, so that the request stands before the prompt of a later turn, which it must not
-// hit. Handlers are stopped after it, so that the agent does not go on with what they then answer.
+// requestCancelLocked asks the agent to cancel the running turn. mu is held and the turn is not over, so the request
+// comes before the prompt of a later turn, which it must not hit. Handlers are stopped after it, so that the agent
+// does not go on with their last answers.
 func (t *Turn) requestCancelLocked() {
 	t.s.mu.Lock()
 	t.cancelled = true
@@ -355,8 +354,8 @@ func (t *Turn) requestCancelLocked() {
 	}
 }
 
-// giveUp lets go of those who wait for a turn whose ctx has ended and that the agent does not end.
-// For the session it runs until the agent has ended it, or has been killed for it.
+// giveUp releases the callers that wait for a turn whose ctx has ended and that the agent does not end. The session
+// keeps the turn until the agent has ended it, or has been killed for it.
 func (t *Turn) giveUp() {
 	t.mu.Lock()
 	if t.over {
@@ -382,7 +381,7 @@ func (t *Turn) givenUp() bool {
 	}
 }
 
-// abort cancels the turn for a cause of this side, and ends the agent if it does not obey.
+// abort cancels the turn for a reason of this side, and kills the agent if it does not stop the turn.
 func (t *Turn) abort(cause error) {
 	t.mu.Lock()
 	if t.over || t.cause != nil {
@@ -411,7 +410,7 @@ func (t *Turn) abort(cause error) {
 	t.queue.cancel()
 }
 
-// killDeaf ends at once an agent that has been given up, for a session that has no other turn.
+// killDeaf kills at once an agent that was given up, if the session has no other turn.
 func (t *Turn) killDeaf() {
 	t.mu.Lock()
 	deaf := !t.over && t.early != nil
@@ -530,8 +529,8 @@ func (t *Turn) account(m wireproto.Message) {
 	}
 }
 
-// checkIdle aborts the turn if the agent alone has been silent for the whole limit. While
-// this side has something to do, time does not count; once the turn is being cancelled, it has not.
+// checkIdle aborts the turn if the agent has been silent for the whole limit. Time does not count while this side has
+// something to do. If the turn is being cancelled, it does count.
 func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
 	t.mu.Lock()
@@ -565,5 +564,6 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the time of silence again: this side has sent what the agent waited for, or has to obey. s.mu is held.
+// touch starts the time of silence again: this side has sent what the agent waited for, or wants the agent to stop.
+// s.mu is held.
 func (t *Turn) touch() { t.lastAt = time.Now() }

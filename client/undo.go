@@ -8,9 +8,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Undo takes back the last turns: the model does not see them any more. What they have done to files stays done. It needs a
-// session without a running turn ([ErrBusy]), and cannot go back to before a compaction. kimi-cli gives [ErrUnsupported]: fork
-// the session at an earlier turn instead, with [ForkSession].
+// Undo takes back the last turns: the model does not see them any more. Changes of files stay. If a turn is running,
+// the error is [ErrBusy]. Undo cannot go back to before a compaction. For kimi-cli, the error is [ErrUnsupported];
+// use [ForkSession] at an earlier turn instead.
 func (s *Session) Undo(ctx context.Context, turns int) error {
 	switch {
 	case ctx == nil:

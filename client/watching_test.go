@@ -45,7 +45,7 @@ func (w *witness) all(t testing.TB) []client.Observation {
 	return slices.Clone(w.seen)
 }
 
-// tale tells what was observed, a line each, with the times left out. Ids of subagents are told by their type.
+// tale says what was observed, a line each, with the times left out. Ids of subagents are told by their type.
 func tale(all []client.Observation) (lines []string) {
 	who := func(s client.Scope) string {
 		if s.Agent == "" {

@@ -23,9 +23,9 @@ type Config struct {
 	Background              Background          `json:"background,omitzero"`                 // background tasks
 	Notifications           Notifications       `json:"notifications,omitzero"`              // notifications
 	Services                Services            `json:"services,omitzero"`                   // web search and fetch
-	MCP                     MCP                 `json:"mcp,omitzero"`                        // the MCP client; the servers stand in mcp.json, see MCPServer
+	MCP                     MCP                 `json:"mcp,omitzero"`                        // the MCP client; the servers are in mcp.json, see MCPServer
 	Hooks                   []Hook              `json:"hooks,omitzero"`                      // shell commands run at lifecycle events
-	MergeAllAvailableSkills *bool               `json:"merge_all_available_skills,omitzero"` // merge the skills of all brand folders, not the first found only; default true
+	MergeAllAvailableSkills *bool               `json:"merge_all_available_skills,omitzero"` // use the skills of all brand folders, not only those of the first one; default true
 	ExtraSkillDirs          []string            `json:"extra_skill_dirs,omitzero"`           // more skill folders: absolute, ~ or relative to the project root; missing ones are skipped
 	Telemetry               *bool               `json:"telemetry,omitzero"`                  // anonymous telemetry; default true
 	Extra                   Extra               `json:"-"`                                   // unknown keys
@@ -36,7 +36,7 @@ type Model struct {
 	Provider       string       `json:"provider" kimi:"required"`          // required: a name in Config.Providers
 	Model          string       `json:"model" kimi:"required"`             // required: the model's name at the provider
 	MaxContextSize int          `json:"max_context_size" kimi:"required"`  // required: context window in tokens; kimi sets no bounds
-	Capabilities   []Capability `json:"capabilities,omitzero" kimi:"null"` // a set; default none beyond what kimi derives from the model's name
+	Capabilities   []Capability `json:"capabilities,omitzero" kimi:"null"` // a set; default: only what kimi derives from the model's name
 	DisplayName    string       `json:"display_name,omitzero" kimi:"null"` // for people; default "": the model's name
 	Extra          Extra        `json:"-"`                                 // unknown keys
 }
@@ -44,19 +44,19 @@ type Model struct {
 // Provider is one [providers.NAME] table.
 type Provider struct {
 	Type          ProviderType      `json:"type" kimi:"required"`                // required
-	BaseURL       string            `json:"base_url" kimi:"required"`            // required in the file, may be "" where the environment gives it
-	APIKey        Secret            `json:"api_key" kimi:"required"`             // required in the file, may be "" with OAuth or where the environment gives it
-	Env           map[string]Secret `json:"env,omitzero" kimi:"null"`            // variables set before the provider is made; acts for vertexai and _scripted_echo only
-	CustomHeaders map[string]Secret `json:"custom_headers,omitzero" kimi:"null"` // more HTTP headers; kimi 1.51.0 writes their values to its log in the clear
+	BaseURL       string            `json:"base_url" kimi:"required"`            // required in the file; may be "" if the environment sets it
+	APIKey        Secret            `json:"api_key" kimi:"required"`             // required in the file; may be "" with OAuth or if the environment sets it
+	Env           map[string]Secret `json:"env,omitzero" kimi:"null"`            // variables that kimi sets before it makes the provider; has an effect for vertexai and _scripted_echo only
+	CustomHeaders map[string]Secret `json:"custom_headers,omitzero" kimi:"null"` // more HTTP headers; kimi 1.51.0 writes their values to its log in clear text
 	ReasoningKey  *string           `json:"reasoning_key,omitzero" kimi:"null"`  // message field with the reasoning, for openai_legacy; default nil: reasoning_content; "" turns it off
 	OAuth         *OAuthRef         `json:"oauth,omitzero" kimi:"null"`          // stored login; overrides APIKey while it holds a token; default nil
 	Extra         Extra             `json:"-"`                                   // unknown keys
 }
 
-// OAuthRef names OAuth credentials kept outside the config file.
+// OAuthRef names OAuth credentials that are stored outside the config file.
 type OAuthRef struct {
 	Storage OAuthStorage `json:"storage,omitzero"`    // default "": file
-	Key     string       `json:"key" kimi:"required"` // required: where the storage keeps them
+	Key     string       `json:"key" kimi:"required"` // required: the key in the storage
 	Extra   Extra        `json:"-"`                   // unknown keys
 }
 
@@ -64,7 +64,7 @@ type OAuthRef struct {
 type LoopControl struct {
 	MaxStepsPerTurn        *int     `json:"max_steps_per_turn,omitzero" kimi:"min=1,alias=max_steps_per_run"` // default 1000, at least 1; read from max_steps_per_run too
 	MaxRetriesPerStep      *int     `json:"max_retries_per_step,omitzero" kimi:"min=1"`                       // attempts, not retries; default 3, at least 1
-	MaxRalphIterations     int      `json:"max_ralph_iterations,omitzero" kimi:"min=-1"`                      // more rounds after the first turn; default 0, -1 for no limit
+	MaxRalphIterations     int      `json:"max_ralph_iterations,omitzero" kimi:"min=-1"`                      // more rounds after the first turn; default 0; -1 means no limit
 	ReservedContextSize    *int     `json:"reserved_context_size,omitzero" kimi:"min=1000"`                   // tokens kept free for the answer; default 50000, at least 1000
 	CompactionTriggerRatio *float64 `json:"compaction_trigger_ratio,omitzero" kimi:"min=0.5,max=0.99"`        // context use that starts compaction; default 0.85, 0.5 to 0.99
 	Extra                  Extra    `json:"-"`                                                                // unknown keys
@@ -80,7 +80,7 @@ type Background struct {
 	WorkerHeartbeatIntervalMS *int  `json:"worker_heartbeat_interval_ms,omitzero" kimi:"min=100"` // default 5000, at least 100
 	WorkerStaleAfterMS        *int  `json:"worker_stale_after_ms,omitzero" kimi:"min=1000"`       // default 15000, at least 1000
 	KillGracePeriodMS         *int  `json:"kill_grace_period_ms,omitzero" kimi:"min=100"`         // default 2000, at least 100
-	KeepAliveOnExit           bool  `json:"keep_alive_on_exit,omitzero"`                          // tasks outlive kimi; default false
+	KeepAliveOnExit           bool  `json:"keep_alive_on_exit,omitzero"`                          // tasks continue after kimi has ended; default false
 	AgentTaskTimeoutS         *int  `json:"agent_task_timeout_s,omitzero" kimi:"min=60"`          // longest run of a background agent in seconds; default 900, at least 60
 	PrintWaitCeilingS         *int  `json:"print_wait_ceiling_s,omitzero" kimi:"min=1"`           // longest wait of --print for tasks in seconds; default 3600, at least 1
 	Extra                     Extra `json:"-"`                                                    // unknown keys
@@ -102,7 +102,7 @@ type Services struct {
 // Service is [services.moonshot_search] or [services.moonshot_fetch].
 type Service struct {
 	BaseURL       string            `json:"base_url" kimi:"required"`            // required
-	APIKey        Secret            `json:"api_key" kimi:"required"`             // required in the file, may be "" with OAuth
+	APIKey        Secret            `json:"api_key" kimi:"required"`             // required in the file; may be "" with OAuth
 	CustomHeaders map[string]Secret `json:"custom_headers,omitzero" kimi:"null"` // more HTTP headers
 	OAuth         *OAuthRef         `json:"oauth,omitzero" kimi:"null"`          // stored login; default nil
 	Extra         Extra             `json:"-"`                                   // unknown keys

@@ -10,22 +10,22 @@
 //
 // # The model
 //
-// [Config] has a field for every key. Its zero value is kimi's default, and what
-// is not set is not written; [Config] states the one rule for all tables. Keys
+// [Config] has a field for every key. Its zero value is kimi's default. Fields
+// that are not set are not written; the comment of [Config] has the rule. Keys
 // that this version does not know are kept in the Extra field of their table and
-// written back, so that a file made by another version survives. What a save
-// does not keep: comments, the order and the layout of the file, and, where the
-// file spells out a plain field's default (default_yolo = false), that line.
+// written back, so a file of another version keeps them. Saving loses comments,
+// the order and the layout of the file, and lines that set a plain field to its
+// default (default_yolo = false).
 //
 // # Reading and writing
 //
-// [Load] reads a file, [LoadDefault] the default one (kimi's defaults if it is
+// [Load] reads a file, [LoadDefault] the default file (kimi's defaults if it is
 // missing), [Parse] text in TOML or JSON. They accept what Kimi Code accepts,
-// with pydantic's conversions ("5" for 5), and refuse the rest. Three limits of
-// the readers: integers have 64 bits, JSON has no NaN, and TOML 1.1 is read too,
-// which Kimi Code does not. Written files are TOML 1.0.
-// [Config.Save] writes a file with mode 0600, whole or not at all;
-// [Config.MarshalTOML] and [Config.MarshalJSONFile] give the bytes.
+// with pydantic's conversions ("5" for 5), and refuse everything else. There are
+// three differences: integers have 64 bits, JSON has no NaN, and the readers
+// also accept TOML 1.1, which Kimi Code does not. Written files are TOML 1.0.
+// [Config.Save] writes the whole file or nothing, with mode 0600.
+// [Config.MarshalTOML] and [Config.MarshalJSONFile] return the bytes.
 //
 // # Errors
 //
@@ -34,14 +34,14 @@
 //
 //	config: providers.kimi.base_url: required
 //
-// No error holds a secret, also where the syntax is broken in the middle of one.
+// No error holds a secret, also if the syntax is broken in the middle of one.
 //
 // # Secrets
 //
-// API keys, header values and environment values are of type [Secret], which
-// shows itself nowhere. Unknown keys may hold secrets too, so [Extra] shows its
-// keys only. json.Marshal of a Config is therefore safe to show and useless as a
-// file: use the functions above.
+// API keys, header values and environment values have the type [Secret], which
+// never shows its value. Unknown keys may hold secrets, too, so [Extra] shows
+// only its keys. The output of json.Marshal for a Config is therefore safe to
+// show, but cannot be used as a file: use the functions above.
 //
 // # The environment
 //
@@ -55,10 +55,10 @@
 //	openai_legacy, openai_responses  OPENAI_BASE_URL, OPENAI_API_KEY
 //	the others                       none
 //
-// Where neither --model nor default_model names a model of the config, and also
-// where --model names one that is not there, a nameless kimi provider stands in:
-// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together then suffice. A
-// stored OAuth login overrides the API key of the file and of the environment. A
-// provider's own env table acts for vertexai and _scripted_echo only.
-// [Config.Effective] works this out for a given environment.
+// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together are enough, without a
+// provider in the config, in two cases: neither --model nor default_model names
+// a model, or --model names one that is not in the config. A stored OAuth login
+// overrides the API key of the file and of the environment. A provider's own env
+// table has an effect only for vertexai and _scripted_echo.
+// [Config.Effective] returns the result for a given environment.
 package config

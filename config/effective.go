@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Effective is what Kimi Code makes of a config, a --model flag and an
-// environment. It holds no secret.
+// Effective is the model, provider and key that Kimi Code uses for a config, a --model flag and an environment. It
+// holds no secret.
 type Effective struct {
 	Model          string       // name in Config.Models; "" if none applies
 	ModelName      string       // name sent to the API
@@ -17,11 +17,11 @@ type Effective struct {
 	BaseURL        string       // without user name, password and query values
 	MaxContextSize int          // tokens
 	KeySource      string       // where the API key comes from: a variable or a key path; "" for none
-	Overrides      []Override   // the variables that act, in kimi's order
+	Overrides      []Override   // the variables that have an effect, in kimi's order
 	Problem        string       // why no model can be called, and what to do; "" if one can
 }
 
-// Override is one environment variable that acts.
+// Override is one environment variable that has an effect.
 type Override struct {
 	Variable string // e.g. KIMI_BASE_URL
 	Setting  string // what it sets, e.g. base_url
@@ -36,12 +36,10 @@ func (o Override) String() string {
 	return o.Variable + " sets " + o.Setting
 }
 
-// Effective tells which model Kimi Code would call, and what of the environment
-// overrides the config, as kimi_cli/app.py and kimi_cli/llm.py (1.51.0) do it: model
-// is the --model flag, "" if it is not given; getenv looks into the environment
-// in which kimi runs (os.Getenv for this process's). A nil Config is the
-// default one. It reads no file: if the provider has OAuth, KeySource names it,
-// although kimi falls back to the API key when no login is stored.
+// Effective says which model Kimi Code would call, and which variables override the config, as in kimi_cli/app.py and
+// kimi_cli/llm.py (1.51.0). model is the --model flag, "" if it is not given. getenv returns the variables of kimi's
+// environment; os.Getenv returns those of this process. A nil Config is the default one. Effective reads no file. If
+// the provider has OAuth, KeySource names it, although kimi uses the API key if no login is stored.
 func (c *Config) Effective(model string, getenv func(string) string) Effective {
 	if c == nil {
 		c = &Config{}

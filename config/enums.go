@@ -48,7 +48,7 @@ const (
 
 func (Theme) values() []string { return names(ThemeDark, ThemeLight) }
 
-// OAuthStorage says where OAuth credentials lie; "" means file.
+// OAuthStorage says where OAuth credentials are stored; "" means file.
 type OAuthStorage string
 
 // The storages of OAuth credentials.

@@ -10,10 +10,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Error is one thing wrong with a config. A function that finds several joins
-// them ([errors.Join]), sorted by key, one line each; [errors.As] finds the first. No Error
-// holds a secret: of the file's values only the names of models, providers,
-// servers and enumerations are quoted.
+// Error is one thing that is wrong with a config. A function that finds several joins them ([errors.Join]), sorted by
+// key, one on each line; [errors.As] finds the first. No Error holds a secret: of the values in the file, it quotes
+// only the names of models, providers, servers and enumerations.
 type Error struct {
 	File string // path of the file; "" for text and for a Config built in Go
 	Line int    // line of a syntax error, from 1; 0 when not known
@@ -21,7 +20,7 @@ type Error struct {
 	Text string // what is wrong and what to do
 }
 
-// Error returns "config: FILE:LINE: KEY: TEXT", leaving out what is not known.
+// Error returns "config: FILE:LINE: KEY: TEXT", without the parts that are not known.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("config: ")

@@ -18,12 +18,11 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// ShareDir returns the folder in which Kimi Code keeps config, sessions and
-// credentials: KIMI_SHARE_DIR, else .kimi in the home folder. It creates
-// nothing.
+// ShareDir returns the folder in which Kimi Code keeps config, sessions and credentials: KIMI_SHARE_DIR, or .kimi in
+// the home folder. It creates nothing.
 func ShareDir() string { return ShareDirIn(os.Getenv) }
 
-// ShareDirIn is [ShareDir] for another environment than the process's own.
+// ShareDirIn does what [ShareDir] does, for an environment other than that of this process.
 func ShareDirIn(getenv func(string) string) string {
 	if dir := getenv("KIMI_SHARE_DIR"); dir != "" {
 		return dir
@@ -44,13 +43,12 @@ func ShareDirIn(getenv func(string) string) string {
 // DefaultPath returns the path of the default config file: config.toml in [ShareDir].
 func DefaultPath() string { return filepath.Join(ShareDir(), "config.toml") }
 
-// LoadDefault reads the default config file: [LoadDir] of [ShareDir].
+// LoadDefault reads the default config file. It calls [LoadDir] with [ShareDir].
 func LoadDefault() (*Config, error) { return LoadDir(ShareDir()) }
 
-// LoadDir reads config.toml in the given share folder or, if there is none, the
-// config.json that old versions wrote and kimi turns into config.toml when it
-// starts. With neither, it returns kimi's default, a zero Config. It creates
-// nothing and moves nothing.
+// LoadDir reads config.toml in the given share folder. If there is none, it reads the config.json that old versions
+// wrote and kimi converts to config.toml when it starts. If there is neither, it returns kimi's default, a zero
+// Config. It creates and moves nothing.
 func LoadDir(dir string) (*Config, error) {
 	for _, name := range []string{"config.toml", "config.json"} {
 		c, err := Load(filepath.Join(dir, name))
@@ -61,10 +59,10 @@ func LoadDir(dir string) (*Config, error) {
 	return &Config{}, nil
 }
 
-// Load reads and validates a config file: JSON if the path ends in .json (in
-// any case), else TOML. The error names the file and, line by line, all that is
-// wrong with it (see [Error]); for a missing file it is [fs.ErrNotExist]. What is no
-// regular file, is longer than 4 MiB or has more than 64 levels is refused.
+// Load reads and validates a config file. It is JSON if the path ends in .json (in upper or lower case), otherwise
+// TOML. The error names the file and, line by line, everything that is wrong with it (see [Error]). If the file is
+// missing, the error is [fs.ErrNotExist]. Load refuses a path that is not a regular file, a file longer than 4 MiB,
+// and more than 64 levels.
 func Load(path string) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -77,8 +75,8 @@ func Load(path string) (*Config, error) {
 	return parse(path, data, format)
 }
 
-// Parse reads and validates config text as kimi's --config does: as JSON or, if
-// it is none, as TOML. Empty text is an error, as in Kimi Code.
+// Parse reads and validates config text as kimi's --config does: as JSON or, if it is not JSON, as TOML. Empty text
+// is an error, as in Kimi Code.
 func Parse(data []byte) (*Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &Error{Text: "the text is empty; an empty config is {}"}

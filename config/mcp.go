@@ -7,10 +7,9 @@ import (
 	"slices"
 )
 
-// MCPServer is one MCP server as mcp.json and --mcp-config-file define it, in
-// the format of fastmcp that Kimi Code 1.51.0 reads: a program to start
-// (Command) or a remote server (URL). Put secrets into Env, Headers or Auth:
-// Args show in the process list, and Command and CWD print as they are.
+// MCPServer is one MCP server as in mcp.json and --mcp-config-file, in the format of fastmcp that Kimi Code 1.51.0
+// reads: a program to start (Command) or a remote server (URL). Put secrets into Env, Headers or Auth: Args appear in
+// the process list, and Command and CWD print unmasked.
 type MCPServer struct {
 	Command        string            `json:"command,omitzero"`                      // program to start; required unless URL is set
 	Args           []string          `json:"args,omitzero"`                         // its arguments; default none
@@ -32,7 +31,7 @@ type MCPTransport string
 // The transports of MCP servers.
 const (
 	MCPStdio          MCPTransport = "stdio" // with Command only
-	MCPHTTP           MCPTransport = "http"  // with URL only, as the two below
+	MCPHTTP           MCPTransport = "http"  // with URL only; the next two as well
 	MCPStreamableHTTP MCPTransport = "streamable-http"
 	MCPSSE            MCPTransport = "sse"
 )
@@ -68,8 +67,8 @@ func (p *problems) servers(servers map[string]MCPServer) {
 	}
 }
 
-// MarshalMCP returns {"mcpServers": {…}}, the text of an mcp.json, with the
-// secrets in the clear. It does not validate.
+// MarshalMCP returns {"mcpServers": {…}}, the text of an mcp.json. It contains the secrets in clear text. It does not
+// validate.
 func MarshalMCP(servers map[string]MCPServer) ([]byte, error) {
 	w := writer{json: true}
 	tree := w.value("mcpServers", reflect.ValueOf(servers))
@@ -79,9 +78,9 @@ func MarshalMCP(servers map[string]MCPServer) ([]byte, error) {
 	return marshalJSON(map[string]any{"mcpServers": tree})
 }
 
-// LoadMCP reads and validates the servers of an mcp.json, whose outer
-// "mcpServers" may be missing, as fastmcp allows. Other top-level keys are
-// ignored. For a missing file the error is [fs.ErrNotExist]. It has the limits of [Load].
+// LoadMCP reads and validates the servers of an mcp.json. The outer "mcpServers" may be missing, as fastmcp allows.
+// Other top-level keys are ignored. If the file is missing, the error is [fs.ErrNotExist]. The limits of [Load]
+// apply.
 func LoadMCP(path string) (map[string]MCPServer, error) {
 	data, err := readFile(path)
 	if err != nil {

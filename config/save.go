@@ -5,12 +5,11 @@ import (
 	"path/filepath"
 )
 
-// Save writes the config to path with the secrets in the clear: JSON if the
-// path ends in .json, else TOML. The file has mode 0600 and is replaced at once
-// (written next to the old one, synced and renamed), so that a reader sees the old
-// or the new one; on failure the old one stays and nothing else is left. Missing
-// folders are made, with mode 0700; a symbolic link stays and its target is
-// replaced. Comments of the old file are lost. Save does not validate.
+// Save writes the config to path with the secrets in clear text: as JSON if the path ends in .json, otherwise as
+// TOML. The file has mode 0600. Save writes a new file next to the old one, syncs it and renames it, so a reader sees
+// the old file or the new one. If Save fails, the old file stays and nothing else is left. Missing folders are made,
+// with mode 0700. A symbolic link stays, and its target is replaced. Comments of the old file are lost. Save does not
+// validate.
 func (c *Config) Save(path string) error {
 	data, err := c.MarshalTOML()
 	if isJSON(path) {

@@ -11,20 +11,18 @@ import (
 
 const mask = "***"
 
-// Secret is a string that does not show itself. It prints, logs and encodes as
-// *** (an empty one as the empty string), whatever the fmt verb, in slog, in
-// encoding/json and wherever [encoding.TextMarshaler] is asked. Only
-// [Secret.Reveal] and writing a config file ([Config.Save],
-// [Config.MarshalTOML], [Config.MarshalJSONFile], [MarshalMCP]) give the value.
+// Secret is a string that does not show its value. It prints, logs and encodes as *** (an empty one as the empty
+// string), for every fmt verb, in slog, in encoding/json and wherever [encoding.TextMarshaler] is used. Only
+// [Secret.Reveal] and writing a config file ([Config.Save], [Config.MarshalTOML], [Config.MarshalJSONFile],
+// [MarshalMCP]) give the value.
 //
-// Two things no string type can prevent: fmt calls no methods of what lies in
-// an unexported struct field, so keep a *Config there and print with %v; and where
-// fmt reports a misused verb (%p, %w outside Errorf, %s of a pointer within a
-// struct) it shows the bare value. The table types that hold secrets have a Format
-// of their own and are safe in the last case.
+// A string type cannot prevent two things. fmt calls no methods of a value in an unexported struct field, so keep a
+// *Config there and print it with %v. And when fmt reports a misused verb (%p, %w outside Errorf, %s of a pointer
+// within a struct), it shows the plain value. The table types that hold secrets have their own Format and are safe in
+// the last case.
 type Secret string
 
-// Reveal returns the value in the clear.
+// Reveal returns the value in clear text.
 func (s Secret) Reveal() string { return string(s) }
 
 // String returns *** or, for an empty Secret, "".
@@ -45,15 +43,13 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // LogValue implements [slog.LogValuer] with [Secret.String].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// Extra holds the keys of one table that this package does not know. They
-// survive loading and saving. The values are nil, string, bool, int64, float64,
-// [time.Time], []any, map[string]any and, for an integer of a JSON file that
-// needs more than 64 bits, json.Number. Writing accepts any other number,
-// string, list or string-keyed map too. TOML has no null, so a nil value is
-// written to JSON only; JSON has no dates, so they become strings there.
+// Extra holds the keys of one table that this package does not know. Loading and saving a file keeps them. The values
+// are nil, string, bool, int64, float64, [time.Time], []any, map[string]any and, for an integer of a JSON file that
+// needs more than 64 bits, [json.Number]. Writing accepts any other number, string, list or string-keyed map, too.
+// TOML has no null, so a nil value is written to JSON only. JSON has no dates, so they become strings there.
 //
-// No one knows whether an unknown key holds a secret; therefore only the keys
-// of an Extra print, log and encode, and its values are shown as ***.
+// An unknown key may hold a secret. So only the keys of an Extra appear when it is printed, logged or encoded, and
+// its values appear as ***.
 type Extra map[string]any
 
 // String returns the keys, sorted, with every value masked.
@@ -75,9 +71,8 @@ func (e Extra) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 // LogValue implements [slog.LogValuer] with [Extra.String].
 func (e Extra) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
-// Format prints the config, for every verb, as JSON with the secrets masked and
-// without the unknown keys. What may be secret in a URL, and the arguments of MCP servers, are
-// masked too.
+// Format prints the config as JSON, for every verb, with the secrets masked and without the unknown keys. It also
+// masks the arguments of MCP servers, and parts of URLs that may be secret.
 func (c Config) Format(f fmt.State, _ rune) { show(f, c) }
 
 // Format prints the provider as [Config.Format] does.
@@ -92,8 +87,7 @@ func (r OAuthRef) Format(f fmt.State, _ rune) { show(f, r) }
 // Format prints the server as [Config.Format] does.
 func (s MCPServer) Format(f fmt.State, _ rune) { show(f, s) }
 
-// MarshalJSON returns the provider for showing: its secrets, and what may be secret in its
-// URL, are ***.
+// MarshalJSON returns the provider for display: its secrets, and parts of its URL that may be secret, are ***.
 func (p Provider) MarshalJSON() ([]byte, error) {
 	type fields Provider
 	p.BaseURL = redactURL(p.BaseURL)
@@ -107,8 +101,7 @@ func (s Service) MarshalJSON() ([]byte, error) {
 	return json.Marshal(fields(s))
 }
 
-// MarshalJSON returns the server as [Provider.MarshalJSON] does. Of its arguments the names of
-// the flags show.
+// MarshalJSON returns the server as [Provider.MarshalJSON] does. Of its arguments, it shows only the names of flags.
 func (s MCPServer) MarshalJSON() ([]byte, error) {
 	type fields MCPServer
 	s.URL = redactURL(s.URL)

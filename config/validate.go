@@ -10,14 +10,12 @@ import (
 	"strings"
 )
 
-// Validate says whether Kimi Code would take this config, by the rules of
-// kimi_cli/config.py (1.51.0): enumerations, bounds, DefaultModel among Models,
-// every Model.Provider among Providers. Every violation is reported, each as an
-// [*Error] with its key path. A nil Config is valid.
+// Validate reports whether Kimi Code accepts this config, by the rules of kimi_cli/config.py (1.51.0): enumerations,
+// bounds, DefaultModel among Models, every Model.Provider among Providers. Every violation is an *[Error] with its
+// key path. A nil Config is valid.
 //
-// Required strings may be empty, as in Kimi Code: an empty base_url or api_key
-// can come from the environment; see [Config.Effective]. That a required key
-// stands in the file is checked where there is a file: [Parse] and [Load].
+// Required strings may be empty, as in Kimi Code: an empty base_url or api_key can come from the environment; see
+// [Config.Effective]. Only Parse and Load check that the required keys are in the file.
 func (c *Config) Validate() error {
 	var p problems
 	p.config(c)

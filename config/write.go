@@ -13,9 +13,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// MarshalTOML returns the config as TOML for a file, with the secrets in the
-// clear. It does not validate. An integer in Extra of more than 64 bits is an
-// error, as TOML has none. A nil or zero Config gives one comment line.
+// MarshalTOML returns the config as TOML for a file, with the secrets in clear text. It does not validate. An integer
+// of more than 64 bits in Extra is an error, because TOML has none. A nil or zero Config gives one comment line.
 func (c *Config) MarshalTOML() ([]byte, error) {
 	tree, err := c.tree(&writer{})
 	if err != nil {
@@ -33,9 +32,8 @@ func (c *Config) MarshalTOML() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// MarshalJSONFile returns the config as JSON for a file, with the secrets in the
-// clear. It does not validate. (json.Marshal of a Config is for showing: it
-// masks the secrets and leaves out the unknown keys.)
+// MarshalJSONFile returns the config as JSON for a file, with the secrets in clear text. It does not validate.
+// json.Marshal of a Config is for display: it masks the secrets and leaves out the unknown keys.
 func (c *Config) MarshalJSONFile() ([]byte, error) {
 	tree, err := c.tree(&writer{json: true})
 	if err != nil {

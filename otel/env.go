@@ -7,9 +7,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// Env returns the variables by which a child process learns of the span in ctx: TRACEPARENT and, where there is one, TRACESTATE, as the
-// W3C's Trace Context has them. It is empty without a span. Used as Options.Env, or copied into it, it gives them to kimi and to
-// what kimi starts, such as the commands of its shell: for as long as the process lives, whatever turn runs.
+// Env returns the variables that tell a child process the span in ctx: TRACEPARENT and, if there is one, TRACESTATE,
+// as in the Trace Context of the W3C. Without a span it returns none. Use them as Options.Env, or copy them into it.
+// kimi then gets them, and so do the programs that kimi starts, such as the commands of its shell. They stay the same
+// as long as the process lives, whichever turn runs.
 func Env(ctx context.Context) map[string]string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

@@ -25,17 +25,18 @@ import (
 
 const scope = "github.com/kimi-go/kimi-go/otel"
 
-// Option changes what Observer tells.
+// Option changes what [Observer] reports.
 type Option func(*observer)
 
-// WithContent adds what may be private: prompts, answers and the texts of errors. Default: they are left out.
+// WithContent adds content that may be private: prompts, answers and the texts of errors. Default: they are left out.
 func WithContent() Option { return func(o *observer) { o.content = true } }
 
-// WithProvider names the provider of the models, gen_ai.provider.name. Default: "kimi", since kimi does not tell it.
+// WithProvider names the provider of the models, gen_ai.provider.name. Default: "kimi", because kimi does not report
+// it.
 func WithProvider(name string) Option { return func(o *observer) { o.provider = name } }
 
-// Observer returns an observer that makes spans and metrics of what sessions do. Any number of sessions may share it. A nil
-// tp makes no spans, a nil mp no metrics.
+// Observer returns an observer that makes spans and metrics of what sessions do. Any number of sessions may share it.
+// With a nil tp there are no spans, with a nil mp no metrics.
 func Observer(tp trace.TracerProvider, mp metric.MeterProvider, options ...Option) client.Observer {
 	if tp == nil {
 		tp = tracenoop.NewTracerProvider()

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The checks that run no tests. `scripts/check.sh lint` stops before those for other systems, modules and scripts.
-# Runs all of them, shows the output of those that fail, and fails if one did.
+# The checks that run no tests. `scripts/check.sh lint` leaves out the checks for other systems, modules and scripts.
+# It runs all of them, shows the output of those that fail, and fails if one of them fails.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 failed=''
 
-# step TITLE COMMAND... passes if the command does and prints nothing on stdout.
+# step TITLE COMMAND... passes if the command succeeds and prints nothing on stdout.
 step() {
 	local title=$1 out status=0
 	shift
@@ -38,7 +38,7 @@ step "gofmt" format
 step "go vet" go vet ./...
 step "go fix" go fix -diff ./...
 step "staticcheck" "$staticcheck" ./...
-mapfile -t modules <scripts/modules # those beside this one, whose tests run too
+mapfile -t modules <scripts/modules # the other modules whose tests run, too
 for module in "${modules[@]}"; do
 	step "go vet in $module" go -C "$module" vet ./...
 	step "go fix in $module" go -C "$module" fix -diff ./...

@@ -3,14 +3,14 @@
 #
 #   scripts/demo.sh
 #
-# With KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME set it asks the real model about this checkout. Without
-# them it plays kimi-cli's own scripted model: no key, no network, nothing outside a temporary folder.
-# At a terminal you are asked to approve what the agent wants to do; elsewhere every request is shown and,
-# in the scripted run alone, approved.
+# With KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME set, it asks the real model about this checkout. Without
+# them it uses kimi-cli's own scripted model, which needs no key and no network and writes only to a temporary folder.
+# At a terminal, you are asked to approve what the agent wants to do. Elsewhere every request is shown and,
+# only in the scripted run, approved.
 #
-# kimi is $KIMI_PATH, else .kimi/bin/kimi, else one on PATH, else kimi-cli is installed into .kimi; Kimi Code will do
-# for the real model. Where that needs a Python that this machine lacks, a recording is shown instead: testdata/tour.jsonl, which
-# DEMO_FLAGS='--record testdata/tour.jsonl' makes again.
+# kimi is $KIMI_PATH, or .kimi/bin/kimi, or one on PATH. If there is none, kimi-cli is installed into .kimi. Kimi Code is
+# enough for the real model. If this machine has no Python for kimi-cli, the recording testdata/tour.jsonl is shown. To make it
+# again, set DEMO_FLAGS='--record testdata/tour.jsonl'.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -31,8 +31,8 @@ if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MOD
 	real=yes
 fi
 
-# usable tells whether a program is a kimi that speaks Wire or, for the real model, Kimi Code. Its exit
-# status proves nothing: the last release of kimi-cli answers everything with a notice and 0.
+# usable reports whether a program is a kimi that speaks Wire or, for the real model, Kimi Code. The exit
+# status of kimi does not show that: the last release of kimi-cli answers everything with a notice and 0.
 usable() {
 	local info
 	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR=$tmp/probe "$1" info --json </dev/null 2>/dev/null) || info=''
@@ -90,7 +90,7 @@ cat >"$tmp/config.json" <<JSON
   "env": {"KIMI_SCRIPTED_ECHO_SCRIPTS": "$tmp/scripts.json"}}}}
 JSON
 
-# One answer of the model a block, in kimi's script language; the file wants them as a JSON array of strings.
+# Each block is one answer of the model, in kimi's script language. The file has them as a JSON array of strings.
 {
 	printf '["'
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/$/\\n/' -e 's/^---\\n$/","/' <<'SCRIPT' | tr -d '\n'

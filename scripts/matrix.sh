@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Drives other releases than the pinned ones, and prints a row of a table of docs/kimi-code.md for each: what TestMatrix
+# Tests releases other than the pinned ones. For each it prints a row of a table of docs/kimi-code.md: what TestMatrix
 # finds of a kimi-cli, and how many of the tests of Kimi Code pass with another Kimi Code.
 #
 #   scripts/matrix.sh [VERSION…]      a version of kimi-cli, or "code-" and one of Kimi Code
 #
-# They are installed below .kimi/matrix, without a lock: this is run by hand, not by CI.
+# The releases are installed below .kimi/matrix, without a lock. This script is run by hand, not by CI.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

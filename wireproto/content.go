@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// ContentPart is a piece of content: of the model's output, where it is an event of
-// its own, of a prompt, or of a tool's output. The set is closed; what this version
-// does not know is an [*UnknownPart].
+// ContentPart is a piece of content: of the model's output, where it is a separate event, of a prompt, or of a tool's
+// output. The set is closed. A part that this version does not know is an [*UnknownPart].
 type ContentPart interface {
 	Event
 	bare() any // the part alone, without an envelope
@@ -41,14 +40,14 @@ type VideoURLPart struct {
 	VideoURL MediaURL
 }
 
-// MediaURL points to a medium or holds it as a data: URL.
+// MediaURL is the URL of an image, a sound or a video, or holds it as a data: URL.
 type MediaURL struct {
 	URL string  `json:"url"`
 	ID  *string `json:"id"` // lets the model tell media apart
 }
 
-// UnknownPart is a content part whose type this version does not know. It may come
-// from the agent; it is never sent to it, since an unknown part ends kimi-cli.
+// UnknownPart is a content part with a type that this version does not know. The agent may send it. It is never sent
+// to the agent, because an unknown part ends kimi-cli.
 type UnknownPart struct {
 	Type string
 	Raw  json.RawMessage // the whole part; Type alone is written when nil
@@ -166,7 +165,7 @@ func decodeMedia(raw []byte) (MediaURL, bool) {
 	return MediaURL{*m.URL, m.ID}, true
 }
 
-// Content is what the protocol writes as either a string or a list of parts.
+// Content is either a string or a list of parts in the protocol.
 type Content struct {
 	Text  string        // used when Parts is nil
 	Parts []ContentPart // nil for the string form
@@ -211,8 +210,8 @@ func (c *Content) UnmarshalJSON(data []byte) error {
 	})
 }
 
-// Sendable reports why the content must not be sent to an agent: a nil or an unknown
-// part ends kimi-cli without a reply.
+// Sendable returns an error if the content must not be sent to an agent: a nil or an unknown part ends kimi-cli
+// without a reply.
 func (c Content) Sendable() error {
 	for i, p := range c.Parts {
 		if isNil(p) {

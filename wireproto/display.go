@@ -6,9 +6,8 @@ import (
 	"fmt"
 )
 
-// DisplayBlock is something to show to the user with a tool result or an approval
-// request. The set is closed; what this version does not know is an
-// [*UnknownDisplayBlock].
+// DisplayBlock is something to show to the user with a tool result or an approval request. The set is closed. A block
+// that this version does not know is an [*UnknownDisplayBlock].
 type DisplayBlock interface {
 	// BlockType returns the type name of the block, such as "diff".
 	BlockType() string
@@ -58,9 +57,8 @@ type BackgroundTaskDisplayBlock struct {
 	Description string `json:"description"`
 }
 
-// UnknownDisplayBlock is a block whose type this version does not know. It encodes
-// back to the same JSON. Sent in a tool result, kimi-cli moves its members but type
-// into a member data.
+// UnknownDisplayBlock is a block with a type that this version does not know. It encodes back to the same JSON. If it
+// is sent in a tool result, kimi-cli moves all its members except type into a member data.
 type UnknownDisplayBlock struct {
 	Type string
 	Raw  json.RawMessage // the whole block; Type alone is written when nil

@@ -1,11 +1,12 @@
-// Package wireproto has the types of Kimi Code's Wire protocol, version 1.10, and the
-// codec of its lines. It starts nothing and waits for nothing; package client does.
+// Package wireproto has the types of Kimi Code's Wire protocol, version 1.10, and
+// the codec of its lines. It starts no goroutine and no program; package client
+// does.
 //
 // # Messages
 //
 // What the agent sends in a turn is a [Message]: an [Event], such as [*TextPart] or
 // [*ToolResult], or a [Request], such as [*ApprovalRequest]. Each Wire type is a
-// struct of the same name, met as a pointer:
+// struct of the same name. A Message is a pointer to it:
 //
 //	switch m := msg.(type) {
 //	case *wireproto.TextPart:
@@ -14,10 +15,10 @@
 //		fmt.Println(m.Function.Name)
 //	}
 //
-// Optional scalars are pointers, nil where the agent wrote null or nothing. A member that
-// kimi-cli always writes, and another agent leaves out or null, has its default or zero
-// value; members that this version does not know are dropped from the types it knows. What this
-// version does not know, whether a message, a content part or a display block, decodes
+// Optional scalars are pointers. They are nil if the agent wrote null or nothing. If an
+// agent leaves out a member that kimi-cli always writes, the field has its default or zero
+// value. Members that this version does not know are dropped from the types it knows.
+// A message, a content part or a display block that this version does not know decodes
 // to a value that keeps the JSON and encodes back to it: [*UnknownMessage],
 // [*UnknownPart], [*UnknownDisplayBlock].
 //
@@ -28,8 +29,8 @@
 //
 // # Errors
 //
-// A line that is not a frame is a [*LineError], and the stream lives on. The error that
-// answers a call is an [*RPCError].
+// A line that is not a frame is a [*LineError]. The stream can be read after it. The error
+// that answers a call is an [*RPCError].
 //
-// The facts rest on kimi-cli 1.51.0: kimi_cli/wire/types.py, jsonrpc.py, server.py, file.py.
+// The types follow kimi-cli 1.51.0: kimi_cli/wire/types.py, jsonrpc.py, server.py, file.py.
 package wireproto

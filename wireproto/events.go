@@ -11,8 +11,8 @@ type TurnBegin struct {
 	UserInput Content `json:"user_input"`
 }
 
-// SteerInput tells that steered input has reached the turn: the only proof that a
-// steer was not merely queued. Protocol 1.5.
+// SteerInput says that steered input has reached the turn. Only this message shows that a steer was not merely
+// queued. Protocol 1.5.
 type SteerInput struct {
 	UserInput Content `json:"user_input"`
 }
@@ -21,35 +21,33 @@ type SteerInput struct {
 // more events, ends the turn itself. Protocol 1.2.
 type TurnEnd struct{}
 
-// StepBegin starts a step: one model call and the tool calls it asks for. Protocol 1.0.
+// StepBegin starts a step: one call of the model, and the tool calls that the model makes in it. Protocol 1.0.
 type StepBegin struct {
 	N int `json:"n"` // from 1; starts again at 1 after a Stop hook has blocked
 }
 
-// StepInterrupted tells that an error ended the step. A cancelled turn has none.
-// Protocol 1.0.
+// StepInterrupted says that an error ended the step. A cancelled turn has none. Protocol 1.0.
 type StepInterrupted struct{}
 
-// StepRetry tells that a model call failed and is tried again. Protocol 1.10.
+// StepRetry says that a call of the model failed and is tried again. Protocol 1.10.
 type StepRetry struct {
 	N           int     `json:"n"`            // the step
 	NextAttempt int     `json:"next_attempt"` // from 1
 	MaxAttempts int     `json:"max_attempts"` // attempts, not retries
 	WaitS       float64 `json:"wait_s"`       // seconds until the next attempt
 	ErrorType   string  `json:"error_type"`   // the agent's exception class, such as "APIStatusError"
-	StatusCode  *int    `json:"status_code"`  // HTTP status, nil where there was none
+	StatusCode  *int    `json:"status_code"`  // HTTP status, nil if there was none
 }
 
-// HookTriggered tells that hooks run. A HookResolved need not follow. Protocol 1.7 by the
-// text; kimi-cli has it since 1.28, which speaks 1.8.
+// HookTriggered says that hooks run. A HookResolved does not always follow. Protocol 1.7 by the text; kimi-cli has it
+// since 1.28, which speaks 1.8.
 type HookTriggered struct {
 	Event     string `json:"event"`      // such as "PreToolUse"
 	Target    string `json:"target"`     // tool or agent name, or ""
 	HookCount int    `json:"hook_count"` // hooks that run in parallel
 }
 
-// HookResolved tells what the hooks decided together. Since kimi-cli 1.28, as
-// [HookTriggered].
+// HookResolved says what the hooks decided together. Since kimi-cli 1.28, as HookTriggered.
 type HookResolved struct {
 	Event      string     `json:"event"`
 	Target     string     `json:"target"`
@@ -67,21 +65,21 @@ const (
 	HookBlock HookAction = "block"
 )
 
-// CompactionBegin tells that the context is being compacted. After a failed
+// CompactionBegin says that the context is being compacted. After a failed
 // compaction StepInterrupted comes instead of CompactionEnd. Protocol 1.0.
 type CompactionBegin struct{}
 
-// CompactionEnd tells that the context has been compacted. Protocol 1.0.
+// CompactionEnd says that the context has been compacted. Protocol 1.0.
 type CompactionEnd struct{}
 
-// MCPLoadingBegin tells that MCP servers are starting. Sent since kimi-cli 1.17;
+// MCPLoadingBegin says that MCP servers are starting. Sent since kimi-cli 1.17;
 // not in the protocol's text.
 type MCPLoadingBegin struct{}
 
-// MCPLoadingEnd tells that the MCP servers have started or failed. Since kimi-cli 1.17.
+// MCPLoadingEnd says that the MCP servers have started or failed. Since kimi-cli 1.17.
 type MCPLoadingEnd struct{}
 
-// StatusUpdate tells what has changed; a nil field means no change. Protocol 1.0.
+// StatusUpdate says what has changed; a nil field means no change. Protocol 1.0.
 type StatusUpdate struct {
 	ContextUsage     *float64    `json:"context_usage"` // 0 to 1
 	ContextTokens    *int        `json:"context_tokens"`
@@ -108,7 +106,7 @@ func (u *TokenUsage) Add(o TokenUsage) {
 	u.InputCacheCreation += o.InputCacheCreation
 }
 
-// Total is the sum of all tokens, input and output.
+// Total returns the sum of all tokens, input and output.
 func (u TokenUsage) Total() int {
 	return u.InputOther + u.Output + u.InputCacheRead + u.InputCacheCreation
 }
@@ -143,9 +141,8 @@ func (s MCPServer) MarshalJSON() ([]byte, error) {
 	return marshalJSON(fields(s))
 }
 
-// Notification reports something outside the conversation, such as a background
-// task that has ended. It comes inside a turn only. Since kimi-cli 1.23; not in the
-// protocol's text.
+// Notification reports something outside the conversation, such as a background task that has ended. It only comes
+// during a turn. Since kimi-cli 1.23; not in the protocol's text.
 type Notification struct {
 	ID         string                     `json:"id"`
 	Category   string                     `json:"category"` // such as "task"
@@ -179,14 +176,14 @@ type ToolCallPart struct {
 	ArgumentsPart *string `json:"arguments_part"`
 }
 
-// ToolResult is the result of a tool call. Results come in the order of completion.
-// A client answers a [ToolCallRequest] with its payload, a [ToolAnswer]. Protocol 1.0.
+// ToolResult is the result of a tool call. Results come in the order of completion. The answer of a client to a
+// ToolCallRequest has its payload, as a [ToolAnswer]. Protocol 1.0.
 type ToolResult struct {
 	ToolCallID  string          `json:"tool_call_id"`
 	ReturnValue ToolReturnValue `json:"return_value"`
 }
 
-// ToolReturnValue is what a tool returned.
+// ToolReturnValue is the value that a tool returned.
 type ToolReturnValue struct {
 	IsError bool                       `json:"is_error"`
 	Output  Content                    `json:"output"`  // for the model
@@ -195,8 +192,8 @@ type ToolReturnValue struct {
 	Extras  map[string]json.RawMessage `json:"extras"`
 }
 
-// ApprovalResponse tells how an approval request was resolved, by whoever did it.
-// Protocol 1.1; before it the name was ApprovalRequestResolved.
+// ApprovalResponse says how an approval request was resolved, by any client. Protocol 1.1; before it the name was
+// ApprovalRequestResolved.
 type ApprovalResponse struct {
 	RequestID string           `json:"request_id"`
 	Response  ApprovalDecision `json:"response"`
@@ -213,8 +210,8 @@ const (
 	Reject            ApprovalDecision = "reject"
 )
 
-// SubagentEvent wraps an event of a subagent. The subagent's requests come outside
-// of it, at the top level. Protocol 1.0.
+// SubagentEvent wraps an event of a subagent. Requests of the subagent are not wrapped: they come at the top level.
+// Protocol 1.0.
 type SubagentEvent struct {
 	ParentToolCallID *string // task_tool_call_id before protocol 1.6
 	AgentID          *string // protocol 1.6

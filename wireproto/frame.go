@@ -10,12 +10,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is the longest line that kimi-cli reads, in bytes, and the default for
-// what is read from it: 100 MiB. A longer one ends kimi-cli.
+// MaxLine is the longest line that kimi-cli reads, in bytes: 100 MiB. A longer one ends kimi-cli. It is also the
+// default limit for lines from kimi-cli.
 const MaxLine = 100 << 20
 
-// Frame is one line of the protocol: a call (Method and ID), an event (Method alone) or
-// the answer to a call (no Method, but Result or Error).
+// Frame is one line of the protocol. A call has Method and ID, an event has Method only, and the answer to a call has
+// no Method, but Result or Error.
 type Frame struct {
 	ID      string          // "" in an event, and in an error about a line that could not be read
 	Method  string          // "" in an answer
@@ -25,15 +25,14 @@ type Frame struct {
 	Error   *RPCError
 }
 
-// LineError reports one line that is not a frame. The stream goes on after it: the next
-// call of Decode reads the next line.
+// LineError reports one line that is not a frame. The next call of Decode reads the next line.
 type LineError struct {
 	Preview string // the head of the line, at most 160 bytes
 	Size    int64  // of the line, in bytes
 	Err     error  // never holds a piece of the line
 }
 
-// Error returns the cause, the size of the line and its head.
+// Error returns the cause, the size of the line and its first bytes.
 func (e *LineError) Error() string {
 	return fmt.Sprintf("%v: line of %d bytes: %s", e.Err, e.Size, preview(e.Preview))
 }
@@ -41,12 +40,12 @@ func (e *LineError) Error() string {
 // Unwrap returns the cause.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// ErrLineTooLong is the cause in a [LineError] about a line over the limit, and the error
-// of Encode for one that an agent could not read.
+// ErrLineTooLong is the cause in a [LineError] about a line over the limit. Encode returns it for a line that an
+// agent could not read.
 var ErrLineTooLong = errors.New("wireproto: line is too long")
 
-// LineReader reads lines that end with the byte 0x0A and nothing else: U+2028 and
-// U+0085 occur inside of them.
+// LineReader reads lines that end with the byte 0x0A. No other byte ends a line: U+2028 and U+0085 may be inside a
+// line.
 type LineReader struct {
 	// Limit is the longest line returned, in bytes without its end; [MaxLine] when 0. A
 	// longer one is skipped and reported.
@@ -61,9 +60,9 @@ func NewLineReader(r io.Reader) *LineReader {
 	return &LineReader{r: bufio.NewReaderSize(r, 32<<10)}
 }
 
-// ReadLine returns the next line without its end. It is valid until the next call. A line
-// over the limit gives a [*LineError], after which reading goes on. What stands after the
-// last line end is returned with [io.ErrUnexpectedEOF]: whoever wrote it did not finish.
+// ReadLine returns the next line without its end. It is valid until the next call. A line over the limit gives a
+// [*LineError], and ReadLine may be called again. If there is text after the last line end, ReadLine returns it with
+// [io.ErrUnexpectedEOF]: its writer did not finish the line.
 func (l *LineReader) ReadLine() ([]byte, error) {
 	limit := l.Limit
 	if limit <= 0 {
@@ -131,11 +130,11 @@ func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
 // Buffered reports whether Decode would return without reading.
 func (d *Decoder) Buffered() bool { return d.lines.Buffered() }
 
-// Size returns the length of the last line in bytes, 0 when it was over the limit.
+// Size returns the length of the last line in bytes. It is 0 if the line was over the limit.
 func (d *Decoder) Size() int { return d.size }
 
-// Decode returns the next frame. A line that is not a frame gives a [*LineError]; the
-// stream lives on and Decode may be called again. The end is [io.EOF].
+// Decode returns the next frame. A line that is not a frame gives a [*LineError]; Decode may be called again after
+// it. At the end it returns [io.EOF].
 func (d *Decoder) Decode() (*Frame, error) {
 	line, err := d.lines.ReadLine()
 	d.size = len(line)
@@ -248,12 +247,12 @@ type Encoder struct {
 	limit int // of a line, without its end
 }
 
-// NewEncoder returns an encoder that writes to w, a line in each Write.
+// NewEncoder returns an encoder that writes to w. Each Write has one line.
 func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w, limit: MaxLine} }
 
-// Encode writes one frame. It refuses what kimi-cli does not survive or answer: a line over
-// [MaxLine] ([ErrLineTooLong]), a call without an id. Unpaired surrogates and invalid UTF-8,
-// which can only come in raw JSON, become U+FFFD.
+// Encode writes one frame. It refuses frames that would end kimi-cli or get no answer: a line over [MaxLine]
+// ([ErrLineTooLong]), and a call without an id. Unpaired surrogates and invalid UTF-8 become U+FFFD; only raw JSON
+// can contain them.
 func (e *Encoder) Encode(f *Frame) error {
 	e.buf.Reset()
 	e.buf.Grow(len(f.Params) + len(f.Result) + 64)

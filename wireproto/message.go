@@ -9,11 +9,11 @@ import (
 	"strconv"
 )
 
-// Message is one Wire message: an [Event] or a [Request]. The set is closed; what
-// this version does not know is an [*UnknownMessage].
+// Message is one Wire message: an [Event] or a [Request]. The set is closed. A message that this version does not
+// know is an [*UnknownMessage].
 //
-// json.Marshal of a Message gives its envelope, {"type":…,"payload":…};
-// [UnmarshalMessage] reads one. json.Unmarshal into one of the structs reads a payload alone.
+// json.Marshal of a Message gives its envelope, {"type":…,"payload":…}. [UnmarshalMessage] reads an envelope.
+// json.Unmarshal into one of the structs reads a payload only.
 type Message interface {
 	// MessageType returns the type name of the envelope, such as "TurnBegin".
 	// Every content part has the name "ContentPart".
@@ -27,15 +27,14 @@ type Event interface {
 	isEvent()
 }
 
-// Request is a message that the agent waits to have answered.
+// Request is a message that the agent expects an answer to.
 type Request interface {
 	Message
 	isRequest()
 }
 
-// UnknownMessage is an event or a request whose type this version does not know,
-// or whose payload does not have the shape that its type demands. It encodes back
-// to the same JSON.
+// UnknownMessage is an event or a request with a type that this version does not know, or with a payload that does
+// not fit its type. It encodes back to the same JSON.
 type UnknownMessage struct {
 	Type    string          // type name of the envelope
 	Payload json.RawMessage // nil when the envelope had none
@@ -90,9 +89,8 @@ var constructors = map[string]func() Message{
 // none of its own; each level means that all within is read once more.
 const maxNesting = 8
 
-// UnmarshalMessage reads the envelope of one message. An unknown type, or a payload
-// that does not fit its type, gives an [*UnknownMessage] and no error; only what is
-// not an envelope at all is an error.
+// UnmarshalMessage reads the envelope of one message. An unknown type, or a payload that does not fit its type, gives
+// an [*UnknownMessage] and no error. It returns an error only if data is not an envelope.
 func UnmarshalMessage(data []byte) (Message, error) {
 	if !json.Valid(data) {
 		return nil, fmt.Errorf("%w: %s", errSyntax, preview(data))

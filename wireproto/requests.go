@@ -19,9 +19,8 @@ type ApprovalRequest struct {
 	Display           DisplayBlocks `json:"display"`
 }
 
-// QuestionRequest asks the user one to four questions. It is answered with a
-// [QuestionAnswer]; no answers dismiss it. Protocol 1.4 by the text; kimi-cli has it since
-// 1.14, which speaks 1.3.
+// QuestionRequest asks the user one to four questions. It is answered with a QuestionAnswer; an answer without
+// answers dismisses it. Protocol 1.4 by the text; kimi-cli has it since 1.14, which speaks 1.3.
 type QuestionRequest struct {
 	ID         string         `json:"id"`
 	ToolCallID string         `json:"tool_call_id"`
@@ -52,17 +51,16 @@ type QuestionOption struct {
 	Description string `json:"description"`
 }
 
-// ToolCallRequest asks the client to run one of the tools it has registered. It is
-// answered with a [ToolAnswer]. The id is the model's: it may come again in another
-// turn, and even in the same step. Protocol 1.1.
+// ToolCallRequest asks the client to run one of its tools. It is answered with a ToolAnswer. The model makes the id:
+// it may occur again in another turn, and even in the same step. Protocol 1.1.
 type ToolCallRequest struct {
 	ID        string  `json:"id"`
 	Name      string  `json:"name"`
 	Arguments *string `json:"arguments"` // JSON text
 }
 
-// HookRequest asks the client to decide for a hook it has subscribed to. It is
-// answered with a [HookAnswer]. Since kimi-cli 1.28, as [HookTriggered].
+// HookRequest asks the client for the decision of a hook. It is answered with a HookAnswer. Since kimi-cli 1.28, as
+// HookTriggered.
 type HookRequest struct {
 	ID             string                     `json:"id"`
 	SubscriptionID string                     `json:"subscription_id"`

@@ -48,13 +48,13 @@ const (
 
 // RPCError is an error that answers a call.
 type RPCError struct {
-	Method  string          `json:"-"` // the method called, "" where no one knows it
+	Method  string          `json:"-"` // the method called, "" if no one knows it
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data"` // nil for none; kimi-cli writes null always
 }
 
-// Error returns the message, of which it leaves out what is over 200 bytes, and the code.
+// Error returns the message, cut to 200 bytes, and the code.
 func (e *RPCError) Error() string {
 	msg := e.Message
 	if len(msg) > 200 {
@@ -97,8 +97,8 @@ type HookSubscription struct {
 	Timeout int    `json:"timeout,omitempty"` // seconds, 30 when 0; then kimi allows
 }
 
-// ClientCapabilities tells what the client can answer. Protocol 1.4 by the text; kimi-cli
-// has it since 1.14, which speaks 1.3.
+// ClientCapabilities says what the client can answer. Protocol 1.4 by the text; kimi-cli has it since 1.14, which
+// speaks 1.3.
 type ClientCapabilities struct {
 	SupportsQuestion bool `json:"supports_question"`
 	SupportsPlanMode bool `json:"supports_plan_mode"`
@@ -121,32 +121,32 @@ type ServerInfo struct {
 	Version string `json:"version"`
 }
 
-// SlashCommand is a command that a prompt may consist of, as "/name".
+// SlashCommand is a command that a prompt may contain, as "/name".
 type SlashCommand struct {
 	Name        string   `json:"name"`
 	Description string   `json:"description"`
 	Aliases     []string `json:"aliases"`
 }
 
-// ExternalTools tells what became of the tools that the client offered.
+// ExternalTools says which tools of the client the agent accepted and rejected.
 type ExternalTools struct {
 	Accepted []string       `json:"accepted"`
 	Rejected []RejectedTool `json:"rejected"`
 }
 
-// RejectedTool is a tool that the agent does not take.
+// RejectedTool is a tool that the agent does not accept.
 type RejectedTool struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 }
 
-// HooksInfo tells which hook events the agent has and how many hooks are set up.
+// HooksInfo says which hook events the agent has and how many hooks are configured.
 type HooksInfo struct {
 	SupportedEvents []string       `json:"supported_events"`
 	Configured      map[string]int `json:"configured"`
 }
 
-// ServerCapabilities tells what the agent can do.
+// ServerCapabilities says what the agent can do.
 type ServerCapabilities struct {
 	SupportsQuestion bool `json:"supports_question"`
 }
@@ -182,7 +182,7 @@ type ModelsResult struct {
 	Models []ModelInfo `json:"models"`
 }
 
-// ModelInfo is a model that the configuration names.
+// ModelInfo is a model of the configuration.
 type ModelInfo struct {
 	Name             string   `json:"name"` // by which set_model takes it
 	DisplayName      string   `json:"display_name"`
@@ -198,7 +198,7 @@ type PromptResult struct {
 	Steps  int        `json:"steps,omitempty"` // set with StatusMaxSteps
 }
 
-// TurnStatus tells how a turn, a steer or a replay ended. Unknown values are kept.
+// TurnStatus says how a turn, a steer or a replay ended. Unknown values are kept.
 type TurnStatus string
 
 // How a call may have ended.
@@ -227,16 +227,15 @@ type SetPlanModeResult struct {
 	PlanMode bool   `json:"plan_mode"`
 }
 
-// ApprovalAnswer answers an [ApprovalRequest]. Anything that kimi cannot read counts
-// as a rejection.
+// ApprovalAnswer answers an ApprovalRequest. If kimi cannot read it, it counts as a rejection.
 type ApprovalAnswer struct {
 	RequestID string           `json:"request_id"`
 	Response  ApprovalDecision `json:"response"`
 	Feedback  string           `json:"feedback,omitempty"` // for the model; never null. Protocol 1.6
 }
 
-// QuestionAnswer answers a [QuestionRequest]. The keys are the texts of the questions,
-// the values labels of options, several joined by ", "; an empty map dismisses.
+// QuestionAnswer answers a QuestionRequest. The keys are the texts of the questions. The values are labels of
+// options; several labels are joined by ", ". An empty map dismisses the request.
 type QuestionAnswer struct {
 	RequestID string            `json:"request_id"`
 	Answers   map[string]string `json:"answers"`
@@ -251,15 +250,14 @@ func (a QuestionAnswer) MarshalJSON() ([]byte, error) {
 	return marshalJSON(fields(a))
 }
 
-// HookAnswer answers a [HookRequest]. Anything that kimi cannot read counts as allowed.
+// HookAnswer answers a HookRequest. If kimi cannot read it, the action is allowed.
 type HookAnswer struct {
 	RequestID string     `json:"request_id"`
 	Action    HookAction `json:"action"`
 	Reason    string     `json:"reason,omitempty"`
 }
 
-// ToolAnswer answers a [ToolCallRequest]: the payload of a [ToolResult], of which kimi
-// wants all but the extras.
+// ToolAnswer answers a ToolCallRequest. It is the payload of a ToolResult; kimi does not need the extras.
 type ToolAnswer ToolResult
 
 // MarshalJSON returns the answer, without an envelope.
@@ -277,8 +275,8 @@ func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 	}{a.ToolCallID, value(a.ReturnValue)})
 }
 
-// CodeOutcomeUnknown answers a prompt of which it is not known whether it succeeded. kimi-cli never
-// sends it; this module's bridge to Kimi Code 2.x does, as when the model's answer broke off.
+// CodeOutcomeUnknown answers a prompt if it is not known whether the turn succeeded. kimi-cli never sends it. This
+// module's bridge to Kimi Code 2.x does, for example when the model's answer broke off.
 const CodeOutcomeUnknown = -32050
 
 // UndoParams are the parameters of [MethodUndo]. Its result is empty.
@@ -286,10 +284,10 @@ type UndoParams struct {
 	Turns int `json:"turns"` // how many of the last, 1 or more
 }
 
-// BridgeInfo tells about the agent for which a Wire agent translates. kimi-cli never
-// sends it; this module's bridge to Kimi Code 2.x does.
+// BridgeInfo describes the agent for which a Wire agent translates. kimi-cli never sends it. This module's bridge to
+// Kimi Code 2.x does.
 type BridgeInfo struct {
 	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0"
 	SessionID string `json:"session_id"` // the session's own id, "" before there is one
-	Model     string `json:"model"`      // "" where only the back end knows
+	Model     string `json:"model"`      // "" if only the back end knows
 }

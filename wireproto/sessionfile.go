@@ -17,10 +17,9 @@ type SessionRecord struct {
 	Message         Message
 }
 
-// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py), a record for each line after
-// its header. A line that cannot be read gives a [*LineError], as does the half line that a
-// killed kimi leaves at the end, and reading goes on; any other error ends it. Blank lines
-// count for nothing.
+// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py). It yields a record for each line after the header. A
+// line that cannot be read gives a [*LineError], and reading goes on. The half line that a killed kimi leaves at the
+// end is such a line. Any other error ends the loop. Blank lines are skipped.
 func ReadSessionFile(r io.Reader) iter.Seq2[SessionRecord, error] {
 	return func(yield func(SessionRecord, error) bool) {
 		lines := NewLineReader(r)

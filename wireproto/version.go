@@ -10,14 +10,14 @@ import (
 // ProtocolVersion is the Wire version this package speaks (kimi_cli/wire/protocol.py).
 const ProtocolVersion = "1.10"
 
-// Version is a Wire or program version. Its parts are numbers: 1.10 is after 1.2.
-// The zero value stands for an unknown version and is before all others.
+// Version is a Wire or program version. Its parts are numbers: 1.10 is after 1.2. The zero value means an unknown
+// version and is before all others.
 type Version struct {
 	Major, Minor, Patch int
 }
 
-// ParseVersion reads one to three numbers divided by dots, such as "1.10" or
-// "1.51.0"; missing ones are 0. What follows a "-" or a "+" is left out.
+// ParseVersion reads one to three numbers with dots between them, such as "1.10" or "1.51.0". Missing numbers are 0.
+// Text after a "-" or a "+" is ignored.
 func ParseVersion(s string) (Version, error) {
 	core := s
 	if i := strings.IndexAny(s, "-+"); i >= 0 {
@@ -34,7 +34,7 @@ func ParseVersion(s string) (Version, error) {
 	return Version{n[0], n[1], n[2]}, nil
 }
 
-// Compare returns -1, 0 or +1 as v is before, equal to or after o.
+// Compare returns -1, 0 or +1 if v is before, equal to or after o.
 func (v Version) Compare(o Version) int {
 	return cmp.Or(cmp.Compare(v.Major, o.Major), cmp.Compare(v.Minor, o.Minor), cmp.Compare(v.Patch, o.Patch))
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Agent is a scripted agent in memory, for Options.Transport: each prompt runs the next of
-// its turns. It needs no process and no time, and works inside testing/synctest.
+// Agent is a scripted agent in memory, for Options.Transport. Each prompt runs the next of its turns. It needs no
+// process, and works inside testing/synctest.
 type Agent struct {
 	t TB
 
@@ -26,9 +26,9 @@ type Agent struct {
 	next  int
 }
 
-// NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt too many,
-// or a turn that never ran, fails the test. A nil t is for Examples: what would fail the
-// test panics. Another program gets a t from [Run].
+// NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt without a turn, or a turn
+// that never ran, fails the test. A nil t is for Examples: what would fail a test panics. Another program gets a t
+// from [Run].
 func NewAgent(t TB, turns ...func(*Turn)) *Agent {
 	a := &Agent{t: report(t), turns: turns}
 	a.t.Cleanup(func() {
@@ -296,9 +296,8 @@ func (c *agentConn) fail(id string, code int, message string) {
 	c.write(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: code, Message: message}})
 }
 
-// Turn is one turn of an [Agent]. When its function returns, the turn has finished; when the
-// client cancels it or goes away, the method that runs then does not return, and deferred
-// calls run.
+// Turn is one turn of an [Agent]. When its function returns, the turn has finished. If the client cancels the turn or
+// goes away, the method that is running does not return, and deferred calls run.
 type Turn struct {
 	Input   wireproto.Content
 	Steered chan string // what Steer brings, up to 16
@@ -313,9 +312,9 @@ type Turn struct {
 // exit leaves the turn's function.
 func (t *Turn) exit() { runtime.Goexit() }
 
-// Send sends any event. It asks a request as [Turn.Approval], [Turn.Question], [Turn.Tool] and
-// [Turn.Hook] do: it returns when the client has answered, and drops the answer. A
-// ToolCallRequest with an ID is about a ToolCall that the turn itself has sent.
+// Send sends any event. It sends a request as Turn.Approval, Turn.Question, Turn.Tool and Turn.Hook do: it returns
+// when the client has answered, and drops the answer. If a ToolCallRequest has an ID, it is about a ToolCall that the
+// turn itself has sent.
 func (t *Turn) Send(m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.ApprovalRequest:
@@ -334,7 +333,7 @@ func (t *Turn) Send(m wireproto.Message) {
 	}
 }
 
-// Step begins another step. The first begins by itself.
+// Step begins another step. The first step begins by itself.
 func (t *Turn) Step() {
 	t.steps++
 	t.Send(&wireproto.StepBegin{N: t.steps})
@@ -351,11 +350,10 @@ func (t *Turn) Call(name string, args any, result string) {
 	t.result(t.call(name, args), wireproto.ToolReturnValue{Output: wireproto.Content{Text: result}})
 }
 
-// Approval asks for an approval and returns the answer. Before r it sends the tool call that r is
-// about, with r.Sender as its name and args as its arguments ({} for nil), and after the answer the
-// result of the call: nothing, or that it was rejected. If r has a ToolCallID, the turn itself has
-// sent that call and sends its result, and args are not used. An empty Sender is "Shell"; an empty
-// ID or SourceKind is filled in.
+// Approval asks for an approval and returns the answer. Before r, it sends the tool call that r is about, with
+// r.Sender as its name and args as its arguments ({} for nil). After the answer, it sends the result of the call:
+// empty, or that the call was rejected. If r has a ToolCallID, the turn itself has sent that call and sends its
+// result, and args are not used. An empty Sender means "Shell". An empty ID or SourceKind is filled in.
 func (t *Turn) Approval(r wireproto.ApprovalRequest, args any) wireproto.ApprovalAnswer {
 	if r.Sender == "" {
 		r.Sender = "Shell"
@@ -390,7 +388,7 @@ func outcome(answer wireproto.ApprovalAnswer) wireproto.ToolReturnValue {
 	return wireproto.ToolReturnValue{IsError: true, Message: message}
 }
 
-// Question asks and returns the answers, none when dismissed.
+// Question asks and returns the answers. There are none if the client dismisses the question.
 func (t *Turn) Question(items ...wireproto.QuestionItem) map[string]string {
 	return t.question(wireproto.QuestionRequest{Questions: items})
 }
@@ -422,7 +420,7 @@ func (t *Turn) tool(r wireproto.ToolCallRequest) wireproto.ToolReturnValue {
 	return result.ReturnValue
 }
 
-// Hook asks one of the client's hooks, by the ID it has there, and returns its decision.
+// Hook calls one of the client's hooks, by its subscription ID, and returns its decision.
 func (t *Turn) Hook(subscription, event, target string, input map[string]any) wireproto.HookAnswer {
 	data := make(map[string]json.RawMessage)
 	for k, v := range input {
@@ -446,7 +444,7 @@ func (t *Turn) Fail(code int, message string) {
 	t.exit()
 }
 
-// Hang says nothing until the client cancels the turn or goes away. It does not return.
+// Hang sends nothing until the client cancels the turn or goes away. It does not return.
 func (t *Turn) Hang() {
 	<-t.ctx.Done()
 	t.exit()

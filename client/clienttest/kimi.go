@@ -18,18 +18,17 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// RequireKimi names the environment variable that, when set, makes tests of the real
-// kimi fail instead of skip where there is none.
+// RequireKimi names an environment variable. If it is set, tests that need the real kimi fail instead of being
+// skipped when there is none.
 const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 
-// Kimi returns options that run the real kimi with its own scripted model, with no key
-// and no network: each script is what the model says in one call, a line each for text:,
-// think:, usage:, tool_call:, error: and others (kosong/chat_provider/echo/dsl.py in kimi-cli).
-// [Text], [Think], [ToolCall] and [Error] write lines with any text in them, which [Reply]
-// makes a script. Work dir, share dir and home are temporary; the
-// configuration is an object, and may be changed before use.
+// Kimi returns options that run the real kimi with its own scripted model. They need no key and no network. Each script is
+// what the model says in one call. Its lines begin with text:, think:, usage:, tool_call:, error: and others
+// (kosong/chat_provider/echo/dsl.py in kimi-cli). [Text], [Think], [ToolCall] and [Error] write such lines with any text in
+// them, and [Reply] joins lines to a script. Work dir, share dir and home are temporary. The configuration is an object,
+// which may be changed before use.
 //
-// The lines of a script, of which at least one must be text, thinking or a tool call:
+// These are the lines of a script. At least one must be text, thinking or a tool call:
 //
 //	text: some text
 //	think: some thinking
@@ -38,19 +37,18 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 //	usage: {"input_other": 10, "output": 2}
 //	error: 429 slow down
 //
-// An error: alone is a failed call, by status or as "connection" or "timeout"; 429 and 5xx are tried
-// again, each time with the next script. Each process begins with the first script: a session that
-// is resumed hears them again. Scripts that are left over fail no test; one too few is
-// an error of the provider.
+// A script of one error: line is a failed call, with a status, "connection" or "timeout". After 429 and 5xx, kimi tries
+// again, each time with the next script. Each process begins with the first script, also when it resumes a session. If
+// scripts are left over, the test does not fail. If scripts are missing, the call gives an error of the provider.
 //
-// kimi-cli's own model cannot say line breaks, nor the lines that [NewModel] adds. Where one of
-// the scripts has any, all come from a server as that of [KimiCode]: processes share it, and kimi-cli's
-// HTTP client tries a failed call twice more, each time with the next script, before kimi-cli does.
+// kimi-cli's own model cannot say line breaks, nor the lines that [NewModel] adds. If a script has such lines, all scripts
+// come from a server like that of [KimiCode]. The processes then share the scripts. Before kimi-cli tries a failed call
+// again, its HTTP client tries it twice more, each time with the next script.
 //
-// Where there is no kimi with Wire mode (KIMI_PATH, .kimi/bin in the module's root, then as
-// Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. It fails, too,
-// where a kimi is there and does not start or does not answer in time. The program that
-// KIMI_GO_INSTALL_KIMI names, if any, is run first, once: with no argument for Kimi, with --code for KimiCode.
+// Kimi looks for kimi in KIMI_PATH, then in .kimi/bin in the root of the module, then as Options.Executable describes. If
+// there is no kimi with Wire mode, the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. If there is a kimi that
+// does not start or does not answer in time, the test fails. If KIMI_GO_INSTALL_KIMI names a program, it runs first,
+// once: without arguments for Kimi, with --code for KimiCode.
 func Kimi(t TB, scripts ...string) *client.Options {
 	t = report(t)
 	t.Helper()
@@ -83,12 +81,13 @@ func scripted(t TB, opts *client.Options, scripts []string) config.Provider {
 	}
 }
 
-// KimiCode returns options that run the real Kimi Code, kimi-cli's successor, with the scripts in a model of
-// [NewModel], with no key and no network. Work dir, share dir and home are temporary. Unlike with [Kimi], all
-// processes share the model: a session that is resumed goes on in the scripts.
+// KimiCode returns options that run the real Kimi Code with the scripts in a model of [NewModel]. They need no key and no
+// network. Work dir, share dir and home are temporary. Unlike with [Kimi], all processes share the model: after a resume,
+// the scripts continue.
 //
-// The model calls a Go tool as mcp__program__NAME, and the shell is Bash. Where there is no Kimi Code (.kimi/code/bin/kimi in the working directory or above it,
-// then as Options.Executable says), the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
+// The model calls a Go tool as mcp__program__NAME, and the shell is Bash. KimiCode looks for .kimi/code/bin/kimi in the
+// working directory and above it, then as Options.Executable describes. If there is no Kimi Code, the test is skipped;
+// with KIMI_GO_REQUIRE_KIMI set, it fails.
 func KimiCode(t TB, scripts ...string) *client.Options {
 	t = report(t)
 	t.Helper()
@@ -98,8 +97,8 @@ func KimiCode(t TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// isolated returns options for the kimi that find finds, with nothing of this machine's user. The
-// directory above its WorkDir is the test's too.
+// isolated returns options for the kimi that find finds. They use no files of this machine's user. The directory above
+// its WorkDir belongs to the test, too.
 func isolated(t TB, find func() (string, error)) *client.Options {
 	t.Helper()
 	path, err := find()
@@ -170,8 +169,8 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x")
 })
 
-// errNoKimi says that there is no kimi, or none with the back end. One that is there and does not start, or does not
-// answer in time, is another error: a test that skips then would hide it.
+// errNoKimi says that there is no kimi, or none with the back end. A kimi that does not start, or does not answer in
+// time, gives another error: a skipped test would hide it.
 var errNoKimi = errors.New("no kimi for this test")
 
 // inspect returns the path of the kimi that the options find, if it has the back end.

@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 )
 
-// Model is a scripted model: a server on the loopback interface that answers OpenAI-style chat
-// completions, streamed or not, each request with the next script. [KimiCode] runs Kimi Code
-// with one; any other client of such an API will do.
+// Model is a scripted model: a server on the loopback interface that answers OpenAI-style chat completions, streamed
+// or not. Each request gets the next script. [KimiCode] runs Kimi Code with one. It also works with any other client
+// of such an API.
 type Model struct {
 	t      TB
 	server *httptest.Server
@@ -27,9 +27,9 @@ type Model struct {
 	requests []json.RawMessage
 }
 
-// NewModel starts a model, which is closed when the test ends. A nil t is for Examples, which close it themselves:
-// what would fail the test panics; another program gets a t from [Run]. The scripts are those of [Kimi], so that one table serves kimi-cli and Kimi Code,
-// with a usage of 100 tokens in and 10 out where they name none, and with these lines more:
+// NewModel starts a model and closes it when the test ends. A nil t is for Examples, which close the model themselves: what
+// would fail a test panics. Another program gets a t from [Run]. The scripts are those of [Kimi], so the same scripts work
+// with kimi-cli and Kimi Code. If a script has no usage, it is 100 tokens in and 10 out. These lines are added:
 //
 //	error: connection         the connection is cut before any answer (timeout is status 408)
 //	drop:                     the connection is cut here, in the middle of the stream
@@ -39,16 +39,16 @@ type Model struct {
 //	finish: length            the finish_reason; by itself it is stop, or tool_calls
 //	text_json: "one\ntwo"     text as a JSON string, as Text writes it; also think_json: and error_json:
 //
-// With error:, a script is a failed call wherever that stands. Each text: and think: is one piece of the
-// stream, thinking as reasoning_content; the arguments of a tool_call: come in two, and those of a
-// tool_call_part: in one more. A bad script fails the test at once. A request beyond the last script
-// is answered with status 400, which Kimi Code does not try again. Scripts that are left over fail no test.
+// A script with an error: line anywhere is a failed call. Each text: and think: is one piece of the stream; thinking is
+// sent as reasoning_content. The arguments of a tool_call: come in two pieces, and those of a tool_call_part: in one more. A
+// bad script fails the test at once. After the last script, the model answers with status 400, which Kimi Code does not
+// try again. If scripts are left over, the test does not fail.
 //
-// Kimi Code tries other failures again, an empty answer and one of thinking alone too: up to 10 calls for a step, after 0.5, 1, 2
-// seconds and so on, unless KIMI_LOOP_MAX_ATTEMPTS_PER_STEP in Options.Env says how many. A subagent's calls
-// and those of /compact take scripts like any other.
+// Kimi Code tries again after other failures, after an empty answer and after an answer of thinking only. It makes up to 10
+// calls for a step, after 0.5, 1, 2 seconds and so on, unless KIMI_LOOP_MAX_ATTEMPTS_PER_STEP in Options.Env sets the number.
+// Calls of subagents and of /compact use scripts, too.
 //
-// To see what Kimi Code asks of a model, run it with one of the test's own:
+// To see what Kimi Code sends to a model, give it a model of your own:
 //
 //	model := clienttest.NewModel(t, "text: hello")
 //	opts := clienttest.KimiCode(t)
@@ -88,7 +88,7 @@ func (m *Model) Requests() []json.RawMessage {
 	return slices.Clone(m.requests)
 }
 
-// Add appends scripts. A bad one fails the test.
+// Add appends scripts. A bad script fails the test.
 func (m *Model) Add(scripts ...string) {
 	m.t.Helper()
 	for i, text := range scripts {
@@ -102,7 +102,7 @@ func (m *Model) Add(scripts ...string) {
 	}
 }
 
-// Close ends the server and every request that is open, and waits for them. It may be called again.
+// Close ends the server and all open requests, and waits for them. It may be called again.
 func (m *Model) Close() { m.close() }
 
 // serve answers one request.
@@ -171,7 +171,7 @@ type answer struct {
 	}
 }
 
-// play plays a script to its end, or to where it is cut short. What is not streamed comes at the end.
+// play plays a script to its end, or until it is cut. Without streaming, everything comes at the end.
 func (a *answer) play(s *script) {
 	a.id = s.id
 	if a.request.Stream {
@@ -257,7 +257,7 @@ func (a *answer) delta(d object) {
 	}
 }
 
-// chunk sends a line of the stream. That the client may be gone shows where it matters, in pause.
+// chunk sends a line of the stream. It ignores errors: pause finds out whether the client is gone.
 func (a *answer) chunk(b object) {
 	io.WriteString(a.w, "data: ")
 	json.NewEncoder(a.w).Encode(b)
@@ -272,7 +272,7 @@ func (a *answer) pause(c <-chan time.Time) bool {
 		return true
 	case <-a.r.Context().Done():
 	case <-a.m.closed:
-		a.cut() // else the stream would end as if it were whole
+		a.cut() // otherwise the stream would end like a complete one
 	}
 	return false
 }

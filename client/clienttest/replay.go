@@ -20,10 +20,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Replayer plays the agent's side of a recording, for Options.Transport, and checks that
-// the client says what it said when it was recorded.
+// Replayer plays the agent's side of a recording, for Options.Transport. It checks that the client sends what it sent
+// when the recording was made.
 type Replayer struct {
-	// Timed plays the agent's lines in recorded time. Default: false, at once.
+	// Timed plays the agent's lines with the recorded times. Default: false, at once.
 	Timed bool
 
 	t    TB
@@ -31,13 +31,12 @@ type Replayer struct {
 	rec  *fixture.Fixture
 }
 
-// Replay returns a player of the recording in file, made with Options.Record. What the
-// client says is compared as JSON: calls of one method in their order, answers with the
-// request that they answer; the order among independent messages may differ, and the client's
-// own version is left out. The work dir, the share dir and the home directory count as what
-// they were when it was recorded. A difference fails the test and names the line. Tools, hooks
-// and handlers of the program run, and must do what they did. A prompt that held a
-// known key was recorded as *** and cannot be replayed. A nil t is as that of [NewAgent].
+// Replay returns a player of the recording in file, made with Options.Record. It compares what the client sends as
+// JSON: calls of one method in their order, and each answer with the request that it answers. The order of
+// independent messages may differ, and the version of the client is not compared. The work dir, the share dir and the
+// home directory count as those of the recording. If there is a difference, the test fails and names the line. Tools,
+// hooks and handlers of the program run, and must do what they did. A known key in a prompt is recorded as ***, so
+// that prompt cannot be replayed. A nil t means the same as for [NewAgent].
 func Replay(t TB, file string) *Replayer {
 	t = report(t)
 	t.Helper()
@@ -92,7 +91,7 @@ func paths(cmd *client.Command) *fixture.Redactor {
 // said is a line of the client.
 type said struct {
 	raw   string
-	frame wireproto.Frame // zero when the line is none, as no client of this module would write it
+	frame wireproto.Frame // zero if the line is not a frame; no client of this module would write such a line
 }
 
 func parse(line string) said {
@@ -172,8 +171,8 @@ func (p *player) listen() {
 	}
 }
 
-// meet marks what now repeats, as it is or with the names that a recording has for paths, or says
-// how it differs from all that may come.
+// meet marks the expected line that equals now, as it is or with the names that a recording has for paths. If there is
+// none, it says how now differs from all lines that may come.
 func (p *player) meet(now, named said) (problem string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,7 +233,7 @@ func content(s said) string {
 	return string(out)
 }
 
-// belowName finds a path below one of the names that a recording has for paths.
+// belowName matches a path below one of the names that a recording has for paths.
 var belowName = regexp.MustCompile(`(?:/work|/share|/home/user)(?:[\\/]+[^\s\\/"'<>|:*?]+)+`)
 
 // slashed writes the paths below the names of a recording with slashes in all strings of v: Windows has
@@ -259,7 +258,8 @@ func slashed(v any) any {
 
 var backslashes = regexp.MustCompile(`\\+`)
 
-// play writes the agent's lines, each after all that the client had said before it.
+// play writes the agent's lines. It writes each line after the client has said everything that it said before that
+// line.
 func (p *player) play() {
 	start := time.Now()
 	next := 0 // into expected
@@ -307,7 +307,7 @@ func (p *player) wait(cond func() bool) bool {
 	}
 }
 
-// complain fails the test if the client left before it had said all that it said.
+// complain fails the test if the client left before it said everything that the recording has.
 func (p *player) complain(line int, want string) {
 	select {
 	case <-p.stop: // another complaint, or a kill

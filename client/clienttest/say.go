@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// Reply returns the script of one call of a model, of lines in the script language and of what
-// [Text], [Think], [ToolCall] and [Error] return:
+// Reply returns the script of one call of a model. Its arguments are lines in the script language, or what Text,
+// Think, ToolCall and Error return:
 //
 //	clienttest.Kimi(t,
 //		clienttest.Reply(clienttest.Text("# Plan\n\n1. look\n"), clienttest.ToolCall("c1", "Shell", args), "usage: input_other=7 output=2"),
 //		clienttest.Error(429, "slow down"))
 func Reply(lines ...string) string { return strings.Join(lines, "\n") }
 
-// Text returns the script line of a piece of text. Any text arrives as it is: with line breaks,
-// blanks at its ends, quotes. What is not UTF-8 becomes U+FFFD.
+// Text returns the script line of a piece of text. Any text arrives unchanged, also with line breaks, quotes, and
+// blanks at its ends. Bytes that are not UTF-8 become U+FFFD.
 func Text(text string) string { return say("text", text) }
 
-// Think returns the script line of a piece of thinking, which may be any text.
+// Think returns the script line of a piece of thinking. It may be any text.
 func Think(text string) string { return say("think", text) }
 
-// Error returns the script of a call that fails with an HTTP status of 400 to 599. The message may be any text;
-// kimi makes one up if it is empty.
+// Error returns the script of a call that fails with an HTTP status from 400 to 599. The message may be any text. If
+// it is empty, kimi uses a text of its own.
 func Error(status int, message string) string {
 	said := strconv.Itoa(status)
 	if message != "" {
@@ -34,7 +34,7 @@ func Error(status int, message string) string {
 	return line("error"+asJSON, said)
 }
 
-// ToolCall returns the script line of a model's tool call; args is marshalled to JSON.
+// ToolCall returns the script line of a tool call of the model. args is marshalled to JSON.
 func ToolCall(id, name string, args any) string {
 	raw, err := json.Marshal(args)
 	if err != nil {
@@ -63,7 +63,7 @@ func line(kind string, value any) string {
 // asJSON ends the kind of a line whose value is a JSON string. kimi-cli's own model has no such kind.
 const asJSON = "_json"
 
-// breaksLine tells what ends a line for kimi-cli, whose parser takes Python's str.splitlines.
+// breaksLine says what ends a line for kimi-cli, whose parser takes Python's str.splitlines.
 func breaksLine(r rune) bool {
 	switch r {
 	case '\n', '\r', '\v', '\f', 0x1c, 0x1d, 0x1e, 0x85, 0x2028, 0x2029:
@@ -72,7 +72,7 @@ func breaksLine(r rune) bool {
 	return false
 }
 
-// needsServer tells whether scripts hold lines that [NewModel] knows and kimi-cli's own model does not.
+// needsServer says whether scripts hold lines that [NewModel] knows and kimi-cli's own model does not.
 func needsServer(scripts []string) bool {
 	for _, script := range scripts {
 		for line := range strings.FieldsFuncSeq(script, breaksLine) {

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// TB is what this package needs of a test. A *testing.T and a *testing.B are one, and [Run] has one
-// for programs that are no test.
+// TB is what this package needs of a test. *testing.T and *testing.B have these methods. [Run] has a TB for programs
+// that are not tests.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -19,10 +19,9 @@ type TB interface {
 	Skipf(format string, args ...any)
 }
 
-// Run calls f with a t for a program that is no test, such as a main, and returns what would have
-// failed or skipped the test, joined. It waits for f, then cleans up: temporary folders are removed,
-// models closed. f runs in a goroutine of its own, which Fatalf and Skipf end, as in a test.
-// f must return rather than call [os.Exit] or [log.Fatal].
+// Run calls f with a t, for a program that is not a test. It returns what would have failed or skipped a test,
+// joined. It waits for f and then cleans up: it removes temporary folders and closes models. f runs in its own
+// goroutine, which Fatalf and Skipf end, as in a test. f must return; it must not call os.Exit or log.Fatal.
 func Run(f func(t TB)) error {
 	p := new(program)
 	ended := make(chan struct{})
@@ -93,7 +92,7 @@ func (p *program) Fatalf(format string, args ...any) {
 
 func (p *program) Skipf(format string, args ...any) { p.Fatalf(format, args...) }
 
-// panicker stands in for a nil TB.
+// panicker replaces a nil TB.
 type panicker struct{}
 
 func (panicker) Errorf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -1,8 +1,8 @@
 // Package relay shows one session to any number of readers: browsers, other processes, other goroutines.
 //
-// A [Relay] keeps a numbered log of what a session says. Each reader reads it from the number that it names to the end
-// that is yet to come, so that one that comes late, reloads or loses its connection misses nothing. Prompts and answers
-// go in through the relay, from any of them.
+// A [Relay] keeps a numbered log of what a session says. A reader names the number of the last entry that it has. It gets
+// the later entries, and then each new one. So a reader misses nothing if it comes late, reloads or loses its connection.
+// Any reader can send prompts and answers through the relay.
 //
 //	outside := new(relay.Outside)
 //	s, err := client.NewSession(ctx, &client.Options{OnMessage: outside.OnMessage, SupportsQuestion: true})
@@ -14,32 +14,34 @@
 //
 // # The log
 //
-// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}: a message of the session, or one of the
-// relay's own types, whose names begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded], [Pending], [Settled]
-// and [SessionEnded]. All that a page shows can be made from it. Numbers begin at 1 and have no gaps. Options.Keep and
-// KeepBytes bound what stays in memory; with Options.SpillDir the rest goes to a file, and without it is dropped: a
-// reader that wants it gets a [GapError]. No reader holds up the session, nor another reader.
+// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}. It is a message of the session, or one of
+// the relay's own types, whose names begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded], [Pending], [Settled]
+// and [SessionEnded]. A page needs nothing else to show the session. Numbers begin at 1 and have no gaps.
+//
+// Options.Keep and KeepBytes limit what stays in memory. With Options.SpillDir, older entries go to a file. Without it,
+// they are dropped, and a reader that asks for them gets a [GapError]. A slow reader does not slow down the session or
+// other readers.
 //
 // # Turns and requests
 //
-// The relay reads the turns that it has begun itself, with [Relay.Prompt] and [Relay.Queue]; the program should begin
-// no others. A request for approval, or a question, that no handler of the session answers is held until [Relay.Answer]
-// gets its answer from anyone, or its turn ends. It is a [Pending] entry with the whole call that it asks about, and
-// later a [Settled] entry.
+// The relay reads the turns that it has begun itself, with [Relay.Prompt] and [Relay.Queue]. The program should begin no
+// other turns. If no handler of the session answers a request for approval or a question, the relay holds it until
+// [Relay.Answer] is called or its turn ends. The log then has a [Pending] entry with the whole call that the request is
+// about, and later a [Settled] entry.
 //
 // # HTTP
 //
-// Relay is an [http.Handler], to be mounted under [http.StripPrefix] where it has a prefix:
+// Relay is an [http.Handler]. If its paths have a prefix, wrap it in [http.StripPrefix]. It has these routes:
 //
 //	GET  events       the log as server-sent events, after the number of Last-Event-ID or ?after=
 //	GET  state        the turns and requests that are open, as State
 //	POST prompt       {"text":…,"parts":[…]} begins a turn: {"turn":…}
-//	POST queue        the same, for a turn after those before it
-//	POST steer        {"text":…,"parts":[…]} adds to the turn that runs
-//	POST cancel       {"turn":…} or {} for the one that runs
+//	POST queue        the same, for a turn that begins after all others
+//	POST steer        {"text":…,"parts":[…]} adds to the running turn
+//	POST cancel       {"turn":…} cancels that turn, {} the running one
 //	POST answer/{id}  {"response":"approve", "approve_for_session" or "reject","feedback":…}, or {"answers":{…}}
 //
-// Errors are {"message":…}. Options.Authorize decides about every request; without it all are refused. A request of
-// another web site is refused, too: a POST must be JSON and from the relay's own origin. Encryption, and limits of
-// requests, are for the server around it.
+// Errors are {"message":…}. Options.Authorize decides about every HTTP request; without it, the relay refuses all of
+// them. It also refuses requests of other web sites: a POST must be JSON and come from the relay's own origin.
+// Encryption and rate limits are the task of the HTTP server.
 package relay

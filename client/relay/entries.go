@@ -15,8 +15,8 @@ type Entry struct {
 	JSON json.RawMessage // {"type":…,"payload":…}, on one line; shared by all readers, not to be changed
 }
 
-// Message decodes the entry: into a [wireproto.Message], or a pointer to a type of the relay's own, such as
-// [*TurnEnded]. A message of a type that this version does not know is a [*wireproto.UnknownMessage].
+// Message decodes the entry. It returns a [wireproto.Message], or a pointer to one of the relay's own types, such as
+// *[TurnEnded]. A message of a type that this version does not know is a *[wireproto.UnknownMessage].
 func (e Entry) Message() (any, error) {
 	m, err := wireproto.UnmarshalMessage(e.JSON)
 	if err != nil {
@@ -49,30 +49,31 @@ func (e Entry) Message() (any, error) {
 	return own, nil
 }
 
-// TurnQueued tells of a prompt that the session has taken. Its turn begins at once or after those before it.
+// TurnQueued says that the session has accepted a prompt. Its turn begins at once, or after the earlier turns.
 type TurnQueued struct {
 	Turn      int64             `json:"turn"` // counts the turns of the relay, from 1
 	UserInput wireproto.Content `json:"user_input"`
 }
 
-// TurnStarted stands before the first message of a turn. A turn that is cancelled before it begins has none.
+// TurnStarted comes before the first message of a turn. If a turn is cancelled before it begins, it has no
+// TurnStarted.
 type TurnStarted struct {
 	Turn int64 `json:"turn"`
 }
 
-// TurnEnded stands after the last message of a turn.
+// TurnEnded comes after the last message of a turn.
 type TurnEnded struct {
 	Turn   int64              `json:"turn"`
 	Result *client.TurnResult `json:"result"` // how far it came; never nil
 	Error  *Error             `json:"error"`  // nil if it finished
 }
 
-// Pending tells of a request that waits for [Relay.Answer]. It follows the request's own message, at once as a rule;
-// where the call must be waited for, within 5 s.
+// Pending is a request that waits for [Relay.Answer]. It follows the request's own message, usually at once. If the
+// relay must wait for the call, it follows within 5 s.
 type Pending struct {
 	ID      string          `json:"id"`
 	Request json.RawMessage `json:"request"` // the envelope of an ApprovalRequest or QuestionRequest
-	Call    *Call           `json:"call"`    // what an approval is about, see client.ApprovalRequest.Call; nil where no one knows
+	Call    *Call           `json:"call"`    // what an approval is about, see client.ApprovalRequest.Call; nil if no one knows
 }
 
 // Call is a tool call.
@@ -81,7 +82,7 @@ type Call struct {
 	Arguments json.RawMessage `json:"arguments"`
 }
 
-// Settled tells that a request needs no answer any more.
+// Settled says that a request no longer needs an answer.
 type Settled struct {
 	ID       string            `json:"id"`
 	Outcome  Outcome           `json:"outcome"`
@@ -102,7 +103,7 @@ const (
 	Gone               Outcome = "gone" // settled elsewhere, or gone with its turn or the session: not answered by the relay
 )
 
-// SessionEnded is the last entry of the log, if the session has ended before the relay was closed.
+// SessionEnded is the last entry of the log. There is none if the relay was closed before the session ended.
 type SessionEnded struct {
 	Error *Error `json:"error"`
 }
@@ -157,7 +158,8 @@ type envelope struct {
 	Payload any    `json:"payload"`
 }
 
-// GapError tells a reader that entries which it has not read were dropped. It is not the end: what is kept follows it.
+// GapError tells a reader that entries which it has not read were dropped. The loop goes on with the entries that are
+// kept.
 type GapError struct {
 	After  int64 `json:"after"`  // the last entry that the reader has
 	Oldest int64 `json:"oldest"` // the entry that follows now

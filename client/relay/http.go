@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ServeHTTP serves the routes that the package's documentation names.
+// ServeHTTP serves the routes in the documentation of the package.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")

@@ -14,30 +14,32 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options say how a relay works. The zero value, or nil, keeps what Go code reads and refuses all of HTTP.
+// Options say how a relay works. With the zero value, or nil, Go code can read the log, and all HTTP requests are
+// refused.
 type Options struct {
-	// Authorize decides about every HTTP request, before anything else: nil lets it go on, an error refuses it with
-	// 403 and the error's text. Without Authorize, all are refused.
+	// Authorize decides about every HTTP request, before anything else. With nil, the request goes on. An error
+	// refuses it with status 403 and the text of the error. Default: nil, all requests are refused.
 	Authorize func(*http.Request) error
-	// Keep is how many entries stay in memory. Default 10,000.
+	// Keep is how many entries stay in memory. Default: 10,000.
 	Keep int
-	// KeepBytes is how many bytes of entries stay in memory; the newest always does. Default 64 MiB.
+	// KeepBytes is how many bytes of entries stay in memory. The newest entry always stays. Default: 64 MiB.
 	KeepBytes int64
-	// SpillDir is a folder for a file that takes the entries which leave the memory, so that none is dropped; for
-	// instance os.TempDir(). The file has mode 0600 and is gone after Close. Default none.
+	// SpillDir is a folder, such as os.TempDir(). A file in it takes the entries that leave the memory, so that none
+	// is dropped. The file has mode 0600. Close removes it. Default: none.
 	SpillDir string
-	// Outside brings what the session says while no turn runs. Default none.
+	// Outside brings the messages that the session sends while no turn runs. Default: none.
 	Outside *Outside
-	// MaxBody is how many bytes the body of an HTTP request may have. Default 1 MiB.
+	// MaxBody is how many bytes the body of an HTTP request may have. Default: 1 MiB.
 	MaxBody int64
-	// Heartbeat is how long a stream of events may be silent before a comment shows that it lives. Default 15 s.
+	// Heartbeat is how long a stream of events may be silent. After that, the relay sends a comment to show that the
+	// stream is alive. Default: 15 s.
 	Heartbeat time.Duration
-	// WriteTimeout is how long an HTTP client may leave the events unread that were sent to it, before its connection
-	// ends, and how long it may take to send a body. Default 30 s.
+	// WriteTimeout is how long an HTTP client may leave sent events unread before its connection ends, and how long
+	// it may take to send a body. Default: 30 s.
 	WriteTimeout time.Duration
 }
 
-// Relay shows one session to many readers. Its methods may be called from any goroutine.
+// Relay shows one session to many readers. Any goroutine may call its methods.
 type Relay struct {
 	s           *client.Session
 	o           Options
@@ -69,7 +71,7 @@ type turn struct {
 	release func() // of its ctx
 }
 
-// New makes a relay of a session, from now on. The caller must call Close, which does not close the session.
+// New makes a relay of a session. Its log begins now. The caller must call Close, which does not close the session.
 func New(s *client.Session, o *Options) *Relay {
 	r := &Relay{s: s, starting: make(chan struct{}, 1), done: make(chan struct{}), closed: make(chan struct{}), crossOrigin: http.NewCrossOriginProtection()}
 	if o != nil {
@@ -99,13 +101,13 @@ func orElse[T int | int64 | time.Duration](v, otherwise T) T {
 
 var errNilContext = errors.New("relay: nil context; pass context.Background() for none")
 
-// Prompt starts a turn as [client.Session.Prompt] does, and returns its number; ctx bounds the turn. What comes of it
-// is in the log, from its [TurnQueued] to its [TurnEnded].
+// Prompt starts a turn as [client.Session.Prompt] does, and returns its number. ctx limits the turn. The log has the
+// turn from its TurnQueued to its TurnEnded.
 func (r *Relay) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (turn int64, err error) {
 	return r.begin(ctx, r.s.Prompt, text, parts)
 }
 
-// Queue starts a turn that begins when those before it have ended, as [client.Session.Queue] does.
+// Queue starts a turn that begins when all earlier turns have ended, as [client.Session.Queue] does.
 func (r *Relay) Queue(ctx context.Context, text string, parts ...wireproto.ContentPart) (turn int64, err error) {
 	return r.begin(ctx, r.s.Queue, text, parts)
 }
@@ -168,7 +170,7 @@ func (r *Relay) whyOver() error {
 	return ErrClosed
 }
 
-// Steer adds input to the turn that runs, as [client.Session.Steer] does.
+// Steer adds input to the running turn, as [client.Session.Steer] does.
 func (r *Relay) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
 	if ctx == nil {
 		return errNilContext
@@ -178,8 +180,8 @@ func (r *Relay) Steer(ctx context.Context, text string, parts ...wireproto.Conte
 	return r.s.Steer(ctx, text, parts...)
 }
 
-// Cancel cancels the turn of this number, or the one that runs for 0, and returns when it has ended or ctx is done.
-// A turn that has ended, or never was, gives [client.ErrNoTurn].
+// Cancel cancels the turn with this number; 0 means the running turn. It returns when the turn has ended or ctx is
+// done. If the turn has ended, or never existed, the error is [client.ErrNoTurn].
 func (r *Relay) Cancel(ctx context.Context, number int64) error {
 	if ctx == nil {
 		return errNilContext
@@ -258,7 +260,7 @@ func (r *Relay) finish() {
 	case <-r.s.Done():
 	case <-r.ctx.Done():
 	}
-	r.starting <- struct{}{} // a turn that is being begun is one, or is none
+	r.starting <- struct{}{} // a turn that is being started has begun by now, or never will
 	r.mu.Lock()
 	r.over = true
 	r.mu.Unlock()
@@ -277,9 +279,9 @@ func (r *Relay) finish() {
 	close(r.done)
 }
 
-// Close ends the relay, but not the session: it cancels the relay's turns, rejects what no one has answered, ends the
-// readers and removes the file of Options.SpillDir, of which an error tells. It takes about a second at most. Close may
-// be called again, by anyone, at any time.
+// Close ends the relay, but not the session. It cancels the relay's turns, rejects the requests that have no answer,
+// ends the readers and removes the file of Options.SpillDir. An error is about that file. Close takes about a second
+// at most. Any goroutine may call it at any time, and again.
 func (r *Relay) Close() error {
 	r.closing.Do(func() {
 		r.stopWaiting()
@@ -307,9 +309,10 @@ func (r *Relay) stopWaiting() {
 	}
 }
 
-// Read yields the entries after the one of this number, and then those that come: 0 is for all. It ends when the
-// session has ended and all is read. Any number of readers may read; each goes at its own speed. One that has fallen
-// out of what is kept gets a [*GapError], and then what is kept. Other errors come last: [ErrClosed], or why ctx ended.
+// Read yields the entries after the entry with this number, and then each new one. 0 means all entries. It ends when
+// the session has ended and everything is read. There may be any number of readers, and each reads at its own speed.
+// If entries that a reader needs were dropped, it gets a *[GapError], and then the entries that are kept. Other
+// errors come last: [ErrClosed], or the reason why ctx ended.
 func (r *Relay) Read(ctx context.Context, after int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if ctx == nil {
@@ -373,7 +376,7 @@ func (r *Relay) next(after int64, batch []Entry) (_ []Entry, wait <-chan struct{
 	return batch, wait, gap, err
 }
 
-// State is what is open.
+// State has the open turns and requests.
 type State struct {
 	Oldest  int64     `json:"oldest"`  // number of the oldest entry that is kept, or of the next where there is none
 	Last    int64     `json:"last"`    // number of the newest entry, 0 for none
@@ -387,7 +390,7 @@ type Turn struct {
 	Started bool  `json:"started"`
 }
 
-// State returns what is open now, for a reader that has missed entries.
+// State returns the open turns and requests, for a reader that has missed entries.
 func (r *Relay) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()

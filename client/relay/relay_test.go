@@ -384,7 +384,7 @@ func TestSpill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files { // there is none where a system lets it go while it is open
+	for _, file := range files { // there is none if a system lets it go while it is open
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info, err)
 		}

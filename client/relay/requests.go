@@ -12,7 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// maxSettled is how many requests are remembered after their end, to tell a second answer from one to nothing.
+// maxSettled is how many requests the relay remembers after their end. With them it can tell a second answer from an
+// answer to an unknown request.
 const maxSettled = 4096
 
 // live is a request that waits for an answer: a *client.ApprovalRequest or a *client.QuestionRequest.
@@ -41,8 +42,8 @@ func (q *requests) init() {
 	q.settled = make(map[string]struct{})
 }
 
-// openLocked waits for the answer to a request, of which raw is the JSON. One with the id of another is rejected, so
-// that no one who answers the other lets this one run. r.mu is held.
+// openLocked adds a request that waits for an answer. raw is its JSON. If it has the id of another open request, it is
+// rejected, so that an answer to the other one cannot allow it. r.mu is held.
 func (r *Relay) openLocked(asks live, raw json.RawMessage) {
 	id := idOf(asks)
 	_, again := r.requests.settled[id]
@@ -77,7 +78,7 @@ func decline(asks live) error {
 	return nil
 }
 
-// await tells of a request, once its call is known, and of its end where it is settled elsewhere.
+// await adds the entry of a request when its call is known, and the entry of its end if it is settled elsewhere.
 func (r *Relay) await(q *request) {
 	var call *Call
 	if m, ok := q.live.(*client.ApprovalRequest); ok {
@@ -97,7 +98,7 @@ func (r *Relay) await(q *request) {
 	r.settleLocked(q, Settled{Outcome: Gone})
 }
 
-// settleLocked tells of the end of a request, once. r.mu is held.
+// settleLocked adds the entry of the end of a request, once. r.mu is held.
 func (r *Relay) settleLocked(q *request, how Settled) {
 	if r.requests.open[q.ID] != q {
 		return
@@ -113,7 +114,8 @@ func (r *Relay) settleLocked(q *request, how Settled) {
 	r.log.add(encode(&how))
 }
 
-// settleDoneLocked tells of the requests that have ended with a turn, before the turn's own end. r.mu is held.
+// settleDoneLocked adds the entries of the requests that have ended with a turn, before the turn's own end. r.mu is
+// held.
 func (r *Relay) settleDoneLocked() {
 	for _, q := range r.inOrderLocked() {
 		select {
@@ -145,18 +147,18 @@ func (r *Relay) pendingLocked() []Pending {
 	return pending
 }
 
-// Answer answers a request. An approval takes Response, and Feedback with a rejection; a question takes Answers, by the
-// text of each question, and none of them dismisses it.
+// Answer answers a request. For an approval, set Response, and Feedback if it is a rejection. For a question, set
+// Answers: the keys are the texts of the questions. Empty Answers dismiss the question.
 type Answer struct {
 	Response wireproto.ApprovalDecision `json:"response"`
 	Feedback string                     `json:"feedback"`
 	Answers  map[string]string          `json:"answers"`
 }
 
-// Answer answers the request with this id, once: a second answer gives [client.ErrAnswered], whoever gave the first, and
-// an id that is not known [ErrNoRequest]. An answer that does not fit is an error, and the request still waits.
+// Answer answers the request with this id. A second answer returns [client.ErrAnswered]. An unknown id returns
+// [ErrNoRequest]. If an answer does not fit, Answer returns an error, and the request still waits.
 func (r *Relay) Answer(id string, a Answer) error {
-	r.mu.Lock() // until the log has the answer: what follows from it stands after it
+	r.mu.Lock() // until the log has the answer, so that everything that follows from it comes after it
 	defer r.mu.Unlock()
 	q := r.requests.open[id]
 	if q == nil {
@@ -202,9 +204,9 @@ func (r *Relay) Answer(id string, a Answer) error {
 	return err
 }
 
-// Outside brings to a relay what its session says while no turn runs, such as what a background agent asks: its
-// OnMessage is the session's Options.OnMessage. It serves one session; the relay is named in its Options. What comes
-// before the relay is there waits for it, up to 1,000 messages.
+// Outside brings to a relay what its session says while no turn runs, such as requests of a background agent. Set its
+// OnMessage as the session's Options.OnMessage, and Outside in the Options of the relay. It serves one session. Up to
+// 1,000 messages wait for the relay.
 type Outside struct {
 	mu    sync.Mutex
 	relay *Relay
@@ -213,7 +215,7 @@ type Outside struct {
 
 const maxEarly = 1000
 
-// OnMessage takes a message.
+// OnMessage takes a message of the session.
 func (o *Outside) OnMessage(m wireproto.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

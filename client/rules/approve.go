@@ -8,16 +8,17 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Approve returns a handler for Options.Approve. It approves what the rules allow, rejects what they deny with the reason as
-// feedback, which the model reads, and leaves the rest to next. With a nil next, the rest is left unanswered, which rejects it:
-// a program that runs alone needs no next. To let someone decide in the loop over the turn's messages is not possible for a session
-// with a handler: use Decide there instead.
+// Approve returns a handler for Options.Approve. It approves what the rules allow. It rejects what they deny, with
+// the reason as feedback, which the model reads. It passes everything else to next. With a nil next, such requests
+// are left unanswered and so are rejected; this is enough for a program that runs without a user. A session with a
+// handler cannot answer in the loop over the turn's messages. To answer there, leave Options.Approve out and call
+// [Rules.Decide] in the loop.
 //
-// The rules decide each request on its own. The handler never approves for the session: in kimi-cli that covers every later command,
-// whatever the rules say.
+// The rules decide each request on its own. The handler never approves for the session: in kimi-cli, that would allow
+// every later command, whatever the rules say.
 //
-// What is not known whole is never allowed: a request whose call is unknown ([client.ApprovalRequest.Call]), or where a tool of
-// a plugin or an MCP server has taken the name of one of kimi's own.
+// A request is never allowed if its whole call is not known ([client.ApprovalRequest.Call]), or if a tool of a plugin
+// or an MCP server has the name of one of kimi's own tools.
 func (r *Rules) Approve(next func(context.Context, *client.ApprovalRequest) error) func(context.Context, *client.ApprovalRequest) error {
 	return func(ctx context.Context, request *client.ApprovalRequest) error {
 		d := r.decide(callOf(request))

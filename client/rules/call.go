@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// shape tells what the arguments of a tool mean. Of a call with other arguments no one knows what it does.
+// shape says what the arguments of a tool mean. Of a call with other arguments no one knows what it does.
 type shape struct {
 	command string   // argument with a script for the shell
 	dir     string   // argument with the folder that the script runs in

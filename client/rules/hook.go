@@ -12,11 +12,13 @@ import (
 // unasked are the tools that kimi never asks about: they only read.
 var unasked = map[string]bool{"ReadFile": true, "Read": true, "ReadMediaFile": true, "Glob": true, "Grep": true}
 
-// Hook returns a hook for Options.Hooks. It blocks each call of a tool that the rules deny, with the reason, which the model
-// reads, also where kimi does not ask: when it reads files, with Options.Yolo, and when Kimi Code changes files in a Git
-// work tree. It blocks reading that the rules ask about as well, because no one can be asked.
+// Hook returns a hook for Options.Hooks. It blocks each tool call that the rules deny, and the model reads the
+// reason. It does so also where kimi does not ask: when it reads files, with Options.Yolo, and when Kimi Code changes
+// files in a Git work tree. If the rules ask about reading a file, the hook blocks that, too, because there is no one
+// to ask.
 //
-// All other calls go on, to Approve where kimi asks. What kimi-cli's background agents do is seen by Approve alone: see [client.Hook].
+// All other calls go on, and kimi asks Approve about them as usual. Hooks do not run for background agents of
+// kimi-cli; only Approve sees these. See [client.Hook].
 func (r *Rules) Hook() client.Hook {
 	return client.Hook{Event: "PreToolUse", Handle: func(ctx context.Context, request *wireproto.HookRequest) (client.HookDecision, error) {
 		var workDir string

@@ -15,8 +15,9 @@ import (
 // maxFile is the longest file of rules that is read, in bytes.
 const maxFile = 1 << 20
 
-// Load reads a file of rules in TOML. Its tables are [[deny]], [[ask]] and [[allow]], with the keys tool, command, path,
-// mcp_server, reason and options. An unknown key is an error that names it and its line, as is all that Validate refuses.
+// Load reads a file of rules in TOML. The tables are [[deny]], [[ask]] and [[allow]], with the keys tool, command,
+// path, mcp_server, reason and options. An unknown key is an error that names the key and its line. Everything that
+// [Rules.Validate] refuses is an error, too.
 func Load(path string) (*Rules, error) {
 	f, err := regular.Open(path)
 	if err != nil {

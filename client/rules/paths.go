@@ -123,7 +123,7 @@ func segments(path string) []string {
 	return strings.FieldsFunc(filepath.ToSlash(path), func(r rune) bool { return r == '/' })
 }
 
-// split returns the folder that a pattern starts from and the patterns of the names below it. The folder is "" where it is not known.
+// split returns the folder that a pattern starts from and the patterns of the names below it. The folder is "" if it is not known.
 func (c *call) split(pattern string) (dir string, names []string) {
 	switch {
 	case strings.HasPrefix(pattern, "~"):

@@ -7,8 +7,8 @@ import (
 	"runtime"
 )
 
-// Rule says which calls it is about. All fields that are set must match; at least one of Tool, Command, Path and
-// MCPServer is. The package documentation tells what the patterns mean.
+// Rule says which calls it matches. All fields that are set must match. At least one of Tool, Command, Path and
+// MCPServer must be set. The documentation of the package explains the patterns.
 type Rule struct {
 	// Tool is the exact name of a tool, such as "Shell" (kimi-cli) or "Bash" (Kimi Code). Default: any tool.
 	Tool string `toml:"tool" json:"tool,omitzero"`
@@ -16,37 +16,39 @@ type Rule struct {
 	Command string `toml:"command" json:"command,omitzero"`
 	// Path is a pattern for the file or folder that a file tool names: "src/**", "/etc/**", "~/.ssh/**".
 	Path string `toml:"path" json:"path,omitzero"`
-	// MCPServer is the name of an MCP server in the configuration; with Tool, the rule is about that tool of the server alone.
+	// MCPServer is the name of an MCP server in the configuration. With Tool, the rule matches only that tool of the
+	// server.
 	MCPServer string `toml:"mcp_server" json:"mcp_server,omitzero"`
-	// Reason says why. The model reads it when the rule denies. Default: a sentence that names the pattern.
+	// Reason says why. If the rule denies, the model reads it. Default: a sentence that names the pattern.
 	Reason string `toml:"reason" json:"reason,omitzero"`
-	// Options are the only words beginning with "-" or "+" that the last "*" of Command stands for, separated by spaces:
-	// "-- --stat -U*". It belongs to rules of Allow. Default: all but those that are known to run programs or to write files.
+	// Options limit the last "*" of Command: of the words that begin with "-" or "+", it then matches only these,
+	// separated by spaces: "-- --stat -U*". Only rules of Allow may have options. Default: every option except those
+	// that are known to run programs or to write files.
 	Options string `toml:"options" json:"options,omitzero"`
 }
 
-// Rules decide about calls of tools: Deny overrides Ask, Ask overrides Allow. Its zero value has no rule. It may be used by many
-// goroutines at once, and must not be changed meanwhile.
+// Rules decide about calls of tools. Deny overrides Ask, and Ask overrides Allow. The zero value has no rule. Many
+// goroutines may use it at once; do not change it while they do.
 type Rules struct {
 	Deny  []Rule `toml:"deny" json:"deny,omitzero"`
 	Ask   []Rule `toml:"ask" json:"ask,omitzero"`
 	Allow []Rule `toml:"allow" json:"allow,omitzero"`
-	// Logger gets every decision of Approve, at level Info: the request's id, the tool and the Decision, without the arguments.
-	// Default: none is logged.
+	// Logger gets every decision of Approve, at level Info: the id of the request, the tool and the Decision, without
+	// the arguments. Default: nil, no log.
 	Logger *slog.Logger `toml:"-" json:"-"`
 }
 
 // Verdict is what the rules say about a call.
 type Verdict string
 
-// The zero Verdict means that no rule is about the call.
+// The zero Verdict means that no rule matches the call.
 const (
 	Deny  Verdict = "deny"
 	Ask   Verdict = "ask"
 	Allow Verdict = "allow"
 )
 
-// Decision is a verdict and where it comes from. It can be stored as JSON.
+// Decision is a verdict and the reason for it. It can be stored as JSON.
 type Decision struct {
 	Verdict Verdict `json:"verdict"`
 	Rule    *Rule   `json:"rule,omitzero"` // a copy; nil if no single rule decided
@@ -62,7 +64,7 @@ func (d Decision) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.String("reason", d.Reason))...)
 }
 
-// String shows what the rule is about, without its reason.
+// String shows what the rule matches, without its reason.
 func (r Rule) String() string {
 	var s string
 	for _, field := range []struct{ name, value string }{
@@ -79,11 +81,11 @@ func (r Rule) String() string {
 	return s
 }
 
-// Decide says what the rules say about a call of a tool with these arguments, which are a JSON object, by an agent that works
-// in workDir, an absolute path. Without an absolute workDir, no path is allowed. Decide reads symbolic links
-// on disk, and changes nothing. Rules that Validate refuses deny everything.
+// Decide returns the decision of the rules about a call of a tool with these arguments, a JSON object. The agent
+// works in workDir, an absolute path; if it is not absolute, no path is allowed. Decide reads symbolic links on disk
+// and changes nothing. Rules that Validate refuses deny everything.
 //
-// Decide cannot know whether a tool of that name is kimi's own: see Approve, which can.
+// Decide cannot know whether a tool of that name is kimi's own. [Rules.Approve] can.
 func (r *Rules) Decide(tool string, arguments json.RawMessage, workDir string) Decision {
 	return r.decide(newCall(tool, arguments, workDir, runtime.GOOS))
 }

@@ -7,7 +7,8 @@ import (
 	"unicode"
 )
 
-// Validate names every rule that says nothing or contradicts itself, and every pattern that cannot match as it stands.
+// Validate returns an error that names every rule that matches nothing or contradicts itself, and every pattern that
+// cannot match as it is written.
 func (r *Rules) Validate() error {
 	if r == nil {
 		return nil

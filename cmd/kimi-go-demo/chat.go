@@ -41,8 +41,8 @@ const chatHelp = `/help       this, and the agent's own commands
 A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
 Ctrl-C cancels the turn.`
 
-// chat runs a turn for each line of the input. At a terminal an error of a turn is told and the chat
-// goes on; elsewhere it ends with the last turn's.
+// chat runs a turn for each line of the input. At a terminal, it shows the error of a turn and goes on. Elsewhere it
+// ends with the error of the last turn.
 func (c *conversation) chat() error {
 	live := c.prompter != nil
 	if live {
@@ -169,7 +169,7 @@ func (c *conversation) wait(mark string) {
 	io.WriteString(c.e.asking(), mark)
 }
 
-// steer sends what is typed while a turn runs. What the turn does not take up stays in c.steered.
+// steer sends what is typed while a turn runs. Text that the turn does not use stays in c.steered.
 func (c *conversation) steer(ctx context.Context) {
 	for {
 		line, err := c.e.input.Line(ctx)

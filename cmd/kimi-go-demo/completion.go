@@ -69,7 +69,7 @@ func bashCompletion(commands []*kong.Node) string {
 complete -o default -F _kimi_go_demo ` + program + "\n"
 }
 
-// described writes words and what they are for as zsh has them.
+// described writes words and their descriptions in the form of zsh.
 func described(word, help string) string {
 	return shellQuote(strings.ReplaceAll(word, ":", `\:`) + ":" + help)
 }

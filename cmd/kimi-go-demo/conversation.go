@@ -33,7 +33,7 @@ type conversation struct {
 	session  *client.Session
 	show     *render.Renderer // nil with --json
 	lines    *json.Encoder    // nil without
-	prompter prompter         // nil where no one can be asked
+	prompter prompter         // nil if no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
 	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
@@ -160,8 +160,8 @@ func (c *conversation) print(m wireproto.Message) error {
 	return c.show.Message(m)
 }
 
-// showApproval shows what is to be approved: to the end in the output, and as much as there is room for where someone
-// is asked about it.
+// showApproval shows what is to be approved. In the output it shows everything. If it asks a person, it shows as much
+// as there is room for.
 func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pages, err error) {
 	if c.show == nil {
 		return nil, nil
@@ -235,7 +235,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 	}
 }
 
-// answer answers a question, or dismisses it where no one can be asked.
+// answer answers a question, or dismisses it if there is no one to ask.
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
 		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since there is no one to ask\n", program)
@@ -257,7 +257,7 @@ func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	}
 }
 
-// unneeded tells that a question has resolved itself.
+// unneeded says that a question has resolved itself.
 func (c *conversation) unneeded() {
 	const text = "  (no answer is needed now)"
 	if c.flags.Quiet {
@@ -267,7 +267,7 @@ func (c *conversation) unneeded() {
 	}
 }
 
-// until returns a ctx that ends with done too, for the cause errResolved.
+// until returns a ctx that also ends with done, with the cause errResolved.
 func until(ctx context.Context, done <-chan struct{}) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
@@ -280,7 +280,7 @@ func until(ctx context.Context, done <-chan struct{}) (context.Context, func()) 
 	return ctx, func() { cancel(nil) }
 }
 
-// outside receives what comes while no turn runs, such as what a background agent asks.
+// outside receives what comes while no turn runs, such as requests of a background agent.
 func (c *conversation) outside(m wireproto.Message) {
 	if c.over.Load() {
 		return // the client rejects what is left unanswered

@@ -42,7 +42,7 @@
 // # As the kimi of other programs
 //
 // Kimi Code 2.x has no Wire mode. "kimi-go-demo wire", and the program itself under the name kimi-wire, a
-// symbolic link or a copy, stands in for "kimi --wire" with its arguments and its environment, "kimi info --json" and
+// symbolic link or a copy, replaces "kimi --wire" with its arguments and its environment, "kimi info --json" and
 // "kimi --version" included, so that any Wire client may name it as its executable:
 //
 //	ln -s "$(command -v kimi-go-demo)" ~/bin/kimi-wire
@@ -60,5 +60,5 @@
 //	130  cancelled by Ctrl-C; 143 by a termination signal
 //
 // NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,
-// KIMI_API_KEY, …); doctor tells which do.
+// KIMI_API_KEY, …); doctor says which do.
 package main

@@ -19,7 +19,7 @@ import (
 
 type doctorCmd struct{ which }
 
-// errNotUsable ends doctor, which has said all there is to say.
+// errNotUsable ends doctor, which has printed everything already.
 var errNotUsable = errors.New("kimi is not usable as it is set up")
 
 // doctor collects what it finds, section by section.
@@ -52,7 +52,7 @@ func (f *doctorCmd) Run(e *env) error {
 	return nil
 }
 
-// The findings: fine, worth a thought, in the way.
+// The findings: fine, a note, a failure.
 func (d *doctor) ok(format string, args ...any)   { d.finding("ok  ", format, args...) }
 func (d *doctor) note(format string, args ...any) { d.finding("note", format, args...) }
 func (d *doctor) fail(do, format string, args ...any) {
@@ -65,7 +65,7 @@ func (d *doctor) finding(mark, format string, args ...any) {
 	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, screen.Line(oneLine(fmt.Sprintf(format, args...))))
 }
 
-// kimi tells which program would run, nil if none can.
+// kimi says which program would run, nil if none can.
 func (d *doctor) kimi() *client.Info {
 	ctx, release := d.e.signals.during(context.Background())
 	defer release()
@@ -101,8 +101,8 @@ func (d *doctor) kimi() *client.Info {
 	return info
 }
 
-// starts makes the handshake, which decides whether kimi can be driven, in folders of its own: the user's are left as
-// they are.
+// starts makes the handshake, which decides whether kimi can be driven. It uses temporary folders, so the user's
+// folders are not changed.
 func (d *doctor) starts(info *client.Info) {
 	dir, err := os.MkdirTemp("", "kimi-go-doctor-")
 	if err != nil {
@@ -128,7 +128,7 @@ func (d *doctor) starts(info *client.Info) {
 	d.ok("it starts, and answered after %.1f s", took.Seconds())
 }
 
-// found tells where the kimi was found, if that is not plain.
+// found says where the kimi was found, if that is not obvious.
 func (d *doctor) found(info *client.Info) {
 	switch info.FoundBy {
 	case "Options.Executable", "KIMI_PATH", "PATH":
@@ -142,7 +142,7 @@ func (d *doctor) found(info *client.Info) {
 	d.todo("to use another one, set KIMI_PATH to it")
 }
 
-// others tells of each further kimi, and why it does not run.
+// others lists each further kimi, and why it does not run.
 func (d *doctor) others() {
 	list, err := client.Candidates(&client.Options{Executable: d.flags.Kimi, ShareDir: d.flags.ShareDir})
 	if err != nil {
@@ -155,14 +155,14 @@ func (d *doctor) others() {
 	}
 }
 
-// newer tells of a kimi that is newer than those that were tested.
+// newer notes a kimi that is newer than those that were tested.
 func (d *doctor) newer(info *client.Info) {
 	if than := info.Newer(); than != "" {
 		d.note("it is newer than %s, the newest that this client was tested with: it is used all the same, but what is new in it is only shown by its name", than)
 	}
 }
 
-// configuration checks the file, and what it comes to together with the environment.
+// configuration checks the file, and the result of the file and the environment together.
 func (d *doctor) configuration() {
 	path := d.flags.Config
 	load := config.Load
@@ -213,7 +213,7 @@ func (d *doctor) invalid(path string, err error) {
 	}
 }
 
-// key tells where the API key or the login comes from.
+// key says where the API key or the login comes from.
 func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	login := filepath.Join(d.share, "credentials", "kimi-code.json")
 	provider := cfg.Providers[model.Provider]
@@ -248,7 +248,7 @@ var ownVariables = []struct{ name, does string }{
 	{"NO_COLOR", "turns colours off"},
 }
 
-// environment tells which variables act, and which are set in vain. It shows no value.
+// environment says which variables have an effect, and which are set but have none. It shows no value.
 func (d *doctor) environment(model *config.Effective) {
 	acts := make(map[string]bool)
 	if model != nil {
@@ -333,7 +333,7 @@ func (d *doctor) sessions() {
 	d.ok("%s in this work dir", plural(len(list), "session"))
 }
 
-// writable tries to write to a directory; made is false where there is none yet and one can be made.
+// writable tries to write to a directory. made is false if the directory does not exist but can be made.
 func writable(dir string) (made bool, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// lacking is what is not to be had of Kimi Code.
+// lacking is what Kimi Code cannot do.
 const lacking = "audio in a prompt, prompts of more than 1 MiB of text, ralph iterations, the agent okabe"
 
 // codeConfig is what doctor reads of Kimi Code's config.toml, which is not kimi-cli's.
@@ -76,7 +76,7 @@ func (d *doctor) kimiCode(info *client.Info) {
 	d.sessions()
 }
 
-// codeMCP checks mcp.json, of which Kimi Code takes nothing where one entry is bad, and does not say so.
+// codeMCP checks mcp.json. If one entry is bad, Kimi Code uses none of the servers and does not say so.
 func (d *doctor) codeMCP() {
 	servers, err := home.MCPServers(d.share)
 	switch {
@@ -198,14 +198,14 @@ func (d *doctor) codeLogin(p codeProvider) {
 	switch err := json.Unmarshal(data, &tokens); {
 	case err != nil:
 		d.fail(`run "kimi login"`, "login: %s holds no tokens", path)
-	case tokens.Access == "" && tokens.Refresh == "": // what Kimi Code leaves of a login that is not taken any more
+	case tokens.Access == "" && tokens.Refresh == "": // what Kimi Code leaves of a login that is no longer valid
 		d.fail(`run "kimi login"`, "login: it has expired; the tokens of %s are empty", path)
 	default:
 		d.ok("login: %s is there; the first prompt shows whether it is still valid", path)
 	}
 }
 
-// namedConfig checks a configuration for kimi-cli, which the bridge hands on.
+// namedConfig checks a configuration for kimi-cli, which the bridge passes on.
 func (d *doctor) namedConfig(info *client.Info) {
 	path := d.flags.Config
 	cfg, err := config.Load(path)
@@ -236,7 +236,8 @@ func (d *doctor) namedConfig(info *client.Info) {
 	d.ok("API key from %s", model.KeySource)
 }
 
-// takes reports what Kimi Code has no place for in a configuration. It starts nothing: the command line is read before.
+// takes reports the keys of a configuration that Kimi Code has no place for. It starts nothing: the command line is
+// checked before a start.
 func takes(info *client.Info, path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -261,7 +262,7 @@ func (d *doctor) codeTelemetry(cfg *codeConfig) {
 	}
 }
 
-// codeEnvironment tells which variables act besides those of the model. It shows no value.
+// codeEnvironment says which variables act besides those of the model. It shows no value.
 func (d *doctor) codeEnvironment() {
 	for _, v := range ownVariables {
 		if os.Getenv(v.name) != "" {

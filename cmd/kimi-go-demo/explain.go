@@ -21,8 +21,8 @@ const (
 	doctorHint = program + " doctor tells more"
 )
 
-// kinds are the errors of package client that say the same each time, in the words of this command.
-// An empty text keeps the error's own.
+// kinds are the errors of package client that have a fixed text in this command. An empty text keeps the text of the
+// error.
 var kinds = []struct {
 	err        error
 	text, hint string
@@ -43,7 +43,7 @@ var kinds = []struct {
 	{errInterrupted, "interrupted", ""},
 }
 
-// flagNames turns what is said of fields of Options into the words of this command.
+// flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
 	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
 	"SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
@@ -108,7 +108,7 @@ func explain(err error) (line, hint string) {
 			return k.text, k.hint
 		}
 		first := flagNames.Replace(k.err.Error())
-		head, _, _ := strings.Cut(first, ";") // what to do, in the words of Go programs
+		head, _, _ := strings.Cut(first, ";") // what to do, as Go programs are told
 		return oneLine(strings.Replace(line, first, head, 1)), k.hint
 	}
 	switch {

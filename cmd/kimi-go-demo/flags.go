@@ -61,8 +61,7 @@ type runFlags struct {
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 }
 
-// options returns what the client is to be started with. ask says that someone is there to answer
-// questions.
+// options returns the options of the client. ask says that a person is there to answer questions.
 func (f *runFlags) options(ask bool) (*client.Options, error) {
 	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {
 		return nil, usage("--answer %q is not y, a or n", f.Answer)
@@ -123,7 +122,7 @@ func (e *env) words(list []string) (string, error) {
 	return text, nil
 }
 
-// Images go to kimi in one line, of which it reads at most 100 MiB; base64 adds a third.
+// Images go to kimi in one line, and kimi reads at most 100 MiB of it. base64 adds a third.
 const (
 	maxImage  = 20 << 20
 	maxImages = 60 << 20

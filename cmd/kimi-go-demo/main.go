@@ -45,7 +45,7 @@ type cli struct {
 	Completion completionCmd    `cmd:"" help:"Write a script for the completion of a shell."`
 }
 
-// env is what the commands know of the world around them.
+// env is everything outside of the program that the commands use.
 type env struct {
 	stdin          *os.File
 	stdout, stderr *screen.Writer // the only way to the terminal: what the agent says must not act on it
@@ -101,7 +101,7 @@ func run(args []string) int {
 // interactive reports whether there is someone to ask.
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
-// asking returns where questions go: next to the output if that can be seen.
+// asking returns where questions are written: next to the output if a person can see that.
 func (e *env) asking() *screen.Writer {
 	if e.outTerminal {
 		return e.stdout
@@ -122,7 +122,7 @@ func (e *env) size() render.Size {
 	return render.Size{Rows: rows, Columns: columns}
 }
 
-// output returns the writer to f, which shows ANSI styles where f takes them.
+// output returns the writer to f. It writes ANSI styles if f supports them.
 func output(f *os.File) *screen.Writer {
 	colour := isTerminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" {
@@ -138,16 +138,16 @@ type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errUnasked ends a command whose turns have finished although a request was rejected since there was no one to ask. That
-// was told when it happened.
+// errUnasked ends a command whose turns have finished, although a request was rejected because there was no one to
+// ask. A message said so at that time.
 var errUnasked = errors.New("a request was rejected, since there was no one to ask")
 
-// toldError has been reported already; it only decides about the exit status.
+// toldError was reported already. It only decides the exit status.
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
 
-// hinted is an error whose hint does not follow from its kind.
+// hinted is an error with its own hint.
 type hinted struct {
 	error
 	hint string

@@ -146,7 +146,7 @@ func (x *proxy) run(e *env) error {
 	return exitStatus(x.cmd.ProcessState.ExitCode())
 }
 
-// pass hands on what one side writes, in whole lines only if they are looked at.
+// pass copies what one side writes. It works in whole lines only if the lines are read.
 func (x *proxy) pass(from fixture.Side, to io.Writer, r io.Reader) error {
 	if x.typed == nil {
 		_, err := io.Copy(to, io.TeeReader(r, noted{x.record, from}))
@@ -185,7 +185,7 @@ func (n noted) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// exitStatus makes the program end with kimi's exit status, and without a word.
+// exitStatus makes the program end with kimi's exit status, without a message.
 func exitStatus(code int) error {
 	if code == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 // forwarded is what Windows has.
 var forwarded = []os.Signal{os.Interrupt}
 
-// become runs the program in this one's place, as far as Windows can.
+// become replaces this program by the given one, as far as Windows can.
 func become(path string, args []string) error {
 	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 // recordingGrace is how long the last lines of a recording may take to be written.
 const recordingGrace = 5 * time.Second
 
-// createRecording opens the file of a recording, which no one else may read: also one that was
-// there before is private before anything is written. A link to a file is refused, since the work dir
-// may be another's, and so may be what it leads to.
+// createRecording opens the file of a recording. Only this user may read it: the mode of an existing file is changed
+// before anything is written. A link to a file is refused. The work dir may belong to another person, and so may the
+// target of the link.
 func createRecording(path string) (_ *os.File, err error) {
 	defer func() {
 		if err != nil {
@@ -34,8 +34,8 @@ func createRecording(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
-// makePrivate empties a file that this user alone may read from now on. What is no file, such as a
-// pipe, stays as it is.
+// makePrivate empties a file and makes it readable for this user only. A pipe, or anything else that is not a file, is
+// not changed.
 func makePrivate(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {

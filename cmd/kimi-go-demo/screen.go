@@ -11,19 +11,19 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/tui"
 )
 
-// plainFlag is of the commands that show a chat.
+// plainFlag is the flag of the commands that show a chat.
 type plainFlag struct {
 	Plain bool `help:"Show plain lines that never change, for a screen reader. ACCESSIBLE=1 does the same. Without a terminal, lines are always plain."`
 }
 
-// screenful reports whether a chat can have a screen of its own.
+// screenful reports whether a chat can have its own screen.
 func (e *env) screenful(f *runFlags, plain bool) bool {
 	term := os.Getenv("TERM")
 	return e.inTerminal && e.outTerminal && !plain && !f.JSON && !f.Quiet && os.Getenv("ACCESSIBLE") == "" &&
 		term != "dumb" && (term != "" || runtime.GOOS == "windows")
 }
 
-// chatOnScreen is a chat in which what is typed and what the agent does have places of their own.
+// chatOnScreen is a chat with separate places for what is typed and for what the agent does.
 func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Options) (*client.Session, error), replay bool) error {
 	opts, err := f.options(true)
 	if err != nil {
@@ -112,7 +112,7 @@ func (e *env) pick(f *runFlags) (id string, err error) {
 	return id, e.left(err)
 }
 
-// left makes Ctrl-C that came as a key what it is as a signal.
+// left treats Ctrl-C that came as a key like Ctrl-C that came as a signal.
 func (e *env) left(err error) error {
 	if errors.Is(err, tui.ErrInterrupted) {
 		e.signals.typed()

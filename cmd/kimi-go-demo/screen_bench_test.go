@@ -13,7 +13,7 @@ import (
 	"github.com/creack/pty"
 )
 
-// BenchmarkScreenFlood tells how much of one processor core a chat takes while an agent writes 20,000 parts a second, and how long a key
+// BenchmarkScreenFlood says how much of one processor core a chat takes while an agent writes 20,000 parts a second, and how long a key
 // takes to be seen meanwhile. Both are the command's alone: nothing emulates the terminal.
 func BenchmarkScreenFlood(b *testing.B) {
 	self, err := os.Executable()

@@ -77,7 +77,7 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	return g
 }
 
-// frame finds the ends of the frames in what comes. The emulator does not know of them, so the rig itself tells that the terminal does.
+// frame finds the ends of the frames in what comes. The emulator does not know of them, so the rig itself says that the terminal does.
 func (g *glass) frame(p []byte) {
 	text := g.tail + string(p)
 	if strings.Contains(text, "\x1b[?2026$p") {

@@ -58,12 +58,12 @@ func (l *loginCmd) Run(e *env) error {
 	return err
 }
 
-// reset ends what a program may have switched on in a terminal: styles, a hidden cursor, keys and the mouse told in ways
-// of their own, the other screen.
+// reset turns off what a program may have turned on in a terminal: styles, a hidden cursor, other reports of keys and
+// the mouse, the alternate screen.
 const reset = "\x1b[0m\x1b[?25h\x1b[<u\x1b[?2004l\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2031l\x1b[?1049l"
 
-// handOver runs kimi at this program's own terminal, so that keys, sizes and the signals of keys reach it from the system. It
-// returns the session's id where that is known, and as an error what kimi has ended with.
+// handOver runs kimi at this program's own terminal, so that the system sends keys, sizes and signals to it. It
+// returns the session's id if that is known. The error says how kimi has ended.
 func (e *env) handOver(open func(context.Context) (*client.Terminal, error)) (id string, err error) {
 	if !e.inTerminal || !e.outTerminal {
 		return "", hinted{errors.New("kimi's own user interface needs a terminal, for input and output"), "run it at one; " + program + " prompt needs none"}

@@ -14,11 +14,11 @@ import (
 // errInterrupted is the cause of what a signal ended.
 var errInterrupted = errors.New("interrupted")
 
-// signals turns Ctrl-C into the gentle end of what runs, a second one, and any termination
-// signal, into the end of the session, and a third into that of the program.
+// signals handles Ctrl-C. The first one ends what runs. A second one, and any termination signal, ends the session. A
+// third one ends the program.
 type signals struct {
 	mu      sync.Mutex
-	cancel  context.CancelCauseFunc // of what runs; nil when there is nothing to end gently
+	cancel  context.CancelCauseFunc // of what runs; nil if there is nothing to end
 	session *client.Session
 	closing bool
 	code    int // exit status of the last signal, 0 for none
@@ -94,7 +94,7 @@ func (s *signals) typed() {
 	s.mu.Unlock()
 }
 
-// forget is for what a Ctrl-C has ended without ending the program.
+// forget resets the state if Ctrl-C has ended something, but not the program.
 func (s *signals) forget() {
 	s.mu.Lock()
 	if !s.closing {
@@ -117,7 +117,7 @@ func (s *signals) closed() bool {
 	return s.closing
 }
 
-// lend leaves the signals of keys, which the terminal sends to all that runs in it, to a child there. A termination
+// lend gives the signals of keys, which the terminal sends to every process in it, to a child there. A termination
 // signal calls end. back takes them again.
 func (s *signals) lend(end func()) (back func()) {
 	signal.Stop(s.caught)

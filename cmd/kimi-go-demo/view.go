@@ -49,7 +49,7 @@ func (v *viewCmd) Run(e *env) error {
 	return nil
 }
 
-// writeNew writes a file that was not there, which this user alone may read.
+// writeNew writes a new file that only this user may read. It fails if the file exists.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -66,7 +66,7 @@ func writeNew(path string, data []byte) error {
 	return nil
 }
 
-// session reads what is to be shown: a file of that name, else a session of that id.
+// session reads what is to be shown: a file of that name, or a session with that id.
 func (v *viewCmd) session() (*page.Session, error) {
 	info, err := os.Stat(v.Session)
 	if err != nil || info.IsDir() {
@@ -141,7 +141,7 @@ func (v *viewCmd) stored() (*page.Session, error) {
 	return s, err
 }
 
-// machine is what a page of a session must not tell.
+// machine has the paths and secrets that a page of a session must not show.
 func (v *viewCmd) machine(kind client.Backend) *fixture.Machine {
 	share := v.ShareDir
 	if share == "" && kind == client.BackendServer {

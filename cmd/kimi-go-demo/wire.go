@@ -16,8 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// wireProgram is the name under which the command is kimi itself for Wire clients: they name a
-// program and give it kimi's arguments.
+// wireProgram is the name under which the command acts as kimi for Wire clients, which run a program with kimi's
+// arguments.
 const wireProgram = "kimi-wire"
 
 const wireHelp = `Usage: %[1]s [KIMI WIRE FLAGS ...]
@@ -32,7 +32,7 @@ A command of kimi, such as login, goes to kimi as it is.
 kimi is found as KIMI_PATH, on PATH or in the usual places.
 `
 
-// wireCmd stands in the help; its arguments are kimi's, so main.go hands them to wire unread.
+// wireCmd is for the help only. Its arguments are kimi's, so main.go passes them to wire without reading them.
 type wireCmd struct {
 	Args []string `arg:"" optional:"" passthrough:"" help:"Flags of kimi --wire, or info or --version."`
 }
@@ -100,8 +100,8 @@ func (w *wire) run() int {
 	return w.report(err)
 }
 
-// info answers "kimi info" as kimi-cli does. Wire clients ask it first, whether the versions are new enough.
-// Like the Rust kimi-agent, Kimi Code has no Python; it reads no agent specification either.
+// info answers "kimi info" as kimi-cli does. Wire clients first ask whether the versions are new enough. Like the Rust
+// kimi-agent, Kimi Code has no Python. It reads no agent specification either.
 func (w *wire) info(version, protocol string, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -110,7 +110,7 @@ func (w *wire) info(version, protocol string, args []string) error {
 	case len(args) == 1 && args[0] == "--json":
 		name, err := json.Marshal(version)
 		if err == nil {
-			// With kimi-cli's blanks, for whoever looks for the text.
+			// With the blanks of kimi-cli, for clients that search the text.
 			_, err = fmt.Fprintf(w.stdout.JSON(), `{"kimi_cli_version": %s, "agent_spec_versions": [], "wire_protocol_version": "%s", "python_version": "n/a"}`+"\n", name, protocol)
 		}
 		return err

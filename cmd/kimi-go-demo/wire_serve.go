@@ -14,15 +14,15 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// wireGrace is how long kimi may take to end once this program has been asked to; then it is killed. Wire
-// clients kill this program three seconds after they have asked, or later.
+// wireGrace is how long kimi may take to end after this program was asked to end. Then it is killed. Wire clients kill
+// this program three seconds or more after they have asked.
 const wireGrace = 2 * time.Second
 
-// serve connects the bridge to standard input and output until kimi ends, and returns how that ended.
+// serve connects the bridge to standard input and output until kimi ends. It returns how kimi ended.
 func (w *wire) serve(kimi string) int {
 	dir, err := os.Getwd()
 	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir) // as kimi takes it: sessions belong to the spelling of the path
+		dir, err = filepath.EvalSymlinks(dir) // as kimi does: sessions belong to the text of the path
 	}
 	if err != nil {
 		return w.report(err)
@@ -37,7 +37,7 @@ func (w *wire) serve(kimi string) int {
 			signal.Notify(caught, s)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a client that is gone is an error of the write, and no more
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // if the client is gone, the write fails, and nothing else happens
 
 	go func() { // ends with standard input, or with this program
 		io.Copy(conn, w.stdin)
@@ -75,13 +75,13 @@ func (w *wire) serve(kimi string) int {
 	}
 }
 
-// killed ends a kimi that does not end by itself, or whose last words no one reads.
+// killed kills a kimi that does not end by itself, or whose last output no one reads.
 func (w *wire) killed(conn client.Conn, asked os.Signal) int {
 	conn.Close()
 	return w.end(nil, asked)
 }
 
-// end ends the program as kimi has ended, or, as kimi-cli does, by the signal that asked for it.
+// end ends the program as kimi has ended or, as kimi-cli does, by the signal that asked for it.
 func (w *wire) end(err error, asked os.Signal) int {
 	var exit *client.ProcessError
 	errors.As(err, &exit)
@@ -109,8 +109,8 @@ func signalNamed(name string) syscall.Signal {
 	return syscall.SIGKILL
 }
 
-// endBy ends the program by a signal, or returns the exit status that a shell shows for it: Go
-// answers the signals of a crash with a trace of its own.
+// endBy ends the program by a signal, or returns the exit status that a shell shows for it: Go itself answers the
+// signals of a crash with a trace.
 func endBy(s syscall.Signal) int {
 	if slices.Contains([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}, s) {
 		dieBy(s)

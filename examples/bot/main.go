@@ -50,7 +50,7 @@ func run(ctx context.Context, opts *client.Options, file string, in io.Reader, l
 		}
 		result, err := turn.Result()
 		log.Info("answered", "steps", result.Steps, "error", err)
-		json.NewEncoder(w).Encode(result) // its status tells whether the turn has finished
+		json.NewEncoder(w).Encode(result) // its status says whether the turn has finished
 	}))
 }
 

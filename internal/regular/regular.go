@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// ErrKind is the error for what is there and is no regular file.
+	// ErrKind is the error for a path that exists but is not a regular file.
 	ErrKind = errors.New("not a regular file")
 	// ErrTooLarge is the error for a file beyond the limit.
 	ErrTooLarge = errors.New("too large")
@@ -32,7 +32,7 @@ func Root(path string) (*os.Root, error) {
 	return os.OpenRoot(path + string(os.PathSeparator) + ".")
 }
 
-// check looks at what was opened, not at the path, so that nothing can change in between.
+// check examines the opened file, not the path, so that nothing can change in between.
 func check(path string) func(*os.File, error) (*os.File, error) {
 	return func(f *os.File, err error) (*os.File, error) {
 		if err != nil {

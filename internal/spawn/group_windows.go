@@ -31,7 +31,7 @@ func (g *Group) Guard(string, string, []string) error { return nil }
 // Start starts cmd as the first of the group, which a Ctrl-C at this program's console does not reach.
 // The child runs no instruction before it is in the job.
 func (g *Group) Start(cmd *exec.Cmd) error {
-	// The last gate: a caller may have changed the path. What has no extension may get that of a batch file.
+	// The last check: a caller may have changed the path. A path without an extension may get that of a batch file.
 	if ext := strings.ToLower(filepath.Ext(cmd.Path)); isBatch(cmd.Path) {
 		return &BatchError{cmd.Path, "cmd.exe would read them again"}
 	} else if ext != ".exe" && ext != ".com" {

@@ -36,7 +36,7 @@ type Dir struct {
 	Path string
 
 	kind *Kind
-	lock *os.File // nil where the system has no locks
+	lock *os.File // nil if the system has no locks
 }
 
 // Make makes a folder in the system's folder for temporary files.

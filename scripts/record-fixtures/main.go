@@ -1,5 +1,5 @@
 // Command record-fixtures records the scenarios of scripts/record-fixtures/scenarios with the real kimi into
-// testdata/fixtures, and tells what has changed against the files that were there. With
+// testdata/fixtures, and says what has changed against the files that were there. With
 // arguments it records those scenarios alone. It takes kimi from KIMI_PATH.
 package main
 

@@ -85,7 +85,7 @@ func same(last *string, b []byte) string {
 	return *last
 }
 
-// scanner reads JSON of the simplest form. Once something is of another, it is bad, and nothing that it returns counts.
+// scanner reads simple JSON only. If it meets anything else, it becomes bad, and none of its results count.
 type scanner struct {
 	data []byte
 	at   int
@@ -177,7 +177,7 @@ func (s *scanner) quoted() []byte {
 	}
 }
 
-// plain returns what stands in a short string of ASCII without escapes.
+// plain returns the text of a short ASCII string without escapes.
 func (s *scanner) plain() []byte {
 	if !s.next('"') {
 		s.bad = true

@@ -11,7 +11,7 @@ type Event struct {
 	Seq       int64           `json:"seq"` // of durable events; a volatile one repeats the last
 	Epoch     string          `json:"epoch"`
 	Volatile  bool            `json:"volatile"` // not replayed
-	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil where the server does not say
+	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil if the server does not say
 	SessionID string          `json:"session_id"`
 	Payload   json.RawMessage `json:"payload"`
 	Delta     *Delta          `json:"-"` // the payload, where it was decoded with the frame
@@ -37,7 +37,7 @@ const (
 	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
 	TypeApprovalTwin      = "event.approval.requested"      // sent with it, without the input
 	TypeApprovalResolved  = "permission.approval.resolved"
-	TypeApprovalGone      = "event.approval.resolved" // the only one that tells of an approval whose turn was aborted
+	TypeApprovalGone      = "event.approval.resolved" // the only event about an approval whose turn was aborted
 	TypeQuestionRequested = "event.question.requested"
 	TypeQuestionAnswered  = "event.question.answered"
 	TypeQuestionDismissed = "event.question.dismissed"
@@ -159,7 +159,7 @@ type Step struct {
 	Step           int     `json:"step"`
 	Usage          *Usage  `json:"usage"`                // of a completed one
 	FinishReason   string  `json:"finishReason"`         // end_turn, tool_use, max_tokens, filtered
-	ProviderReason *string `json:"providerFinishReason"` // nil where the model's stream broke off
+	ProviderReason *string `json:"providerFinishReason"` // nil if the model's stream broke off
 	Reason         string  `json:"reason"`               // of an interrupted one: aborted, error
 	NextAttempt    int     `json:"nextAttempt"`          // of a retry
 	MaxAttempts    int     `json:"maxAttempts"`
@@ -238,7 +238,7 @@ type Approval struct {
 // ApprovalGone is the payload of [TypeApprovalGone].
 type ApprovalGone struct {
 	ID       string   `json:"approval_id"`
-	Decision Decision `json:"decision"` // "" where its turn was aborted
+	Decision Decision `json:"decision"` // "" if its turn was aborted
 }
 
 // PendingApproval is an item of GET /sessions/{id}/approvals.

@@ -158,8 +158,9 @@ type Prompt struct {
 	Content  []Part `json:"content"`
 	PromptID string `json:"prompt_id"`
 	AgentID  string `json:"agent_id,omitempty"` // of a side question's agent; the main one by default
-	// The agent is bound to a profile, the name of an agent file, with its first model, and keeps it. Further prompts may
-	// name it again; another is an error. A prompt that binds needs the model, and the effort if it is not to be the default.
+	// The agent is bound to a profile, the name of an agent file, with its first model. It keeps the profile: further
+	// prompts may name it again, but another name is an error. A prompt that binds needs the model. Without an effort,
+	// the default applies.
 	Profile  string `json:"profile,omitempty"`
 	Model    string `json:"model,omitempty"`
 	Thinking string `json:"thinking,omitempty"`

@@ -29,10 +29,10 @@ const RoutesKey = api.RoutesKey
 // SlashFlag is an argument of this package's own: a prompt's text may be a command.
 const SlashFlag = "--slash-commands"
 
-// EffortFlag is an argument of this package's own: how hard the model thinks, as it names that itself.
+// EffortFlag is an argument of this package: how much the model thinks, by the model's own names.
 const EffortFlag = translator.EffortFlag
 
-// settings is what a command line of "kimi --wire" comes to in Kimi Code.
+// settings are the values for Kimi Code of a command line of "kimi --wire".
 type settings struct {
 	translator.Settings
 	path, dir string
@@ -46,7 +46,7 @@ type settings struct {
 // parse reads the command line of "kimi --wire" (kimi_cli/cli/__init__.py, 1.51.0).
 func parse(cmd *Command) (*settings, error) { return parseFor(cmd, false) }
 
-// ofThisMachine are the options that name what is on this machine, or set what a server has from its start.
+// ofThisMachine are the options that name files or programs of this machine, or that must be set when a server starts.
 var ofThisMachine = []string{
 	"config-file", "config", "mcp-config-file", "mcp-config", "agent", "agent-file", "skills-dir", "max-steps-per-turn", "max-retries-per-step",
 	"max-ralph-iterations",
@@ -177,12 +177,11 @@ func (s *settings) environment(dir string) error {
 	if getenv(s.env, "KIMI_SHARE_DIR") != "" {
 		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
 	}
-	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for what kimi-cli has left, to take it over
+	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for files of kimi-cli, to import them
 	return nil
 }
 
-// find returns Kimi Code's id of the session to continue, "" for none. As in kimi-cli, an id that is
-// not known begins a session.
+// find returns Kimi Code's id of the session to continue, "" for none. As in kimi-cli, an unknown id begins a session.
 func (s *settings) find() (string, error) {
 	if !s.newest {
 		return home.FindSession(s.home, s.WorkDir, s.ID), nil

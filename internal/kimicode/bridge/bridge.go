@@ -165,7 +165,7 @@ func (c *Conn) running() Child {
 	return c.child
 }
 
-// read hands the client's lines to the loop. The end of the input asks Kimi Code to end.
+// read passes the client's lines to the loop. The end of the input asks Kimi Code to end.
 func (c *Conn) read(input *io.PipeReader) {
 	defer input.Close()
 	dec := wireproto.NewDecoder(input)
@@ -187,7 +187,7 @@ func (c *Conn) read(input *io.PipeReader) {
 	}
 }
 
-// tell hands something that has happened to the loop. It reports false when all is over.
+// tell passes an event to the loop. It returns false when everything is over.
 func (c *Conn) tell(in any) bool {
 	select {
 	case c.inputs <- in:
@@ -197,9 +197,9 @@ func (c *Conn) tell(in any) bool {
 	}
 }
 
-// stopAgain is how long a server that was asked to end may take before it is asked again. As a rule it takes 0.2 s.
+// stopAgain is how long a server that was asked to end may take before it is asked again. It usually takes 0.2 s.
 const stopAgain = 2 * time.Second
 
-// stopWait is how long a server may take to end once it was asked to and nothing is connected to it.
-// The client has limits of its own, and kills it when they pass.
+// stopWait is how long a server may take to end after it was asked and nothing is connected to it. The client has its
+// own limits and kills the server when they pass.
 const stopWait = 10 * time.Second

@@ -18,12 +18,12 @@ var providerTypes = map[config.ProviderType]string{
 	config.ProviderVertexAI: "vertexai",
 }
 
-// configure turns a configuration for kimi-cli into the one of a private home, and the variables that
-// kimi-cli reads into those that Kimi Code reads. Without a configuration Kimi Code's own serves.
+// configure turns a configuration of kimi-cli into the configuration of a private home, and variables that kimi-cli
+// reads into those that Kimi Code reads. Without a configuration, Kimi Code uses its own.
 func (s *settings) configure(cfg *config.Config) error {
 	get := func(key string) string { return getenv(s.env, key) }
 	if cfg == nil {
-		// The three variables of kimi-cli, unless Kimi Code's own say it all.
+		// The three variables of kimi-cli, unless Kimi Code's own variables are complete.
 		if get("KIMI_MODEL_NAME") != "" && get("KIMI_MODEL_API_KEY") == "" && get("KIMI_API_KEY") != "" {
 			s.env = setenv(s.env, "KIMI_MODEL_API_KEY", get("KIMI_API_KEY"))
 			if get("KIMI_MODEL_BASE_URL") == "" {
@@ -77,7 +77,7 @@ func (s *settings) configure(cfg *config.Config) error {
 		s.Model = ""
 	}
 	for _, key := range []string{"NAME", "API_KEY", "BASE_URL", "PROVIDER_TYPE", "MAX_CONTEXT_SIZE", "CAPABILITIES"} {
-		s.env = setenv(s.env, "KIMI_MODEL_"+key, "") // a model of the environment would come before that of the configuration
+		s.env = setenv(s.env, "KIMI_MODEL_"+key, "") // a model of the environment would be used before that of the configuration
 	}
 	settings := translate(cfg, models, providers)
 	if s.Model != "" {
@@ -124,8 +124,8 @@ func override(m *config.Model, p *config.Provider, get func(string) string) erro
 	return nil
 }
 
-// foreign names what a configuration sets that Kimi Code has no place for. What only shapes kimi-cli's
-// terminal, and how it polls its own tasks, is left out: there is nothing here that it could change.
+// foreign names the keys of a configuration that Kimi Code has no place for. It leaves out keys that only shape
+// kimi-cli's terminal or the polling of its tasks: they have no effect here.
 func foreign(cfg *config.Config) error {
 	var keys []string
 	no := func(key string, set bool) {

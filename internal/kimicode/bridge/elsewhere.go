@@ -132,7 +132,7 @@ func (f *far) launch(c *Conn, o translator.Launch) (l launched) {
 	return l
 }
 
-// unreached says that the server was not reached for long.
+// unreached says that the server was not reached for a long time.
 func (f *far) unreached() error {
 	return fmt.Errorf("%w at %s for %v", ErrNoAnswer, f.server.URL(), server.Patience)
 }

@@ -16,19 +16,19 @@ import (
 // newSession is the path that makes a session.
 const newSession = "/sessions"
 
-// partTime is how long a guest that is ended by force may take to leave.
+// partTime is how long a guest that is ended by force may take to leave the server.
 const partTime = 2 * time.Second
 
-// guest is the place of a session on a server that is not its own. It stands for the server's process: it ends when
-// the session has left the server, and when the server has ended.
+// guest is a session's place on a server that it shares. It takes the role of the server's process: it ends when the
+// session has left the server, and when the server has ended.
 type guest struct {
 	pid   int
-	gone  <-chan struct{}                                       // closed when the server has ended; nil where that cannot be known
+	gone  <-chan struct{}                                       // closed when the server has ended; nil if that cannot be known
 	exit  func() error                                          // how it has ended
 	enter func(session string) (heard bool)                     // the session is on the server; whether its hooks were heard there
 	heard func()                                                // tells the session that its hooks run
-	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; without a Quit its end is forced
-	after func(error)                                           // the guest has left: with an error where its session may go on
+	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; without a Quit, it is removed by force
+	after func(error)                                           // the guest has left; the error says that its session may go on
 
 	mu      sync.Mutex
 	session string        // "" before it is known
@@ -93,7 +93,7 @@ func (g *guest) overLocked(why error) {
 	}
 }
 
-// fail ends the guest for a reason: its server is not reached any more.
+// fail ends the guest with an error, because its server can no longer be reached.
 func (g *guest) fail(why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

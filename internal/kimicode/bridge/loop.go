@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// loop feeds the translator and does what it says. All its fields are those of the goroutine of run.
+// loop gives inputs to the translator and does what the outputs say. Only the goroutine of run uses its fields.
 type loop struct {
 	c      *Conn
 	tr     *translator.Translator
@@ -32,7 +32,7 @@ type loop struct {
 	hook   int // the last key of hooks
 
 	calling int             // calls of the server that have no answer yet
-	gone    context.Context // ends when Kimi Code has ended: nothing is asked of its port any more
+	gone    context.Context // ends when Kimi Code has ended: after that, no call goes to its port
 	endCall context.CancelFunc
 
 	launching bool
@@ -66,7 +66,7 @@ func newLoop(c *Conn) *loop {
 	}
 }
 
-// run runs until Kimi Code has ended and what it has said was handed on.
+// run runs until Kimi Code has ended and everything that it has said was passed on.
 func (l *loop) run() {
 	c := l.c
 	hangUp := c.hangUp
@@ -99,7 +99,7 @@ func (l *loop) run() {
 	}
 }
 
-// streamEnded ends the session when the server is not reached any more.
+// streamEnded ends the session when the server can no longer be reached.
 func (l *loop) streamEnded() {
 	if f, ok := l.c.host.(*far); ok && !l.quitting && !l.ended {
 		l.parts.guest.fail(f.unreached())
@@ -114,7 +114,7 @@ func (l *loop) over() bool {
 	return l.quitting && !l.launching && l.parts.child == nil
 }
 
-// finish takes everything down and lets the client read to the end.
+// finish releases everything and lets the client read to the end.
 func (l *loop) finish() {
 	c := l.c
 	c.cancel(errClosed)
@@ -209,7 +209,7 @@ func (l *loop) input(in any) {
 // batch is the most events that are handled before anything else is looked at.
 const batch = 64
 
-// items hands on an event and those that have come since.
+// items passes on an event and those that have come since.
 func (l *loop) items(item server.Item, ok bool) {
 	for n := 1; ; n++ {
 		if !ok {
@@ -229,7 +229,7 @@ func (l *loop) items(item server.Item, ok bool) {
 	}
 }
 
-// item hands on an event. An approval of a file that is to be written shows what the file says now.
+// item passes on an event. If an approval is about writing a file, it adds the current text of the file.
 func (l *loop) item(item server.Item) {
 	if item.Lost {
 		l.step(translator.Lost{})
@@ -354,12 +354,12 @@ func (l *loop) send(f *wireproto.Frame) {
 	}
 }
 
-// quit ends the server: nothing may be connected to it, or it does not end.
+// quit ends the server. Nothing may be connected to the server then, or it does not end.
 func (l *loop) quit(q translator.Quit) {
 	l.quitting = true
 	s, stream, c := l.parts.server, l.stream, l.c
 	if s == nil {
-		c.cancel(errClosed) // what is being started is not wanted any more
+		c.cancel(errClosed) // the start is no longer wanted
 		return
 	}
 	l.stream = nil
@@ -379,7 +379,7 @@ func (l *loop) quit(q translator.Quit) {
 		}
 		s.CloseIdle()
 		s.Shutdown(ctx)
-		// Where a session has MCP servers it may hang all the same; being asked once more it ends at once.
+		// A server whose session has MCP servers may hang all the same. If it is asked once more, it ends at once.
 		for {
 			select {
 			case <-time.After(stopAgain):
@@ -391,8 +391,8 @@ func (l *loop) quit(q translator.Quit) {
 	}()
 }
 
-// call calls a route of the server. Where no answer comes and the call may be made again, it is,
-// as long as the server lives.
+// call calls a route of the server. If there is no answer, and the call may be repeated, it is repeated as long as the
+// server lives.
 func call(ctx context.Context, s *server.Server, o translator.Call) translator.Answer {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		var data json.RawMessage

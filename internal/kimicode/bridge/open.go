@@ -17,7 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// ToolPrefix stands before the names of Go tools in what Kimi Code keeps: to it they are those of an MCP server.
+// ToolPrefix is the start of the names of Go tools in the files of Kimi Code: for Kimi Code, they are tools of an MCP
+// server.
 const ToolPrefix = "mcp__" + toolhost.ServerName + "__"
 
 // OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. A server that has ended
@@ -40,7 +41,7 @@ func OpenIn(dir, session string) int {
 		if err != nil || json.Unmarshal(data, &at) != nil {
 			continue
 		}
-		// The token is for the server alone: the port of one that has ended may be another program's by now.
+		// Only the server may get the token. If the server has ended, its port may belong to another program.
 		if ip := net.ParseIP(at.Host); ip == nil && at.Host != "localhost" || time.Since(time.UnixMilli(at.Heartbeat)).Abs() > fresh || !home.Alive(at.PID) {
 			continue
 		}

@@ -18,7 +18,7 @@ type outlet struct {
 	wanted  bool // the loop waits for room
 
 	wake chan struct{} // to the reader: something new
-	room chan struct{} // to the loop: it is not crowded any more
+	room chan struct{} // tells the loop that there is room again
 
 	// The reader's own.
 	batch bytes.Buffer

@@ -13,23 +13,23 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
 )
 
-// host has the server that the session of a Conn lives on.
+// host has the server that the session of a Conn continues.
 type host interface {
-	// launch gives the session its place. It ends soon after the Conn's context.
+	// launch gives the session its place on a server. It ends soon after the Conn's context.
 	launch(c *Conn, o translator.Launch) launched
 }
 
-// parts are what was set up for one run of Kimi Code, to be taken down after it.
+// parts are the things that were set up for one run of Kimi Code and that takeDown removes.
 type parts struct {
 	overlay *home.Overlay
 	relay   *relay.Relay
 	tools   *toolhost.Host
 	server  *server.Server
 	child   Child
-	guest   *guest // stands for child where the server is not the session's own; nil where it is
+	guest   *guest // replaces child if the session shares the server; otherwise nil
 }
 
-// takeDown ends what is left. The child has ended.
+// takeDown ends and removes what is left. The child has ended.
 func (p *parts) takeDown() error {
 	if p.relay != nil {
 		p.relay.Close()
@@ -70,8 +70,8 @@ type events struct {
 	runs func(Child) // the process has started
 }
 
-// setUp sets up what a session needs and starts a server. Of what it has set up, what must be taken down is in the
-// parts, also where it fails; the child has ended then.
+// setUp sets up what a session needs and starts a server. The parts hold what must be removed later, also if setUp
+// fails. If it fails, the child has ended.
 func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn, on events) (l launched) {
 	fail := func(err error) launched {
 		if l.parts.child != nil {
@@ -147,8 +147,8 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 	return l
 }
 
-// awaitEnd lets a child end by itself that has closed its output, so that its exit status tells why. It waits for endWait
-// at most.
+// awaitEnd waits until a child that has closed its output ends by itself, so that its exit status says why. It waits
+// for endWait at most.
 func awaitEnd(ctx context.Context, child Child) {
 	ended := make(chan struct{})
 	go func() {

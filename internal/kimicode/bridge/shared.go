@@ -13,8 +13,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 )
 
-// A server gives memory back for no session that has left it. So it takes no new ones after renewAfter, and does not
-// wait for further ones after renewIdle once it is empty.
+// A server does not free the memory of sessions that have left it. So it takes no new sessions after renewAfter of
+// them. After renewIdle, an empty server ends instead of waiting for more.
 const (
 	renewAfter = 200
 	renewIdle  = 50
@@ -35,7 +35,7 @@ type Shared struct {
 	errs    error // of houses that were taken down
 }
 
-// house is one running server. What stands below mu is under that of its Shared.
+// house is one running server. The fields below mu are guarded by the mu of its Shared.
 type house struct {
 	shared *Shared
 	hooks  []string
@@ -135,7 +135,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 	return l
 }
 
-// enter returns the house for one more session; nil where its hooks are others.
+// enter returns the house for one more session; nil if its hooks are others.
 func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +206,7 @@ func (h *house) run(set *settings, o translator.Launch, spawn Spawn) {
 	home.Forget(set.home, child.PID())
 }
 
-// end has the server end, which nothing is connected to as a rule.
+// end ends the server. Usually nothing is connected to it.
 func (h *house) end() {
 	s, child := h.l.parts.server, h.l.parts.child
 	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
@@ -249,7 +249,7 @@ func (h *house) retire() {
 	h.leaving = true
 }
 
-// left notes that a session has left, with an error where it may go on.
+// left notes that a session has left. The error says that it may go on in the server.
 func (h *house) left(session string, err error) {
 	s := h.shared
 	s.mu.Lock()
@@ -287,8 +287,8 @@ func (h *house) entered(session string, c *Conn) bool {
 	return h.heard[session]
 }
 
-// hook takes a hook to its session. That at a session's start comes before the session is known here. One of a session
-// that is not here blocks.
+// hook passes a hook to its session. The hook at the start of a session comes before the session is known here. A hook
+// of an unknown session blocks.
 func (h *house) hook(call *relay.Call) {
 	var session string
 	json.Unmarshal(call.Data["session_id"], &session)

@@ -200,7 +200,7 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("its journal has version %.20s, and this module knows versions up to %s", e.Version, protocol)
 }
 
-// chain returns the lines that are in force: without the branches that undoing has left. (parseTree, restorableChain)
+// chain returns the lines that are in force, without the branches that an undo has left. (parseTree, restorableChain)
 func (s Source) chain() ([]*line, error) {
 	var all []*line
 	err := s.lines(func(text []byte, number int) bool {

@@ -15,7 +15,7 @@ import (
 
 // Source is where a journal is.
 type Source struct {
-	// Open opens the journal from its start. It is called twice for a journal in which something was undone.
+	// Open opens the journal from its start. It is called twice if something in the journal was undone.
 	Open func() (io.ReadCloser, error)
 	// Media returns a picture or a video that is kept next to the journal, by the name that the journal gives.
 	Media func(name string) ([]byte, error)
@@ -59,7 +59,7 @@ func (s Source) Turns() (n int, err error) {
 	return n, nil
 }
 
-// undone returns which messages were undone, by number from 1. As a rule there are none, and nothing is decoded.
+// undone returns which messages were undone, by number from 1. Usually there are none, and nothing is decoded.
 func (s Source) undone() (map[int]bool, error) {
 	found := false
 	err := s.lines(func(line []byte, _ int) bool {
@@ -189,7 +189,7 @@ func (p *part) media() (*media, string) {
 	return nil, ""
 }
 
-// vacuous reports whether Kimi Code takes the part for nothing.
+// vacuous reports whether Kimi Code ignores the part.
 func (p *part) vacuous() bool {
 	switch p.Type {
 	case "text":
@@ -228,7 +228,7 @@ type event struct {
 	} `json:"result"`
 }
 
-// fold joins what the agent's loop has recorded to messages, as Kimi Code's own does (createLoopEventFold).
+// fold joins the records of the agent's loop to messages, as Kimi Code itself does (createLoopEventFold).
 type fold struct {
 	put     func(*message) bool
 	stopped bool // put has had enough
@@ -304,10 +304,10 @@ func (f *fold) event(e *event) {
 	}
 }
 
-// interrupted is what Kimi Code tells of a call that has no result.
+// interrupted is Kimi Code's text for a call that has no result.
 const interrupted = "Tool execution was interrupted before its result was recorded. Do not assume the tool completed successfully."
 
-// settle ends the open step. One without content and calls never was.
+// settle ends the open step. A step without content and calls is dropped.
 func (f *fold) settle() {
 	if f.step == "" {
 		return
@@ -380,7 +380,7 @@ func toolMessage(id string, output json.RawMessage, isError bool) *message {
 	return m
 }
 
-// project gives a message the form in which the server tells it.
+// project gives a message the form in which the server sends it.
 func (s Source) project(m *message) *api.Message {
 	out := &api.Message{ID: m.ID, Role: m.Role}
 	out.Metadata.Origin = *m.Origin
@@ -499,7 +499,8 @@ func (s Source) read(each func(*record) bool) error {
 	})
 }
 
-// lines gives the lines of the journal with their numbers, from 1. The half line at the end, and one that is too long, it gives as none.
+// lines yields the lines of the journal with their numbers, from 1. It yields nil for the half line at the end, and
+// for a line that is too long.
 func (s Source) lines(each func(line []byte, number int) bool) error {
 	file, err := s.Open()
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 // Agent is an agent of the program's own, as files that Kimi Code reads. Kimi Code skips a bad file without a word,
 // so that a file is checked here.
 type Agent struct {
-	// Name is that of the agent in Kimi Code. It tells agents with other tools or subagents apart: a session keeps
-	// the agent that it began with, and refuses one of another name.
+	// Name is the name of the agent in Kimi Code. It differs for agents with other tools or subagents: a session keeps
+	// the agent that it began with, and refuses an agent of another name.
 	Name string
 
 	files map[string]string // texts of files, by the names of their agents
@@ -105,7 +105,7 @@ func (a *Agent) add(p *profile) error {
 	return errors.Join(errs...)
 }
 
-// frontMatter divides a Markdown file into the YAML at its head and its body.
+// frontMatter divides a Markdown file into the YAML at its start and its body.
 func frontMatter(data []byte) (head, body []byte, found bool) {
 	text := bytes.ReplaceAll(bytes.TrimPrefix(data, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
 	rest, found := bytes.CutPrefix(text, []byte("---\n"))

@@ -44,12 +44,12 @@ var promptVariables = map[string]string{
 const (
 	basePrompt = "${base_prompt}" // of Kimi Code's own agent
 	roleArg    = "ROLE_ADDITIONAL"
-	// depthMost is how many files may extend one another.
+	// depthMost is how many files may extend each other.
 	depthMost = 8
 )
 
-// spec is an agent specification of kimi-cli, with what it extends (kimi_cli/agentspec.py, 1.51.0). What stands
-// nowhere is nil.
+// spec is an agent specification of kimi-cli, with the files that it extends (kimi_cli/agentspec.py, 1.51.0). A key
+// that is in none of them is nil.
 type spec struct {
 	name      *field
 	prompt    *field
@@ -125,7 +125,7 @@ func (f *field) text(key string) (string, error) {
 	return f.node.Value, nil
 }
 
-// path returns a path, which stands relative to the file.
+// path returns a path that is written relative to the file.
 func (f *field) file(key string) (string, error) {
 	path, err := f.text(key)
 	if err != nil || filepath.IsAbs(path) {
@@ -175,7 +175,8 @@ func (a *Agent) loadYAML(path string) (*profile, error) {
 	return p, nil
 }
 
-// subagent reads a subagent of kimi-cli. Its own subagents are left out: neither kimi lets one call them.
+// subagent reads a subagent of kimi-cli. It leaves out the subagent's own subagents: neither kimi lets a subagent call
+// them.
 func (a *Agent) subagent(name string, f *field) error {
 	if !kebab.MatchString(name) {
 		return f.errorf("the name of the subagent %.40q must be of lower-case letters and digits, with single hyphens between", name)
@@ -225,7 +226,7 @@ func (f *field) need(key string) (string, error) {
 	return text, err
 }
 
-// profile turns a specification into an agent file, but for its name and description.
+// profile turns a specification into an agent file, without its name and description.
 func (s *spec) profile(path string) (*profile, error) {
 	for key, f := range map[string]*field{"name": s.name, "system_prompt_path": s.prompt, "tools": s.tools} {
 		if f == nil && !s.standard {
@@ -241,7 +242,7 @@ func (s *spec) profile(path string) (*profile, error) {
 	return p, s.setTools(p, skills)
 }
 
-// setTools names the tools. MCP servers' and the program's own come besides, as with kimi-cli.
+// setTools names the tools. Tools of MCP servers and of the program are added to them, as in kimi-cli.
 func (s *spec) setTools(p *profile, skills bool) error {
 	list := s.tools
 	if s.allowed != nil && s.allowed.node.Tag != "!!null" {
@@ -292,7 +293,7 @@ var (
 	name     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// system returns the system prompt, and whether it tells of skills.
+// system returns the system prompt, and whether it mentions skills.
 func (s *spec) system() (prompt string, skills bool, err error) {
 	if s.prompt == nil {
 		prompt = basePrompt

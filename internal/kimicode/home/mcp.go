@@ -98,8 +98,8 @@ func ssePath(address string) bool {
 	return err == nil && sse.MatchString(u.Path)
 }
 
-// hiddenTools returns the tools that an entry of mcp.json hides, false if it changes more of them. One that fastmcp
-// does not understand as its own, such as a list of names, is ignored, as fastmcp ignores it.
+// hiddenTools returns the tools that an entry of mcp.json hides. It returns false if the entry changes more. An entry
+// that fastmcp does not read as its own, such as a list of names, is ignored, as fastmcp ignores it.
 func hiddenTools(value any) (hidden []string, plain bool) {
 	transforms, ok := value.(map[string]any)
 	if !ok {
@@ -143,7 +143,7 @@ func (o *Overlay) mcp(s *Spec) error {
 		}
 		theirs, err := serversOf(data)
 		if err != nil {
-			// Kimi Code takes no server at all where one is bad: neither would it take the program's.
+			// If one server is bad, Kimi Code uses none of them, and so not the program's either.
 			o.warn("no MCP server of %s is used: %v", path, err)
 			theirs = nil
 		}
@@ -158,7 +158,7 @@ func (o *Overlay) mcp(s *Spec) error {
 	if t := s.Tools; t != nil {
 		servers[t.Name] = map[string]any{
 			"transport": "http", "url": t.URL, "headers": map[string]string{"Authorization": t.Authorization},
-			"toolTimeoutMs": timeoutMost, // a call of the program takes the time it takes, and its turn can be cancelled
+			"toolTimeoutMs": timeoutMost, // a call of the program has no limit of time, and its turn can be cancelled
 		}
 	}
 	raw, err := json.Marshal(map[string]any{"mcpServers": servers})
@@ -168,8 +168,8 @@ func (o *Overlay) mcp(s *Spec) error {
 	return o.write("mcp.json", raw)
 }
 
-// serversOf returns the servers of an mcp.json of Kimi Code, as they stand there. Its error says why Kimi Code would
-// take none of those that it returns.
+// serversOf returns the servers of an mcp.json of Kimi Code, as they are written there. Its error says why Kimi Code
+// would use none of those that it returns.
 func serversOf(data []byte) (map[string]json.RawMessage, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -273,8 +273,8 @@ type entry struct {
 	DisabledTools     []string          `json:"disabledTools"`
 }
 
-// nullIn returns the first key that Kimi Code knows and that is null, or has a null in it; "" for none. A null is
-// no absence for Kimi Code, as it is for encoding/json.
+// nullIn returns the first key that Kimi Code knows and that is null, or has a null in it; "" for none. For Kimi Code,
+// a null is not the same as a missing key, as it is for encoding/json.
 func nullIn(raw json.RawMessage) string {
 	var values map[string]any
 	json.Unmarshal(raw, &values) // it is a table

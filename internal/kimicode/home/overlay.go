@@ -47,21 +47,21 @@ const (
 	agentsDir  = "program-agents" // likewise
 )
 
-// own are the entries of a home that a private one has for itself, or does without.
+// own are the entries that a private home has for itself, or does not have.
 var own = []string{
 	"config.toml", "mcp.json", "workspaces.json", "session_index.jsonl", "server", "server.token", "search-index", "gui.toml",
-	hookScript, agentsDir, tempdir.Marker, // where the user's home is a private one itself
+	hookScript, agentsDir, tempdir.Marker, // if the user's home is itself a private one
 }
 
-// copied are those of them that a private home begins with. Of a session that Kimi Code 0.29 or an older one
-// has made, session_index.jsonl alone tells the work dir.
+// copied are those of them that are copied into a private home at the start. Only session_index.jsonl has the work dir
+// of a session that Kimi Code 0.29 or an older one has made.
 var copied = []string{"workspaces.json", "session_index.jsonl"}
 
-// made are the folders of the user's home that must be there before they are linked.
+// made are the folders of the user's home that must exist before they are linked.
 var made = []string{"sessions", "credentials", "oauth", "workspace-trust", "plugins"}
 
-// kind is the kind of the folders of private homes. The names are those that Kimi Code gives, and keys, tokens and
-// texts of the user are in nothing else.
+// kind is the kind of the folders of private homes. The names in them are those that Kimi Code uses, and no other file
+// contains keys, tokens and texts of the user.
 var kind = tempdir.Kind{
 	Prefix: "kimi-go-home-",
 	Notice: "The kimi-go library made this folder: it is the home of one session of Kimi Code, laid over the user's own home.\n" +
@@ -196,7 +196,7 @@ func (o *Overlay) config(s *Spec) error {
 	maps.Copy(table, s.Config)
 	hooks, err := hooksOf(table["hooks"])
 	if err != nil {
-		// Kimi Code runs no hook at all where one is bad: neither would it run the program's.
+		// If one hook is bad, Kimi Code runs none of them, and so not the program's either.
 		o.warn("no hook of %s is run: %v", path, err)
 		hooks = nil
 		delete(table, "hooks")
@@ -222,7 +222,7 @@ func (o *Overlay) config(s *Spec) error {
 	return o.write("config.toml", []byte(b.String()))
 }
 
-// first puts entries at the head of a list.
+// first puts entries at the start of a list.
 func first(table map[string]any, key string, entries ...string) {
 	if len(entries) == 0 {
 		return

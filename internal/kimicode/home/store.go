@@ -29,7 +29,7 @@ type Session struct {
 	ID       string
 	WorkDir  string
 	Title    string
-	Created  time.Time // zero where it is not known
+	Created  time.Time // zero if it is not known
 	Updated  time.Time
 	Turns    int
 	Archived bool
@@ -111,8 +111,8 @@ func FindSession(home, workDir, id string) string {
 	return ""
 }
 
-// find returns the session of the work dir with the id, or all that a client knows as id: a copy that Kimi Code makes of a session is
-// known by the same one.
+// find returns the session of the work dir with the id, or all sessions that a client knows by it. A copy that Kimi
+// Code makes of a session has the same client id.
 func (st *store) find(workDir, id string) (found []string) {
 	for _, dir := range st.dirs {
 		if s := st.read(dir); s != nil && s.CWD == workDir && filepath.Base(dir) == id {
@@ -239,7 +239,7 @@ func openStore(home string) (*store, error) {
 	return st, err
 }
 
-// read reads the state of the session in a folder, nil where it has none.
+// read reads the state of the session in a folder, nil if it has none.
 func (st *store) read(dir string) *state {
 	data, err := readSmall(filepath.Join(dir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {

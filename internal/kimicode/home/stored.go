@@ -96,7 +96,7 @@ func (s *Stored) Journal(agent string) history.Source {
 // mediaMost is the most that is read of a picture or a video, in bytes.
 const mediaMost = 256 << 20
 
-// own makes sure that the session's folder is one of the home, and no link to elsewhere, before it is changed.
+// own checks that the session's folder is in the home, and not a link to another place, before it is changed.
 func (s *Stored) own() error {
 	root, err := os.OpenRoot(s.home)
 	if err != nil {
@@ -153,7 +153,7 @@ func (s *Stored) Delete() error {
 	if err := s.own(); err != nil {
 		return err
 	}
-	// Without its metadata it is no session any more, however far the rest comes.
+	// Without its metadata it is no longer a session, even if the rest cannot be removed.
 	if err := s.root.Remove(s.stateFile()); err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func index(root *os.Root, entry any) error {
 	return errors.Join(err, f.Close())
 }
 
-// mark tells programs of Kimi Code that run to look at the session again. They do so by themselves, but later.
+// mark makes running programs of Kimi Code read the session again. They also do so by themselves, but later.
 func (s *Stored) mark() {
 	if f, err := s.root.Create(fmt.Sprintf(".index-dirty/%s.%d", s.ID, time.Now().UnixMilli())); err == nil {
 		f.Close()
@@ -319,7 +319,8 @@ func (s *Stored) forkAgents(ctx context.Context, into string, meta map[string]an
 	return agents, nil
 }
 
-// left are the files that a fork has its own of, or has not at all: what was planned, what runs and what happened to the user's files.
+// left are the files that a fork has its own of, or does not have: plans, running tasks and backups of the user's
+// files.
 var left = []string{"state.json", "session-meta", "logs", "upcoming-goals.json", aliasFile}
 
 // copy copies what is in a folder of the session. in is its place in the session.

@@ -105,7 +105,7 @@ func newServer(url, token string, child Child) *Server {
 	transport.MaxIdleConnsPerHost = 8
 	return &Server{url: url, token: token, child: child, http: &http.Client{
 		Transport: transport,
-		// Go would send the token on, to another port of the same host, too.
+		// Go would also send the token to another port of the same host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -192,7 +192,7 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 	return nil
 }
 
-// foreign says what an answer is that is not the server's own, but that of a proxy before it, or of another program.
+// foreign describes an answer that does not come from the server, but from a proxy before it or from another program.
 func foreign(resp *http.Response) (code int, msg string, err error) {
 	msg = fmt.Sprintf("not an answer of Kimi Code's server, HTTP status %d", resp.StatusCode)
 	switch resp.StatusCode {
@@ -284,7 +284,7 @@ func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 	return meta, nil
 }
 
-// again makes a call that changes nothing until an answer comes.
+// again repeats a call that changes nothing until an answer comes.
 func again(ctx context.Context, call func() error) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		err := call()

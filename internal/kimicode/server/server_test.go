@@ -22,7 +22,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// says is a child that prints something and lives on.
+// says is a child that prints something and continues.
 type says struct {
 	*strings.Reader
 	server.Child

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// restoreTime is how long a session may take that is no longer to be in the archive.
+// restoreTime is how long the server may take to move a session out of the archive.
 const restoreTime = 5 * time.Second
 
 // CloseSession ends what a session runs, its turn and its tasks with their processes, and has the server forget it. The
@@ -84,7 +84,7 @@ func (s *Server) FindSession(ctx context.Context, workDir, id string) (string, e
 	}
 }
 
-// gone takes a session that is not there for one that has gone.
+// gone treats a missing session as removed.
 func gone(err error) error {
 	var e *api.Error
 	if errors.As(err, &e) && e.Code == api.CodeNoSession {

@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// pongEvery is how often this side says that it lives: a client that has sent nothing for
-	// 20 s is closed, however it reads.
+	// pongEvery is how often this side sends a sign of life. The server closes a client that has sent nothing for 20
+	// s, however much it reads.
 	pongEvery = 5 * time.Second
-	// probeEvery is how often this side looks whether the server still listens. One that was asked to end by
-	// someone else stops that, and then waits for this connection to be closed.
+	// probeEvery is how often this side checks whether the server still listens. If another program has asked the
+	// server to end, it stops listening and waits until this connection is closed.
 	probeEvery = 2 * time.Second
 	// byeTime is how long the server may take to answer the end of a connection.
 	byeTime = time.Second
@@ -31,7 +31,7 @@ const (
 	silence = 35 * time.Second
 	// The waits between attempts to connect again.
 	retryFirst, retryMost = 50 * time.Millisecond, 2 * time.Second
-	// replays is how often a replay that is not whole is asked for again.
+	// replays is how often an incomplete replay is requested again.
 	replays = 6
 	// settleTime is how long the answer to a subscription may take.
 	settleTime = 10 * time.Second
@@ -198,7 +198,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 			cursor := a.Cursors[st.session]
 			if again && cursor.Epoch == st.epoch && len(a.Resync) == 0 && (st.seq < cursor.Seq || slices.ContainsFunc(held, isLost)) {
-				// The server's journal may be older than its numbers for a moment.
+				// For a moment, the server's journal may lack events that it has already numbered.
 				if st.short++; st.short <= replays {
 					err = errors.New("the server has not replayed all of its numbered events")
 					break
@@ -248,10 +248,10 @@ func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error
 	return f, nil
 }
 
-// bufSize is how much is made at once for messages to be read into.
+// bufSize is the size of the buffers into which messages are read.
 const bufSize = 32 << 10
 
-// message reads a message. It stands in memory that no other message uses.
+// message reads a message. No other message uses its memory.
 func (st *Stream) message(r io.Reader) ([]byte, error) {
 	start := len(st.buf)
 	for {
@@ -280,7 +280,7 @@ func control(frameType string) bool {
 	return false
 }
 
-// take returns the item of a frame, false for one that is of another session or that came before.
+// take returns the item of a frame. It returns false for a frame of another session, or one that has come before.
 func (st *Stream) take(f *frame) (Item, bool) {
 	if f.SessionID == "" && !control(f.Type) {
 		f.Type, f.Volatile, f.Payload = "of no session: "+f.Type, true, nil // no version has sent such: it is told
@@ -402,7 +402,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		case st.c <- item:
 			return true
 		case <-st.bye:
-			return true // no one takes it: the connection is being closed
+			return true // no reader is left: the connection is being closed
 		case <-ctx.Done():
 			return false
 		}

@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// headerTimeout is how long a connection may take to say what it wants, bodyTimeout how long what
-	// it sends may take then. It comes from this machine.
+	// headerTimeout is how long a connection may take to send its header, and bodyTimeout how long its body may take
+	// after that. The client is on this machine.
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
-	// maxStrangers is how many connections may be open that have not shown the token. Another one
-	// closes the oldest: whoever knows the token shows it at once.
+	// maxStrangers is how many connections may be open that have not shown the token. Another one closes the oldest. A
+	// client that knows the token shows it at once.
 	maxStrangers = 32
 	maxHeader    = 16 << 10
 )
 
-// guard serves HTTP to those who know its token. Anybody on the machine can connect: they get a
-// refusal and are disconnected, and cannot use up the program's descriptors or its time.
+// guard serves HTTP to clients that know its token. Every program on the machine can connect. Those without the token
+// get a refusal and are disconnected, and cannot use up the program's descriptors or its time.
 type guard struct {
 	token string
 	http  *http.Server

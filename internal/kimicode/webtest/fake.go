@@ -35,7 +35,7 @@ func Turn() [][]byte { return bytes.Split(bytes.TrimSpace(turn), []byte("\n")) }
 // has said; the transcript of steps that have ended; approvals that wait.
 type Fake struct {
 	URL, Token string
-	// Script says what a prompt comes to; by default [Turn].
+	// Script returns the events of a prompt; by default [Turn].
 	Script func(prompt string) iter.Seq[[]byte]
 	// Each, if not nil, is called before each event is sent.
 	Each func()

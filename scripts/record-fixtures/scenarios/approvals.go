@@ -16,7 +16,7 @@ func (p *Play) answering(answer func(*client.ApprovalRequest) error) func(wirepr
 
 func approve(a *client.ApprovalRequest) error { return a.Approve() }
 
-// decisions are what the agent tells about the approvals, in order.
+// decisions are what the agent reports about the approvals, in order.
 func decisions(list Messages) (d []wireproto.ApprovalDecision) {
 	for _, r := range only[*wireproto.ApprovalResponse](list) {
 		d = append(d, r.Response)

@@ -18,8 +18,8 @@ type Feature struct {
 // String returns the kind and the name.
 func (f Feature) String() string { return f.Kind + " " + f.Name }
 
-// known lists, for each kind, all that kimi-cli 1.51.0 has (kimi_cli/wire/types.py, jsonrpc.py and
-// server.py, tools/display.py, hooks/config.py).
+// known lists, for each kind, everything that kimi-cli 1.51.0 has (kimi_cli/wire/types.py, jsonrpc.py and server.py,
+// tools/display.py, hooks/config.py).
 var known = map[string]string{
 	"event": "TurnBegin SteerInput TurnEnd StepBegin StepInterrupted StepRetry HookTriggered HookResolved CompactionBegin CompactionEnd " +
 		"MCPLoadingBegin MCPLoadingEnd StatusUpdate Notification ContentPart ToolCall ToolCallPart ToolResult ApprovalResponse SubagentEvent " +

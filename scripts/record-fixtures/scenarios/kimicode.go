@@ -25,7 +25,7 @@ const film = "data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE=
 // bash returns the script line of a call of Kimi Code's shell.
 func bash(id, command string) string { return call(id, "Bash", map[string]string{"command": command}) }
 
-// kimiCodeScenarios are those of the bridge: Kimi Code 2.1.0, with a face of Wire.
+// kimiCodeScenarios are the scenarios of the bridge: Kimi Code 2.1.0 as a Wire agent.
 func kimiCodeScenarios() []Scenario {
 	list := []Scenario{
 		{

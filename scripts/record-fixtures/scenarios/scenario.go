@@ -38,7 +38,7 @@ type Scenario struct {
 	Refused func(error) error
 	// Run drives the session and checks what it sees.
 	Run func(p *Play)
-	// Raw, instead of Options and Run, writes lines that no client of this module would write.
+	// Raw replaces Options and Run. It writes lines that no client of this module would write.
 	Raw func(w *Wire)
 
 	rig *Rig // with which it is recorded, nil when a recording is played

@@ -133,8 +133,8 @@ func (c *Console) choose(ctx context.Context, q wireproto.QuestionItem) (string,
 	}
 }
 
-// choice turns what was typed into the answer that the agent wants: labels joined by ", ", or the text
-// itself where it is no list of numbers.
+// choice turns what was typed into the answer for the agent: labels joined by ", ", or the text itself if it is not a
+// list of numbers.
 func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 	var labels []string
 	for field := range strings.FieldsFuncSeq(typed, func(c rune) bool { return c == ',' || c == ' ' }) {
@@ -153,7 +153,7 @@ func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 	return strings.Join(labels, ", "), ""
 }
 
-// ask reads the answer to a question. What ends it otherwise leaves its line.
+// ask reads the answer to a question. If something else ends the question, ask leaves its line.
 func (c *Console) ask(ctx context.Context, question string) (string, error) {
 	if err := c.In.discard(ctx); err != nil {
 		return "", err

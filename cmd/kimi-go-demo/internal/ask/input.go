@@ -56,7 +56,7 @@ func NewInput(r io.Reader, terminal bool) *Input {
 // input, or the cause of ctx's end.
 func (in *Input) Line(ctx context.Context) (string, error) { return in.line(ctx, false) }
 
-// claim gives all that is typed from now on to a question.
+// claim gives everything that is typed from now on to a question.
 func (in *Input) claim() (release func()) {
 	in.mu.Lock()
 	in.claims++
@@ -69,8 +69,8 @@ func (in *Input) claim() (release func()) {
 	}
 }
 
-// discard forgets what was typed at a terminal so far, in lines or not, so that it answers no question that is shown
-// after it. Its error is the cause of ctx's end.
+// discard drops what was typed at a terminal so far, also a half line, so that it does not answer a question that
+// appears later. Its error is the cause of ctx's end.
 func (in *Input) discard(ctx context.Context) error {
 	if !in.terminal {
 		return nil
@@ -127,7 +127,7 @@ func (in *Input) start() {
 	}
 }
 
-// deal hands out what has been read, to the question alone while there is one. in.mu is held.
+// deal passes on what has been read. While there is a question, only the question gets it. in.mu is held.
 func (in *Input) deal() {
 	for len(in.early) > 0 {
 		i := len(in.waiting) - 1
@@ -147,8 +147,8 @@ func (in *Input) deal() {
 	}
 }
 
-// read reads as long as there is input. It outlives its Input: a read of a terminal cannot be
-// called off.
+// read reads as long as there is input. It continues after its Input has ended, because a read of a terminal cannot be
+// cancelled.
 func (in *Input) read() {
 	for {
 		var err error
@@ -170,8 +170,8 @@ func (in *Input) read() {
 	}
 }
 
-// take reads what has been typed. Nothing can be discarded between the reading and the dealing out, so that
-// a line from before a question is never taken for one from after it.
+// take reads what has been typed. Nothing can be discarded between reading it and passing it on. So a line from before
+// a question is never taken for a line after it.
 func (in *Input) take() error {
 	in.tty.wait()
 	in.taking <- struct{}{}
@@ -190,7 +190,7 @@ func (in *Input) take() error {
 	return in.add(line, err)
 }
 
-// add deals out a line. It returns err if that came instead of a line.
+// add passes on a line. If err came instead of a line, it returns err.
 func (in *Input) add(line string, err error) error {
 	a := answer{line: strings.TrimRight(line, "\r\n")}
 	if line == "" {

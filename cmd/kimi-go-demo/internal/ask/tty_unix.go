@@ -11,7 +11,7 @@ import (
 // tty is a terminal that lines are typed at.
 type tty struct{ file *os.File }
 
-// canWait says that a terminal tells when a line has been typed, before it is read.
+// canWait is true: a terminal reports a complete line before it is read.
 const canWait = true
 
 // wait waits for a line.
@@ -20,7 +20,7 @@ func (t *tty) wait() { t.poll(nil) }
 // ready reports whether a read would not wait.
 func (t *tty) ready() bool { return t.poll(new(unix.Timeval)) }
 
-// poll uses select, since poll does not work with the terminals of macOS. Errors are the read's to tell.
+// poll uses select, because poll does not work with the terminals of macOS. It leaves errors to the read.
 func (t *tty) poll(timeout *unix.Timeval) bool {
 	fd := int(t.file.Fd())
 	for {

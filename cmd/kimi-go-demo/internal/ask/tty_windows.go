@@ -15,5 +15,5 @@ const canWait = false
 func (t *tty) wait()       {}
 func (t *tty) ready() bool { return true }
 
-// flush forgets the lines that have been typed. One that is being typed is the console's own.
+// flush drops the lines that have been typed. A line that is still being typed belongs to the console.
 func (t *tty) flush() { windows.FlushConsoleInputBuffer(windows.Handle(t.file.Fd())) }

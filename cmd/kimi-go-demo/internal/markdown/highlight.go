@@ -28,7 +28,7 @@ func highlight(source, language string, columns int) []string {
 	return list
 }
 
-// languages remembers what was looked up: looking takes a millisecond, and a frame shows the same code again.
+// languages caches lexers: finding one takes a millisecond, and each frame shows the same code again.
 var languages lookups
 
 type lookups struct {
@@ -36,13 +36,13 @@ type lookups struct {
 	found map[string]chroma.Lexer
 }
 
-// The limits of what is remembered; the names are the agent's.
+// The limits of the cache: the agent chooses the names.
 const (
 	maxLanguages = 100
 	maxLanguage  = 30
 )
 
-// get returns the lexer of a language, nil where there is none.
+// get returns the lexer of a language, nil if there is none.
 func (l *lookups) get(language string) chroma.Lexer {
 	if language == "" || len(language) > maxLanguage {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// The styles. They are of the terminal's own palette, so that they fit a light background and a dark one.
+// The styles. They use the terminal's own palette, so that they fit a light and a dark background.
 const (
 	bold      = "\x1b[1m"
 	dim       = "\x1b[2m"
@@ -46,7 +46,7 @@ type renderer struct {
 	columns int
 }
 
-// blocks renders the children of a node, apart from each other where they are loose.
+// blocks renders the children of a node, with empty lines between them if the list is loose.
 func (r *renderer) blocks(parent ast.Node, columns int, loose bool) []string {
 	var list []string
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
@@ -134,7 +134,7 @@ func styled(style, t string) string {
 	if style == "" || t == "" {
 		return t
 	}
-	// Each line has the style of its own, so that lines can be shown apart.
+	// Each line sets its own style, so that lines can be shown separately.
 	return style + strings.ReplaceAll(t, "\n", reset+"\n"+style) + reset
 }
 

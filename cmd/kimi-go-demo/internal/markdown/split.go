@@ -8,7 +8,7 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// maxOpen is how many bytes of a block that goes on are kept open, so that a frame has little to do again.
+// maxOpen is how many bytes of a growing block stay open, so that a frame has little to render again.
 const maxOpen = 4 << 10
 
 // Split cuts a text that is still being written: what done has cannot change any more, and rest is to be written on.
@@ -46,7 +46,7 @@ func Split(source string) (done, rest string) {
 	return source[:cut], source[cut:]
 }
 
-// splitFence cuts code that goes on after its last whole line, and opens it again in rest.
+// splitFence cuts growing code after its last whole line, and opens it again in rest.
 func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest string) {
 	open, _, _ := strings.Cut(source[at:], "\n")
 	fence := strings.TrimLeft(open, " ")
@@ -58,7 +58,7 @@ func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest strin
 	return source[:cut] + mark + "\n", open + "\n" + source[cut:]
 }
 
-// splitTable cuts a table that goes on after its last whole row, and begins rest with its head again.
+// splitTable cuts a growing table after its last whole row, and begins rest with its header again.
 func splitTable(source string, at int) (done, rest string) {
 	lines := strings.SplitAfterN(source[at:], "\n", 3)
 	cut := strings.LastIndexByte(source, '\n') + 1

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// Text over these bounds is shown as it is: a browser cuts deep elements off anyway, and a parser takes long for what
+// Text over these limits is shown unrendered: a browser cuts deep elements off, and a parser needs long for text that
 // nests without end.
 const (
 	maxMarkdown = 128 << 10
@@ -36,7 +36,7 @@ var md = goldmark.New(
 	goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(inert{}, 1))),
 )
 
-// markdown returns the HTML of a text that an agent has written, "" where it is better shown as it is.
+// markdown returns the HTML of a text that an agent has written, "" if it is better shown as it is.
 func markdown(text string) template.HTML {
 	text = screen.Clean(text)
 	if len(text) > maxMarkdown || crowded(text) {
@@ -62,7 +62,8 @@ func markdown(text string) template.HTML {
 	return template.HTML(screen.Clean(b.String()))
 }
 
-// crowded reports whether a text has more marks, or a line that begins with more of lists and quotes, than anyone writes.
+// crowded reports whether a text has more marks, or a line that begins with more marks of lists and quotes, than a
+// person writes.
 func crowded(text string) bool {
 	run := 0
 	for line := range strings.Lines(text) {
@@ -89,7 +90,7 @@ func crowded(text string) bool {
 	return false
 }
 
-// inert renders what could do something: links lead to the web alone, images are not loaded, HTML is text.
+// inert renders what could act: links lead only to the web, images are not loaded, HTML is text.
 type inert struct{}
 
 func (r inert) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
@@ -103,7 +104,7 @@ func (r inert) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
 	reg.Register(ast.KindCodeBlock, r.code)
 }
 
-// web returns the address of a link that may be followed: one of the web, whose host is plain to see.
+// web returns the address of a link that may be followed: an address of the web with a clearly visible host.
 func web(dest string) (string, bool) {
 	u, err := url.Parse(strings.TrimSpace(dest))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {

@@ -44,7 +44,7 @@ type item struct {
 	wait   string          // names the span until the request is answered
 }
 
-// RawTitle tells how much the item shows when it is opened.
+// RawTitle says how much the item shows when it is opened.
 func (i *item) RawTitle() string { return plural(len(i.Raw), "line") }
 
 // block is a text of an item, or a change of a file.
@@ -72,7 +72,7 @@ const (
 	waitRow
 )
 
-// usage is what a step has told of tokens.
+// usage is the tokens that a step has reported.
 type usage struct {
 	tokens  wireproto.TokenUsage
 	counted bool
@@ -99,10 +99,10 @@ type reader struct {
 	under map[string]string       // the tool call that an agent works for, by agent
 }
 
-// maxRaw bounds what is shown of a line: an image in one would hold up the browser.
+// maxRaw limits what is shown of a line: an image in a line would slow the browser down.
 const maxRaw = 64 << 10
 
-// maxMS bounds the times that are believed: a year.
+// maxMS is the largest time that is accepted: a year.
 const maxMS = 365 * 24 * 3600 * 1000
 
 func (s *Session) read() *model {
@@ -197,7 +197,7 @@ func (r *reader) end(row int, key string, failed bool) {
 	}
 }
 
-// endTurn ends what of the main agent does not outlive its turn. Agents in the background do.
+// endTurn ends everything of the main agent that ends with its turn. Background agents continue.
 func (r *reader) endTurn(failed bool) {
 	r.end(stepRow, "", failed)
 	for key := range r.open[toolRow] {
@@ -413,7 +413,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 	}
 }
 
-// request notes one that someone has to answer, by the ids of its line and of itself.
+// request notes a request that a person has to answer, by the ids of its line and of itself.
 func (r *reader) request(frame, id string, i *item) {
 	i.wait = i.ID
 	r.asked[id] = i

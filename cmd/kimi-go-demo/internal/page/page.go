@@ -18,7 +18,7 @@ import (
 type Session struct {
 	Title     string
 	Recording *fixture.Fixture
-	// Timed says that the recording has the times at which its lines came. Otherwise the order alone is shown.
+	// Timed says that the recording has times. Without them, only the order is shown.
 	Timed bool
 }
 

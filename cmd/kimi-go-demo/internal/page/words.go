@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// short returns at most n bytes of a text, and a sign of what is left out.
+// short returns at most n bytes of a text, and a sign if something is left out.
 func short(t string, n int) string {
 	if len(t) <= n {
 		return t
@@ -19,7 +19,7 @@ func short(t string, n int) string {
 	return strings.ToValidUTF8(t[:n], "") + "…"
 }
 
-// cut is short, and says how much it leaves out.
+// cut does what short does, and says how much it leaves out.
 func cut(t string, n int) string {
 	if len(t) <= n {
 		return t
@@ -43,7 +43,7 @@ func nonempty(list ...string) []string {
 
 func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
-// Counts are the agent's: neither below zero nor over what can be added.
+// The agent reports the counts, so they are kept at zero or above, and small enough to be added.
 func atLeast(n int) int { return max(n, 0) }
 
 func sum(a, b int) int {

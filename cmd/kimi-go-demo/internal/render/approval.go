@@ -37,7 +37,7 @@ func (p *Pages) More() error {
 // Approval shows a request and the whole call that it is about, as much as a page holds; Pages has the rest.
 func (r *Renderer) Approval(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage, size Size) (*Pages, error) {
 	r.settle(r.main)
-	const others = 4 // rows of the question, and of what is said meanwhile
+	const others = 4 // rows for the question, and for what is printed in the meantime
 	rows := screen.Layout(ApprovalRows(m, name, arguments), size.Columns)
 	p := &Pages{r: r}
 	if size.Rows > 0 {

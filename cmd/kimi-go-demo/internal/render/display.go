@@ -91,8 +91,8 @@ type change struct {
 // around is how many equal lines are kept around a change.
 const around = 3
 
-// compare returns the shortest way from old to new, by the longest common subsequence of
-// what differs. Where that would take too long, the old lines come before the new ones.
+// compare returns the shortest change from old to new, by the longest common subsequence of the part that differs. If
+// that would take too long, the old lines come before the new ones.
 func compare(old, new []string) []change {
 	head := 0
 	for head < len(old) && head < len(new) && old[head] == new[head] {

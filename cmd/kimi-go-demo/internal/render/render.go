@@ -14,7 +14,7 @@ import (
 
 // Options says how to show messages.
 type Options struct {
-	Inputs bool // show what the user said too: for a history
+	Inputs bool // also show what the user said: for a history
 	Quiet  bool // show the text of the agent alone
 }
 
@@ -46,7 +46,7 @@ type stream struct {
 	above  *call  // whose line is the stream's last
 }
 
-// kind tells whether what comes next continues what was written.
+// kind says whether the next text continues what was written.
 type kind int
 
 const (
@@ -144,7 +144,7 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 	}
 }
 
-// notice shows what is no part of the conversation itself.
+// notice shows a line that does not belong to the conversation itself.
 func (r *Renderer) notice(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.StatusUpdate:
@@ -229,8 +229,8 @@ func (r *Renderer) Call(id string) (name string, arguments json.RawMessage) {
 	return c.name, json.RawMessage(c.args.String())
 }
 
-// interrupts reports whether m ends the arguments of a call before it. What other parts of
-// the agent tell may come in between.
+// interrupts reports whether m ends the arguments of a call before it. Messages about other parts of the agent may
+// come in between.
 func interrupts(m wireproto.Message) bool {
 	switch m := m.(type) {
 	case *wireproto.ToolCallPart, *wireproto.Notification, *wireproto.HookTriggered, *wireproto.HookResolved,

@@ -44,7 +44,7 @@ func (r *Renderer) settle(s *stream) {
 	s.kind, s.above = block, c
 }
 
-// mainKeys are the arguments that tell by themselves what a call does, the first that is there.
+// mainKeys are the arguments that describe a call best. The first one that a call has is used.
 var mainKeys = []string{"command", "path", "file_path", "pattern", "query", "url", "description", "question", "task_id", "name"}
 
 // Arguments sums up the JSON of a call's arguments in a line.

@@ -11,7 +11,7 @@ type Piece struct {
 	Changed bool
 }
 
-// Words tells which words of a line have changed, in the old line and in the new one. Where hardly anything is the same, all has.
+// Words says which words of a line have changed, in the old line and in the new one. Where hardly anything is the same, all has.
 func Words(from, to string) (before, after []Piece) {
 	a, b := words(from), words(to)
 	if len(a)*len(b) > 1<<16 {

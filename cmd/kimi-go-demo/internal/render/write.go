@@ -47,7 +47,7 @@ func (r *Renderer) stream(s *stream, k kind, st screen.Style, t string) {
 	r.put(s, st, strings.ReplaceAll(t, "\r\n", "\n"))
 }
 
-// fresh goes to the start of a line for s, and says whose it is where a subagent takes over.
+// fresh begins a new line for s. If another agent begins to write, it names that agent.
 func (r *Renderer) fresh(s *stream) {
 	r.newline()
 	if r.last != s && s.label != "" {

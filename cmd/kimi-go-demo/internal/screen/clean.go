@@ -21,13 +21,13 @@ func Line(t string) string { return strings.ReplaceAll(oneLine.Replace(t), "\t",
 
 var oneLine = strings.NewReplacer("\r\n", "⏎", "\n", "⏎")
 
-// hidden reports whether c is not seen by itself, or changes how its neighbours are seen.
+// hidden reports whether c is invisible, or changes how its neighbours appear.
 func hidden(c rune) bool {
 	switch {
 	case c >= ' ' && c < 0x7f, c == '\n', c == '\t':
 		return false
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, c):
-		return false // format characters that are seen, such as the Arabic number sign
+		return false // format characters that are visible, such as the Arabic number sign
 	}
 	return unicode.In(c, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp,
 		unicode.Bidi_Control, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
@@ -67,8 +67,8 @@ func (cl *cleaner) append(b []byte, t string) []byte {
 	return b
 }
 
-// emoji reports whether c, hidden by itself, is part of an emoji, as in ⚠️, 1️⃣ and 👩‍🚀. It never follows
-// another hidden character, so that nothing can be spelled with it. atEnd says that next is not known yet.
+// emoji reports whether c, invisible by itself, is part of an emoji, as in ⚠️, 1️⃣ and 👩‍🚀. It never follows another
+// invisible character, so that no text can be hidden with it. atEnd says that next is not known yet.
 func emoji(last, c, next rune, atEnd bool) bool {
 	const style, joiner, keycap = '\ufe0f', '\u200d', '\u20e3'
 	symbol := func(c rune) bool { return c > 0x7f && unicode.Is(unicode.S, c) }

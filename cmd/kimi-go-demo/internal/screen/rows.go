@@ -84,7 +84,7 @@ func foldBlanks(t string) string {
 	return b.String()
 }
 
-// wrap breaks a row by itself, since a terminal goes on in the column of the marks.
+// wrap breaks a row itself, because a terminal would continue it in the column of the marks.
 func wrap(r Row, columns int) []Row {
 	if columns <= 0 || width(r.Mark)+width(r.Text) <= columns {
 		return []Row{r}

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// view is what a block needs to know to be shown.
+// view holds what a block needs for display.
 type view struct {
 	columns int
 	now     time.Time
@@ -22,7 +22,7 @@ type view struct {
 type block interface {
 	lines(v view) []string
 	done() bool
-	// close ends what goes on, such as when the turn ends.
+	// close ends what is still growing, for example at the end of the turn.
 	close(now time.Time)
 	// folded reports whether the lines leave something out, and full returns all.
 	folded() bool
@@ -81,14 +81,14 @@ func (b *prose) folded() bool       { return false }
 func (b *prose) full(view) []string { return nil }
 func (b *prose) tight() bool        { return false }
 
-// answer is what the agent says: Markdown that grows. All of it stands two columns from the left, where no row of this program
-// begins, so that it cannot pass for one.
+// answer is what the agent says: Markdown that grows. All of it is indented by two columns. No row of this program
+// begins there, so the text cannot look like one.
 type answer struct {
 	open  string // the blocks that may still change
 	begun bool   // something of it has been shown for good
 	over  bool
 
-	drawn   string // what of open the lines in cache show, in so many columns
+	drawn   string // the part of open that the lines in cache show, in this number of columns
 	columns int
 	cache   []string
 }

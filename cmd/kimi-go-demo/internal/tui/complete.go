@@ -113,7 +113,7 @@ func inOrder(t, letters string) bool {
 	return true
 }
 
-// quotePath writes a path so that it ends where it ends.
+// quotePath quotes a path if that is needed to find its end.
 func quotePath(path string) string {
 	if strings.ContainsFunc(path, unicode.IsSpace) {
 		return `"` + path + `"`
@@ -121,7 +121,8 @@ func quotePath(path string) string {
 	return path
 }
 
-// listFiles returns the files of a directory, relative to it, without those of hidden directories and of other people's programs.
+// listFiles returns the files of a directory, relative to it. It leaves out hidden directories and those with code of
+// others.
 func listFiles(dir string) []string {
 	var list []string
 	root, err := os.OpenRoot(dir)

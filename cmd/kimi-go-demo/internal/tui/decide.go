@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// request is what the agent waits for: an approval or the answers to questions.
+// request is an approval or a question that the agent waits for.
 type request struct {
 	id        string
 	order     int64                   // of the requests of a session
@@ -34,11 +34,11 @@ type request struct {
 	answers map[string]string
 }
 
-// decider is the requests that wait for an answer, and how far the person is with the current one.
+// decider has the requests that wait for an answer, and the state of the current one.
 type decider struct {
 	list    []*request
 	current int
-	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
+	words   *textarea.Model // a reason, or free text; nil while none is typed
 }
 
 // add puts a request after those that came before it. What is asked about stays.
@@ -53,7 +53,7 @@ func (d *decider) add(r *request) {
 	d.list = slices.Insert(d.list, i, r)
 }
 
-// now returns the request that is asked about, nil for none.
+// now returns the current request, nil for none.
 func (d *decider) now() *request {
 	if len(d.list) == 0 {
 		return nil
@@ -61,7 +61,7 @@ func (d *decider) now() *request {
 	return d.list[d.current]
 }
 
-// drop forgets a request, and tells whether it was the one that is asked about.
+// drop removes a request, and reports whether it was the current one.
 func (d *decider) drop(id string) bool {
 	for i, r := range d.list {
 		if r.id != id {
@@ -96,7 +96,7 @@ type verdict struct {
 	err  error
 }
 
-// press takes a key that is for the request that is asked about.
+// press handles a key for the current request.
 func (d *decider) press(k tea.KeyPressMsg) verdict {
 	r := d.now()
 	if d.words != nil {
@@ -166,7 +166,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
-// choose takes a key of a question with options, the last of which is other words.
+// choose handles a key of a question with options. The last option is free text.
 func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
 	last := len(q.Options)
@@ -325,7 +325,7 @@ func (r *request) page(body []string, room int) []string {
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }
 
-// approvalKeys tells which key does what.
+// approvalKeys says which key does what.
 func approvalKeys(r *request, v view, oncePerCall bool) []string {
 	always := "every later “" + r.approval.Action + "”, whatever it is, in this session"
 	if oncePerCall {

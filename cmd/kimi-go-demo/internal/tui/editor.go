@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// A paste of more than this is folded in the editor.
+// A paste that is larger than this is folded in the editor.
 const (
 	maxPasteLines = 5
 	maxPasteBytes = 1000
@@ -93,7 +93,8 @@ func (e *editor) insert(text string) {
 	e.area, _ = e.area.Update(tea.PasteMsg{Content: text})
 }
 
-// pastedImage returns the path of an image that is all of a paste, as terminals paste a file that is dropped on them.
+// pastedImage returns the path of an image if a paste has nothing else. Terminals paste the path of a file that is
+// dropped on them.
 func pastedImage(text string) string {
 	path := strings.Trim(strings.TrimSpace(text), `'"`)
 	path = strings.ReplaceAll(strings.TrimPrefix(path, "file://"), `\ `, " ")
@@ -132,7 +133,7 @@ func (e *editor) set(text string) {
 	e.area, _ = e.area.Update(nil)
 }
 
-// clear empties the editor. Its pastes are kept for what may be taken back.
+// clear empties the editor. It keeps the pastes for text that may be taken back.
 func (e *editor) clear() {
 	e.set("")
 	e.back, e.draft, e.menu = 0, "", menu{}

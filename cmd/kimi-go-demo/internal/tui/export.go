@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// exportedItem tells where the conversation was written to.
+// exportedItem says where the conversation was written to.
 type exportedItem struct{ path string }
 
 // export writes the conversation to a file, which must not be there yet.

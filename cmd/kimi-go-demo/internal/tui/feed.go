@@ -13,8 +13,8 @@ import (
 
 const (
 	frame      = time.Second / 30 // the least time between two batches
-	maxWaiting = 256 << 10        // bytes of text that wait for the model; the turn is held up beyond that
-	maxBatch   = 32 << 10         // bytes of text in a batch, so that a key never waits long for it
+	maxWaiting = 256 << 10        // bytes of text that wait for the model; if there are more, the turn waits
+	maxBatch   = 32 << 10         // bytes of text in a batch; it is small, so that a key never waits long
 )
 
 // run is what the agent writes in small parts, joined while it waits.
@@ -33,7 +33,7 @@ const (
 
 const itemSize = 16 // what an item counts for, besides its text
 
-// feed carries what happens elsewhere to the model: in order, each once, in a few batches a second.
+// feed passes what happens elsewhere to the model: in order, each once, in a few batches a second.
 type feed struct {
 	mu     sync.Mutex
 	room   sync.Cond // items have been taken, or the feed is closed
@@ -56,7 +56,7 @@ func newFeed() *feed {
 // next returns a number that is greater than those before it.
 func (f *feed) next() int64 { return f.orders.Add(1) }
 
-// add appends an item. It waits while too much does.
+// add appends an item. It waits while too much text waits.
 func (f *feed) add(item any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

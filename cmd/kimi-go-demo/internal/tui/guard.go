@@ -8,13 +8,14 @@ import (
 
 const (
 	quiet     = 300 * time.Millisecond // without a key, before one answers
-	noReply   = time.Second            // after which a terminal is one that does not tell where its cursor is
-	fenceWait = 2 * frame              // for a question to be on its way to the terminal
+	noReply   = time.Second            // the time after which the terminal is known not to report its cursor
+	fenceWait = 2 * frame              // the time for a question to reach the terminal
 )
 
-// guard keeps what was typed before a question was on the screen from answering it. When a question is there, the terminal is asked where its
-// cursor is: its reply comes after all that was typed before it had that question, and twice, since the first one may overtake the frame.
-// And whoever types when a question comes up goes on typing for a moment: a key answers only after a pause.
+// guard prevents that keys which were typed before a question appeared answer it. When a question is there, guard asks
+// the terminal for the position of its cursor. The reply comes after everything that was typed before the terminal had
+// that question. guard asks twice, because the first question may reach the terminal before the frame. A person who is
+// typing when a question appears goes on for a moment, so a key answers only after a pause.
 type guard struct {
 	of      string // the question
 	at      int    // grows with each question
@@ -27,7 +28,7 @@ type guard struct {
 	shown   bool      // both have passed
 }
 
-// guardMsg is a look at the clock for the question with the number at.
+// guardMsg says that the time has come to look at the question with the number at.
 type guardMsg struct {
 	at    int
 	fence bool // the question is on its way: send the first fence

@@ -11,7 +11,7 @@ import (
 // watcher plays the program for a guard: it runs what the guard wants, and is the terminal.
 type watcher struct {
 	guard
-	replies bool // the terminal tells where its cursor is
+	replies bool // the terminal says where its cursor is
 	delay   time.Duration
 	msgs    chan tea.Msg
 }

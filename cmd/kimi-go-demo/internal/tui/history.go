@@ -22,7 +22,7 @@ type history struct {
 	entries []string
 }
 
-// HistoryFile returns where the history of a work dir is kept, "" where there is no place for it.
+// HistoryFile returns where the history of a work dir is kept, "" if there is no place for it.
 func HistoryFile(workDir string) string {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(dir) {

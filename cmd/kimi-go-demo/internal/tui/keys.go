@@ -44,7 +44,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	return m.guard.typed(m.now)
 }
 
-// interrupt is Ctrl-C: it cancels the turn, and when there is nothing to cancel it leaves the second time.
+// interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:
@@ -184,7 +184,7 @@ func (m *model) setPlan(on bool) {
 
 type planItem struct{ on bool }
 
-// hints are the keys of the moment, the most useful first.
+// hints are the keys that work now, the most useful first.
 func (m *model) hints() string {
 	if m.hint != "" {
 		return paint(screen.Yellow, m.hint)

@@ -35,7 +35,7 @@ type model struct {
 
 	phase   phase
 	session *client.Session
-	started *client.Session // set when start is over, which work tells: the person may have left before
+	started *client.Session // set when start is over; only work sets it, because the person may have left before
 	turns   int
 	err     error // why the chat ends
 	cancel  context.CancelFunc
@@ -60,7 +60,7 @@ type model struct {
 	guard   guard
 	queue   []*queued
 	paused  bool // the queue waits for the person
-	steers  bool // what is typed while the agent works steers it, else it is queued
+	steers  bool // what is typed while the agent works steers it; otherwise it is queued
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
@@ -208,7 +208,7 @@ func (m *model) item(item any) {
 	}
 }
 
-// attach goes on with a session, and hears when it is over.
+// attach uses a session, and gets a message when it is over.
 func (m *model) attach(s *client.Session) {
 	m.session = s
 	m.status.plan = s.Status().PlanMode
@@ -229,7 +229,7 @@ func (m *model) unpin() {
 	}
 }
 
-// ready tells that the person can begin.
+// ready says that the person can begin.
 func (m *model) ready() {
 	m.phase = idle
 	model := m.session.Model()
@@ -297,7 +297,7 @@ func (m *model) request(r *request) {
 	}
 }
 
-// decided tells what has become of a request.
+// decided says what has become of a request.
 func (m *model) decided(id, text string, err error) {
 	if errors.Is(err, client.ErrAnswered) {
 		text = "no answer was needed any more"

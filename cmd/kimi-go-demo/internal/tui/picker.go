@@ -34,7 +34,7 @@ func Pick(in, out *os.File, colour bool, sessions []client.SessionInfo, age func
 	return p.chosen, nil
 }
 
-// picker is the state of a choice between sessions.
+// picker is the state of the choice between sessions.
 type picker struct {
 	colour        bool
 	columns, rows int

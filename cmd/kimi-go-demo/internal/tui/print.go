@@ -8,14 +8,15 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// printer is the lines that go into the terminal's history, above what the program shows. Commands run side by side, so one is under way at a time.
+// printer has the lines that go into the terminal's history, above what the program shows. Commands run at the same
+// time, so only one of them prints.
 type printer struct {
 	lines []string
 	busy  bool
 	plain bool // without styles
 }
 
-// printedMsg tells that lines have been printed.
+// printedMsg says that lines have been printed.
 type printedMsg struct{}
 
 func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }
@@ -23,7 +24,8 @@ func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }
 // ready reports whether next has something to do.
 func (p *printer) ready() bool { return !p.busy && len(p.lines) > 0 }
 
-// next returns what prints the next lines, at most room, since the terminal cannot take more at once above the program's own.
+// next returns the command that prints the next lines, at most room: the terminal cannot take more at once above the
+// program's own lines.
 func (p *printer) next(room int) tea.Cmd {
 	n := min(len(p.lines), max(room, 1))
 	text := strings.Join(p.lines[:n], "\n")

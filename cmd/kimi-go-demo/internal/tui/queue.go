@@ -12,8 +12,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// queued is what was typed while the agent worked, and is not part of a turn yet. It stays here until the turn before has ended well, unlike a
-// turn of [client.Session.Queue], which begins whatever came of the one before: so it can be taken back, and waits after a failure.
+// queued is what was typed while the agent worked and is not part of a turn yet. It stays here until the turn before
+// has finished. A turn of [client.Session.Queue] would begin in any case. So the person can take it back, and after a
+// failure it waits.
 type queued struct {
 	text  string // as it was seen
 	whole string
@@ -29,7 +30,7 @@ func (q *queued) line(columns int) string {
 	return cut(paint(screen.Dim, mark)+paint(screen.Plain, q.text), columns)
 }
 
-// submit sends what is in the editor: as a prompt, or to where what is typed meanwhile goes.
+// submit sends the text of the editor: as a prompt, or to the queue or the running turn.
 func (m *model) submit() {
 	text, whole := m.edit.text(), m.edit.whole()
 	if strings.TrimSpace(whole) == "" {
@@ -71,7 +72,7 @@ func (m *model) steer(q *queued) {
 	m.work.Go(func() { m.feed.add(steeredItem{q, s.Steer(m.ctx, q.whole, parts...)}) })
 }
 
-// steered takes kimi's receipt. Whether the turn takes it up, SteerInput alone tells.
+// steered handles kimi's receipt. Only a SteerInput shows that the turn has the text.
 func (m *model) steered(q *queued, err error) {
 	if err == nil || !slices.Contains(m.queue, q) {
 		return

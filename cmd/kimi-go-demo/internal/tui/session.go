@@ -7,7 +7,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What goes on outside of the model puts into the feed, besides messages of the agent.
+// Events outside of the model that go into the feed, in addition to messages of the agent.
 type (
 	startedItem  struct{ session *client.Session }
 	failedItem   struct{ err error } // no session has started
@@ -27,7 +27,7 @@ type (
 	filesItem struct{ files []string }
 )
 
-// receive puts a message of the agent into the feed. Requests are held, since a person takes time.
+// receive puts a message of the agent into the feed. It holds requests, because a person takes time.
 func receive(f *feed, m wireproto.Message) {
 	switch m := m.(type) {
 	case *client.ApprovalRequest:
@@ -60,7 +60,7 @@ func receive(f *feed, m wireproto.Message) {
 	}
 }
 
-// start starts the session, and tells its history if that is wanted.
+// start starts the session, and shows its history if that is wanted.
 func start(ctx context.Context, cfg *Config, f *feed) *client.Session {
 	s, err := cfg.Start(ctx)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 // changedItem ends what [model.change] has begun.
 type changedItem struct {
-	session *client.Session // that the chat goes on with; nil for the one that it has
+	session *client.Session // the session that the chat continues with; nil for the present one
 	effort  string          // of that session
 	said    string
 	lost    bool // there is no session any more
@@ -25,7 +25,7 @@ type modelsItem struct {
 	err    error
 }
 
-// change does something about the session that must not happen while a turn runs.
+// change runs a change of the session that must not happen while a turn runs.
 func (m *model) change(what string, do func(context.Context, *client.Session) changedItem) {
 	if m.session == nil || m.phase != idle {
 		m.hint = "not now: wait for kimi, or cancel the turn by Ctrl-C"
@@ -110,7 +110,7 @@ func (m *model) listModels(list []client.Model) {
 	m.log.add(&said{rows: rows})
 }
 
-// move closes the session and goes on with another, or with the same where that does not open.
+// move closes the session and opens another one. If that fails, it opens the same one again.
 func (m *model) move(ctx context.Context, s *client.Session, id, effort string) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}
@@ -125,7 +125,7 @@ func (m *model) move(ctx context.Context, s *client.Session, id, effort string) 
 	return changedItem{lost: true, err: err}
 }
 
-// fork goes on in a copy of the session, with its first turns; -1 keeps all.
+// fork continues in a copy of the session with its first turns; -1 keeps all.
 func (m *model) fork(turns int) {
 	effort := m.effort
 	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
@@ -145,7 +145,7 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, effort
 	return c
 }
 
-// undo takes back the last turns. Where kimi cannot, the chat goes on in a copy without them.
+// undo takes back the last turns. If kimi cannot do that, the chat continues in a copy without them.
 func (m *model) undo(turns int) {
 	effort := m.effort
 	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {

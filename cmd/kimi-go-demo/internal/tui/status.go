@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// status is what the lines around the editor tell.
+// status has what the lines around the editor show.
 type status struct {
 	title   string // of the conversation: the head of its first prompt
 	since   time.Time
@@ -40,7 +40,7 @@ func (s *status) name(prompt string) {
 	}
 }
 
-// mcp tells of MCP servers that have come up or failed.
+// mcp reports MCP servers that have started or failed.
 func (s *status) mcp(st *wireproto.MCPStatus) []block {
 	if st == nil {
 		return nil
@@ -64,7 +64,7 @@ func (s *status) mcp(st *wireproto.MCPStatus) []block {
 	return list
 }
 
-// heard tells that the model says something.
+// heard says that the model says something.
 func (s *status) heard(kind runKind) {
 	s.retry = nil
 	switch kind {
@@ -75,7 +75,7 @@ func (s *status) heard(kind runKind) {
 	}
 }
 
-// message takes what an event tells about the state.
+// message reads what an event says about the state.
 func (s *status) message(e wireproto.Message, now time.Time) {
 	switch e := e.(type) {
 	case *wireproto.StepBegin:
@@ -116,7 +116,7 @@ func (s *status) end(st client.Status) {
 	s.context, s.plan, s.retry = st.ContextUsage, st.PlanMode, nil
 }
 
-// activity says what is waited for, "" for nothing.
+// activity says what the person waits for, "" for nothing.
 func (m *model) activity() string {
 	s := &m.status
 	since := seconds(m.now.Sub(s.since))
@@ -142,7 +142,7 @@ func (m *model) activity() string {
 	return s.waits + " · " + since
 }
 
-// retryLine tells which attempt comes when, and why.
+// retryLine says which attempt comes when, and why.
 func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	why := r.ErrorType
 	if r.StatusCode != nil {

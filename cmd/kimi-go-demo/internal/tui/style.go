@@ -17,8 +17,8 @@ const (
 	underline = "\x1b[4m"
 )
 
-// paint returns t in a style. t is cleaned, and is one line: this and package markdown are the only ways by which words of
-// an agent come to the screen.
+// paint returns t in a style. It cleans t, which is one line. Words of an agent reach the screen only through this
+// function and package markdown.
 func paint(style screen.Style, t string) string {
 	t = screen.Line(screen.Clean(t))
 	if style == screen.Plain || t == "" {
@@ -144,7 +144,7 @@ func took(d time.Duration) string {
 	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// seconds is took in whole seconds, for what goes on.
+// seconds is took in whole seconds, for something that still runs.
 func seconds(d time.Duration) string {
 	if d < time.Minute {
 		return fmt.Sprintf("%d s", int(d.Seconds()))

@@ -13,7 +13,7 @@ import (
 
 func width(t string) int { return ansi.StringWidth(t) }
 
-// transcript is what an agent does, the main one or a subagent, as blocks in order. What has been settled is forgotten.
+// transcript is what an agent does, the main one or a subagent, as blocks in order. Settled blocks are dropped.
 type transcript struct {
 	blocks   []shown
 	calls    map[string]*call // by their ids, those without a result
@@ -22,10 +22,10 @@ type transcript struct {
 	lastFold block // the last one that was not shown in full
 	any      bool  // something has been settled
 	lastTidy bool  // what was settled last was tight
-	replay   bool  // it is history: nothing tells how long it took
+	replay   bool  // it is history: nothing says how long it took
 }
 
-// shown is a block and, once it is done, how it was shown last.
+// shown is a block and, once it is done, its last form on the screen.
 type shown struct {
 	block
 	columns int
@@ -60,7 +60,7 @@ func (t *transcript) last() block {
 	return t.blocks[len(t.blocks)-1].block
 }
 
-// endText closes an answer and a thought: something else has come.
+// endText closes an answer and a thought, because something else has come.
 func (t *transcript) endText(now time.Time) {
 	switch b := t.last().(type) {
 	case *answer:

@@ -26,7 +26,7 @@ type Config struct {
 	Colour  bool // false shows no styles
 	WorkDir string
 	History string // the file of what was sent before; "" keeps nothing
-	Mode    string // what runs unasked: "yolo", "afk", or ""
+	Mode    string // what runs without a question: "yolo", "afk", or ""
 	Answer  string // to every approval: y, a, n, or "" to ask
 	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
@@ -53,7 +53,7 @@ func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 
 // Result says how a chat ended.
 type Result struct {
-	Session *client.Session // nil where none has started; the caller closes it
+	Session *client.Session // nil if none has started; the caller closes it
 	Turns   int             // that were begun
 	Err     error           // [ErrInterrupted], why there is no session any more, or nil
 }

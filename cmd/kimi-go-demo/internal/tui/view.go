@@ -119,12 +119,13 @@ func down(c *tea.Cursor, by int) *tea.Cursor {
 	return c
 }
 
-// asksAlone reports whether the editor makes room for a request: a key answers that, and there is no draft.
+// asksAlone reports whether the request takes the place of the editor: a key answers the request, and there is no
+// draft.
 func (m *model) asksAlone() bool {
 	return m.decide.now() != nil && m.guard.open(m.now) && m.edit.empty()
 }
 
-// perCall reports whether "always" covers the same call alone, as with Kimi Code, not each call of a kind.
+// perCall reports whether "always" allows only the same call, as in Kimi Code, and not each call of a kind.
 func (m *model) perCall() bool { return m.session != nil && m.session.Server().Bridge != nil }
 
 // roomAbove returns how many lines the terminal can take above the program's own.

@@ -65,7 +65,7 @@ func (t *Translator) from(a *agent, m wireproto.Message) {
 	t.emit(&wireproto.SubagentEvent{ParentToolCallID: &parent, AgentID: &id, SubagentType: &kind, Event: m})
 }
 
-// decode reads a payload. One that does not fit is drift, and told once.
+// decode reads a payload. A payload that does not fit is noted as drift and reported once.
 func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 	p := new(T)
 	c, ok := any(p).(interface{ Of() *api.Common })
@@ -96,13 +96,13 @@ func (t *Translator) owned(e *api.Event, c *api.Common) bool {
 	return true
 }
 
-// ofTurn reports whether an event of this type belongs to a turn, and says so. Without, it could be
-// taken for one of another.
+// ofTurn reports whether an event of this type says which turn it belongs to. An event without a turn could be taken
+// for one of another turn.
 func ofTurn(eventType string) bool {
 	return strings.HasPrefix(eventType, "turn.") || strings.HasPrefix(eventType, "tool.") || strings.HasSuffix(eventType, ".delta")
 }
 
-// noteDrift counts what this version does not know and tells of it once.
+// noteDrift counts what this version does not know, and reports it once.
 func (t *Translator) noteDrift(kind, why string) {
 	if t.drift[kind]++; t.drift[kind] == 1 {
 		t.notify("unknown_event", "warning", "An unknown event of Kimi Code", fmt.Sprintf("%.80q: %.200s", kind, why))
@@ -213,8 +213,8 @@ func (t *Translator) spawned(p *api.Subagent) {
 	a.number = 0
 }
 
-// ignored reports whether events of the agent's turn are not for the client: those of a prompt
-// that was to be added to a turn which had ended.
+// ignored reports whether the client must not see the events of the agent's turn. Such a turn comes from a prompt that
+// was meant for a turn which had already ended.
 func (t *Translator) ignored(p api.Common) bool {
 	return (p.AgentID == api.MainAgent || p.AgentID == "") && t.own != nil && t.own.unwanted && t.own.number == p.TurnID
 }
@@ -256,7 +256,7 @@ func (t *Translator) begin(a *agent, id, name, args string) *call {
 	return c
 }
 
-// settle makes sure that the client knows a call whole, before it is asked about it or it runs.
+// settle sends the whole call to the client before the client is asked about it or the call runs.
 func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *call {
 	c := a.calls[id]
 	if c != nil && c.whole != nil {
@@ -278,8 +278,7 @@ func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *ca
 	return c
 }
 
-// compact returns JSON, which need not be whole, without the space between its tokens, as the server
-// writes it.
+// compact returns JSON without the space between its tokens, as the server writes it. The JSON may be incomplete.
 func compact(s string) string {
 	var b strings.Builder
 	quoted, escaped := false, false
@@ -311,7 +310,7 @@ func (t *Translator) toolStarted(p *api.ToolStarted) {
 	}
 	a := t.agentOf(p.AgentID)
 	c := t.settle(a, p.ToolCallID, p.Name, p.Args)
-	if c.display == nil { // else its approval has shown it, with the file as it was
+	if c.display == nil { // otherwise its approval has shown it, with the file as it was
 		c.display = t.blocks(p.Display)
 	}
 	t.askWaitingTools()
@@ -351,7 +350,7 @@ func (t *Translator) agentStatus(p *api.AgentStatus) {
 	}
 }
 
-// taskNotified tells that a task in the background has ended.
+// taskNotified says that a task in the background has ended.
 func (t *Translator) taskNotified(p *api.TaskNotified) {
 	t.emit(&wireproto.Notification{
 		ID: t.newID("note"), Category: "task", Type: p.Type, SourceKind: p.SourceKind, SourceID: p.SourceID,

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// hooks are those of the client that are deciding.
+// hooks are the client's hooks that are deciding.
 type hooks struct {
 	open     map[int]*hookCall // by key
 	matchers []*regexp.Regexp  // of the subscriptions, in their order; nil for all
@@ -24,7 +24,7 @@ type hookCall struct {
 	ids           []string
 }
 
-// compileHooks refuses a matcher that cannot be matched: its hook would never run.
+// compileHooks refuses a matcher that does not compile: its hook would never run.
 func (t *Translator) compileHooks() error {
 	for _, h := range t.client.subscriptions {
 		var re *regexp.Regexp

@@ -7,8 +7,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// inbox is the events that have come and are not handled yet: while an answer is fetched that
-// must come first, they wait.
+// inbox holds the events that have come and are not handled yet. They wait while an answer is fetched that must be
+// handled first.
 type inbox struct {
 	items  []item
 	held   bool      // an answer is fetched
@@ -29,15 +29,15 @@ type item struct {
 	inFlight *inFlight
 }
 
-// inFlight is what a snapshot tells of the main agent's step that runs.
+// inFlight is what a snapshot has of the main agent's running step.
 type inFlight struct {
 	TurnID   int    `json:"turn_id"`
 	Text     string `json:"assistant_text"`
 	Thinking string `json:"thinking_text"`
 }
 
-// settling is how long after a gap volatile events may be missing still: the server is quicker to
-// replay than to send them.
+// settling is how long after a gap volatile events may still be missing: the server replays events faster than it
+// sends new ones.
 const settling = 2 * time.Second
 
 // doubts reports whether deltas of the step that begins with the event may be missing.
@@ -81,7 +81,7 @@ func (t *Translator) handle(i item) {
 	}
 }
 
-// fetch gets what must be known before the next event is handled.
+// fetch requests what must be known before the next event is handled.
 func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	t.inbox.held = true
 	t.call("GET", path, nil, true, func(data json.RawMessage, err error) {
@@ -91,15 +91,15 @@ func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	})
 }
 
-// keepTranscript has the server keep the transcripts of the session's agents from now on. One that is first asked for
-// while a step runs lacks what the step has said until then.
+// keepTranscript makes the server keep the transcripts of the session's agents from now on. If a transcript is first
+// requested during a step, it lacks what the step has said before.
 func (t *Translator) keepTranscript() {
 	t.call("GET", t.of("/transcript")+"?agent_id="+api.MainAgent+"&page_size=1", nil, true, func(_ json.RawMessage, err error) {
 		t.inbox.kept = err == nil
 	})
 }
 
-// gap notes that deltas are missing. The snapshot tells what the main agent's step that runs has
+// gap notes that deltas are missing. The snapshot says what the main agent's step that runs has
 // said so far; a step's transcript tells it once the step has ended.
 func (t *Translator) gap(resync bool) {
 	for _, a := range t.agents {
@@ -139,7 +139,7 @@ func (t *Translator) gap(resync bool) {
 	})
 }
 
-// catchUp says what the snapshot knows more of the step that runs.
+// catchUp sends what the snapshot has of the running step and the client has not.
 func (t *Translator) catchUp(f *inFlight) {
 	a := t.agents[api.MainAgent]
 	if a == nil || a.step == nil || a.turn != f.TurnID {

@@ -7,7 +7,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// mcpPolling asks how the MCP servers do, which no event tells, until all have started or failed.
+// mcpPolling asks for the state of the MCP servers until all have started or failed. No event reports it.
 type mcpPolling struct {
 	polls  int
 	asked  int             // how often for the program's own tools

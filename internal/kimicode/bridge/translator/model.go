@@ -86,7 +86,7 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	})
 }
 
-// checkEffort reports an effort that the session's model does not offer: the server would take it silently for another.
+// checkEffort reports an effort that the session's model does not offer. The server would silently use another one.
 func (t *Translator) checkEffort(known []api.Model) error {
 	effort := t.set.Effort
 	i := slices.IndexFunc(known, func(m api.Model) bool { return m.Model == t.session.model })

@@ -18,8 +18,8 @@ const (
 	inlineMost = 256 << 10
 )
 
-// convert turns a client's input into the parts of a prompt; large pictures and videos are stored
-// on the server first. then comes once, at once if there is nothing to store.
+// convert turns a client's input into the parts of a prompt. It first stores large pictures and videos on the server.
+// It then calls then once, at once if there is nothing to store.
 func (t *Translator) convert(input wireproto.Content, then func([]api.Part, error)) {
 	parts, uploads, err := partsOf(input)
 	if err != nil {

@@ -23,8 +23,8 @@ type request struct {
 	n          int  // in the order of sending
 	background bool // it outlives the turn
 	answer     func(f *wireproto.Frame)
-	drop       func() // gives the answer of a client that does not want to
-	id         string // the server's, "" where it has none
+	drop       func() // gives the answer of a client that refuses
+	id         string // the server's, "" if it has none
 }
 
 // ask sends a request to the client.
@@ -39,7 +39,7 @@ func (t *Translator) ask(id, serverID string, m wireproto.Message, background bo
 	t.do(Send{&wireproto.Frame{ID: id, Method: wireproto.MethodRequest, Message: m}})
 }
 
-// answered handles an answer of the client. A late or a second one counts for nothing.
+// answered handles an answer of the client. A late or a second answer has no effect.
 func (t *Translator) answered(f *wireproto.Frame) {
 	if r := t.requests.open[f.ID]; r != nil {
 		delete(t.requests.open, f.ID)
@@ -72,7 +72,7 @@ func (t *Translator) dropRequests(background bool) {
 
 // approval asks the client whether a call may run.
 func (t *Translator) approval(p *api.Approval) {
-	if t.ignored(p.Common) { // of a prompt that no one wants: it is being aborted
+	if t.ignored(p.Common) { // of a prompt that is not wanted: it is being aborted
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		return
 	}
@@ -133,7 +133,7 @@ func (t *Translator) approval(p *api.Approval) {
 	})
 }
 
-// pending asks about an approval of which only the server's list, or the shorter event, tells.
+// pending asks about an approval that is known only from the server's list or from the shorter event.
 func (t *Translator) pending(p *api.PendingApproval) {
 	t.approval(&api.Approval{
 		Common: api.Common{AgentID: p.AgentID, TurnID: p.TurnID}, ID: p.ID, ToolCallID: p.ToolCallID,
@@ -157,7 +157,7 @@ func (t *Translator) describe(a *agent, req *wireproto.ApprovalRequest) (backgro
 	return background
 }
 
-// approvalAnswered tells how the client has answered.
+// approvalAnswered says how the client has answered.
 func (t *Translator) approvalAnswered(id string, a *wireproto.ApprovalAnswer) {
 	response := a.Response
 	if response != wireproto.Approve && response != wireproto.ApproveForSession {
@@ -166,7 +166,7 @@ func (t *Translator) approvalAnswered(id string, a *wireproto.ApprovalAnswer) {
 	t.emit(&wireproto.ApprovalResponse{RequestID: id, Response: response, Feedback: a.Feedback})
 }
 
-// approvalGone tells of an approval that was answered by another, or went with its turn.
+// approvalGone reports an approval that another client has answered, or that has ended with its turn.
 func (t *Translator) approvalGone(id string, d api.Decision, feedback string) {
 	if !t.requests.gone(id) {
 		return // answered here
@@ -178,7 +178,7 @@ func (t *Translator) approvalGone(id string, d api.Decision, feedback string) {
 	t.emit(&wireproto.ApprovalResponse{RequestID: id, Response: response, Feedback: feedback})
 }
 
-// decide answers an approval on the server. One that is gone there needs no answer.
+// decide answers an approval on the server. If it is gone there, it needs no answer.
 func (t *Translator) decide(id string, a api.ApprovalAnswer, then func()) {
 	t.call("POST", t.of("/approvals/"+url.PathEscape(id)), a, true, func(_ json.RawMessage, err error) {
 		if e, ok := err.(*api.Error); ok && e.Code != api.CodeNoApproval && e.Code != api.CodeResolved {
@@ -208,8 +208,8 @@ const (
 	planExit    = "Reject and Exit"
 )
 
-// reviewPlan shows a plan and asks what to do with it: by a question, as kimi-cli does for a client
-// that supports plan mode, else by an approval.
+// reviewPlan shows a plan and asks what to do with it. It asks a question, as kimi-cli does, if the client supports
+// plan mode, and otherwise for an approval.
 func (t *Translator) reviewPlan(p *api.Approval, d *api.Display) {
 	t.emit(&wireproto.PlanDisplay{Content: d.Plan, FilePath: d.Path})
 	if t.set.Permission == api.Auto {
@@ -335,7 +335,7 @@ func answersOf(f *wireproto.Frame) map[string]string {
 	return a.Answers
 }
 
-// answerTo turns an answer into the choice of options that it is, or into other words.
+// answerTo turns an answer into the options that it names, or into free text.
 func answerTo(q *api.QuestionItem, answer string) api.QuestionAnswer {
 	ids, rest := optionsIn(q, answer)
 	switch {

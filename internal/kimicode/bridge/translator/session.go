@@ -28,10 +28,10 @@ type session struct {
 	tools    *wireproto.ExternalTools
 	mcp      []string // names of the MCP servers that are to be there
 	skills   []wireproto.SlashCommand
-	leaving  bool            // the client went while the session was being started
+	leaving  bool            // the client closed its end during the start of the session
 	bound    bool            // the server has taken the agent's profile, if there is one
 	notes    []string        // to tell the client
-	late     map[string]bool // prompts that were to be added to a turn, and must not become one
+	late     map[string]bool // prompts that were meant for a running turn, and must not become a turn
 }
 
 type state int
@@ -132,7 +132,7 @@ func (t *Translator) launched(l Launched) {
 	})
 }
 
-// load has the server load a session of old; it keeps events of loaded ones alone.
+// load makes the server load an old session: it keeps events only of loaded sessions.
 func (t *Translator) load() {
 	t.call("GET", t.of("/status"), nil, true, func(_ json.RawMessage, err error) {
 		if err != nil {
@@ -220,7 +220,7 @@ func (t *Translator) openKnown() {
 	})
 }
 
-// checkModel fails the start where the server does not know the model.
+// checkModel ends the start with an error if the server does not know the model.
 func (t *Translator) checkModel(then func()) {
 	t.knownModels(func(known []api.Model, err error) {
 		if err == nil && !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == t.set.Model }) {
@@ -234,11 +234,11 @@ func (t *Translator) checkModel(then func()) {
 	})
 }
 
-// errHooksOff says that Kimi Code did not run the hook at the session's start: it drops all hooks
-// when one entry of its configuration is bad, and would let everything pass.
+// errHooksOff says that Kimi Code did not run the hook at the session's start. If one entry of its configuration is
+// bad, Kimi Code drops all hooks and would allow everything.
 var errHooksOff = errors.New("the hooks are off: Kimi Code runs none, so the program's hooks would block nothing; see \"kimi doctor\" about the hooks in its config.toml")
 
-// opened sets the session up: what is in force after a resume is not known.
+// opened applies the settings to the session: after a resume it is not known which ones are in force.
 func (t *Translator) opened(err error) {
 	if t.session.state != starting {
 		return
@@ -307,7 +307,7 @@ func (t *Translator) readBack(then func(*api.Status, error)) {
 	})
 }
 
-// contradicted compares what is in force with what was set. Only the permission is a matter of safety.
+// contradicted compares what is in force with what was set. Only the permission mode matters for safety.
 func (t *Translator) contradicted(st *api.Status) error {
 	if st.Permission != t.set.Permission {
 		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run in that mode", st.Permission, t.set.Permission)
@@ -318,7 +318,7 @@ func (t *Translator) contradicted(st *api.Status) error {
 	return nil
 }
 
-// listSkills ends the start with the commands that a prompt may be.
+// listSkills ends the start with the commands that a prompt may contain.
 func (t *Translator) listSkills() {
 	t.call("GET", t.of("/skills"), nil, true, func(data json.RawMessage, err error) {
 		var list api.Skills
@@ -331,8 +331,8 @@ func (t *Translator) listSkills() {
 	})
 }
 
-// waitForTools ends the start once Kimi Code has connected to the server of the client's tools: a
-// prompt does not wait for it, and the model would be told that there is no such tool.
+// waitForTools ends the start when Kimi Code has connected to the server of the client's tools. A prompt would not
+// wait for that, and the model would learn that there is no such tool.
 func (t *Translator) waitForTools() {
 	host := t.session.toolHost
 	if host == "" {
@@ -423,7 +423,7 @@ func (t *Translator) takeWaiting() {
 	}
 }
 
-// ErrEnded says that Kimi Code has ended. Nothing is said of it: the client sees the end.
+// ErrEnded says that Kimi Code has ended. The bridge sends nothing: the client sees the end.
 var ErrEnded = errors.New("the agent has ended: Kimi Code")
 
 // startFailed answers everything that has waited for the session.
@@ -452,7 +452,7 @@ func (t *Translator) failStart(id string, err error) {
 	case errors.Is(err, errNoModel):
 		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
-		// The data tell it from the answer of an agent that does not know the method.
+		// The data distinguishes it from the answer of an agent that does not know the method.
 		answer.Code = wireproto.CodeMethodNotFound
 		answer.Data, _ = json.Marshal(map[string]string{"option": no.Option})
 	case errors.As(err, &effort):
@@ -466,8 +466,8 @@ func (t *Translator) failStart(id string, err error) {
 // UnsupportedError names something that has no place in Kimi Code.
 type UnsupportedError = api.UnsupportedError
 
-// clientGone ends the server, once what the client has asked for while it starts is answered. A session without a
-// turn is deleted, as kimi-cli does.
+// clientGone ends the server after it has answered what the client asked for during the start. A session without a
+// turn is deleted, as in kimi-cli.
 func (t *Translator) clientGone() {
 	s := &t.session
 	if s.state == starting {
@@ -517,7 +517,7 @@ func (t *Translator) setPlan(on bool) {
 	}
 }
 
-// status tells how full the context is, if that is new, and what a step has used.
+// status says how full the context is, if that is new, and what a step has used.
 func (t *Translator) status(usage *api.Usage) {
 	m := &wireproto.StatusUpdate{TokenUsage: tokens(usage)}
 	c := &t.context

@@ -80,8 +80,8 @@ func (t *Translator) compacted(kind string) {
 	t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "the context could not be compacted"})
 }
 
-// sideQuestion is a question that is asked aside: an agent of its own answers it from what the
-// session's agent knows, and neither remembers it.
+// sideQuestion is a side question. A separate agent answers it from what the session's agent knows. Neither agent
+// remembers it.
 type sideQuestion struct {
 	id     string
 	agent  string // "" until it is made
@@ -96,7 +96,7 @@ func (s *sideQuestion) hear(m wireproto.Message) {
 	}
 }
 
-// askAside asks a question aside, in a turn or without one. frame is the client's steer, "" for a prompt.
+// askAside asks a side question, in a turn or without one. frame is the client's steer, "" for a prompt.
 func (t *Translator) askAside(frame, question string) {
 	fail := func(err error) {
 		text := err.Error()
@@ -163,7 +163,7 @@ func (t *Translator) sideEnded(a *agent, p *api.TurnEnded) {
 	t.endAside(nil, &why)
 }
 
-// endAside tells the answer, and ends the turn of a prompt that was the question.
+// endAside sends the answer, and ends the turn if the prompt was the side question.
 func (t *Translator) endAside(text, why *string) {
 	s := t.side
 	t.side = nil

@@ -16,19 +16,19 @@ type step struct {
 	thought  int  // UTF-16 units of thinking that the client was told
 	said     int  // the same of text
 	doubtful bool // deltas are missing
-	snapped  bool // a snapshot has filled a gap: deltas that do not say where they belong cannot be placed
+	snapped  bool // a snapshot has filled a gap: deltas without an offset cannot be placed
 	kept     bool // the server has kept its transcript from the beginning
 }
 
-// trust is what the transcripts of steps have confirmed of what the server has said. Servers of another version may say less
-// than they write down, and then do so always: once enough was confirmed, only steps that are remarkable are looked at.
+// trust counts what the transcripts of steps have confirmed. A server of another version may send less than it writes
+// down, and then always does. So once enough is confirmed, only unusual steps are checked.
 type trust struct {
 	steps    int // that were looked at
 	thinking int // in which thinking was confirmed
 	text     int // likewise
 }
 
-// asks reports whether the next step is to be looked at.
+// asks reports whether the next step is to be checked.
 func (c *trust) asks() bool { return c.steps < 20 && (c.thinking < 3 || c.text < 3) }
 
 func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
@@ -90,7 +90,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		t.closeStep(a, kind, p)
 		return
 	case a.step.doubtful:
-	// What ends the turn without a word is looked at, too.
+	// A step without output that ends the turn is checked, too.
 	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.trustIn(a).asks()):
 	default:
 		t.fillContext(a, kind, p)
@@ -120,7 +120,7 @@ func (t *Translator) trustIn(a *agent) *trust {
 	return &t.trustSub
 }
 
-// compare says what the transcript of a step knows more than the client was told. The transcript is nil where there is none.
+// compare sends what the transcript of a step has and the client has not. The transcript is nil if there is none.
 func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
 	if err != nil || kept == nil {
 		if a.step.doubtful || err != nil {
@@ -151,7 +151,7 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 	}
 }
 
-// fillContext asks how full the context is, if no event of the step has told, and ends the step.
+// fillContext asks how full the context is, if no event of the step has said so, and ends the step.
 func (t *Translator) fillContext(a *agent, kind string, p *api.Step) {
 	if !a.main() || kind != api.TypeStepCompleted || t.context.heard {
 		t.closeStep(a, kind, p)
@@ -173,7 +173,7 @@ func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
 	a.retrying, a.step = false, nil
 	switch {
 	case kind == api.TypeStepInterrupted:
-		if p.Reason != "aborted" { // kimi-cli tells nothing of a step that was cancelled
+		if p.Reason != "aborted" { // kimi-cli reports nothing about a cancelled step
 			t.from(a, &wireproto.StepInterrupted{})
 		}
 	case a.main():
@@ -186,7 +186,7 @@ func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
 	}
 }
 
-// sayRest says what the client has not been told of a step, and reports whether there was something.
+// sayRest sends the part of a step that the client has not received, and reports whether there was one.
 func (t *Translator) sayRest(a *agent, thinking, text string) (more bool) {
 	if rest := after(thinking, a.step.thought); rest != "" {
 		more = true
@@ -225,7 +225,7 @@ func after(s string, n int) string {
 	return ""
 }
 
-// delta says what the model says, once: where it belongs, the server tells by its offset.
+// delta sends what the model says, once. The server's offset says where it belongs.
 func (t *Translator) delta(e *api.Event, p *api.Delta) {
 	if t.ignored(p.Common) {
 		return

@@ -24,7 +24,7 @@ type toolCalled struct {
 
 const (
 	timerTools = "tools"
-	// toolWait is how long a call may be ahead of the event that tells of it.
+	// toolWait is how long the event about a call may come after the call.
 	toolWait = 2 * time.Second
 )
 
@@ -36,8 +36,8 @@ func (t *Translator) toolName(name string) string {
 	return name
 }
 
-// toolCalled asks the client to run a tool. The call does not say which of the model's it is: it waits
-// for the event that tells.
+// toolCalled asks the client to run a tool. The call does not say which of the model's calls it is, so it waits for
+// the event about it.
 func (t *Translator) toolCalled(in ToolCalled) {
 	t.tools.waiting[in.Key] = &toolCalled{ToolCalled: in, since: t.now}
 	t.askWaitingTools()
@@ -113,7 +113,7 @@ func (t *Translator) askLateTools() {
 	}
 }
 
-// askTool sends the request. Its id is the model's of the call, unless one of that id is open.
+// askTool sends the request. Its id is the model's id of the call, unless a request with that id is open.
 func (t *Translator) askTool(c *toolCalled, id string, of *call) {
 	if t.requests.open[id] != nil {
 		id = t.newID("tool")
@@ -137,7 +137,7 @@ func (t *Translator) askTool(c *toolCalled, id string, of *call) {
 		}
 		give(a.ReturnValue)
 	}, func() {
-		if t.turn == nil || !t.turn.cancelled { // else Kimi Code gives the call up itself; with a result it might go on first
+		if t.turn == nil || !t.turn.cancelled { // otherwise Kimi Code gives up the call itself; with a result it might continue first
 			give(wireproto.ToolReturnValue{IsError: true, Message: "the turn has ended"})
 		}
 	})

@@ -28,7 +28,7 @@ import (
 type Settings struct {
 	ID         string // by which the client knows the session; "" for the server's own
 	Model      string // an alias; "" for the configuration's default
-	NoModel    bool   // there is a configuration, and no model in it: another must not step in
+	NoModel    bool   // there is a configuration, but it has no model: no other model may be used
 	Thinking   string // an effort, "on" or "off"; "" for the model's default
 	Effort     string // Thinking, where it must be what the model offers; else ""
 	Profile    string // name of the agent that the session is bound to; "" for the server's own
@@ -74,8 +74,8 @@ type (
 	Opened struct{ Err error }
 	// Event is an event of the session.
 	Event struct{ *api.Event }
-	// Gap says that events may be missing before the next one: volatile ones, and with Resync durable ones, too.
-	// The durable ones that follow were replayed up to Until: volatile ones may be missing between them.
+	// Gap says that events may be missing before the next one: volatile ones and, with Resync, durable ones, too.
+	// Durable events up to Until are replayed after it, and volatile ones may be missing between them.
 	Gap struct {
 		Resync bool
 		Until  int64
@@ -312,8 +312,8 @@ func (t *Translator) fail(id string, err *wireproto.RPCError) {
 	}
 }
 
-// unsupported says that Kimi Code cannot do something. A client takes the code for an agent that
-// does not know the method.
+// unsupported says that Kimi Code cannot do something. To a client, the code means that the agent does not know the
+// method.
 func (t *Translator) unsupported(id, feature string) {
 	t.refuse(id, wireproto.CodeMethodNotFound, "%s has no %s", t.backend(), feature)
 }

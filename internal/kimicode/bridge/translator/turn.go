@@ -37,8 +37,8 @@ type ownTurn struct {
 	unwanted bool // of a steer that came too late
 }
 
-// promptID makes the id of a prompt. The time keeps it apart from those of other programs, and of
-// earlier ones, on the same session.
+// promptID makes the id of a prompt. The time in it makes it different from ids of other programs, and from earlier
+// ones, of the same session.
 func (t *Translator) promptID() string { return t.newID(fmt.Sprintf("kimi-go-%x", t.now.UnixNano())) }
 
 // prompt starts a turn.
@@ -87,7 +87,7 @@ func (t *Translator) refuseInput(id, method string, err error) {
 	t.refuse(id, wireproto.CodeInvalidParams, "%s: %v", method, err)
 }
 
-// submit sends the prompt. Once Kimi Code has it the session is in use.
+// submit sends the prompt. When Kimi Code has it, the session is in use.
 func (t *Translator) submit(u *turn) {
 	if u.cancelled { // before anyone has heard of it
 		t.finishTurn(u, wireproto.StatusCancelled, nil)
@@ -134,13 +134,13 @@ func (t *Translator) submit(u *turn) {
 	})
 }
 
-// unbound reports whether the agent's profile is still to be told to the server, by a prompt. Without a model, no
-// prompt runs and nothing is bound.
+// unbound reports whether a prompt still has to tell the server the agent's profile. Without a model, no prompt runs
+// and nothing is bound.
 func (t *Translator) unbound() bool {
 	return t.set.Profile != "" && !t.session.bound && t.session.model != ""
 }
 
-// profileError tells an agent that cannot be from other errors.
+// profileError recognises the errors about an agent that cannot be used.
 func profileError(err error) error {
 	var e *api.Error
 	if errors.As(err, &e) && e.Code == api.CodeBadField {
@@ -155,7 +155,7 @@ func profileError(err error) error {
 	return err
 }
 
-// promptError tells why a prompt was not taken.
+// promptError says why a prompt was not taken.
 func promptError(err error) *wireproto.RPCError {
 	var e *api.Error
 	switch {
@@ -171,7 +171,7 @@ func outcomeUnknown(why string) *wireproto.RPCError {
 	return &wireproto.RPCError{Code: wireproto.CodeOutcomeUnknown, Message: "it is not known whether the turn succeeded: " + why}
 }
 
-// tellBegin tells that the turn has begun, once.
+// tellBegin says that the turn has begun, once.
 func (t *Translator) tellBegin(u *turn) {
 	if !u.told {
 		u.told = true
@@ -314,7 +314,7 @@ func (t *Translator) finishTurn(u *turn, status wireproto.TurnStatus, err *wirep
 	t.reply(u.id, result)
 }
 
-// cancel asks the server to end the turn. The turn's own end tells when it has.
+// cancel asks the server to end the turn. The turn's own end says when it has.
 func (t *Translator) cancel(f *wireproto.Frame) {
 	switch {
 	case t.replay != nil:
@@ -337,8 +337,8 @@ func (t *Translator) cancel(f *wireproto.Frame) {
 	}
 }
 
-// abort ends the client's prompt on the server. Where the server does not know the prompt yet, its
-// answer to the prompt, or the turn's beginning, comes here again.
+// abort ends the client's prompt on the server. If the server does not know the prompt yet, abort runs again with the
+// server's answer to the prompt, or with the beginning of the turn.
 func (t *Translator) abort(u *turn) {
 	if u.aborting {
 		return
@@ -357,7 +357,7 @@ func (t *Translator) abort(u *turn) {
 	})
 }
 
-// steer adds input to the turn that runs: a prompt is queued, and then added. The server has no one
+// steer adds input to the running turn: it queues a prompt, and then adds that to the turn. The server has no single
 // call for both, so the turn may end between them.
 func (t *Translator) steer(f *wireproto.Frame) {
 	u := t.turn
@@ -420,7 +420,7 @@ func (t *Translator) addToTurn(frame, id string) {
 	})
 }
 
-// late notes a prompt that must not become a turn of its own.
+// late notes a prompt that must not become a turn.
 func (t *Translator) late(id string) {
 	if t.session.late == nil {
 		t.session.late = make(map[string]bool)
@@ -433,7 +433,7 @@ func (t *Translator) abortLate(id string) {
 	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":abort"), struct{}{}, true, func(json.RawMessage, error) {})
 }
 
-// steered tells that input was added to the turn.
+// steered says that input was added to the turn.
 func (t *Translator) steered(p *api.TurnSteer) {
 	u := t.turn
 	if u == nil || u.number != p.TurnID {
@@ -448,15 +448,15 @@ func (t *Translator) steered(p *api.TurnSteer) {
 	}
 }
 
-// hookResult tells what a hook has said of the prompt.
+// hookResult says what a hook has said of the prompt.
 func (t *Translator) hookResult(p *api.HookResult) {
 	if p.Blocked && t.turn != nil {
 		t.turn.blocked = p.Content
 	}
 }
 
-// resync makes the best of a gap in which durable events are lost, too: the transcript tells what the
-// turn has done, but not how it ended.
+// resync repairs what it can after a gap that lost durable events, too: the transcript says what the turn has done,
+// but not how it ended.
 func (t *Translator) resync(running *inFlight) {
 	u := t.turn
 	t.askPending()

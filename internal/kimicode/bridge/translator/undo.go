@@ -8,7 +8,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// undo takes back the last turns. It is not asked for twice: an answer that is lost leaves it open whether they are gone.
+// undo takes back the last turns. It does not repeat the call: if the answer is lost, it is not known whether the
+// turns are gone.
 func (t *Translator) undo(f *wireproto.Frame) {
 	var params wireproto.UndoParams
 	switch {

@@ -12,7 +12,7 @@ const (
 	watchEvery = 5 * time.Second
 )
 
-// watch keeps a turn from waiting for an end that has got lost.
+// watch prevents that a turn waits for an end that was lost.
 type watch struct {
 	events int // that had come when the server was last asked
 	idle   int // how often the server was found idle since
@@ -21,8 +21,8 @@ type watch struct {
 // watchTurn looks after the client's turn as long as it lasts.
 func (t *Translator) watchTurn() { t.do(SetTimer{timerWatch, watchEvery}) }
 
-// lookAfterTurn asks the server whether it is busy, if nothing has come for a while. A server that is
-// idle twice has ended the turn, and how it ended was not heard.
+// lookAfterTurn asks the server whether it is busy, if nothing has come for a while. If the server is idle twice, the
+// turn has ended, and the event about its end was lost.
 func (t *Translator) lookAfterTurn() {
 	u := t.turn
 	if u == nil {
@@ -50,7 +50,7 @@ func (t *Translator) lookAfterTurn() {
 	})
 }
 
-// askPending asks about the approvals that wait on the server, and of which no event has told.
+// askPending asks about approvals that wait on the server and that no event has reported.
 func (t *Translator) askPending() {
 	t.call("GET", t.of("/approvals")+"?status=pending", nil, true, func(data json.RawMessage, err error) {
 		var list api.Pending[api.PendingApproval]
