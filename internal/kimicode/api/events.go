@@ -22,6 +22,7 @@ const (
 	TypeTurnStarted       = "turn.started"
 	TypeTurnEnded         = "turn.ended"
 	TypeTurnSteer         = "turn.steer"
+	TypePromptSteered     = "prompt.steered"
 	TypeStepStarted       = "turn.step.started"
 	TypeStepCompleted     = "turn.step.completed"
 	TypeStepInterrupted   = "turn.step.interrupted"
@@ -56,14 +57,14 @@ const (
 // Known reports whether an event of this type is of use or known to be of none. Others are drift.
 func Known(eventType string) bool {
 	switch eventType {
-	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
+	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypePromptSteered, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
 		TypeThinkingDelta, TypeAssistantDelta, TypeToolDelta, TypeToolStarted, TypeToolResult, TypeStatusUpdated,
 		TypePromptCompleted, TypePromptAborted, TypeApprovalRequested, TypeApprovalTwin, TypeApprovalResolved, TypeApprovalGone,
 		TypeQuestionRequested, TypeQuestionAnswered, TypeQuestionDismissed,
 		TypeCompactionStarted, TypeCompactionDone, TypeCompactionStopped, TypeCompactionBlocked,
 		TypeSubagentSpawned, TypeSubagentDone, TypeSubagentFailed, TypeSubagentStopped, TypeTaskNotified, TypeHookResult:
 		return true
-	case "prompt.submitted", "prompt.queued", "prompt.started", "prompt.steered", "context.spliced", "session.meta.updated",
+	case "prompt.submitted", "prompt.queued", "prompt.started", "context.spliced", "session.meta.updated",
 		"agent.created", "agent.disposed", "subagent.started", "subagent.suspended", "error", "warning",
 		"tool.progress", "tool.list.updated", "mcp.server.status", "interaction.request", "interaction.response",
 		"cron.fired", "goal.updated", "skill.activated", "plugin_command.activated", "turn.step.delta":
@@ -151,6 +152,13 @@ type TurnSteer struct {
 	PromptIDs []string        `json:"promptIds"`
 	Input     json.RawMessage `json:"input"`
 	Origin    Origin          `json:"origin"`
+}
+
+// PromptSteered is the payload of [TypePromptSteered]: queued prompts were made a part of the turn of another one.
+type PromptSteered struct {
+	Common
+	ActiveID  string   `json:"activePromptId"`
+	PromptIDs []string `json:"promptIds"`
 }
 
 // Step is the payload of the step events.

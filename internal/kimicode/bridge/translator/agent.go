@@ -89,7 +89,7 @@ func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
 
 // owned reports whether an event says whose it is.
 func (t *Translator) owned(e *api.Event, c *api.Common) bool {
-	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) {
+	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) && e.Type != api.TypeTurnSteer {
 		t.noteDrift(e.Type, "it does not say which agent it belongs to")
 		return false
 	}
@@ -123,6 +123,10 @@ func (t *Translator) event(e *api.Event) {
 	case api.TypeTurnSteer:
 		if p, ok := decode[api.TurnSteer](t, e); ok {
 			t.steered(p)
+		}
+	case api.TypePromptSteered:
+		if p, ok := decode[api.PromptSteered](t, e); ok {
+			t.promptSteered(p)
 		}
 	case api.TypePromptCompleted, api.TypePromptAborted:
 		if p, ok := decode[api.PromptEnded](t, e); ok {

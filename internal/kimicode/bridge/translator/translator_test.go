@@ -217,6 +217,18 @@ func TestSteer(t *testing.T) {
 		r.event("turn.steer", fmt.Sprintf(`{"agentId":"main","turnId":0,"promptIds":[%q]}`, id))
 		r.want(`s: {"status":"steered"}`, "SteerInput")
 	})
+	t.Run("taken, before Kimi Code 2.0", func(t *testing.T) {
+		r := newRig(t, Settings{}, wireproto.InitializeParams{})
+		begun := r.begin(0)
+		steer(r)
+		c := r.answer("POST /sessions/s1/prompts", `{"status":"queued"}`)
+		id := c.Body.(api.Prompt).PromptID
+		r.event("turn.steer", `{"agentId":"main","input":[]}`)
+		r.event("prompt.steered", fmt.Sprintf(`{"agentId":"main","activePromptId":"another","promptIds":[%q]}`, id))
+		r.event("prompt.steered", fmt.Sprintf(`{"agentId":"main","activePromptId":%q,"promptIds":[%q]}`, begun, id))
+		r.answer("POST /sessions/s1/prompts/"+id+":steer", `{"steered":true}`)
+		r.want("SteerInput", `s: {"status":"steered"}`)
+	})
 	t.Run("too late", func(t *testing.T) {
 		r := newRig(t, Settings{}, wireproto.InitializeParams{})
 		r.begin(0)

@@ -13,22 +13,23 @@ import (
 
 // turn is the turn of the client's prompt, from the prompt on.
 type turn struct {
-	id        string // of the client's call
-	prompt    string // of the prompt, chosen here
-	input     wireproto.Content
-	content   []api.Part
-	number    int  // the server's, -1 until it begins
-	told      bool // TurnBegin was sent
-	sent      bool // the prompt is on its way
-	submitted bool // the server has taken it
-	cancelled bool
-	aborting  bool // an abort is on its way
-	blocked   string
-	finish    string                       // why the last step ended
-	cut       bool                         // the stream of the last step broke off
-	compacts  bool                         // the prompt is /compact
-	skill     bool                         // the prompt runs a skill: its turn has no prompt id of ours
-	steers    map[string]wireproto.Content // what was added, by prompt id
+	id          string // of the client's call
+	prompt      string // of the prompt, chosen here
+	input       wireproto.Content
+	content     []api.Part
+	number      int  // the server's, -1 until it begins
+	told        bool // TurnBegin was sent
+	sent        bool // the prompt is on its way
+	submitted   bool // the server has taken it
+	cancelled   bool
+	aborting    bool // an abort is on its way
+	blocked     string
+	finish      string                       // why the last step ended
+	cut         bool                         // the stream of the last step broke off
+	compacts    bool                         // the prompt is /compact
+	skill       bool                         // the prompt runs a skill: its turn has no prompt id of ours
+	steers      map[string]wireproto.Content // what was added, by prompt id
+	steeredNext bool                         // the next prompt.steered says which of them were
 }
 
 // ownTurn is a turn of the main agent that no prompt of this client has begun.
@@ -433,13 +434,29 @@ func (t *Translator) abortLate(id string) {
 	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":abort"), struct{}{}, true, func(json.RawMessage, error) {})
 }
 
-// steered says that input was added to the turn.
+// steered says that input was added to the turn. Before Kimi Code 2.0 the event names neither turn nor prompts: the
+// event after it, prompt.steered, does.
 func (t *Translator) steered(p *api.TurnSteer) {
 	u := t.turn
-	if u == nil || u.number != p.TurnID {
-		return
+	switch {
+	case u == nil || p.AgentID != api.MainAgent:
+	case p.TurnID < 0:
+		u.steeredNext = true
+	case u.number == p.TurnID:
+		t.addSteers(u, p.PromptIDs)
 	}
-	for _, id := range p.PromptIDs {
+}
+
+// promptSteered says which prompts were added, if turn.steer did not.
+func (t *Translator) promptSteered(p *api.PromptSteered) {
+	if u := t.turn; u != nil && u.steeredNext && u.prompt == p.ActiveID {
+		u.steeredNext = false
+		t.addSteers(u, p.PromptIDs)
+	}
+}
+
+func (t *Translator) addSteers(u *turn, prompts []string) {
+	for _, id := range prompts {
 		delete(t.session.late, id)
 		if input, ok := u.steers[id]; ok {
 			delete(u.steers, id)
