@@ -38,10 +38,10 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
 // stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
 //
-// Kimi Code changes the model in the session and confirms it. kimi-cli 1.51 cannot change it while it runs, so a new
-// process continues the session with the same options. This takes as long as a start. PID then returns another id;
-// Done and Err are not affected. Background tasks of kimi-cli end with the old process. If the new process does not
-// start, the session is over with that error. If ctx ends before the model has changed, the change goes on, and turns
+// Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
+// change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
+// PID then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls that it has not
+// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx ends before the model has changed, the change goes on, and turns
 // return ErrBusy until it is complete; [Session.Model] then returns the new name. On Kimi Code, a session with
 // Options.AgentFile keeps its model ([ErrUnsupported]).
 func (s *Session) SetModel(ctx context.Context, name string) error {
