@@ -77,7 +77,10 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	s.mu.Lock()
 	s.backend = l.backend
 	s.mu.Unlock()
-	s.backend.adopt(s)
+	if err := s.backend.adopt(s); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.mu.Lock()
 	s.processStartedLocked(began, s.model)
 	s.mu.Unlock()

@@ -446,7 +446,7 @@ func (s *Session) exited() {
 	}
 }
 
-// ended gives the reason why the session is over and ends its requests.
+// ended gives the reason why the session is over, ends its requests, and removes what is left of one that was never used.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
 		r.finish(exit)
@@ -466,7 +466,17 @@ func (s *Session) ended(exit error) error {
 	}
 	err := s.err
 	s.held.Close() // of a nil file, too
+	forced := s.closing || s.killed != nil
+	backend, unused := s.backend, s.meter.turns == 0
 	s.mu.Unlock()
+	select {
+	case <-s.connected:
+	default:
+		forced = true // the start fails
+	}
+	if l := s.launch; forced && unused && l.made && l.opts.Transport == nil {
+		backend.discard(l, s.id)
+	}
 	s.closeRequests(err, func(*request) bool { return true })
 	s.mu.Lock()
 	s.meter.exit = exit
