@@ -152,7 +152,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 			return err
 		}
 	}
-	going, err := s.peer.end(o.StopGrace)
+	going, err := s.peer.end(o.StopGrace, func() { s.conn.change(o.StopGrace / 3) })
 	if !going {
 		<-s.Done()
 		return s.Err()
@@ -161,6 +161,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		o.Logger.Error("client: set model: end the earlier process", "error", err)
 	}
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
+	s.conn.pause(errChanged)
 	s.mu.Lock()
 	s.processGoneLocked(nil)
 	s.mu.Unlock()
@@ -169,8 +170,12 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		<-s.Done()
 		return s.Err()
 	}
+	s.conn.resume()
 	return nil
 }
+
+// errChanged ends the calls that the process before has not answered.
+var errChanged = errors.New("client: the process was ended for another model before it had answered, and may have done what was asked, or not; make it again")
 
 // mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options say so, too.
 func (b kimiCLI) mayResume(l *launch, id string) error {

@@ -102,6 +102,41 @@ func TestSetModelBusy(t *testing.T) {
 	}, cut, slowToStart)
 }
 
+// A call that the process has not answered before it ends with it; one that it has answered does not.
+func TestSetModelCalls(t *testing.T) {
+	deaf := func(a *agent) {
+		a.handshake()
+		a.obey(a.call(wireproto.MethodSetPlanMode))
+		a.call(wireproto.MethodSetPlanMode) // not answered
+		a.next()
+	}
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
+			t.Errorf("SetPlanMode: %v, %v", on, err)
+		}
+		lost := make(chan error, 1)
+		go func() {
+			_, err := s.SetPlanMode(t.Context(), false)
+			lost <- err
+		}()
+		synctest.Wait()
+		if err := s.SetModel(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-lost:
+			if err == nil || !strings.Contains(err.Error(), "make it again") {
+				t.Errorf("SetPlanMode: %v", err)
+			}
+		case <-time.After(10 * time.Minute):
+			t.Fatal("a call of the process before waits for ever")
+		}
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
+			t.Errorf("SetPlanMode: %v, %v", on, err)
+		}
+	}, deaf, good)
+}
+
 // A process that does not end is killed; one that does not start is the end of the session.
 func TestSetModelFails(t *testing.T) {
 	stays := func(a *agent) {
