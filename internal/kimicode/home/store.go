@@ -155,6 +155,18 @@ func Unused(home, id string) bool {
 	return false
 }
 
+// Discard removes a session of the work dir that is certain to have had no turn. The server that has made it has ended. The
+// id "" is that of none.
+func Discard(home, workDir, id string) {
+	if id == "" || !Unused(home, id) {
+		return
+	}
+	if s, err := Find(home, workDir, id); s != nil && err == nil {
+		s.Delete() // what stays of it is no session any more
+		s.Close()
+	}
+}
+
 // state is a session's state.json; only what is used is declared. Its forms:
 //
 //	version 2 (0.43)   cwd; times in milliseconds; no lastPrompt where "kimi -p" made it
