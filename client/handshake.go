@@ -58,7 +58,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Restart {
-		chain.crashed = s.crashed
+		chain.crashed, chain.exited = s.crashed, s.exited
 	}
 	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
 	s.conn.start()

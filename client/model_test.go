@@ -239,3 +239,36 @@ func TestRestartPlans(t *testing.T) {
 		}
 	}, dies, good)
 }
+
+// A process that ends is followed also where no one takes what it has said: what waits for the answer to its request ends.
+func TestRestartUnread(t *testing.T) {
+	floods := func(a *agent) {
+		a.handshake()
+		a.begin()
+		a.ask("r1")
+		a.text(strings.Repeat("x", 2<<20)) // more than may wait
+		a.exit(3)
+	}
+	successors(t, client.Options{Restart: true}, func(t *testing.T, s *client.Session, r *row) {
+		turn := prompt(t, t.Context(), s)
+		var end *client.ProcessError
+		for m, err := range turn.Messages() {
+			if r, ok := m.(*client.ApprovalRequest); ok {
+				select {
+				case <-r.Done():
+				case <-time.After(10 * time.Minute):
+					t.Fatal("the request waits for ever")
+				}
+			}
+			if err != nil && !errors.As(err, &end) {
+				t.Error(err)
+			}
+		}
+		if end == nil || end.ExitCode != 3 {
+			t.Errorf("the turn: %v", end)
+		}
+		if got, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || strings.Join(got, " ") != "Notification TurnBegin StepBegin ok TurnEnd" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}, floods, good)
+}

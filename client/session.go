@@ -364,12 +364,21 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 //
 // An error says that the agent had to be killed, that some of its processes may be left, that a handler has not
 // returned in time, or that Options.Record could not be written.
-func (s *Session) Close() error {
+func (s *Session) Close() error { return s.close(s.inside()) }
+
+// inside reports whether the caller runs within a handler of this session.
+func (s *Session) inside() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.insideLocked()
+}
+
+// close is Close. It does not wait for handlers if the caller is inside one.
+func (s *Session) close(inside bool) error {
 	deadline := time.Now().Add(s.opts.StopGrace)
 	s.mu.Lock()
 	first := !s.closing
 	s.closing = true
-	inside := s.insideLocked()
 	s.mu.Unlock()
 	if first {
 		s.stop(deadline)

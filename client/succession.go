@@ -15,6 +15,7 @@ type succession struct {
 
 	// For an agent that has ended by itself and is to be followed by another one:
 	crashed  func(exit error) // starts that, once all is read; nil for none
+	exited   func()           // lets all be read, however slow the consumer is
 	decided  chan struct{}    // closed once it is known whether one follows now
 	reviving bool             // the successor has not taken over yet: if it ends, none follows
 	revival  chan struct{}    // closed once reviving is false again, or the session is about to end; nil before the first one
@@ -142,6 +143,7 @@ func (c *succession) ended(old Conn, exit error) {
 		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
 		next := c.next
 		go func() {
+			c.exited()
 			select {
 			case <-drained:
 				old.Close()
