@@ -62,7 +62,7 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	return l.connect(ctx, p, id, approvals)
 }
 
-// adopt holds the session before its process can be followed by another one, which holds it again.
+// adopt locks the session before another process can follow and lock it again.
 func (b kimiCLI) adopt(s *Session) error {
 	if s.launch.opts.Transport != nil {
 		return nil
@@ -79,7 +79,7 @@ func (b kimiCLI) adopt(s *Session) error {
 	return b.holdAgain(s) // a new one
 }
 
-// discard removes the session that a start has made, where it is certain that it has no turn.
+// discard removes a session that the start has made, if it is certain that it had no turn.
 func (b kimiCLI) discard(l *launch, id string) {
 	held, err := holdSession(b.sessionDir(l, id), true)
 	if err != nil {

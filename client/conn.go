@@ -31,9 +31,9 @@ type conn struct {
 	out     [][]byte         // lines for the writer
 	writing bool             // the writer is writing lines that it has taken from out
 	quiet   *sync.Cond       // writing has become false
-	changes bool             // another agent will follow: what is called now is for that one
-	paused  bool             // the one before it has ended
-	held    []heldLine       // for the other one
+	changes bool             // another agent will follow; calls wait for it
+	paused  bool             // the agent before it has ended
+	held    []heldLine       // for the next agent
 	noMore  bool             // the agent's input is to be closed after out
 	why     error            // why this side has given the agent up
 	err     error            // why the conn is closed; set once, with done

@@ -41,9 +41,9 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
 // change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
 // PID then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls that it has not
-// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx ends before the model has changed, the change goes on, and turns
-// return ErrBusy until it is complete; [Session.Model] then returns the new name. On Kimi Code, a session with
-// Options.AgentFile keeps its model ([ErrUnsupported]).
+// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
+// ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
+// then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {

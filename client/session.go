@@ -481,7 +481,7 @@ func (s *Session) ended(exit error) error {
 	select {
 	case <-s.connected:
 	default:
-		forced = true // the start fails
+		forced = true // the start has failed
 	}
 	if l := s.launch; forced && unused && l.made && l.opts.Transport == nil {
 		backend.discard(l, s.id)

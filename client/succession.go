@@ -231,8 +231,8 @@ func (c *succession) Read(p []byte) (int, error) {
 	}
 }
 
-// Write writes to the agent. Where that has ended and another one follows, what is written is dropped: a part of it may have
-// been read. The conn lets what is for the other one wait.
+// Write writes to the agent. If the agent has ended and another one follows, Write drops the data: the old agent may have
+// read a part of it. The conn keeps the lines for the next agent.
 func (c *succession) Write(p []byte) (int, error) {
 	now, _ := c.current()
 	if c.fell(now) {

@@ -10,8 +10,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
 )
 
-// ownSession is the session that a Conn has had the server make. Where its end is forced before anything was asked of it,
-// it is removed: it would be left in the user's home.
+// ownSession is the session that the server has made for a Conn. If the Conn is closed by force before anything was
+// asked of the session, the session is removed: it would stay in the user's home.
 type ownSession struct {
 	mu       sync.Mutex
 	answered chan struct{} // closed when the server has answered the call that makes it; nil before that call
@@ -19,8 +19,8 @@ type ownSession struct {
 	used     bool          // more was asked of it than to be set up
 }
 
-// asks notes a call of the server. For the one that makes the session it returns a context that ends after c's, so that
-// its answer is not lost, and a function to be given the id, "" for none.
+// asks notes a call of the server. For the call that makes the session it returns a context that ends later than c's, so
+// that the answer is not lost. The function takes the id of the session, "" for none.
 func (s *ownSession) asks(c *Conn, gone context.Context, call translator.Call) (context.Context, func(id string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,7 +62,7 @@ func (s *ownSession) await() {
 	}
 }
 
-// unused returns the id of a session that was made and of which nothing was asked yet, else "".
+// unused returns the id of a session that was made and that nothing was asked of yet, else "".
 func (s *ownSession) unused() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -155,14 +155,14 @@ func Unused(home, id string) bool {
 	return false
 }
 
-// Discard removes a session of the work dir that is certain to have had no turn. The server that has made it has ended. The
-// id "" is that of none.
+// Discard removes a session of the work dir if it is certain that it had no turn. Its server must have ended. The id ""
+// does nothing.
 func Discard(home, workDir, id string) {
 	if id == "" || !Unused(home, id) {
 		return
 	}
 	if s, err := Find(home, workDir, id); s != nil && err == nil {
-		s.Delete() // what stays of it is no session any more
+		s.Delete() // without state.json it is no session any more
 		s.Close()
 	}
 }

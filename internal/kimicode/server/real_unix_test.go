@@ -159,8 +159,7 @@ func TestKimiRefuses(t *testing.T) {
 	}
 }
 
-// A server that is killed leaves its file in the home. The next one removes it: where nothing else can, as on Windows, that is
-// what becomes of it.
+// A server that is killed leaves its file in the home. The next server removes it. On Windows nothing else does.
 func TestKimiInstances(t *testing.T) {
 	k := webtest.NewKimi(t)
 	instances := func() []string {

@@ -39,8 +39,8 @@ func (t *Translator) models(f *wireproto.Frame) {
 	})
 }
 
-// setModel changes the model, and answers with what the server then says. Where that is an error, the model before is put in
-// force again: the server takes a model also where it refuses the effort.
+// setModel changes the model and answers with the model that the server then reports. After an error it sets the old
+// model again: the server keeps a new model also if it refuses the effort.
 func (t *Translator) setModel(f *wireproto.Frame) {
 	var params wireproto.SetModelParams
 	if !t.params(f, &params) {
