@@ -335,7 +335,7 @@ func (d *doctor) named() {
 		case errors.As(err, new(*fs.PathError)):
 			bad("--mcp-config-file", file, "name a file that can be read", err)
 		case err != nil:
-			d.fail("mend the file", "--mcp-config-file: %s", strings.TrimPrefix(err.Error(), "config: "))
+			d.fail("fix the file", "--mcp-config-file: %s", strings.TrimPrefix(err.Error(), "config: "))
 		default:
 			d.ok("%s in %s", plural(len(servers), "MCP server"), file)
 		}
@@ -345,7 +345,7 @@ func (d *doctor) named() {
 		case err != nil:
 			bad("--skills-dir", dir, "name a directory that exists", err)
 		case !info.IsDir():
-			bad("--skills-dir", dir, "name a directory", errors.New("it is none"))
+			bad("--skills-dir", dir, "name a directory", errors.New("it is no directory"))
 		default:
 			d.ok("--skills-dir %s is there", dir)
 		}

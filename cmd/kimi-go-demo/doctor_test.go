@@ -86,9 +86,9 @@ func TestDoctorBad(t *testing.T) {
 		"agent file": {config: goodConfig, args: []string{"--agent-file", "nope.yaml"}, want: []string{"FAIL  --agent-file nope.yaml: no such file or directory", "-> name a file that can be read"}},
 		"MCP file":   {config: goodConfig, args: []string{"--mcp-config-file", "nope.json"}, want: []string{"FAIL  --mcp-config-file nope.json: no such file or directory", "-> name a file that can be read"}},
 		"bad MCP file": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "own.json"), []byte("["), 0o600) }, args: []string{"--mcp-config-file", "own.json"},
-			want: []string{"FAIL  --mcp-config-file: own.json", "-> mend the file"}},
+			want: []string{"FAIL  --mcp-config-file: own.json", "-> fix the file"}},
 		"skills dir": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "flat"), nil, 0o600) },
-			args: []string{"--skills-dir", "nope", "--skills-dir", "flat"}, want: []string{"FAIL  --skills-dir nope: no such file or directory", "-> name a directory that exists", "FAIL  --skills-dir flat: it is none", "not usable: 3 things"}},
+			args: []string{"--skills-dir", "nope", "--skills-dir", "flat"}, want: []string{"FAIL  --skills-dir nope: no such file or directory", "-> name a directory that exists", "FAIL  --skills-dir flat: it is no directory", "not usable: 3 things"}},
 		"work dir": {args: []string{"--work-dir", "nope"}, want: []string{"FAIL  work dir nope is not a directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
