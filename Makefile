@@ -41,15 +41,15 @@ check-static: ## the part of check that runs no tests: format, vet, staticcheck,
 lint: ## format, vet, go fix and staticcheck for this system only
 	@./scripts/check.sh lint
 
-vuln: ## known vulnerabilities in what this module calls (asks the Go vulnerability database)
-	go tool -modfile=tools/go.mod govulncheck ./...
+vuln: ## known vulnerabilities in what the modules call (asks the Go vulnerability database)
+	govulncheck=$$(go tool -n -modfile=tools/go.mod govulncheck) && for module in . $$(cat scripts/modules); do (cd $$module && $$govulncheck ./...) || exit 1; done
 
 bench: kimi ## the benchmarks
 	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
-	@for t in wireproto:FuzzDecode wireproto:FuzzFrames wireproto:FuzzString wireproto:FuzzScan internal/fixture:FuzzFixture config:FuzzConfig internal/kimicode/api:FuzzDelta internal/kimicode/bridge/translator/trace:FuzzStep; do \
-		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x ./$${t%:*} || exit 1; done
+	@for t in $$(grep -ro --include='*_test.go' '^func Fuzz[A-Za-z]*' . | sed 's|/[^/]*:func |:|'); do \
+		echo "$$t"; go test -run '^$$' -fuzz "^$${t#*:}\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $${t%:*} || exit 1; done
 
 soak: ## 1,000 schedules of agents that misbehave and programs that do anything at any time (SOAKFLAGS=-soak.seed=N)
 	go test -race -run '^TestSoak$$' -v -timeout 60m ./client -args -soak.schedules=1000 $(SOAKFLAGS)

@@ -27,6 +27,8 @@ type launch struct {
 	secrets   secretDir
 	backend   backend        // never nil
 	shared    *bridge.Shared // where sessions of Kimi Code share a server; nil for one each
+	made      bool           // the id of the session was made for this start; no one else knows it
+	held      *os.File       // the lock of an existing session, until the Session takes it over; nil for none
 }
 
 // newLaunch validates the options and looks at the machine. It starts nothing. Like kimi, it resolves a relative work

@@ -37,8 +37,11 @@ type backend interface {
 	newID() string
 	// start starts the program with the session. An [*otherError] says that the program is of another kind.
 	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)
-	// adopt stores what the program has said about its session in the handshake.
-	adopt(s *Session)
+	// adopt stores what the program has said about its session in the handshake, and locks the session's files.
+	adopt(s *Session) error
+	// discard removes a session that the start has made, if it is certain that it had no turn. It is for programs that
+	// were killed: others remove such a session themselves.
+	discard(l *launch, id string)
 	// explain says why the program refused to start, or ended before it answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 
@@ -167,7 +170,7 @@ func (l *launch) start(ctx context.Context, id string) (*Session, error) {
 }
 
 func (l *launch) startAs(ctx context.Context, process *processTransport, id string) (*Session, error) {
-	if id == "" {
+	if l.made = id == ""; l.made {
 		id = l.backend.newID()
 	}
 	return l.backend.start(ctx, l, process, id)

@@ -127,7 +127,7 @@ func (elsewhere) folders(*launch) []string           { return nil }
 func (elsewhere) model(l *launch) string             { return l.opts.Model }
 func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
-func (elsewhere) adopt(s *Session)                   { s.adoptTold() }
+func (elsewhere) discard(*launch, string)            {} // the bridge does
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
 func (elsewhere) endsSteps() bool                    { return kimiCode{}.endsSteps() }
 func (elsewhere) subagentModels() bool               { return kimiCode{}.subagentModels() }
@@ -144,6 +144,11 @@ func (elsewhere) setModel(s *Session, name string, done func(error)) {
 }
 
 func (elsewhere) words(c wireproto.Content) (wireproto.Content, bool) { return kimiCode{}.words(c) }
+
+func (elsewhere) adopt(s *Session) error {
+	s.adoptTold()
+	return nil
+}
 
 func (elsewhere) mayResume(*launch, string) error { return errElsewhere }
 func (elsewhere) holdAgain(*Session) error        { return nil }

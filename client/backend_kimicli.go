@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -26,7 +27,6 @@ func (kimiCLI) ownTurns() bool        { return false }
 func (kimiCLI) endsSteps() bool       { return false }
 func (kimiCLI) subagentModels() bool  { return true }
 func (kimiCLI) keepsActions() bool    { return true }
-func (kimiCLI) adopt(*Session)        {}
 
 func (kimiCLI) model(l *launch) string { return l.configuredModel() }
 
@@ -55,29 +55,48 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	if err != nil {
 		return nil, err
 	}
-	dir := b.sessionDir(l, id)
-	held, err := holdSession(dir, true)
-	if err != nil {
+	if l.held, err = holdSession(b.sessionDir(l, id), true); err != nil {
 		return nil, err
 	}
-	s, err := l.connect(ctx, p, id, approvals)
-	if err == nil && held == nil {
-		held, err = holdSession(dir, true) // a new one
-	}
-	if err != nil {
-		held.Close() // of a nil file, too
-		if s != nil {
-			s.Close()
-		}
-		return nil, err
+	defer func() { l.held.Close() }() // of a nil file, too: the session has taken it over
+	return l.connect(ctx, p, id, approvals)
+}
+
+// adopt locks the session before another process can follow and lock it again.
+func (b kimiCLI) adopt(s *Session) error {
+	if s.launch.opts.Transport != nil {
+		return nil
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.err != nil { // it has ended meanwhile
-		held.Close()
+	there, over := s.launch.held != nil, s.err != nil
+	if there && !over {
+		s.held, s.launch.held = s.launch.held, nil
 	}
-	s.held = held
-	return s, nil
+	s.mu.Unlock()
+	if there || over {
+		return nil
+	}
+	return b.holdAgain(s) // a new one
+}
+
+// discard removes a session that the start has made, if it is certain that it had no turn.
+func (b kimiCLI) discard(l *launch, id string) {
+	held, err := holdSession(b.sessionDir(l, id), true)
+	if err != nil {
+		return
+	}
+	defer held.Close() // of a nil file, too
+	root, err := regular.Root(b.sessionsDir(l))
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	if info, err := root.Lstat(id); err != nil || !info.IsDir() || !certainlyUnused(root, id) {
+		return
+	}
+	if err := root.RemoveAll(id); err != nil {
+		l.opts.Logger.Warn("client: the session that was begun is left", "session", id, "error", err)
+	}
 }
 
 func (b kimiCLI) sessionDir(l *launch, id string) string { return filepath.Join(b.sessionsDir(l), id) }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -184,6 +185,29 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 		}
 	}
 	return info, used || context.Size() > 0 && stored.hasHistory()
+}
+
+// certainlyUnused reports whether the files of a session say that it has had no turn.
+func certainlyUnused(dir *os.Root, id string) bool {
+	// read returns a file that may be missing.
+	read := func(name string) ([]byte, bool) {
+		data, err := regular.ReadIn(dir, filepath.Join(id, name), maxState)
+		return data, err == nil || errors.Is(err, fs.ErrNotExist)
+	}
+	wire, ok := read("wire.jsonl")
+	for range wireproto.ReadSessionFile(bytes.NewReader(wire)) {
+		ok = false // a record, or a line that is none
+	}
+	context, readable := read("context.jsonl")
+	for line := range bytes.Lines(context) {
+		var rec struct {
+			Role string `json:"role"`
+		}
+		if len(bytes.TrimSpace(line)) > 0 && (json.Unmarshal(line, &rec) != nil || !strings.HasPrefix(rec.Role, "_")) {
+			return false
+		}
+	}
+	return ok && readable
 }
 
 // hasHistory reports whether the context holds more than kimi's own records.

@@ -68,15 +68,17 @@ func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id st
 	return l.connect(ctx, &bridgeTransport{process: p, shared: l.shared}, id, l.opts.byOptions())
 }
 
-func (kimiCode) adopt(s *Session) {
+func (kimiCode) discard(*launch, string) {} // the bridge does
+
+func (kimiCode) adopt(s *Session) error {
 	s.adoptTold()
 	// Others may use the session, too, as the server lets them, but not delete it.
 	if s.launch.opts.Server != nil {
-		return // its files are not here
+		return nil // its files are not here
 	}
 	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
 	if dir == "" {
-		return
+		return nil
 	}
 	held, _ := holdSession(dir, false)
 	s.mu.Lock()
@@ -85,6 +87,7 @@ func (kimiCode) adopt(s *Session) {
 		held.Close() // of a nil file, too
 	}
 	s.held = held
+	return nil
 }
 
 // adoptTold stores the id and the model that the server has sent.

@@ -145,16 +145,14 @@ func TestBackendsEffort(t *testing.T) {
 	})
 }
 
-func TestKimiCodeEfforts(t *testing.T) {
-	t.Parallel()
-	ctx := e2eCtx(t)
-	start := func(effort string) (*client.Session, *clienttest.Model, error) {
-		m := clienttest.NewModel(t, "text: one", "text: two")
-		opts := clienttest.KimiCode(t)
-		for key := range m.Env() {
-			opts.Env[key] = ""
-		}
-		write(t, filepath.Join(opts.ShareDir, "config.toml"), fmt.Sprintf(`
+// deepAndFlat returns options with a model that thinks, and one that does not.
+func deepAndFlat(t *testing.T, effort string) (*client.Options, *clienttest.Model) {
+	m := clienttest.NewModel(t, "text: one", "text: two")
+	opts := clienttest.KimiCode(t)
+	for key := range m.Env() {
+		opts.Env[key] = ""
+	}
+	write(t, filepath.Join(opts.ShareDir, "config.toml"), fmt.Sprintf(`
 default_model = "deep"
 [providers.p]
 type = "kimi"
@@ -169,9 +167,39 @@ support_efforts = ["low", "high"]
 [models.flat]
 provider = "p"
 model = "model-2"
-max_context_size = 100000
+max_context_size = 200000
 `, m.URL()), 0o600)
-		opts.Effort = effort
+	opts.Effort = effort
+	return opts, m
+}
+
+// An effort that the server does not take leaves the model that was in force.
+func TestKimiCodeEffortKept(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts, m := deepAndFlat(t, "on")
+	s := e2eStart(t, ctx, opts)
+	e2eText(t, ctx, s, "hello", "one")
+	if err := s.SetModel(ctx, "flat"); err == nil || !strings.Contains(err.Error(), `"on" is not supported by model "flat"`) {
+		t.Errorf("a model that does not think: %v", err)
+	}
+	if got := s.Model(); got != "deep" {
+		t.Errorf("the model is %q", got)
+	}
+	e2eText(t, ctx, s, "hello again", "two")
+	if got := askedModel(t, m, 1); got != "model-1" || !strings.Contains(string(m.Requests()[1]), `"thinking":{"type":"enabled"`) {
+		t.Errorf("an error, and the model asked is %q: %.3000s", got, m.Requests()[1])
+	}
+	if st := s.Status(); st.MaxContextTokens != 100000 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+func TestKimiCodeEfforts(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	start := func(effort string) (*client.Session, *clienttest.Model, error) {
+		opts, m := deepAndFlat(t, effort)
 		s, err := client.NewSession(ctx, opts)
 		if err == nil {
 			t.Cleanup(func() { shut(t, s) })

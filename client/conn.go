@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -30,8 +31,9 @@ type conn struct {
 	out     [][]byte         // lines for the writer
 	writing bool             // the writer is writing lines that it has taken from out
 	quiet   *sync.Cond       // writing has become false
-	paused  bool             // an agent has ended, and another one will follow
-	held    [][]byte         // lines for the other one
+	changes bool             // another agent will follow; calls wait for it
+	paused  bool             // the agent before it has ended
+	held    []heldLine       // for the next agent
 	noMore  bool             // the agent's input is to be closed after out
 	why     error            // why this side has given the agent up
 	err     error            // why the conn is closed; set once, with done
@@ -59,6 +61,12 @@ type handler interface {
 type call struct {
 	method string
 	finish func(result json.RawMessage, err error)
+}
+
+// heldLine is the line of a call.
+type heldLine struct {
+	id   string
+	line []byte
 }
 
 func newConn(peer Conn, maxLine int, log *slog.Logger, h handler) *conn {
@@ -231,11 +239,31 @@ func (c *conn) shut(err error) {
 	c.err = err
 	calls := c.calls
 	c.calls = nil
+	c.quiet.Broadcast()
 	c.mu.Unlock()
 	for _, call := range calls {
 		call.finish(nil, err)
 	}
 	close(c.done)
+}
+
+// change prepares for another agent. Later calls, except initialize, wait for that one. change returns once all earlier
+// lines are written, after d at the latest.
+func (c *conn) change(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changes = true
+	late := false
+	timer := time.AfterFunc(d, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		late = true
+		c.quiet.Broadcast()
+	})
+	defer timer.Stop()
+	for (c.writing || len(c.out) > 0) && !late && c.err == nil {
+		c.quiet.Wait()
+	}
 }
 
 // pause retires the calls of an agent that has ended and was read to its end. Later calls, except initialize, wait for
@@ -247,7 +275,11 @@ func (c *conn) pause(why error) {
 		return
 	}
 	calls := c.calls
-	c.calls, c.out, c.paused = make(map[string]*call), nil, true
+	c.calls, c.out, c.changes, c.paused = make(map[string]*call), nil, true, true
+	for _, h := range c.held {
+		c.calls[h.id] = calls[h.id]
+		delete(calls, h.id)
+	}
 	for c.writing { // to the agent that has ended
 		c.quiet.Wait()
 	}
@@ -260,8 +292,10 @@ func (c *conn) pause(why error) {
 // resume sends what has waited.
 func (c *conn) resume() {
 	c.mu.Lock()
-	c.out = append(c.out, c.held...)
-	c.held, c.paused = nil, false
+	for _, h := range c.held {
+		c.out = append(c.out, h.line)
+	}
+	c.held, c.changes, c.paused = nil, false, false
 	c.mu.Unlock()
 	signal(c.wake)
 }
@@ -285,10 +319,11 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 	if waiting != nil {
 		c.calls[id] = waiting
 	}
-	if c.paused && (waiting == nil || waiting.method != wireproto.MethodInitialize) {
-		if waiting != nil { // an answer is for the agent that has ended
-			c.held = append(c.held, line)
-		}
+	switch {
+	case waiting == nil && c.paused: // an answer is for the agent that has ended
+		return nil
+	case waiting != nil && c.changes && waiting.method != wireproto.MethodInitialize:
+		c.held = append(c.held, heldLine{id, line})
 		return nil
 	}
 	if !c.noMore {

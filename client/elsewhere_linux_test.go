@@ -22,6 +22,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -460,5 +461,37 @@ func TestKimiCodeElsewherePool(t *testing.T) {
 	}
 	if err := f.Call(ctx, "GET", "/meta", nil, nil); err != nil {
 		t.Errorf("the server after the pool: %v", err)
+	}
+}
+
+// A start that is ended by force leaves no session on the server.
+func TestElsewhereForcedStart(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	f := newFar(t)
+	sessions := func() int {
+		var list api.SessionList
+		if err := f.Call(ctx, http.MethodGet, "/sessions?page_size=100", nil, &list); err != nil {
+			t.Error(err)
+		}
+		return len(list.Items)
+	}
+	enough := errors.New("enough")
+	short, cancel := context.WithCancelCause(ctx)
+	started := make(chan error, 1)
+	go func() {
+		s, err := client.NewSession(short, f.options())
+		if err == nil {
+			s.Close()
+		}
+		started <- err
+	}()
+	eventually(t, time.Minute, func() bool { return sessions() > 0 }, func() string { return "no session is begun" })
+	cancel(enough)
+	if err := recv(t, ctx, "the start's end", started); err != nil {
+		e2eIs(t, "the start", err, enough)
+	}
+	if n := sessions(); n != 0 {
+		t.Errorf("%d sessions are left", n)
 	}
 }

@@ -58,7 +58,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	if o.Restart {
-		chain.crashed = s.crashed
+		chain.crashed, chain.exited = s.crashed, s.exited
 	}
 	s.conn = newConn(peer, o.MaxLine, o.Logger, s)
 	s.conn.start()
@@ -77,7 +77,10 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	s.mu.Lock()
 	s.backend = l.backend
 	s.mu.Unlock()
-	s.backend.adopt(s)
+	if err := s.backend.adopt(s); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.mu.Lock()
 	s.processStartedLocked(began, s.model)
 	s.mu.Unlock()

@@ -38,12 +38,12 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
 // stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
 //
-// Kimi Code changes the model in the session and confirms it. kimi-cli 1.51 cannot change it while it runs, so a new
-// process continues the session with the same options. This takes as long as a start. PID then returns another id;
-// Done and Err are not affected. Background tasks of kimi-cli end with the old process. If the new process does not
-// start, the session is over with that error. If ctx ends before the model has changed, the change goes on, and turns
-// return ErrBusy until it is complete; [Session.Model] then returns the new name. On Kimi Code, a session with
-// Options.AgentFile keeps its model ([ErrUnsupported]).
+// Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
+// change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
+// PID then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls that it has not
+// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
+// ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
+// then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {
@@ -152,7 +152,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 			return err
 		}
 	}
-	going, err := s.peer.end(o.StopGrace)
+	going, err := s.peer.end(o.StopGrace, func() { s.conn.change(o.StopGrace / 3) })
 	if !going {
 		<-s.Done()
 		return s.Err()
@@ -161,6 +161,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		o.Logger.Error("client: set model: end the earlier process", "error", err)
 	}
 	s.closeRequests(errAgentEnded, func(*request) bool { return true })
+	s.conn.pause(errChanged)
 	s.mu.Lock()
 	s.processGoneLocked(nil)
 	s.mu.Unlock()
@@ -169,8 +170,12 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		<-s.Done()
 		return s.Err()
 	}
+	s.conn.resume()
 	return nil
 }
+
+// errChanged ends the calls that the process before has not answered.
+var errChanged = errors.New("client: the process was ended for another model before it had answered, and may have done what was asked, or not; make it again")
 
 // mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options say so, too.
 func (b kimiCLI) mayResume(l *launch, id string) error {

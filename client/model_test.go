@@ -102,6 +102,41 @@ func TestSetModelBusy(t *testing.T) {
 	}, cut, slowToStart)
 }
 
+// A call that the process has not answered before it ends with it; one that it has answered does not.
+func TestSetModelCalls(t *testing.T) {
+	deaf := func(a *agent) {
+		a.handshake()
+		a.obey(a.call(wireproto.MethodSetPlanMode))
+		a.call(wireproto.MethodSetPlanMode) // not answered
+		a.next()
+	}
+	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
+			t.Errorf("SetPlanMode: %v, %v", on, err)
+		}
+		lost := make(chan error, 1)
+		go func() {
+			_, err := s.SetPlanMode(t.Context(), false)
+			lost <- err
+		}()
+		synctest.Wait()
+		if err := s.SetModel(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-lost:
+			if err == nil || !strings.Contains(err.Error(), "make it again") {
+				t.Errorf("SetPlanMode: %v", err)
+			}
+		case <-time.After(10 * time.Minute):
+			t.Fatal("a call of the process before waits for ever")
+		}
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
+			t.Errorf("SetPlanMode: %v, %v", on, err)
+		}
+	}, deaf, good)
+}
+
 // A process that does not end is killed; one that does not start is the end of the session.
 func TestSetModelFails(t *testing.T) {
 	stays := func(a *agent) {
@@ -203,4 +238,37 @@ func TestRestartPlans(t *testing.T) {
 			t.Errorf("%v, plan mode in %d of 2 processes", err, r.plans)
 		}
 	}, dies, good)
+}
+
+// A process that ends is followed also where no one takes what it has said: what waits for the answer to its request ends.
+func TestRestartUnread(t *testing.T) {
+	floods := func(a *agent) {
+		a.handshake()
+		a.begin()
+		a.ask("r1")
+		a.text(strings.Repeat("x", 2<<20)) // more than may wait
+		a.exit(3)
+	}
+	successors(t, client.Options{Restart: true}, func(t *testing.T, s *client.Session, r *row) {
+		turn := prompt(t, t.Context(), s)
+		var end *client.ProcessError
+		for m, err := range turn.Messages() {
+			if r, ok := m.(*client.ApprovalRequest); ok {
+				select {
+				case <-r.Done():
+				case <-time.After(10 * time.Minute):
+					t.Fatal("the request waits for ever")
+				}
+			}
+			if err != nil && !errors.As(err, &end) {
+				t.Error(err)
+			}
+		}
+		if end == nil || end.ExitCode != 3 {
+			t.Errorf("the turn: %v", end)
+		}
+		if got, err := loop(queue(t, t.Context(), s, "hello").Messages()); err != nil || strings.Join(got, " ") != "Notification TurnBegin StepBegin ok TurnEnd" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}, floods, good)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -38,7 +39,7 @@ type Pool struct {
 	cancel    context.CancelCauseFunc
 	open      sync.WaitGroup // goroutines
 	done      chan struct{}  // closed when Close has ended all
-	closeErr  error          // set before done is closed
+	closeErr  error          // of all but the sessions in ending; set before done is closed
 
 	mu       sync.Mutex
 	ready    []*Session            // the oldest first
@@ -46,6 +47,8 @@ type Pool struct {
 	starting int
 	waiting  []*poolCall // the first in line first
 	closed   bool
+	ending   []*Session  // those that Close ends
+	late     error       // of sessions whose start was over when the pool was closed
 	failures int         // starts that failed, and sessions that ended while they were ready, since the last one was handed out
 	failed   error       // of the last start; nil if that has succeeded
 	pause    *time.Timer // until the next start; nil if that may be now
@@ -148,42 +151,47 @@ func (poolClosed) Error() string { return "client: the pool is closed; make anot
 func (poolClosed) Unwrap() error { return ErrClosed }
 
 // Close ends the pool and all its sessions, also those that were handed out. It returns when all of them have ended.
-// Calls of NewSession that wait return [ErrClosed]. Close may be called again. An error is an error of
-// [Session.Close].
+// Calls of NewSession that wait return [ErrClosed]. Close may be called again. If a handler of one of the sessions calls
+// it, it does not wait for handlers. An error is an error of [Session.Close].
 func (p *Pool) Close() error {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		<-p.done
-		return p.closeErr
-	}
-	p.closed = true
-	for _, call := range p.waiting {
-		call.answer <- poolAnswer{err: errPoolClosed}
-	}
-	p.waiting = nil
-	if p.pause != nil {
-		p.pause.Stop()
-	}
-	sessions := slices.Clone(p.ready)
-	for s := range p.out {
-		sessions = append(sessions, s)
+	first := !p.closed
+	if first {
+		p.closed = true
+		for _, call := range p.waiting {
+			call.answer <- poolAnswer{err: errPoolClosed}
+		}
+		p.waiting = nil
+		if p.pause != nil {
+			p.pause.Stop()
+		}
+		p.ending = slices.AppendSeq(slices.Clone(p.ready), maps.Keys(p.out))
 	}
 	p.mu.Unlock()
-	p.cancel(ErrClosed)
-	errs := make([]error, len(sessions)+1)
+	inside := slices.ContainsFunc(p.ending, (*Session).inside)
+	if first {
+		p.cancel(ErrClosed)
+		closeAll(p.ending, true) // a handler may wait for another call of Close
+		p.open.Wait()
+		p.closeErr = p.late
+		if err := p.shared.Close(); err != nil {
+			p.closeErr = errors.Join(p.closeErr, fmt.Errorf("client: close: %w", err))
+		}
+		close(p.done)
+	}
+	<-p.done
+	return errors.Join(closeAll(p.ending, inside), p.closeErr)
+}
+
+// closeAll closes sessions at the same time.
+func closeAll(sessions []*Session, inside bool) error {
+	errs := make([]error, len(sessions))
 	var closing sync.WaitGroup
 	for i, s := range sessions {
-		closing.Go(func() { errs[i] = s.Close() })
+		closing.Go(func() { errs[i] = s.close(inside) })
 	}
 	closing.Wait()
-	p.open.Wait()
-	if err := p.shared.Close(); err != nil {
-		errs[len(sessions)] = fmt.Errorf("client: close: %w", err)
-	}
-	p.closeErr = errors.Join(errs...)
-	close(p.done)
-	return p.closeErr
+	return errors.Join(errs...)
 }
 
 // placesLocked returns how many sessions may be started.
@@ -235,7 +243,10 @@ func (p *Pool) start() {
 	closed := p.closed
 	p.mu.Unlock()
 	if closed && s != nil {
-		s.Close()
+		err := s.Close()
+		p.mu.Lock()
+		p.late = errors.Join(p.late, err)
+		p.mu.Unlock()
 	}
 }
 
@@ -284,8 +295,9 @@ func (p *Pool) watch(s *Session) {
 		p.restLocked()
 	}
 	p.serveLocked()
+	closed := p.closed
 	p.mu.Unlock()
-	if !out {
+	if !out && !closed { // else Close does
 		s.Close()
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // transportFunc is a Transport.
@@ -223,5 +224,44 @@ func TestPoolOptions(t *testing.T) {
 		if errors.As(err, &option) && option.Option != test.name || test.name != "" && !errors.As(err, &option) {
 			t.Errorf("%v, want the option %q", err, test.name)
 		}
+	}
+}
+
+// Close may be called within a handler of a session, also while another call of it waits for that handler.
+func TestPoolCloseInside(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			tells := memory(func(a *agent) {
+				a.handshake()
+				a.text("hello")
+				a.serve()
+			})
+			pools := make(chan *client.Pool, 1)
+			inside := make(chan error, 1)
+			p, err := client.NewPool(&client.Options{Transport: tells, StopGrace: 9 * time.Second, OnMessage: func(wireproto.Message) {
+				p := <-pools
+				if !first {
+					<-time.After(time.Second)
+				}
+				inside <- p.Close()
+			}}, client.PoolOptions{Warm: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			pools <- p
+			if first {
+				synctest.Wait()
+			}
+			if err := p.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+			if err := <-inside; err != nil {
+				t.Errorf("Close within a handler: %v", err)
+			}
+			if d := time.Since(began); d > time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
 	}
 }

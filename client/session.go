@@ -364,12 +364,21 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 //
 // An error says that the agent had to be killed, that some of its processes may be left, that a handler has not
 // returned in time, or that Options.Record could not be written.
-func (s *Session) Close() error {
+func (s *Session) Close() error { return s.close(s.inside()) }
+
+// inside reports whether the caller runs within a handler of this session.
+func (s *Session) inside() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.insideLocked()
+}
+
+// close is Close. It does not wait for handlers if the caller is inside one.
+func (s *Session) close(inside bool) error {
 	deadline := time.Now().Add(s.opts.StopGrace)
 	s.mu.Lock()
 	first := !s.closing
 	s.closing = true
-	inside := s.insideLocked()
 	s.mu.Unlock()
 	if first {
 		s.stop(deadline)
@@ -446,7 +455,7 @@ func (s *Session) exited() {
 	}
 }
 
-// ended gives the reason why the session is over and ends its requests.
+// ended gives the reason why the session is over, ends its requests, and removes what is left of one that was never used.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
 		r.finish(exit)
@@ -466,7 +475,17 @@ func (s *Session) ended(exit error) error {
 	}
 	err := s.err
 	s.held.Close() // of a nil file, too
+	forced := s.closing || s.killed != nil
+	backend, unused := s.backend, s.meter.turns == 0
 	s.mu.Unlock()
+	select {
+	case <-s.connected:
+	default:
+		forced = true // the start has failed
+	}
+	if l := s.launch; forced && unused && l.made && l.opts.Transport == nil {
+		backend.discard(l, s.id)
+	}
 	s.closeRequests(err, func(*request) bool { return true })
 	s.mu.Lock()
 	s.meter.exit = exit

@@ -15,11 +15,12 @@ type succession struct {
 
 	// For an agent that has ended by itself and is to be followed by another one:
 	crashed  func(exit error) // starts that, once all is read; nil for none
+	exited   func()           // lets all be read, however slow the consumer is
 	decided  chan struct{}    // closed once it is known whether one follows now
 	reviving bool             // the successor has not taken over yet: if it ends, none follows
 	revival  chan struct{}    // closed once reviving is false again, or the session is about to end; nil before the first one
-	fallen   Conn             // the last one that has ended by itself
-	drained  chan struct{}    // closed when all that now has said is read; nil unless it has ended by itself
+	fallen   Conn             // the last one that has ended by itself, or that was ended: what is written to it is for no one
+	drained  chan struct{}    // closed when all that now has said is read; nil unless another one is to follow it
 
 	last byte // that was read; the reader's own
 }
@@ -29,9 +30,10 @@ func newSuccession(first Conn) *succession {
 }
 
 // end ends the agent and lets the session wait for a successor. If the agent has ended by itself, the next one is
-// ended once it has taken over. end returns false if the session is about to end. The error is that of the agent's
+// ended once it has taken over. end calls settle before, when no other agent can take over any more, and returns when
+// the agent was read to its end. It returns false if the session is about to end. The error is that of the agent's
 // Close.
-func (c *succession) end(grace time.Duration) (bool, error) {
+func (c *succession) end(grace time.Duration, settle func()) (bool, error) {
 	c.mu.Lock()
 	for c.reviving && !c.stopped {
 		revival := c.revival
@@ -43,8 +45,13 @@ func (c *succession) end(grace time.Duration) (bool, error) {
 		c.mu.Unlock()
 		return false, nil
 	}
-	c.next = make(chan struct{})
+	next, drained := make(chan struct{}), make(chan struct{})
+	c.next, c.drained = next, drained
 	old := c.now
+	c.mu.Unlock()
+	settle()
+	c.mu.Lock()
+	c.fallen = old
 	c.mu.Unlock()
 	ended := make(chan struct{})
 	go func() { old.Wait(); close(ended) }()
@@ -53,7 +60,13 @@ func (c *succession) end(grace time.Duration) (bool, error) {
 		old.Interrupt()
 		waitOr(ended, grace/3)
 	}
-	return true, old.Close()
+	err := old.Close()
+	select {
+	case <-drained:
+		return true, err
+	case <-next: // stopped
+		return false, err
+	}
 }
 
 // succeed puts the successor in place, unless the session has ended meanwhile.
@@ -130,6 +143,7 @@ func (c *succession) ended(old Conn, exit error) {
 		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
 		next := c.next
 		go func() {
+			c.exited()
 			select {
 			case <-drained:
 				old.Close()
@@ -160,10 +174,12 @@ func (c *succession) drain(old Conn) {
 	}
 }
 
-// drops reports whether data for an agent has no receiver, because the agent has ended by itself.
+// drops reports whether data that cannot be written has no receiver, because another agent follows this one.
 func (c *succession) drops(old Conn) bool {
 	c.awaitEnd(old)
-	return c.fell(old)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fallen == old || c.now == old && c.next != nil
 }
 
 // revived says that the successor of an agent that has ended by itself has taken over.
@@ -187,7 +203,7 @@ func (c *succession) fell(old Conn) bool {
 	return old != nil && c.fallen == old
 }
 
-// over reports whether the agent has ended by itself, and none follows yet.
+// over reports whether the agent has ended, or is about to, and none follows yet.
 func (c *succession) over() bool {
 	now, _ := c.current()
 	return c.fell(now)
@@ -215,33 +231,24 @@ func (c *succession) Read(p []byte) (int, error) {
 	}
 }
 
-// Write writes to the agent, or to its successor if one is awaited or the agent is not there any more.
+// Write writes to the agent. If the agent has ended and another one follows, Write drops the data: the old agent may have
+// read a part of it. The conn keeps the lines for the next agent.
 func (c *succession) Write(p []byte) (int, error) {
-	for {
-		now, next := c.current()
-		if next != nil {
-			if c.fell(now) {
-				return len(p), nil
-			}
-			<-next
-			now, _ = c.current()
-		}
-		n, err := now.Write(p)
-		switch {
-		case err == nil:
-			return n, nil
-		case c.drops(now):
-			return len(p), nil
-		case !c.followed(now):
-			return n, err
-		}
+	now, _ := c.current()
+	if c.fell(now) {
+		return len(p), nil
 	}
+	n, err := now.Write(p)
+	if err != nil && c.drops(now) {
+		return len(p), nil
+	}
+	return n, err
 }
 
 // TryWrite writes what can be written without waiting.
 func (c *succession) TryWrite(p []byte) int {
-	now, next := c.current()
-	if w, ok := now.(interface{ TryWrite([]byte) int }); ok && next == nil {
+	now, _ := c.current()
+	if w, ok := now.(interface{ TryWrite([]byte) int }); ok && !c.fell(now) {
 		return w.TryWrite(p)
 	}
 	return 0

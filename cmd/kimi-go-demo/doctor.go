@@ -14,10 +14,14 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-type doctorCmd struct{ which }
+type doctorCmd struct {
+	which
+	files
+}
 
 // errNotUsable ends doctor, which has printed everything already.
 var errNotUsable = errors.New("kimi is not usable as it is set up")
@@ -26,12 +30,13 @@ var errNotUsable = errors.New("kimi is not usable as it is set up")
 type doctor struct {
 	e      *env
 	flags  *which
+	given  *files
 	share  string
 	failed int
 }
 
 func (f *doctorCmd) Run(e *env) error {
-	d := &doctor{e: e, flags: &f.which, share: f.ShareDir}
+	d := &doctor{e: e, flags: &f.which, given: &f.files, share: f.ShareDir}
 	if d.share == "" {
 		d.share = config.ShareDir()
 	}
@@ -44,6 +49,7 @@ func (f *doctorCmd) Run(e *env) error {
 		d.configuration()
 		d.files()
 	}
+	d.named()
 	if d.failed > 0 {
 		fmt.Fprintf(e.stdout, "\nnot usable: %s to fix\n", plural(d.failed, "thing"))
 		return errNotUsable
@@ -113,7 +119,11 @@ func (d *doctor) starts(info *client.Info) {
 	ctx, release := d.e.signals.during(context.Background())
 	defer release()
 	began := time.Now()
-	s, err := client.NewSession(ctx, &client.Options{Executable: info.Path, WorkDir: dir, ShareDir: dir})
+	opts := &client.Options{Executable: info.Path, WorkDir: dir, ShareDir: dir}
+	if file := d.given.AgentFile; unreadable(file) == nil {
+		opts.AgentFile = file
+	}
+	s, err := client.NewSession(ctx, opts)
 	if err != nil {
 		line, hint := explain(err)
 		var incompatible *client.IncompatibleError
@@ -301,6 +311,54 @@ func (d *doctor) files() {
 		d.ok("%s in %s", plural(len(servers), "MCP server"), mcp)
 	}
 	d.sessions()
+}
+
+// named checks the files and folders that flags name.
+func (d *doctor) named() {
+	bad := func(flag, path, cure string, err error) {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		d.fail(cure, "%s %s: %v", flag, path, err)
+	}
+	if file := d.given.AgentFile; file != "" {
+		if err := unreadable(file); err != nil {
+			bad("--agent-file", file, "name a file that can be read", err)
+		} else {
+			d.ok("--agent-file %s can be read", file)
+		}
+	}
+	for _, file := range d.given.MCPConfigFile {
+		servers, err := config.LoadMCP(file)
+		switch {
+		case errors.As(err, new(*fs.PathError)):
+			bad("--mcp-config-file", file, "name a file that can be read", err)
+		case err != nil:
+			d.fail("fix the file", "--mcp-config-file: %s", strings.TrimPrefix(err.Error(), "config: "))
+		default:
+			d.ok("%s in %s", plural(len(servers), "MCP server"), file)
+		}
+	}
+	for _, dir := range d.given.SkillsDir {
+		switch info, err := os.Stat(dir); {
+		case err != nil:
+			bad("--skills-dir", dir, "name a directory that exists", err)
+		case !info.IsDir():
+			bad("--skills-dir", dir, "name a directory", errors.New("it is no directory"))
+		default:
+			d.ok("--skills-dir %s is there", dir)
+		}
+	}
+}
+
+// unreadable says why a file cannot be read, nil if it can.
+func unreadable(path string) error {
+	f, err := regular.Open(path)
+	if err == nil {
+		f.Close()
+	}
+	return err
 }
 
 // home checks the share dir.

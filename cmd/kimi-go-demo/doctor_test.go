@@ -83,6 +83,12 @@ func TestDoctorBad(t *testing.T) {
 		"share dir a file": {prepare: func(t *testing.T, d *demo) { os.WriteFile(d.share, nil, 0o600) }, want: []string{"FAIL  share dir", "is not a directory", "KIMI_SHARE_DIR"}},
 		"MCP": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.share, "mcp.json"), []byte("["), 0o600) },
 			want: []string{"FAIL  MCP servers: ", "mcp.json"}},
+		"agent file": {config: goodConfig, args: []string{"--agent-file", "nope.yaml"}, want: []string{"FAIL  --agent-file nope.yaml: no such file or directory", "-> name a file that can be read"}},
+		"MCP file":   {config: goodConfig, args: []string{"--mcp-config-file", "nope.json"}, want: []string{"FAIL  --mcp-config-file nope.json: no such file or directory", "-> name a file that can be read"}},
+		"bad MCP file": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "own.json"), []byte("["), 0o600) }, args: []string{"--mcp-config-file", "own.json"},
+			want: []string{"FAIL  --mcp-config-file: own.json", "-> fix the file"}},
+		"skills dir": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "flat"), nil, 0o600) },
+			args: []string{"--skills-dir", "nope", "--skills-dir", "flat"}, want: []string{"FAIL  --skills-dir nope: no such file or directory", "-> name a directory that exists", "FAIL  --skills-dir flat: it is no directory", "not usable: 3 things"}},
 		"work dir": {args: []string{"--work-dir", "nope"}, want: []string{"FAIL  work dir nope is not a directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,25 +40,30 @@ func (w *which) options() *client.Options {
 	return o
 }
 
+// files are the files and folders that a session is given.
+type files struct {
+	AgentFile     string   `placeholder:"FILE" help:"Agent specification."`
+	MCPConfigFile []string `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
+	SkillsDir     []string `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
+}
+
 // runFlags are the flags of all commands that run turns.
 type runFlags struct {
 	which
-	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
-	Effort        string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
-	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
-	AFK           bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
-	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
-	Slash         bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
-	Plan          bool          `help:"Start a new session in plan mode."`
-	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
-	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
-	AddDir        []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
-	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
-	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
-	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
-	Record        string        `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
-	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
-	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
+	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
+	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
+	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
+	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
+	Plan        bool          `help:"Start a new session in plan mode."`
+	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
+	IdleTimeout time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
+	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
+	files
+	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
+	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
+	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 }
 
 // options returns the options of the client. ask says that a person is there to answer questions.

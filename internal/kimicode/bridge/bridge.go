@@ -56,6 +56,7 @@ type Conn struct {
 	ctx    context.Context // of all that the bridge does; ends with Close
 	cancel context.CancelCauseFunc
 
+	own ownSession
 	out *outlet // to the client
 	in  *io.PipeWriter
 
@@ -66,9 +67,10 @@ type Conn struct {
 	hangOne  sync.Once
 	done     chan struct{} // closed when nothing is left
 
-	mu    sync.Mutex
-	child Child // nil until it has started
-	exit  error // how it ended, or why it did not start; set before done is closed
+	mu     sync.Mutex
+	child  Child // nil until it has started
+	forced bool  // Close was called
+	exit   error // how it ended, or why it did not start; set before done is closed
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -127,9 +129,13 @@ func (c *Conn) Interrupt() error {
 
 // Close ends all at once and returns when nothing of it is left.
 func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.forced = true
+	c.mu.Unlock()
 	c.cancel(errClosed)
 	c.out.stop()
 	c.in.Close()
+	c.own.await()
 	var err error
 	if child := c.running(); child != nil {
 		err = child.Close()
@@ -163,6 +169,13 @@ func (c *Conn) running() Child {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.child
+}
+
+// wasForced reports whether Close was called.
+func (c *Conn) wasForced() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.forced
 }
 
 // read passes the client's lines to the loop. The end of the input asks Kimi Code to end.

@@ -111,7 +111,7 @@ func (f *far) launch(c *Conn, o translator.Launch) (l launched) {
 			return l
 		}
 	}
-	g := &guest{left: make(chan struct{}), after: func(error) { f.server.CloseIdle() }}
+	g := &guest{own: &c.own, left: make(chan struct{}), after: func(error) { f.server.CloseIdle() }}
 	g.part = func(ctx context.Context, session string, q *translator.Quit) error {
 		switch {
 		case q == nil || q.Running:

@@ -28,6 +28,7 @@ type guest struct {
 	enter func(session string) (heard bool)                     // the session is on the server; whether its hooks were heard there
 	heard func()                                                // tells the session that its hooks run
 	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; without a Quit, it is removed by force
+	own   *ownSession                                           // the Conn's
 	after func(error)                                           // the guest has left; the error says that its session may go on
 
 	mu      sync.Mutex
@@ -48,12 +49,13 @@ func (g *guest) is(session string) {
 	}
 }
 
-// made takes the session's id from the answer to the call that made it.
-func (g *guest) made(a translator.Answer) {
+// made returns the session's id from the answer to the call that made it, "" if it was not made.
+func made(a translator.Answer) string {
 	var s api.Session
-	if a.Err == nil && json.Unmarshal(a.Data, &s) == nil && s.ID != "" {
-		g.is(s.ID)
+	if a.Err != nil || json.Unmarshal(a.Data, &s) != nil {
+		return ""
 	}
+	return s.ID
 }
 
 // leave takes the session off the server.
@@ -112,7 +114,11 @@ func (g *guest) Close() error {
 	defer cancel()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.partLocked(ctx, nil); err != nil {
+	var q *translator.Quit
+	if id := g.own.unused(); id != "" && id == g.session {
+		q = &translator.Quit{Session: id, DeleteUnused: true}
+	}
+	if err := g.partLocked(ctx, q); err != nil {
 		g.stays = fmt.Errorf("the session %s may go on in the server: %w", g.session, err)
 	}
 	g.overLocked(nil)

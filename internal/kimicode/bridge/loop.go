@@ -128,10 +128,14 @@ func (l *loop) finish() {
 		l.parts = (<-c.launches).parts
 	}
 	if child := l.parts.child; child != nil {
+		c.own.await()
 		child.Close()
 		c.exit = child.Wait()
 		if l.parts.guest == nil {
 			home.Forget(c.set.home, child.PID())
+			if l.quitting || c.wasForced() { // the server has not come to it
+				home.Discard(c.set.home, c.set.WorkDir, c.own.unused())
+			}
 		}
 	}
 	if err := l.parts.takeDown(); err != nil {
@@ -293,10 +297,15 @@ func (l *loop) do(o translator.Output) {
 	case translator.Call:
 		l.calling++
 		p := l.parts
+		ctx, answered := c.own.asks(c, l.gone, o)
 		go func() {
-			a := call(l.gone, p.server, o)
-			if p.guest != nil && o.Method == http.MethodPost && o.Path == newSession {
-				p.guest.made(a)
+			a := call(ctx, p.server, o)
+			if o.Method == http.MethodPost && o.Path == newSession {
+				id := made(a)
+				if p.guest != nil && id != "" {
+					p.guest.is(id)
+				}
+				answered(id)
 			}
 			c.tell(a)
 		}()

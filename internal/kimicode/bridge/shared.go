@@ -116,7 +116,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 		l.parts = parts{}
 		return l
 	}
-	g := &guest{pid: house.l.parts.child.PID(), gone: house.gone, exit: func() error { return house.exit }, left: make(chan struct{})}
+	g := &guest{own: &c.own, pid: house.l.parts.child.PID(), gone: house.gone, exit: func() error { return house.exit }, left: make(chan struct{})}
 	g.enter = func(session string) bool { return house.entered(session, c) }
 	g.heard = func() { c.tell(hooksHeard{}) }
 	g.after = func(err error) { house.left(g.session, err) }

@@ -155,6 +155,18 @@ func Unused(home, id string) bool {
 	return false
 }
 
+// Discard removes a session of the work dir if it is certain that it had no turn. Its server must have ended. The id ""
+// does nothing.
+func Discard(home, workDir, id string) {
+	if id == "" || !Unused(home, id) {
+		return
+	}
+	if s, err := Find(home, workDir, id); s != nil && err == nil {
+		s.Delete() // without state.json it is no session any more
+		s.Close()
+	}
+}
+
 // state is a session's state.json; only what is used is declared. Its forms:
 //
 //	version 2 (0.43)   cwd; times in milliseconds; no lastPrompt where "kimi -p" made it

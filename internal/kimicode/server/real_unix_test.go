@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
@@ -153,5 +156,34 @@ func TestKimiRefuses(t *testing.T) {
 	}
 	if _, err := server.Start(within(t, time.Minute), p); err == nil || errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
+	}
+}
+
+// A server that is killed leaves its file in the home. The next server removes it. On Windows nothing else does.
+func TestKimiInstances(t *testing.T) {
+	k := webtest.NewKimi(t)
+	instances := func() []string {
+		files, err := filepath.Glob(filepath.Join(home.Instances(k.Options.ShareDir), "*.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	left := instances()
+	if len(left) != 1 {
+		t.Fatalf("the server that runs has the files %q", left)
+	}
+	k.Process.Close()
+	if _, err := os.Stat(left[0]); err != nil {
+		t.Fatalf("the killed server: %v; nothing is left to be removed", err)
+	}
+	p := webtest.Spawn(t, k.Options, server.Args...)
+	s, err := server.Start(within(t, 2*time.Minute), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.CloseIdle()
+	if now := instances(); len(now) != 1 || now[0] == left[0] {
+		t.Errorf("the next server has the files %q, was %q", now, left)
 	}
 }

@@ -39,7 +39,8 @@ func (t *Translator) models(f *wireproto.Frame) {
 	})
 }
 
-// setModel changes the model, and answers with what the server then says.
+// setModel changes the model and answers with the model that the server then reports. After an error it sets the old
+// model again: the server keeps a new model also if it refuses the effort.
 func (t *Translator) setModel(f *wireproto.Frame) {
 	var params wireproto.SetModelParams
 	if !t.params(f, &params) {
@@ -53,35 +54,41 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 		t.unsupported(f.ID, "other model for a session with an agent file; start a new session")
 		return
 	}
-	failed := func(err error) {
-		if no, ok := err.(*EffortError); ok {
-			t.fail(f.ID, no.rpc())
+	t.putModel(params.Model, func(st *api.Status, err error) {
+		if err == nil {
+			t.session.model, t.context.most = st.Model, st.MaxContextTokens
+			t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model})
 			return
 		}
-		t.refuse(f.ID, wireproto.CodeInternalError, "set the model: %v", err)
-	}
-	settings := &api.AgentConfig{Model: params.Model, Thinking: t.set.Thinking}
+		t.putModel(t.session.model, func(_ *api.Status, undo error) {
+			if no, ok := err.(*EffortError); ok && undo == nil {
+				t.fail(f.ID, no.rpc())
+				return
+			}
+			if undo != nil {
+				err = fmt.Errorf("%w; and it is not known which model is in force: %w", err, undo)
+			}
+			t.refuse(f.ID, wireproto.CodeInternalError, "set the model: %v", err)
+		})
+	})
+}
+
+// putModel has the server use a model, with the effort that was set, and checks that it does.
+func (t *Translator) putModel(model string, then func(*api.Status, error)) {
+	settings := &api.AgentConfig{Model: model, Thinking: t.set.Thinking}
 	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			failed(err)
+			then(nil, err)
 			return
 		}
 		t.readBack(func(st *api.Status, err error) {
-			switch {
-			case err != nil:
-				failed(err)
-				return
-			case st.Model != params.Model:
-				failed(fmt.Errorf("the server says that the model is %.80q, not %.80q, which was set", st.Model, params.Model))
-				return
+			if err == nil && st.Model != model {
+				err = fmt.Errorf("the server says that the model is %.80q, not %.80q, which was set", st.Model, model)
 			}
-			t.session.model = st.Model
-			t.context.most = st.MaxContextTokens
-			if err := t.otherEffort(st); err != nil {
-				failed(err)
-				return
+			if err == nil {
+				err = t.otherEffort(st)
 			}
-			t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model})
+			then(st, err)
 		})
 	})
 }
@@ -101,7 +108,7 @@ func (t *Translator) otherEffort(st *api.Status) error {
 	if effort := t.set.Effort; effort == "" || effort == st.Thinking || effort == "on" && st.Thinking != "off" {
 		return nil
 	}
-	return &EffortError{t.set.Effort, fmt.Sprintf("the model %.80q thinks with %.40q instead", t.session.model, st.Thinking)}
+	return &EffortError{t.set.Effort, fmt.Sprintf("the model %.80q thinks with %.40q instead", st.Model, st.Thinking)}
 }
 
 // EffortFlag is the argument that names the effort.

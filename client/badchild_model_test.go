@@ -1,0 +1,52 @@
+package client_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// readsNoMore reads the head of a line and nothing more; the process that follows it reads all, and takes no half line.
+var readsNoMore = script("reads no more", func(a *agent) {
+	a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+`,"external_tools":{"accepted":["big"],"rejected":[]}}`)
+	first, err := os.OpenFile(a.arg, os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		a.serve()
+	}
+	first.Close()
+	a.request("big", &wireproto.ToolCallRequest{ID: "big", Name: "big"})
+	os.Stdin.Read(make([]byte, 1))
+	a.text("half")
+	a.hang()
+})
+
+// A line that the process before has read in part does not go on in the one that follows.
+func TestSetModelHalfLine(t *testing.T) {
+	opts := spawn(t, readsNoMore, t.TempDir()+"/first")
+	opts.StopGrace = time.Second
+	opts.Config = &config.Config{
+		DefaultModel: "first",
+		Providers:    map[string]config.Provider{"p": {Type: config.ProviderKimi}},
+		Models:       map[string]config.Model{"first": {Provider: "p", Model: "m1", MaxContextSize: 1}, "other": {Provider: "p", Model: "m2", MaxContextSize: 2}},
+	}
+	opts.Env["KIMI_MODEL_NAME"] = ""
+	opts.Tools = []client.Tool{mustTool(client.NewTool("big", "", func(context.Context, noInput) (string, error) { return strings.Repeat("x", 4<<20), nil }))}
+	half := make(chan struct{}, 1)
+	opts.OnMessage = func(m wireproto.Message) {
+		if _, ok := m.(*wireproto.TextPart); ok {
+			half <- struct{}{}
+		}
+	}
+	s := start(t, opts)
+	within(t, limit, "the head of the line", func() { <-half })
+	if err := s.SetModel(limited(t), "other"); err != nil {
+		t.Fatal(err)
+	}
+	works(t, s)
+}
