@@ -304,7 +304,7 @@ func listedTitles(t testing.TB, opts *client.Options) map[string]string {
 	return titles
 }
 
-// changes names the files that are not as they were, but for those of a session and Kimi Code's notes for its indexes.
+// changes names the files that are not as they were, except for those of a session and Kimi Code's notes for its indexes.
 func changes(before, after map[string]string, gone string) (list []string) {
 	paths := maps.Clone(before)
 	maps.Copy(paths, after)

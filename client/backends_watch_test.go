@@ -392,7 +392,7 @@ func TestBackendsLimitsSubagent(t *testing.T) {
 	})
 }
 
-// checkLimit compares the error of a limit, but for what a turn uses until it ends.
+// checkLimit compares the error of a limit, except for what a turn uses until it ends.
 func checkLimit(t *testing.T, err error, want client.LimitError) {
 	t.Helper()
 	e2eIs(t, "limit", err, client.ErrLimit)

@@ -160,7 +160,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 	e2eSame(t, "asked", []string{"Bash"}, asked)
 }
 
-// Plan mode takes the place of yolo in Kimi Code: nothing is asked nevertheless, but for the plan.
+// Plan mode takes the place of yolo in Kimi Code: nothing is asked nevertheless, except for the plan.
 func TestKimiCodePlanYolo(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

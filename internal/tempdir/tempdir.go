@@ -82,7 +82,7 @@ func (d *Dir) Remove() error {
 	return err
 }
 
-// RemoveAll removes the folder with everything in it, for whoever has given it to a program that makes files of its own.
+// RemoveAll removes the folder with everything in it, for a caller that has given it to a program that makes other files.
 // Links are not followed.
 func (d *Dir) RemoveAll() error {
 	d.unlock()
@@ -96,7 +96,7 @@ func (d *Dir) unlock() {
 	}
 }
 
-// clear removes what may stand in a folder, but for the marker. Links are removed, and not followed.
+// clear removes what may stand in a folder, except for the marker. Links are removed, and not followed.
 func (k *Kind) clear(root *os.Root) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	errs := []error{err}

@@ -51,7 +51,7 @@ type Spawn func(ctx context.Context, cmd *Command, about string, remove []string
 type Conn struct {
 	set   *settings
 	host  host
-	watch func(translator.Input, time.Time) // sees what the translator gets; nil but for tests
+	watch func(translator.Input, time.Time) // sees what the translator gets; nil except in tests
 
 	ctx    context.Context // of all that the bridge does; ends with Close
 	cancel context.CancelCauseFunc

@@ -20,7 +20,7 @@ const (
 	renewIdle  = 50
 )
 
-// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, but for the session. The
+// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, except for the session. The
 // first session starts it. One that has ended, or has had many sessions, is followed by another one.
 //
 // A call of a tool does not say which session it comes from. So a session with tools has a server of its own.

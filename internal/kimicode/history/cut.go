@@ -42,7 +42,7 @@ type line struct {
 	number int
 }
 
-// cutMessage is a message without its content, but for what a prompt says.
+// cutMessage is a message without its content, except for what a prompt says.
 type cutMessage struct {
 	ID     string `json:"id"`
 	Role   string `json:"role"`

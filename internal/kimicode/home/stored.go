@@ -183,7 +183,7 @@ func index(root *os.Root, entry any) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && !info.Mode().IsRegular() { // a named pipe would hold up whoever opens it
+	if err == nil && !info.Mode().IsRegular() { // a named pipe would block the program that opens it
 		err = &fs.PathError{Op: "write", Path: name, Err: regular.ErrKind}
 	}
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // ACP returns the scenarios of old recordings, of Kimi Code 2.1.0 as it was driven over ACP. They are
-// replayed, since users have such recordings, and cannot be made any more.
+// replayed, because users have such recordings, and cannot be made any more.
 func ACP() []Scenario {
 	list := []Scenario{
 		{

@@ -13,7 +13,7 @@ import (
 )
 
 // Input deals out the lines of a reader: to the question that is being asked, if there is one, else
-// to whoever waits for a prompt.
+// to the caller that waits for a prompt.
 type Input struct {
 	r *bufio.Reader
 	// terminal: the end of the input is one Ctrl-D, after which more may come.

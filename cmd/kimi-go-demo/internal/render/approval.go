@@ -104,7 +104,7 @@ func CallRows(name string, arguments json.RawMessage) []screen.Row {
 	return rows
 }
 
-// callRows returns a call, but for the arguments that have been seen; all says that these are all.
+// callRows returns a call, except for the arguments that have been seen; all says that these are all.
 func callRows(name string, arguments json.RawMessage, seen []argument) (rows []screen.Row, all bool) {
 	if name == "" {
 		return []screen.Row{{Style: screen.Yellow, Mark: "    ", Text: "the call itself is not known here"}}, false

@@ -30,7 +30,7 @@ type Span struct {
 	Text  string
 }
 
-// Writer cleans all that is written to it, as [Clean] does, whoever it comes from. Its styles alone act
+// Writer cleans all that is written to it, as [Clean] does, from any source. Its styles alone act
 // on the terminal. It may be used by several goroutines at once.
 type Writer struct {
 	mu     sync.Mutex
@@ -88,7 +88,7 @@ func (w *Writer) Print(spans ...Span) error {
 }
 
 // JSON returns a writer for JSON. What Clean would make visible is written as \u escapes, which leaves the JSON
-// the same to whoever reads it.
+// the same to a reader.
 func (w *Writer) JSON() io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w *Writer }

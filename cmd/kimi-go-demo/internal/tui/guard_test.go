@@ -62,7 +62,7 @@ func (w *watcher) is(t *testing.T, open bool) {
 	}
 }
 
-// No key answers before the question is on the screen, however long that takes; then one does, but for someone who goes on typing.
+// No key answers before the question is on the screen, however long that takes; then one does, except for someone who goes on typing.
 func TestGuard(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
