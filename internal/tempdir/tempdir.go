@@ -1,9 +1,7 @@
-// Package tempdir makes folders among the temporary files that hold secrets, and removes those that killed
-// programs have left.
-//
-// A folder says that it is ours by its name, which ends in random letters, by its owner and mode, and by a
-// marker, a file with a known text. The program that uses a folder holds a lock of the system on the marker, which
-// ends with the program, however that ends: a folder whose marker is not locked has been left.
+// Package tempdir makes folders for temporary files that hold secrets, and removes those that killed programs have
+// left. It recognises its folders by the name, which ends in random letters, by the owner and mode, and by a marker, a
+// file with a known text. The program that uses a folder holds a lock of the system on the marker. The lock ends with
+// the program in every case, so a folder whose marker is not locked was left.
 package tempdir
 
 import (
@@ -61,7 +59,7 @@ func (k *Kind) Make() (*Dir, error) {
 	return d, nil
 }
 
-// Remove removes the folder with what may stand in it. Anything else stays, and is an error.
+// Remove removes the folder with the files that may be in it. Any other file stays, and gives an error.
 func (d *Dir) Remove() error {
 	root, err := os.OpenRoot(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {

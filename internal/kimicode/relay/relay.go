@@ -40,7 +40,7 @@ const (
 	connections = 128
 )
 
-// Call is a hook that waits for the program.
+// Call is a hook that waits for the program's decision.
 type Call struct {
 	Event string
 	Data  map[string]json.RawMessage
@@ -91,8 +91,8 @@ func Start(calls func(*Call)) (*Relay, error) {
 	return r, nil
 }
 
-// Script returns the script, for a file that only the user can read: it holds the secrets, which
-// must be on no command line.
+// Script returns the script. Write it to a file that only the user can read: it holds the secrets, which must not be
+// on a command line.
 func (r *Relay) Script() []byte {
 	_, port, _ := net.SplitHostPort(r.listener.Addr().String())
 	return []byte(`# Asks the program whether Kimi Code may go on. Ends with 2, which blocks, unless it says so.
