@@ -3,16 +3,16 @@
 //
 // # One loop
 //
-// All that is decided is decided by the package translator, a state machine. The loop of a [Conn]
-// feeds it with what happens and does what it says. The loop waits for nothing else: calls of the
-// server, the client's input and output, tools and hooks have goroutines of their own.
+// The package translator, a state machine, makes all decisions. The loop of a [Conn] gives it the events and does what
+// it says. The loop waits for nothing else: calls of the server, the client's input and output, tools and hooks have
+// their own goroutines.
 //
 // # A slow client
 //
-// While much waits for the client, no events are taken from the server, which keeps them; the
-// client's own calls are handled all the same.
+// While much waits for the client, the loop takes no events from the server, which keeps them. It still handles the
+// client's calls.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package bridge
 
 import (

@@ -1,15 +1,13 @@
-// Package relay lets a program decide as a hook of Kimi Code, which runs hooks as shell commands:
-// a small bash script carries what Kimi Code says to a listener of the program on the loopback
-// interface, and carries the decision back.
+// Package relay lets a program decide as a hook of Kimi Code. Kimi Code runs hooks as shell commands: a small bash script
+// sends the input of the hook to a listener of the program on the loopback interface, and brings the decision back.
 //
 // # It fails closed
 //
-// Kimi Code takes exit status 2 as a block, and everything else as consent: a script that is
-// missing, a signal, its own time limit. So the script ends with 2 unless the program has said
-// otherwise, over a connection on which it has shown that it is the program; and it gives up
-// before Kimi Code does.
+// For Kimi Code, exit status 2 blocks, and everything else allows: a missing script, a signal, the end of its time. So
+// the script ends with 2 unless the program allows the action, over a connection on which it has proved that it is the
+// program. The script gives up before Kimi Code does.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package relay
 
 import (

@@ -1,7 +1,7 @@
 // Package server starts and drives "kimi web", the server of Kimi Code: its banner, its REST
 // routes, the WebSocket of its events, and its end.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package server
 
 import (
