@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// backend is one of the two programs behind the API. The TestBackends tests hold for both. The differences of the
+// backend is one of the two programs that the API drives. The TestBackends tests hold for both. The differences of the
 // programs are in this type.
 type backend struct {
 	name    string

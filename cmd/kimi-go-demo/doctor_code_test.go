@@ -109,7 +109,7 @@ func TestDoctorOnlyKimiCode(t *testing.T) {
 	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  with it", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
 }
 
-// What is wrong with the files that Kimi Code reads, and what a configuration has that it has no place for.
+// Mistakes in the files that Kimi Code reads, and keys of a configuration that it has no place for.
 func TestDoctorKimiCodeFiles(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -141,7 +141,8 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 	}
 }
 
-// A server that lacks routes is told with all of them, and what to install: on a recording, and on the real one.
+// A server that lacks routes is reported with all of them, and what to install: with a recording, and with the real
+// one.
 func TestDoctorRoutes(t *testing.T) {
 	t.Parallel()
 	const lack = "/api/v1/sessions/{session_id}/snapshot /api/v1/files"

@@ -124,7 +124,7 @@ func TestNoKimi(t *testing.T) {
 	r.errorLine(t)
 }
 
-// A kimi that is not on PATH: doctor says who has installed it.
+// If kimi is not on PATH, doctor says which tool has installed it.
 func TestDoctorFoundBy(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
