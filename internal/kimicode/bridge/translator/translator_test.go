@@ -352,7 +352,7 @@ func TestProfile(t *testing.T) {
 	r.want("c: error -32000")
 	for id, tt := range map[string]struct{ msg, want string }{
 		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "keeps the agent that it began with"},
-		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "Kimi Code did not use the agent file"},
+		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "the agent file was not used"},
 	} {
 		r.prompt(id, "hi")
 		c := r.call(route)
