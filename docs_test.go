@@ -92,8 +92,8 @@ func overlay(t *testing.T, files map[string]string) string {
 	return "-overlay=" + file
 }
 
-// TestDocsPrograms compiles every Go block of README.md and docs, a fragment as the body of a function that has
-// what the text around it speaks of. It also holds that each says whether TestDocsRun runs it.
+// TestDocsPrograms compiles every Go block of README.md and docs. A fragment becomes the body of a function that has
+// the variables of the text around it. It also holds that each block says whether TestDocsRun runs it.
 func TestDocsPrograms(t *testing.T) {
 	list := blocks(t, "go")
 	if len(list) < 20 {
@@ -161,7 +161,7 @@ func (b *block) source(t *testing.T) string {
 	if b.declares() {
 		return out.String() + line + b.code
 	}
-	// Whoever reads a fragment uses what it declares; the compiler wants it used here.
+	// A reader of a fragment uses what it declares; the compiler needs a use here.
 	f, err := parser.ParseFile(token.NewFileSet(), "", "package p; func _() {\n"+b.code+"}", 0)
 	if err != nil {
 		t.Fatalf("%v: %v", b, err)
