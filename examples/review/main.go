@@ -24,8 +24,7 @@ type Review struct {
 	} `json:"findings"`
 }
 
-// reads are rules that let the agent read. Without those of Deny, Kimi Code may change files in a Git work tree
-// without asking.
+// reads are rules that let the agent read. Without those of Deny, Kimi Code may change files in a Git work tree unasked.
 var reads = rules.Rules{
 	Deny:  []rules.Rule{{Tool: "Write"}, {Tool: "Edit"}, {Tool: "WriteFile"}, {Tool: "StrReplaceFile"}},
 	Allow: []rules.Rule{{Command: "git log *", Options: "-- -n -p --stat"}, {Command: "git show *", Options: "--stat"}},

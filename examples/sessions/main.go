@@ -1,5 +1,4 @@
-// Command sessions works on the stored sessions of the current folder, those of kimi-cli and of Kimi Code. It starts
-// neither program.
+// Command sessions works on the stored sessions of the current folder, of kimi-cli and Kimi Code. It starts neither program.
 package main
 
 import (
