@@ -29,7 +29,7 @@ var allowed = []string{
 	"golang.org/x/time",
 }
 
-// ofCommand are the modules that the command has besides: its screen and its flags. No package may need them.
+// ofCommand are the modules that only the command has: its screen and its flags. No package may need them.
 var ofCommand = []string{
 	"charm.land/bubbles/v2",
 	"charm.land/bubbletea/v2",
@@ -118,7 +118,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// The command has more than its packages, and no more than the lists say.
+// The command has more dependencies than its packages, and only those in the lists.
 func TestCommandDependencies(t *testing.T) {
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Setenv("GOOS", system)
@@ -136,7 +136,7 @@ func TestCommandDependencies(t *testing.T) {
 	}
 }
 
-// The kit for tests works in programs that are none, and brings them little more than client does.
+// The kit for tests works in programs that are not tests, and adds few dependencies to those of client.
 func TestKitIsLight(t *testing.T) {
 	deps := list(t, "-deps", "-f", `{{if or (not .Standard) (eq .ImportPath "testing")}}{{.ImportPath}}{{end}}`, "./client/clienttest")
 	if !slices.Contains(deps, module+"/client/clienttest") {
@@ -213,7 +213,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// The shell's parser comes only with the rules, and brings nothing with it.
+// Only the rules import the parser of shell scripts, and it has no dependencies.
 func TestRulesAlonePullInTheParser(t *testing.T) {
 	const parser = "mvdan.cc/sh/v3"
 	for _, pkg := range list(t, "-f", `{{$p := .ImportPath}}{{range .Imports}}{{$p}}={{.}}{{"\n"}}{{end}}`, "./...") {

@@ -23,7 +23,7 @@ type rig struct {
 	code bool // Kimi Code
 }
 
-// environ is how a program finds the kimi and the scripted model: by its environment alone, as on a user's machine.
+// environ is the environment in which a program finds the kimi and the scripted model, as on a user's machine.
 func (r *rig) environ(model *clienttest.Model, more ...string) []string {
 	env := append(slices.Clone(more), "KIMI_PATH="+r.opts.Executable, "KIMI_BASE_URL="+model.URL(), "KIMI_API_KEY=sk-scripted", "KIMI_MODEL_NAME=scripted",
 		"KIMI_MODEL_CAPABILITIES=image_in", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")

@@ -38,7 +38,7 @@ func spawn(t *testing.T, name, arg string) *client.Options {
 	}
 }
 
-// warm opens, once, what the runtime opens for good when the first pipe is used.
+// warm opens the descriptors that the runtime opens once with the first pipe and never closes.
 var warm = sync.OnceFunc(func() {
 	if r, w, err := os.Pipe(); err == nil {
 		r.SetReadDeadline(time.Now().Add(time.Hour))

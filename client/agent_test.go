@@ -54,7 +54,7 @@ func agentProgram() {
 	scripts[os.Getenv(agentKey)](a)
 }
 
-// limit is for what must end soon, on a machine that is busy with something else.
+// limit is the time in which short operations must end, on a machine that is busy with other work.
 const limit = 20 * time.Second
 
 // limited returns a context that ends with the test, or by limit.
@@ -64,7 +64,7 @@ func limited(t testing.TB) context.Context {
 	return ctx
 }
 
-// plain fails the test if the text of an error stutters, or names what only this repository has.
+// plain fails the test if the text of an error repeats itself, or names something that only this repository has.
 func plain(t testing.TB, err error) {
 	t.Helper()
 	if err == nil {
@@ -97,7 +97,7 @@ func within(t testing.TB, d time.Duration, what string, f func()) {
 	}
 }
 
-// shut closes a session within the limit. Its error is looked at where it matters.
+// shut closes a session within the limit. It does not check the error.
 func shut(t testing.TB, s *client.Session) (err error) {
 	t.Helper()
 	within(t, limit, "Close", func() { err = s.Close() })
@@ -295,7 +295,7 @@ func (a *agent) obey(f *wireproto.Frame) {
 	}
 }
 
-// hang does nothing any more, until it is killed or the test has long been over.
+// hang does nothing until it is killed, or until the test must have ended.
 func (a *agent) hang() {
 	select {
 	case <-a.killed:

@@ -110,7 +110,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// An error that comes with a message is not lost, though no stream of this package yields both.
+// An error that comes with a message is kept, although no stream of this package yields both.
 func TestMergeBoth(t *testing.T) {
 	both := func(yield func(wireproto.Message, error) bool) { yield(text("a"), errStream) }
 	if got := collect(client.Merge(both)); len(got) != 1 || got[0].Err != errStream {
@@ -187,7 +187,7 @@ func TestAggregate(t *testing.T) {
 	}
 }
 
-// Leaving a loop at any point leaves the stream that it reads, too.
+// Leaving a loop at any point also leaves the stream that it reads.
 func TestAdaptersLeft(t *testing.T) {
 	in := []any{stepBegin(1), text("a"), text("b"), toolCall("1"), toolResult("1", "x"), toolResult("2", "y"), stepBegin(2), text("c"), errStream}
 	left := 0

@@ -112,7 +112,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// The agent reads what does not fit, and that its answer is taken.
+// The agent reads what does not fit, and that its answer was accepted.
 func TestAnswerTold(t *testing.T) {
 	a := mustAnswer[city](t, "city")
 	var told []string
@@ -138,7 +138,7 @@ func TestAnswerTold(t *testing.T) {
 	}
 }
 
-// An agent that never stops giving what does not fit is stopped; the session stays usable.
+// An agent that gives bad answers without end is stopped. The session can be used again.
 func TestAnswerStops(t *testing.T) {
 	a := mustAnswer[city](t, "city")
 	n := 0
@@ -162,7 +162,7 @@ func TestAnswerStops(t *testing.T) {
 	}
 }
 
-// What is wrong with the question is told before anything runs, and ctx ends all.
+// A bad question gives an error before anything runs, and ctx ends everything.
 func TestAnswerRefused(t *testing.T) {
 	a, other := mustAnswer[city](t, "city"), mustAnswer[city](t, "city")
 	agent := clienttest.NewAgent(t)
@@ -270,7 +270,7 @@ func asksFor[T any](t *testing.T, want T, in args) {
 	}
 }
 
-// A turn that Kimi Code begins by itself, while the prompt waits, says nothing that was asked for.
+// Answers in a turn that Kimi Code begins by itself, while the prompt waits, do not count.
 func TestAnswerInForeignTurn(t *testing.T) {
 	call := func(a *agent, id, name string) {
 		raw := `{"name":"` + name + `","people":1}`

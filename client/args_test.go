@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// The environment overrides an explicit configuration, as it does in kimi; it is not done silently.
+// The environment overrides an explicit configuration, as in kimi. The log says so.
 func TestOverridesLogged(t *testing.T) {
 	var log bytes.Buffer
 	o := &Options{

@@ -487,7 +487,7 @@ func (s *cliStored) copyLines(ctx context.Context, from, to string, lines int) e
 
 // copyUploads copies the files that the web interface of kimi has taken, and that the history names.
 func (s *cliStored) copyUploads(ctx context.Context, id string) error {
-	if info, err := s.root.Lstat(s.file("uploads")); err != nil || !info.IsDir() { // a named pipe would hold up whoever opens it
+	if info, err := s.root.Lstat(s.file("uploads")); err != nil || !info.IsDir() { // a named pipe would block the program that opens it
 		return nil
 	}
 	entries, err := fs.ReadDir(s.root.FS(), s.file("uploads"))

@@ -68,7 +68,7 @@ func TestBackendsApprovals(t *testing.T) {
 			{name: "held and answered later", calls: touch("held"), answer: func(t *testing.T, r *client.ApprovalRequest) {
 				r.Hold()
 				go func() {
-					// The way to the agent and back is long enough for the loop to go on.
+					// The way to the agent and back takes long enough for the loop to go on.
 					if _, err := s.SetPlanMode(ctx, false); err != nil {
 						t.Error(err)
 					}

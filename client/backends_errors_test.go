@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What the model's provider does to a turn. Each is an error of its kind, and the session goes on.
+// Failures of the model's provider. Each gives its own error, and the session goes on.
 func TestBackendsProviderErrors(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts := b.options(t,
@@ -59,7 +59,8 @@ func TestBackendsMaxSteps(t *testing.T) {
 	})
 }
 
-// Without a model a session starts, and its turns tell: where none is named at all, and with a configuration that has none.
+// A session starts without a model, and its turns give the error: without any configured model, and with a
+// configuration that has none.
 func TestBackendsNoModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for name, set := range map[string]func(*client.Options){

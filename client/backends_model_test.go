@@ -92,7 +92,7 @@ func TestBackendsSetModel(t *testing.T) {
 	})
 }
 
-// The model may change before the first turn, and its end is the session's.
+// The model may change before the first turn, and the end of the new process is the end of the session.
 func TestBackendsSetModelFirst(t *testing.T) {
 	needProc(t)
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
@@ -124,7 +124,7 @@ func TestBackendsSetModelFirst(t *testing.T) {
 	})
 }
 
-// How hard the model thinks, as far as the program and the model can be told.
+// How much the model thinks, as far as the program and the model support it.
 func TestBackendsEffort(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := twoModels(t, b, "text: one")

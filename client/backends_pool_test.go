@@ -53,8 +53,8 @@ func areReady(t testing.TB, p *client.Pool, n int) {
 	})
 }
 
-// The sessions of a pool work side by side. Closing one ends what it runs, and nothing of the others; its place goes to the
-// next caller. Closing the pool leaves nothing.
+// The sessions of a pool run at the same time. Closing one ends what it runs, and nothing of the others. Its place
+// goes to the next caller. After the pool is closed, nothing is left.
 func TestBackendsPool(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -139,7 +139,7 @@ func TestBackendsPool(t *testing.T) {
 	}
 }
 
-// A kimi that is killed ends its sessions with the error, those that were not handed out yet are replaced.
+// If kimi is killed, its sessions end with the error, and those that were not handed out yet are replaced.
 func TestBackendsPoolKilled(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t)
@@ -263,7 +263,7 @@ func byPrompt(t testing.TB, models map[string]*clienttest.Model) string {
 	return api.URL + "/v1"
 }
 
-// A kimi that is not there, or ends at once, is told to whoever asks, and is not started over and over.
+// If there is no kimi, or it ends at once, each caller gets the error, and kimi is not started again and again.
 func TestPoolStartFails(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

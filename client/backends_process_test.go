@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The end of a session in the middle of a command and with one in the background: no process and no
-// goroutine of it is left, and another one continues it.
+// A session ends during a command, and with one in the background: no process and no goroutine is left, and another
+// session continues it.
 func TestBackendsEnd(t *testing.T) {
 	needProc(t)
 	noLeaks(t)

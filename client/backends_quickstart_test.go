@@ -31,7 +31,8 @@ func init() {
 	}
 }
 
-// The programs of the quickstart as they stand there, but for an address: they know nothing of this test, and not which kimi runs.
+// The programs of the quickstart as they are printed, except for an address. They do not know this test or which kimi
+// runs.
 
 func quickstartPrompt(ctx context.Context) error {
 	for msg, err := range client.Prompt(ctx, "Write a hello world program", &client.Options{Yolo: true}) {

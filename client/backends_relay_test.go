@@ -87,7 +87,7 @@ func lastOf[M any](t *testing.T, all []any) M {
 	return m
 }
 
-// Two pages see a turn, with the diff that is asked about; one of them approves, and one comes late.
+// Two pages show a turn with the diff of a request. One page approves it, and one comes late.
 func TestBackendsRelay(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		scripts := []string{

@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A kimi that is killed in a turn is followed by another one: the turn ends with the error, the turn that waits tells of
-// it first and goes on with the conversation.
+// If kimi is killed in a turn, another one follows: the turn ends with the error, and the turn that waits first
+// reports it and then continues the conversation.
 func TestBackendsRestart(t *testing.T) {
 	needProc(t)
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
@@ -79,7 +79,7 @@ func TestBackendsRestart(t *testing.T) {
 	})
 }
 
-// A kimi that ends while nothing runs is followed by another one, also in a pool; one that ends again and again is not.
+// If kimi ends while nothing runs, another one follows, also in a pool. If it ends again and again, none follows.
 func TestBackendsRestartIdle(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t)

@@ -92,7 +92,7 @@ func TestBackendsSessions(t *testing.T) {
 	})
 }
 
-// Yolo and AFK run without asking, and a session that is resumed without them asks, or is not continued.
+// Yolo and AFK run without asking. A session that is resumed without them asks, or is not continued.
 func TestBackendsYolo(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for _, tt := range []struct {

@@ -185,7 +185,7 @@ func folder(t testing.TB, opts *client.Options, id string) string {
 	return filepath.Join(dir, id)
 }
 
-// Each branch goes on from what it keeps, and the model is sent that.
+// Each branch continues from its own turns, and the model gets these.
 func TestBackendsFork(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: SUMMARY", "text: answer 4")
@@ -304,7 +304,7 @@ func listedTitles(t testing.TB, opts *client.Options) map[string]string {
 	return titles
 }
 
-// changes names the files that are not as they were, but for those of a session and Kimi Code's notes for its indexes.
+// changes names the files that have changed, without those of a session and Kimi Code's notes for its indexes.
 func changes(before, after map[string]string, gone string) (list []string) {
 	paths := maps.Clone(before)
 	maps.Copy(paths, after)
@@ -370,7 +370,7 @@ func codeServer(t *testing.T, ctx context.Context, opts *client.Options) (*serve
 	return s, p
 }
 
-// A "kimi web" of the user's that has a session open keeps it; one that has not sees what has changed.
+// A "kimi web" of the user that has a session open keeps it. One that does not have it open sees the change.
 func TestKimiCodeStoredBesideServer(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -240,7 +240,7 @@ func TestBackendsTerminalEnd(t *testing.T) {
 	}
 }
 
-// What kimi at a terminal cannot do is refused by name, and no session is made up.
+// Options that kimi at a terminal cannot use give an error with their names, and no session is made.
 func TestBackendsTerminalRefused(t *testing.T) {
 	t.Parallel()
 	on := true

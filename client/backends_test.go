@@ -12,8 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// backend is one of the two programs that the one API drives. The TestBackends tests hold for both;
-// what differs by the nature of the program is in here.
+// backend is one of the two programs that the API drives. The TestBackends tests hold for both. The differences of the
+// programs are in this type.
 type backend struct {
 	name    string
 	options func(clienttest.TB, ...string) *client.Options // with a script for each call of the model
@@ -93,7 +93,7 @@ func onBackends(t *testing.T, test func(*testing.T, context.Context, *backend)) 
 	}
 }
 
-// model returns options with a model that can be asked what it was asked.
+// model returns options with a model that records its requests.
 func (b *backend) model(t testing.TB, scripts ...string) (*client.Options, *clienttest.Model) {
 	m := clienttest.NewModel(t, scripts...)
 	return b.at(t, m.URL()), m

@@ -22,8 +22,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A prompt that looks like a slash command goes to the model as words, in whatever form, and leaves approvals in
-// force, in this process and in the next one.
+// A prompt that looks like a slash command goes to the model as text, in every form. Approvals stay in force, in this
+// process and in the next one.
 func TestBackendsSlashText(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -124,8 +124,8 @@ func TestBackendsSlashText(t *testing.T) {
 	})
 }
 
-// The user's own configuration that lets everything run unasked: kimi-cli follows it, which is told; for Kimi Code
-// the options count.
+// The user's own configuration lets everything run unasked: kimi-cli follows it, and the library reports that. For
+// Kimi Code, the options count.
 func TestBackendsUnaskedByFile(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, b.run("unasked", "touch unasked"), "text: done")
@@ -159,7 +159,7 @@ func TestBackendsUnaskedByFile(t *testing.T) {
 }
 
 // What a session of kimi-cli keeps: a mode without questions is refused unless the options ask for it, and can be
-// switched off; actions that were approved for the session are told.
+// turned off. Actions that were approved for the session are reported.
 func TestKimiKeptApprovals(t *testing.T) {
 	t.Parallel()
 	b := backends[0]
@@ -266,8 +266,8 @@ func checkSubagentCall(t testing.TB, b *backend, r *client.ApprovalRequest, comm
 	}
 }
 
-// A request shows the whole call, also what no description has room for, to the loop and to a handler; where the
-// model repeats an id, it shows none rather than another's.
+// A request shows the whole call to the loop and to a handler, also the parts that do not fit into a description. If
+// the model repeats an id, the request shows no call rather than another one.
 func TestBackendsCall(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		sql := "SELECT count(*) FROM users --" + strings.Repeat(" harmless", 1000) + "\n\"; DROP TABLE users"
@@ -324,8 +324,8 @@ func TestBackendsCall(t *testing.T) {
 	})
 }
 
-// A hook is asked about what its expression matches, and Go's reading of it counts: kimi-cli drops a hook whose
-// expression Python cannot compile, and lets the command run.
+// A hook runs for what its expression matches in Go. kimi-cli drops a hook whose expression Python cannot compile, and
+// lets the command run.
 func TestKimiHookMatchers(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -346,7 +346,7 @@ func TestKimiHookMatchers(t *testing.T) {
 	}
 }
 
-// Two programs of this library do not write one history: the second is told, until the first has ended.
+// Two programs of this library do not write one history: the second one gets an error until the first has ended.
 func TestKimiSessionInUse(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

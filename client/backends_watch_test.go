@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// An Observer learns of all that a turn does, of a subagent's part and of retries among it, with its times.
+// An Observer gets everything that a turn does, with its times: also the part of a subagent, and retries.
 func TestBackendsObserver(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t,
@@ -144,7 +144,7 @@ func TestBackendsObserverRetries(t *testing.T) {
 	})
 }
 
-// Each turn has the model of its time; kimi-cli changes it by another process, which is told of.
+// Each turn has the model of its time. kimi-cli changes it in a new process, which is observed, too.
 func TestBackendsObserverModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := twoModels(t, b, say("text: one", "usage: output=1"), say("text: two", "usage: output=20"))
@@ -242,7 +242,7 @@ func TestBackendsObserverCancelled(t *testing.T) {
 	})
 }
 
-// The limits of tokens and of cost end a turn between steps, that of a session also refuse the next.
+// The limits of tokens and of cost end a turn between steps. Those of a session also refuse the next turn.
 func TestBackendsLimits(t *testing.T) {
 	price := func(model string, u wireproto.TokenUsage) float64 {
 		if model != "scripted" {
@@ -360,7 +360,7 @@ func TestBackendsLimitsAtOnce(t *testing.T) {
 	})
 }
 
-// A subagent that does not stop by itself is ended, and what it has used counts.
+// A subagent that does not stop by itself is ended, and its usage counts.
 func TestBackendsLimitsSubagent(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		runs := make(chan struct{}, 100)
@@ -392,7 +392,7 @@ func TestBackendsLimitsSubagent(t *testing.T) {
 	})
 }
 
-// checkLimit compares the error of a limit, but for what a turn uses until it ends.
+// checkLimit compares the error of a limit, except for the usage until the turn ends.
 func checkLimit(t *testing.T, err error, want client.LimitError) {
 	t.Helper()
 	e2eIs(t, "limit", err, client.ErrLimit)

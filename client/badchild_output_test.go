@@ -88,8 +88,8 @@ func TestDirt(t *testing.T) {
 	}
 }
 
-// What is asked in a way that cannot be understood is answered all the same: the agent
-// would wait for ever. "x1" is the id of each.
+// A request that cannot be understood is answered all the same, because the agent would wait for ever. "x1" is the id
+// of each.
 var asked = map[string]struct{ line, want string }{
 	"unknown request":   {`"method":"request","id":"x1","params":{"type":"Surprise","payload":{}}`, "error -32601"},
 	"unknown method":    {`"method":"surprise","id":"x1","params":{}`, "error -32601"},

@@ -196,8 +196,7 @@ var leaves = script("leaves a process", func(a *agent) {
 	a.serve()
 })
 
-// A process that the agent leaves with its pipes open is ended if it can be found, and
-// keeps no one waiting.
+// A process that the agent leaves with its pipes open is ended if it can be found. No call waits for it.
 func TestLeavesProcess(t *testing.T) {
 	for kind, ways := range map[string][]string{
 		"same group":  {"dies", "closed"},

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The ways in which an agent can end, and what is told of each. The system has more.
+// The ways in which an agent can end, and the error of each. The system has more.
 var ends = map[string]client.ProcessError{
 	"exit 0": {ExitCode: 0},
 	"exit 3": {ExitCode: 3},

@@ -34,8 +34,8 @@ func TestWholeCall(t *testing.T) {
 	}
 }
 
-// A request is bound to the one call that it can be about, whatever the order in which they come, and to none where
-// there are several.
+// A request is bound to the only call that it can be about, in any order of the messages. If there are several, it is
+// bound to none.
 func TestBindCall(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }

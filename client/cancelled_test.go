@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What a background agent asks in a turn that is cancelled is not lost with it: OnMessage gets it,
-// whenever it came, unless a loop takes it.
+// A request of a background agent in a cancelled turn is not lost with the turn: OnMessage gets it, whenever it came,
+// unless a loop takes it.
 func TestBackgroundInCancelledTurn(t *testing.T) {
 	const approved = `{"request_id":"r1","response":"approve"}`
 	background := func(a *agent) {
@@ -78,8 +78,8 @@ func TestBackgroundInCancelledTurn(t *testing.T) {
 	}
 }
 
-// A turn that is being cancelled is silent while it says nothing, whatever has been asked in it and
-// however much of it is unread.
+// A turn that is being cancelled counts as silent while the agent sends nothing, whatever requests are open and
+// however much is unread.
 func TestIdleTimeoutAfterCancel(t *testing.T) {
 	deaf := func(a *agent) {
 		a.handshake()
@@ -142,8 +142,8 @@ func slow(d time.Duration) memory {
 	}
 }
 
-// An agent that does not obey holds no one whose ctx has ended. The session ends the turn after
-// that, and the next Prompt and Replay wait for it.
+// An agent that does not react delays no caller whose ctx has ended. The session ends the turn after that, and the
+// next Prompt and Replay wait for it.
 func TestContextReleases(t *testing.T) {
 	cause := errors.New("the user left")
 	ways := map[string]func(t *testing.T, turn *client.Turn) error{
@@ -250,7 +250,7 @@ func TestAskReleases(t *testing.T) {
 	})
 }
 
-// A second loop takes nothing from the first and rejects nothing of it, nor does a Result elsewhere.
+// A second loop takes nothing from the first and rejects nothing of it. Neither does a Result elsewhere.
 func TestTwoReaders(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Each kimi is listed once, in the order in which one is looked for, with why it is passed over.
+// Each kimi is listed once, in the order of the search, with the reason why it is not used.
 func TestCandidates(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

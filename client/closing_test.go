@@ -17,8 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// asksAll is an agent that takes tools and hooks, and asks for everything in each way. what tells
-// where: outside of turns, in a turn, in one that is being cancelled, or once its input has ended.
+// asksAll is an agent that takes tools and hooks, and sends every kind of request. what says where: outside of turns,
+// in a turn, in a turn that is being cancelled, or after its input has ended.
 func asksAll(answers *[]string, what string) memory {
 	return func(a *agent) {
 		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+
@@ -109,7 +109,7 @@ func TestNoHandlerAfterClose(t *testing.T) {
 	}
 }
 
-// What waits for an OnMessage that is busy is not given to it once Close has begun.
+// Messages that wait for a busy OnMessage are dropped when Close has begun.
 func TestNoOnMessageAfterClose(t *testing.T) {
 	talks := func(a *agent) {
 		a.handshake()
@@ -210,7 +210,7 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 					t.Errorf("Close after the handlers' end: %v", err)
 				}
 			})
-			// A hook that is open when its input ends would be an allowance.
+			// A hook that is open when its input ends would allow the action.
 			if len(answers) != 1 || !strings.Contains(answers[0], `"action":"block"`) {
 				t.Errorf("answers: %q", answers)
 			}
@@ -218,7 +218,7 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 	}
 }
 
-// A handler that calls Close waits for none, and a Close elsewhere waits for it.
+// A handler that calls Close waits for no handler. A Close elsewhere waits for it.
 func TestCloseInTwoHandlers(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -254,8 +254,8 @@ func TestCloseInTwoHandlers(t *testing.T) {
 	})
 }
 
-// No handler starts for what a turn asks that is being cancelled. A hook and a tool are answered
-// nevertheless, what a background agent asks is no matter of the turn.
+// No handler starts for requests of a turn that is being cancelled. A hook and a tool are answered all the same.
+// Requests of a background agent do not belong to the turn.
 func TestNoHandlerAfterCancel(t *testing.T) {
 	var answers []string
 	var called []string
@@ -312,7 +312,7 @@ func (p slowPipe) Start(ctx context.Context, cmd *client.Command) (client.Conn, 
 
 func (c *slowConn) Read(p []byte) (int, error) { return c.rest.Read(p) }
 
-// No handler starts for what an agent has asked that has ended since.
+// No handler starts for requests of an agent that has ended.
 func TestNoHandlerAfterTheEnd(t *testing.T) {
 	asks := func(a *agent) {
 		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+

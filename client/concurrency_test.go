@@ -50,7 +50,7 @@ func flood(written *atomic.Int64) memory {
 	}
 }
 
-// What waits for a slow loop is bounded, and it keeps nothing else from working.
+// The data that waits for a slow loop is limited, and other calls still work.
 func TestFloodIsHeldUp(t *testing.T) {
 	var written atomic.Int64
 	bubble(t, flood(&written), client.Options{}, func(t *testing.T, s *client.Session) {

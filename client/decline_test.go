@@ -10,8 +10,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Before Wire 1.6 a cancelled turn does not end while one of its requests is open: what is open is
-// declined right after the cancellation, and so is what the turn still asks.
+// Before Wire 1.6, a cancelled turn does not end while one of its requests is open. So open requests are declined
+// right after the cancellation, and later ones of the turn, too.
 func TestCancelDeclines(t *testing.T) {
 	for _, tt := range []struct {
 		version string

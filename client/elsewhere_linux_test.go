@@ -170,8 +170,8 @@ func elsewhereProgram() {
 	json.NewEncoder(os.Stdout).Encode(says)
 }
 
-// A session of a server of whose machine nothing can be seen, over TLS: nothing is started, no home of Kimi Code is made
-// or read here.
+// A session of a server on a machine that cannot be seen, over TLS: no program is started, and no home of Kimi Code is
+// made or read here.
 func TestKimiCodeElsewhere(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)
@@ -280,7 +280,8 @@ func TestKimiCodeElsewhereLost(t *testing.T) {
 	}
 }
 
-// What cannot be done with a server elsewhere is refused by name; errors say what to do, and have no token in them.
+// Options that a server elsewhere cannot use give an error with their names. Errors say what to do, and contain no
+// token.
 func TestElsewhereRefused(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -406,7 +407,7 @@ func redirecting(tokens *[]string) *httptest.Server {
 	return second
 }
 
-// The server is restarted between two turns, as a container is: the session goes on.
+// The server restarts between two turns, as a container does: the session goes on.
 func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

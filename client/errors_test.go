@@ -42,7 +42,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// An error is one sentence: the package's name stands at its start once, and nothing stands twice in a row.
+// An error is one sentence. The name of the package stands once, at the start, and no text is repeated.
 func TestBecause(t *testing.T) {
 	process := &ProcessError{ExitCode: -1, Signal: "killed"}
 	for _, test := range []struct {
@@ -92,7 +92,7 @@ func TestErrorsNameNoCommand(t *testing.T) {
 	}
 }
 
-// Each sentinel is lower case, says whose it is, and no two are the same.
+// Each sentinel is in lower case, names its package, and differs from the others.
 func TestSentinels(t *testing.T) {
 	all := []error{ErrClosed, ErrBusy, ErrNoTurn, ErrNoApprover, ErrAnswered, ErrCancelled, ErrMaxSteps, ErrSessionNotFound,
 		ErrLLMNotSet, ErrLLMNotSupported, ErrProvider, ErrAuthExpired, ErrIdle, ErrUnsupported}

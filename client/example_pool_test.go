@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// Ten sessions at most, two of which are started before they are asked for.
+// At most ten sessions, two of which start before they are needed.
 func ExamplePool() {
 	agent := clienttest.NewAgent(nil, func(t *clienttest.Turn) { t.Say("Hello!") })
 	pool, err := client.NewPool(&client.Options{Yolo: true, Transport: agent}, client.PoolOptions{Max: 10, Warm: 2})

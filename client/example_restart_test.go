@@ -11,7 +11,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A session goes on when its agent has ended. How the turn that ran has ended is not known; the next one says what happened.
+// A session goes on after its agent has crashed. How the running turn ended is not known. The next turn says what
+// happened.
 func ExampleOptions_restart() {
 	var running client.Conn
 	agent := clienttest.NewAgent(nil,

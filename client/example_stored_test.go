@@ -51,7 +51,7 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 			log.Fatal(err)
 		}
 	}
-	// A program that is not there: its files can be read all the same.
+	// There is no kimi here. Its files can be read all the same.
 	opts = &client.Options{WorkDir: work, ShareDir: share, Executable: filepath.Join(dir, "kimi")}
 	return opts, "my-id", func() { os.RemoveAll(dir) }
 }

@@ -19,7 +19,7 @@ func ExampleOpenTerminal() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	// This stands for Kimi Code, so that the example runs where there is none.
+	// This plays Kimi Code, so that the example runs without it.
 	kimi := filepath.Join(dir, "kimi")
 	script := "#!/bin/sh\n# @moonshot-ai/kimi-code\necho \"kimi $*: bye\"\nexit 3\n"
 	if err := os.WriteFile(kimi, []byte(script), 0o700); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A bridge that cannot start what was asked for is no agent without initialize: there is no session.
+// A bridge that refuses an option is not an agent without initialize: there is no session.
 func TestHandshakeUnsupported(t *testing.T) {
 	t.Parallel()
 	refuses := memory(func(a *agent) {

@@ -85,7 +85,7 @@ func TestKimiCancel(t *testing.T) {
 	long := strings.Repeat("text: 0123456789abcdef\n", 3000)
 	question := map[string]any{"questions": []any{map[string]any{"question": "Which?", "options": []any{map[string]string{"label": "A"}, map[string]string{"label": "B"}}}}}
 
-	// What holds the turn up tells of it on running, and of the end of its ctx on ended.
+	// What delays the turn says so on running, and reports the end of its ctx on ended.
 	running, ended := make(chan struct{}, 1), make(chan error, 1)
 	hold := func(ctx context.Context) error {
 		running <- struct{}{}
@@ -336,8 +336,7 @@ func TestKimiCancelStreaming(t *testing.T) {
 	}
 }
 
-// A kimi that does not obey: Cancel leaves it alone, as its ctx says; a ctx that ends kills it
-// after Options.StopGrace.
+// A kimi that does not react: Cancel lets it run, as its ctx says; a ctx that ends kills it after Options.StopGrace.
 func TestKimiCancelDisobeyed(t *testing.T) {
 	kill, err := exec.LookPath("kill")
 	if err != nil {
@@ -378,7 +377,7 @@ func TestKimiCancelDisobeyed(t *testing.T) {
 	e2eIs(t, "the turn", err, client.ErrCancelled)
 	e2eText(t, ctx, s, "next", "alive")
 
-	// A loop that is slow after its replay was cancelled is no reason to kill a kimi that obeys.
+	// If a loop is slow after its replay was cancelled, a kimi that reacts is not killed.
 	gone, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	n := 0

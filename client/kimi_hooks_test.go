@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// kimi-cli asks no hook about what a background agent does, as the documentation of Hook says.
+// kimi-cli runs no hooks for background agents, as the documentation of Hook says.
 func TestKimiHookOfBackgroundAgent(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -52,7 +52,7 @@ func mcpServerProgram() {
 	if os.Getenv("MCP_STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	}
-	// kimi starts its servers at once, and tells of them only if they are not ready by the first turn.
+	// kimi starts its servers at once. It reports them only if they are not ready by the first turn.
 	if path := os.Getenv("MCP_AWAIT"); path != "" {
 		for tick := time.Tick(5 * time.Millisecond); !exists(path); <-tick {
 		}
@@ -222,7 +222,7 @@ func TestKimiModelOptions(t *testing.T) {
 				o.AddDirs = []string{filepath.Join(root(o), "more")}
 				write(t, filepath.Join(root(o), "skills", "juggle", "SKILL.md"), "---\nname: juggle\ndescription: Keeps balls up.\n---\nThrow.\n", 0o600)
 				o.SkillsDirs = []string{filepath.Join(root(o), "skills")}
-				// Env lies over the program's environment: it replaces, and an empty value unsets.
+				// Env changes the program's environment: it replaces values, and an empty value unsets a variable.
 				t.Setenv("KIMI_MODEL_TEMPERATURE", "0.25")
 				t.Setenv("KIMI_MODEL_TOP_P", "0.5")
 				t.Setenv("KIMI_MODEL_MAX_COMPLETION_TOKENS", "111")
@@ -717,7 +717,7 @@ func TestKimiDiscovery(t *testing.T) {
 	}
 }
 
-// A kimi that npm has put next to a version manager's Node.js is run by that one, which is not on PATH.
+// If npm has put kimi next to a version manager's Node.js, that Node.js runs it, although it is not on PATH.
 func TestKimiBesideNode(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t, "text: hello")

@@ -146,8 +146,8 @@ func TestKimiTools(t *testing.T) {
 	}
 }
 
-// A tool whose turn was cancelled returns late: what it returns is not taken for the answer to
-// a call of the next turn that has the same id.
+// A tool returns late, after its turn was cancelled. Its result is not taken for the answer to a call of the next turn
+// that has the same id.
 func TestKimiLateToolResult(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -202,7 +202,7 @@ func TestKimiLateToolResult(t *testing.T) {
 	}
 }
 
-// What kimi does not take is an error at once, of tools and of hooks.
+// Tools and hooks that kimi does not accept give an error at once.
 func TestKimiRejectsDeclarations(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -379,8 +379,7 @@ func TestKimiHooks(t *testing.T) {
 	}
 }
 
-// Close while a hook decides: the guarded call is not carried out, though kimi takes a hook
-// that gives no answer for one that allows.
+// Close while a hook decides: the guarded call does not run, although kimi treats a hook without an answer as allowed.
 func TestKimiHookAtClose(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -72,7 +72,7 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	opts.AgentFile = spec("agent.yaml", shell+", "+agent)
 	opts.Thinking = ptr(false)
 	opts.Tools = []client.Tool{mustTool(client.NewTool("add", "", func(context.Context, noInput) (string, error) { return "", nil }))}
-	// What the user and the project have under the same names does not come before.
+	// Agents of the user and the project with the same names are not used first.
 	for _, home := range []string{opts.ShareDir, filepath.Join(opts.WorkDir, ".kimi-code")} {
 		write(t, filepath.Join(home, "agents", "agent.md"), "---\nname: agent\ndescription: d\noverride: true\n---\nYou are someone else.\n", 0o600)
 	}
@@ -97,7 +97,7 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	}
 	closed(t, s)
 
-	// The session keeps its agent, also where the prompt has changed since, or no file is named.
+	// The session keeps its agent, also if the prompt has changed since then, or no file is named.
 	write(t, filepath.Join(dir, "prompt.md"), "You are a crow.", 0o600)
 	s = resumed(t, ctx, s.ID(), opts)
 	e2eText(t, ctx, s, "again", "two")
@@ -156,7 +156,7 @@ func TestKimiCodeAgentMarkdown(t *testing.T) {
 	}
 }
 
-// Kimi Code would skip a bad agent file without a word, and run its own agent.
+// Kimi Code would silently skip a bad agent file and run its own agent.
 func TestKimiCodeAgentFileBad(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -177,7 +177,7 @@ func TestKimiCodeAgentFileBad(t *testing.T) {
 	}
 }
 
-// Folders of skills stand in place of the user's; those of the project stay.
+// Folders of skills replace the user's folders; those of the project stay.
 func TestKimiCodeSkillsDirs(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -16,7 +16,7 @@ func withoutStatus(msgs []wireproto.Message) []string {
 	return slices.DeleteFunc(e2eTypes(msgs), func(s string) bool { return s == "StatusUpdate" })
 }
 
-// "/compact", which Kimi Code answers before it has begun, and tells of as if the model had said it.
+// Kimi Code answers "/compact" before the compaction has begun, and reports it as if the model had said it.
 func TestKimiCodeCompact(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -61,7 +61,7 @@ func TestKimiCodeCompact(t *testing.T) {
 	noticed(msgs)
 	e2eText(t, ctx, s, "third", "three")
 
-	// A cancellation ends the turn, and not the compaction. What is prompted meanwhile waits for its end.
+	// A cancellation ends the turn, but not the compaction. A prompt that comes in the meantime waits for its end.
 	noticed(cancelTurn(t, ctx, s, "/compact", "Cancel", func(m wireproto.Message) bool { _, ok := m.(*wireproto.CompactionBegin); return ok }))
 	e2eText(t, ctx, s, "fourth", "four")
 	if last := string(m.Requests()[len(m.Requests())-1]); !strings.Contains(last, `"fourth"`) {

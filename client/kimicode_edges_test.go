@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Plan mode that the program has switched on holds under Yolo, which comes back when it is off. kimi's own
-// records of these switches, which are read later, change nothing.
+// Plan mode that the program has turned on also holds with Yolo, which is back when plan mode is off. kimi's own
+// records of these changes, which are read later, change nothing.
 func TestKimiCodePlanUnderYolo(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -44,7 +44,7 @@ func TestKimiCodePlanUnderYolo(t *testing.T) {
 	}
 }
 
-// A session in plan mode can be told again, and continued with Options.Plan.
+// A session in plan mode can be replayed, and continued with Options.Plan.
 func TestKimiCodePlanKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -65,7 +65,7 @@ func TestKimiCodePlanKept(t *testing.T) {
 	closed(t, s)
 }
 
-// A session belongs to its work dir: kimi would go on in the old one.
+// A session belongs to its work dir: kimi would work in the old one.
 func TestKimiCodeOtherWorkDir(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -141,7 +141,7 @@ func TestKimiCodeCompactionFails(t *testing.T) {
 	e2eText(t, ctx, s, "second", "two")
 }
 
-// kimi changes the names of tools that have two underscores in a row; it is the program's tool still.
+// kimi changes the names of tools with two underscores in a row. They are still the program's tools.
 func TestKimiCodeToolNames(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A background task ends while no turn runs, and Kimi Code starts a turn of its own, which is told as such: a prompt
-// that comes in between waits for its own turn, and what comes before its TurnBegin is the other's.
+// A background task ends while no turn runs, and Kimi Code starts its own turn. A prompt that comes in between waits
+// for its own turn. Messages before its TurnBegin belong to the other turn.
 func TestKimiCodeTurnOfItsOwn(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -21,7 +21,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// loginHost is where a login is refreshed, and the model that needs it, which takes the newest token alone.
+// loginHost refreshes logins and is the model that needs them. It accepts only the newest token.
 type loginHost struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -71,8 +71,8 @@ func (h *loginHost) file(home string) string {
 	return filepath.Join(home, "credentials", fmt.Sprintf("kimi-code-env-%x.json", sum[:8]))
 }
 
-// A login is refreshed once, wherever that happens: what a session with a home of its own gets, the user's home has, and what
-// the user's home gets, such a session has.
+// A login is refreshed once, in any place: a session with a private home and the user's home share the new login, in
+// both directions.
 func TestKimiCodeLogin(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

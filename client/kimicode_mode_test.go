@@ -31,8 +31,8 @@ func codeAsked(t testing.TB, ctx context.Context, s *client.Session, prompt stri
 	return asked, msgs
 }
 
-// Kimi Code keeps yolo in a session, and tells no one: a session that is continued without Yolo must ask again,
-// after a replay too, which loads it once more.
+// Kimi Code keeps yolo in a session and does not report it. A session that is continued without Yolo must ask again,
+// also after a replay, which loads it once more.
 func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -99,7 +99,7 @@ func codePlanTold(msgs []wireproto.Message) (told []bool) {
 	return told
 }
 
-// That the agent enters and leaves plan mode is told by the journal alone.
+// Only the journal says that the agent enters and leaves plan mode.
 func TestKimiCodePlanMode(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -160,7 +160,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 	e2eSame(t, "asked", []string{"Bash"}, asked)
 }
 
-// Plan mode takes the place of yolo in Kimi Code: nothing is asked nevertheless, but for the plan.
+// Plan mode replaces yolo in Kimi Code: nothing is asked, except for the plan.
 func TestKimiCodePlanYolo(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -227,7 +227,7 @@ func TestKimiCodeAFK(t *testing.T) {
 	}
 }
 
-// Kimi Code asks by rules of its own: for less than kimi-cli in a Git work tree, for more with yolo.
+// Kimi Code has its own rules: it asks less than kimi-cli in a Git work tree, and more with yolo.
 func TestKimiCodeOwnRules(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

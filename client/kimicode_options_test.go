@@ -134,7 +134,7 @@ func TestKimiCodeAddDirs(t *testing.T) {
 	}
 }
 
-// Secrets of the options are in no arguments, no log and no file that is left.
+// Secrets of the options are in no argument, no log and no remaining file.
 func TestKimiCodeSecrets(t *testing.T) {
 	needProc(t)
 	t.Parallel()

@@ -100,7 +100,7 @@ func TestKimiCodeOutcomes(t *testing.T) {
 			}
 		})
 	}
-	// As kimi-cli does: the client is not told that the model has said less than it wanted.
+	// As with kimi-cli, the client does not learn that the answer of the model was cut.
 	e2eText(t, ctx, s, "length", "as long as it may be")
 	e2eText(t, ctx, s, "go on", "still usable")
 }

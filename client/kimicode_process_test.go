@@ -41,8 +41,7 @@ func bridgeGone(t testing.TB) {
 	}, func() string { return "goroutines of the bridge are left:\n" + stacks })
 }
 
-// The program is killed in the middle of a command, or of one of its own tools: neither kimi nor its
-// children outlive it.
+// The program is killed during a command, or during one of its own tools: kimi and its children end as well.
 func TestKimiCodeProgramKilled(t *testing.T) {
 	needProc(t)
 	t.Run("shell", func(t *testing.T) {
@@ -102,7 +101,8 @@ func TestKimiCodeToolAtTheEnd(t *testing.T) {
 	}
 }
 
-// A server that is killed leaves a file about itself in the user's home, which is taken away; one of another server stays.
+// A killed server leaves a file about itself in the user's home. That file is removed; the file of another server
+// stays.
 func TestKimiCodeKilledServer(t *testing.T) {
 	ctx := withinCtx(t)
 	opts := clienttest.KimiCode(t, "text: one")
@@ -122,7 +122,7 @@ func TestKimiCodeKilledServer(t *testing.T) {
 	closed(t, s)
 }
 
-// A start that is given up leaves nothing, at whatever moment that is.
+// A start that is given up at any moment leaves nothing.
 func TestKimiCodeStartGivenUp(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -164,7 +164,7 @@ func TestKimiCodeStartGivenUp(t *testing.T) {
 	}
 }
 
-// Many sessions, some with a turn, one closed at once by several: nothing adds up.
+// Many sessions, some with a turn, one closed by several goroutines: nothing accumulates.
 func TestKimiCodeManySessions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("20 starts")

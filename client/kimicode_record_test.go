@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What is recorded of a session through the bridge plays again without Kimi Code.
+// A recording of a session through the bridge replays without Kimi Code.
 func TestKimiCodeRecordReplay(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

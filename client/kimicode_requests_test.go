@@ -11,8 +11,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Models number the calls of each message again, so that a subagent's call has the id of a call of
-// the main agent's. What is shown for approval must be the one's own.
+// Models number the calls of each message again, so a subagent's call may have the id of a call of the main agent. An
+// approval must show the call of its own agent.
 func TestKimiCodeSameCallID(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -118,7 +118,7 @@ func TestKimiCodeQuestionLabels(t *testing.T) {
 	}
 }
 
-// What is answered when the turn is over counts for nothing, now and for the next turn.
+// An answer after the end of the turn has no effect, also on the next turn.
 func TestKimiCodeLateAnswer(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What is said while a turn runs reaches the model in that turn, and shows as SteerInput.
+// Text that is sent while a turn runs reaches the model in that turn, and appears as SteerInput.
 func TestKimiCodeSteer(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -159,7 +159,7 @@ func TestKimiCodeHooks(t *testing.T) {
 	}
 }
 
-// The user's own bad hook would make Kimi Code drop them all, silently.
+// The user's own bad hook would make Kimi Code silently drop all hooks.
 func TestKimiCodeHooksBesideBadOnes(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -212,7 +212,7 @@ func TestKimiCodeMedia(t *testing.T) {
 	}
 }
 
-// A question aside is answered during the turn and leaves no trace in it.
+// A side question is answered during the turn and leaves no trace in it.
 func TestKimiCodeSideQuestion(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -239,7 +239,7 @@ func TestKimiCodeSideQuestion(t *testing.T) {
 	}
 }
 
-// An MCP server that does not start is told of; the turn goes on without it.
+// An MCP server that does not start is reported, and the turn goes on without it.
 func TestKimiCodeMCPFailed(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -259,7 +259,8 @@ func TestKimiCodeMCPFailed(t *testing.T) {
 	}
 }
 
-// Kimi Code takes no MCP server of the user's where one entry is bad, and says nothing. This module does: why, and of each server.
+// If one entry is bad, Kimi Code uses no MCP server of the user and does not say so. This module says why, and names
+// each server.
 func TestKimiCodeMCPDropped(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// The ids are Kimi Code's; one that a program has chosen leads to them.
+// The ids are Kimi Code's own. An id that a program has chosen leads to them.
 func TestKimiCodeSessionIDs(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -134,7 +134,7 @@ func TestKimiCodeBothStores(t *testing.T) {
 	}
 }
 
-// A session that this side has not used, and another program has, stays.
+// A session that another program has used, and this one has not, stays.
 func TestKimiCodeUsedByAnother(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

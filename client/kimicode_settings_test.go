@@ -33,8 +33,8 @@ func readText(t testing.TB, path string) string {
 	return string(data)
 }
 
-// Sessions of the forms that older versions of Kimi Code have written are listed and continued, also by a session that has
-// a home of its own.
+// Sessions in the forms of older versions of Kimi Code are listed and continued, also by a session with a private
+// home.
 func TestKimiCodeOldSessions(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -85,8 +85,8 @@ func TestKimiCodeOldSessions(t *testing.T) {
 	}
 }
 
-// Kimi Code takes none of the hooks and MCP servers in the user's files where one is bad. It says nothing; this module does,
-// and its own are taken. The files stay as they are.
+// If one entry in the user's files is bad, Kimi Code uses none of the hooks or MCP servers and does not say so. This
+// module says so, and its own are used. The files are not changed.
 func TestKimiCodeBadSettings(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -177,7 +177,7 @@ func TestKimiCodeMCPFile(t *testing.T) {
 	}
 }
 
-// What a configuration of kimi-cli says is in force in Kimi Code, by its names.
+// A configuration of kimi-cli has its effect in Kimi Code, under other names.
 func TestKimiCodeConfig(t *testing.T) {
 	t.Parallel()
 	with := func(t *testing.T, m *clienttest.Model, change func(*config.Config)) *client.Options {

@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Go tools, which Kimi Code calls through MCP, one at a time: what MCP does not carry is there nevertheless.
+// Go tools, which Kimi Code calls through MCP, one at a time. What MCP does not carry arrives all the same.
 func TestKimiCodeTools(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options that have no place in Kimi Code are refused by name, before anything starts.
+// Options that Kimi Code has no place for give an error with their names, before anything starts.
 func TestKimiCodeUnsupportedOptions(t *testing.T) {
 	t.Parallel()
 	cfg := func(change func(*config.Config)) func(*testing.T, *client.Options) {
@@ -60,7 +60,7 @@ func TestKimiCodeUnsupportedOptions(t *testing.T) {
 	}
 }
 
-// What a session over Kimi Code cannot do is an error at once, and the session stays usable.
+// What a session with Kimi Code cannot do gives an error at once, and the session can be used again.
 func TestKimiCodeUnsupported(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// noLeaks fails the test if a goroutine that runs code of this module outlives it. It must be
-// called before whatever starts one, in a test that is not parallel.
+// noLeaks fails the test if a goroutine that runs code of this module continues after it. Call it before anything
+// starts one, in a test that is not parallel.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -42,8 +42,8 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// eventually waits for cond, looking again every few milliseconds, for what sends no event
-// of its own: the end of a foreign process or goroutine.
+// eventually waits for cond and looks again every few milliseconds. It is for states without an event, such as the end
+// of another process or goroutine.
 func eventually(t testing.TB, limit time.Duration, cond func() bool, say func() string) {
 	t.Helper()
 	deadline := time.After(limit)

@@ -14,9 +14,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// TestMatrix drives whatever kimi there is through all that this package can do. What a feature
-// needs must work, or say ErrUnsupported: nothing hangs, nothing fails in another way. `make
-// matrix` runs it with old releases and prints the rows of the README's table.
+// TestMatrix tries everything that this package can do with the kimi that is there. Each feature must work, or return
+// ErrUnsupported: nothing hangs, and nothing fails in another way. `make matrix` runs it with old releases and prints
+// the rows of the table.
 func TestMatrix(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

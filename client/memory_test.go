@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// memory is a Transport that runs a script in this process, connected by two pipes without any
-// buffer. Inside of synctest its time is virtual.
+// memory is a Transport that runs a script in this process, connected by two pipes without a buffer. In synctest, its
+// time is virtual.
 type memory func(*agent)
 
 // memoryConn is a Conn whose agent is a goroutine.
@@ -76,7 +76,7 @@ func (c *memoryConn) Wait() error {
 	return &client.ProcessError{ExitCode: c.code}
 }
 
-// bubble runs a test in virtual time. What it leaves running makes it fail.
+// bubble runs a test in virtual time. The test fails if it leaves something running.
 func bubble(t *testing.T, run memory, opts client.Options, test func(t *testing.T, s *client.Session)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func bubble(t *testing.T, run memory, opts client.Options, test func(t *testing.
 	})
 }
 
-// good is an agent that does all that it is asked to do.
+// good is an agent that does everything that it is asked to do.
 func good(a *agent) {
 	a.handshake()
 	a.serve()
@@ -169,7 +169,7 @@ func silent(a *agent) {
 	a.serve()
 }
 
-// deaf begins each turn and obeys nothing but the end of its input.
+// deaf begins each turn and reacts only to the end of its input.
 func deaf(a *agent) {
 	a.handshake()
 	for {
@@ -228,7 +228,7 @@ func TestOutputClosed(t *testing.T) {
 	})
 }
 
-// A Close that finds the agent ended has nothing to complain of, however short its time.
+// A Close after the agent has ended gives no error, however short its time.
 func TestCloseAfterTheEnd(t *testing.T) {
 	leaves := func(a *agent) {
 		a.handshake()

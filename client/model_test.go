@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// row is a Transport that starts one script after the other, and notes their models.
+// row is a Transport that starts its scripts one after the other and notes their models.
 type row struct {
 	scripts []memory
 	models  []string
@@ -67,7 +67,7 @@ func slowToStart(a *agent) {
 	a.serve()
 }
 
-// What is asked while the process changes waits or is told so; ctx ends the waiting alone.
+// A call during the change of the process waits or gets an error. ctx ends only the waiting.
 func TestSetModelBusy(t *testing.T) {
 	cut := func(a *agent) { // its last line has no end
 		a.handshake()

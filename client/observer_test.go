@@ -29,7 +29,7 @@ func sub(event wireproto.Message) *wireproto.SubagentEvent {
 // pass lets virtual time pass.
 func pass(d time.Duration) { <-time.After(d) }
 
-// Times are those at which things come, waiting is told apart from work, and what a turn does not end itself ends with it.
+// Times are those at which messages come. Waiting is separate from work. What a turn leaves open ends with it.
 func TestObserverTimes(t *testing.T) {
 	run := func(a *agent) {
 		a.handshake()
@@ -117,7 +117,8 @@ func TestObserverTimes(t *testing.T) {
 	}
 }
 
-// A model that calls tools with the same id, calls that were told again, a broken attempt: each call begins and ends once.
+// A model that calls tools with the same id, calls that are sent twice, a failed attempt: each call begins and ends
+// once.
 func TestObserverOddCalls(t *testing.T) {
 	call := &wireproto.ToolCall{ID: "same", Function: wireproto.ToolCallFunction{Name: "Shell"}}
 	w := new(witness)
@@ -159,7 +160,8 @@ type observing func(client.Observation)
 
 func (f observing) Observe(o client.Observation) { f(o) }
 
-// An Observer that panics, ends its goroutine or calls back does no harm, and misses nothing but what it was at.
+// If an Observer panics, ends its goroutine or calls back, it misses only the present observation, and nothing else
+// fails.
 func TestObserverMisbehaves(t *testing.T) {
 	for name, misbehave := range map[string]func(*client.Session){
 		"panic":  func(*client.Session) { panic("oh no") },
@@ -204,7 +206,8 @@ func TestObserverMisbehaves(t *testing.T) {
 	}
 }
 
-// An Observer that never returns holds up neither turns nor, beyond StopGrace, Close; nothing is observed afterwards.
+// An Observer that never returns delays no turn, and delays Close by StopGrace at most. After that nothing is
+// observed.
 func TestObserverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -264,7 +267,7 @@ func TestObserverEnd(t *testing.T) {
 	}
 }
 
-// Limits that an agent tries to get around, and prices that are none.
+// Limits that an agent tries to avoid, and prices that are not valid.
 func TestLimits(t *testing.T) {
 	step := func(a *agent, u wireproto.TokenUsage) {
 		a.event(&wireproto.StepBegin{N: 1})

@@ -225,7 +225,7 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-// What may hold a secret goes into files that only this user can read.
+// Values that may hold a secret go into files that only this user can read.
 func TestArgsSecrets(t *testing.T) {
 	const key = "sk-very-secret"
 	t.Setenv("TMPDIR", t.TempDir())
@@ -360,7 +360,7 @@ func TestShareDir(t *testing.T) {
 	}
 }
 
-// A relative work dir is taken from the physical current directory, an absolute one as it is.
+// A relative work dir is resolved against the physical current directory. An absolute one is not changed.
 func TestWorkDir(t *testing.T) {
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

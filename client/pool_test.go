@@ -23,7 +23,7 @@ func (f transportFunc) Start(ctx context.Context, c *client.Command) (client.Con
 	return f(ctx, c)
 }
 
-// Callers that wait get their sessions in the order in which they came, one that has given up gets none, and Max is kept.
+// Callers get their sessions in the order in which they came. A caller that has given up gets none. Max is kept.
 func TestPoolOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live, most atomic.Int32
@@ -127,7 +127,7 @@ func (c *countedConn) Wait() error {
 
 func (c *countedConn) PID() int { return 0 }
 
-// A kimi that does not start is tried again after a pause that grows, and its error reaches the callers.
+// If kimi does not start, the pool tries again after a growing pause, and the callers get the error.
 func TestPoolBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")

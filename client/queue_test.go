@@ -68,7 +68,8 @@ func input(texts ...string) (prompts []string) {
 	return prompts
 }
 
-// Turns begin in order, unread, each when the one before has ended; one that is cancelled before is none.
+// Turns begin in order without a reader, each when the one before has ended. A turn that is cancelled before that
+// never runs.
 func TestQueue(t *testing.T) {
 	var g gated
 	bubble(t, g.run, client.Options{}, func(t *testing.T, s *client.Session) {
@@ -200,7 +201,8 @@ func TestQueueEnds(t *testing.T) {
 	}
 }
 
-// talkative begins with a turn that says much more than waits for a reader, asks, and says how that was answered.
+// talkative begins with a turn that says much more than a reader's window holds. It asks, and says how that was
+// answered.
 func talkative(a *agent) {
 	a.handshake()
 	a.begin()
@@ -213,7 +215,7 @@ func talkative(a *agent) {
 	a.serve()
 }
 
-// Nothing needs to read a turn for the next to begin: what it says is kept, what it asks is rejected.
+// The next turn begins also if no loop reads the one before: its messages are kept, and its requests are rejected.
 func TestQueueBehindUnread(t *testing.T) {
 	bubble(t, talkative, client.Options{StopGrace: 7 * time.Second}, func(t *testing.T, s *client.Session) {
 		unread := prompt(t, t.Context(), s)
@@ -231,7 +233,7 @@ func TestQueueBehindUnread(t *testing.T) {
 	})
 }
 
-// A reader keeps its say, however long it takes, also one that comes late.
+// Requests wait for a reader, however long it takes, also for one that comes late.
 func TestQueueBehindReader(t *testing.T) {
 	bubble(t, talkative, client.Options{}, func(t *testing.T, s *client.Session) {
 		turn := prompt(t, t.Context(), s)
@@ -290,7 +292,7 @@ func TestQueueWithinLoop(t *testing.T) {
 	}
 }
 
-// A replay goes before, and a turn that kimi does not end is waited for.
+// A replay comes first, and a turn that kimi does not end is waited for.
 func TestQueueBehindReplay(t *testing.T) {
 	replays := func(a *agent) {
 		a.handshake()

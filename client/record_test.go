@@ -37,7 +37,7 @@ func TestRecordError(t *testing.T) {
 	}
 }
 
-// blockedWriter blocks until it is let go, and says when it was asked first.
+// blockedWriter blocks until it is released, and says when it was first called.
 type blockedWriter struct {
 	began, free chan struct{}
 	once        sync.Once
@@ -55,8 +55,8 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A recording whose writer blocks stalls neither a turn nor Close, which tells of it; and nothing is
-// written any more once Close has returned.
+// A recording with a blocked writer delays neither a turn nor Close. Close reports it, and nothing is written after
+// Close has returned.
 func TestRecordBlocked(t *testing.T) {
 	const grace = time.Second
 	record := newBlockedWriter()

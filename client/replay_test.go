@@ -133,8 +133,8 @@ func TestReplayLeft(t *testing.T) {
 	}
 }
 
-// An agent that has ended the replay in time is not killed for a slow loop.
-// A replay that was left keeps nothing of a session that is closed.
+// An agent that has ended the replay in time is not killed because of a slow loop. A replay that was left keeps no
+// reference to a closed session.
 func TestReplayReleased(t *testing.T) {
 	left := func() weak.Pointer[client.Session] {
 		opts := &client.Options{Transport: story(-1), WorkDir: t.TempDir(), ShareDir: t.TempDir(), StopGrace: time.Hour}
@@ -171,7 +171,7 @@ func TestReplaySlowLoop(t *testing.T) {
 	})
 }
 
-// What the loop has not taken yet keeps no call from its answer.
+// Messages that the loop has not read delay no answer to a call.
 func TestReplayHeldUp(t *testing.T) {
 	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
 		n := 0
@@ -248,7 +248,7 @@ func TestReplayBackground(t *testing.T) {
 	}
 }
 
-// A hook that asks during a replay is no history: a background agent waits for it.
+// A hook that comes during a replay is not history: a background agent waits for it.
 func TestReplayHook(t *testing.T) {
 	const unreadable = `{"jsonrpc":"2.0","method":"request","id":"h2","params":{"type":"HookRequest","payload":{"id":7}}}`
 	asks := func(a *agent) {

@@ -14,8 +14,7 @@ type panicking struct{}
 
 func (panicking) MarshalJSON() ([]byte, error) { panic("oops") }
 
-// An answer of any kind that cannot be written declines, once: what asked never waits for it, and
-// who gave it learns that.
+// An answer that cannot be written declines, once. The agent does not wait for it, and the caller gets the error.
 func TestAnswerDeclines(t *testing.T) {
 	for _, result := range map[string]any{"fails": make(chan int), "panics": panicking{}} {
 		for _, test := range []struct {

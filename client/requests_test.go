@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// requests asks for something in each way and tells in texts what it was answered.
+// requests sends every kind of request and says in texts how it was answered.
 func requests(background bool) memory {
 	return func(a *agent) {
 		a.handshake()
@@ -158,7 +158,7 @@ func TestRequestOutlives(t *testing.T) {
 	})
 }
 
-// outside asks while no turn runs, and tells in the next turn what it was answered.
+// outside sends requests while no turn runs, and says in the next turn how they were answered.
 func outside(a *agent) {
 	a.handshake()
 	a.text("before")
@@ -244,8 +244,8 @@ func TestOnMessageBlocks(t *testing.T) {
 	}
 }
 
-// What waits for an OnMessage that blocks is bounded: the rest is dropped and told, and requests in
-// it are rejected. Turns are not held up.
+// The data that waits for a blocked OnMessage is limited. The rest is dropped and reported, and requests in it are
+// rejected. Turns go on.
 func TestOnMessageBounded(t *testing.T) {
 	const n = 5000
 	var answer string

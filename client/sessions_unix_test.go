@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Files that another program has left where sessions are, pipes that no one writes to and
-// devices without end, hold up no list and hide no other session.
+// Bad files where sessions should be, pipes without a writer and endless devices block no list and hide no other
+// session.
 func TestListSessionsHostile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -16,8 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// Options and a Command show what is set, and no secret of what may hold one, however they are
-// printed.
+// Options and a Command show what is set, and no value that may be a secret, however they are printed.
 func TestOptionsShowNoSecret(t *testing.T) {
 	const canary = "CANARY"
 	thinking := true

@@ -27,8 +27,8 @@ func init() {
 	programs["soak leftover"] = func() { time.Sleep(2 * time.Minute) }
 }
 
-// puppet is the agent of a schedule. It reports each thing that it does before it does it, and a
-// line that it has written also afterwards.
+// puppet is the agent of a schedule. It reports each action before it does it. It also reports a line after it has
+// written it.
 type puppet struct {
 	plan agentPlan
 	in   *wireproto.Decoder

@@ -73,7 +73,7 @@ func (c *checker) fits(call *called) (want string, ok bool) {
 	}
 }
 
-// unjust says why a call that ended otherwise than by its answer must not have ended so.
+// unjust says why a call that ended without its answer must not have ended so.
 func (c *checker) unjust(call *called, aborted, shut bool) string {
 	err := call.err
 	if call.status != "" {

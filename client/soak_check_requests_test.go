@@ -14,7 +14,7 @@ import (
 
 var requestKey = regexp.MustCompile(`^[aqthbu][0-9]+$`)
 
-// requests checks that the agent was told what the program has decided, and nothing else.
+// requests checks that the agent got the decisions of the program, and nothing else.
 func (c *checker) requests() {
 	asked := make(map[string]posted)
 	for _, w := range c.writes {

@@ -14,8 +14,7 @@ import (
 // soakSlack is added to each bound that is promised: the machine may be busy.
 const soakSlack = 10 * time.Second
 
-// checker judges the transcript of a schedule. It knows what this package promises, and nothing of
-// how it is done.
+// checker checks the transcript of a schedule. It knows what this package promises, and nothing of its code.
 type checker struct {
 	plan *schedule
 	log  []entry
@@ -236,8 +235,8 @@ func (c *checker) wrote(i int) bool {
 
 func background(key string) bool { return strings.HasPrefix(key, "b") }
 
-// live tells a request that is of no call, whenever it comes: of a background agent, or of a hook in
-// a replay, whose requests are history otherwise.
+// live reports whether a request is live at any time: one of a background agent, or of a hook in a replay. Other
+// requests in a replay are history.
 func (w posted) live() bool {
 	return background(w.key) || w.key[0] == 'h' && w.call != nil && w.call.replay
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// schedule is all that a seed decides: what the agent does and what the program does. The runner
-// only carries it out; check judges what came of it.
+// schedule is everything that a seed decides: what the agent does and what the program does. The runner only carries
+// it out, and check judges the result.
 type schedule struct {
 	Seed    uint64
 	Agent   agentPlan
@@ -64,7 +64,7 @@ type move struct {
 	Do string
 }
 
-// longGrace is a StopGrace that no schedule waits for: what must not wait for it is seen by it.
+// longGrace is a StopGrace that no schedule waits for. If a call waits for it by mistake, the test sees that.
 const longGrace = time.Minute
 
 // newSchedule makes the schedule of a seed.

@@ -106,7 +106,7 @@ func TestShimInspect(t *testing.T) {
 	}
 }
 
-// A batch file that is no shim is refused, and does not run.
+// A batch file that is not a shim is refused and does not run.
 func TestBatchRefused(t *testing.T) {
 	for _, name := range []string{"kimi.cmd", "kimi.bat"} {
 		dir := t.TempDir()
@@ -166,7 +166,7 @@ var leavesAndHangs = script("leaves a process and hangs", func(a *agent) {
 	a.hang()
 })
 
-// The agent and what it has started end with the program, though they read no input.
+// The agent and everything that it has started end with the program, although they read no input.
 func TestProgramKilled(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -37,7 +37,7 @@ func shellScript(t testing.TB, path, text string) string {
 	return write(t, path, "#!/bin/sh\n"+text+"\n", 0o700)
 }
 
-// A program that has not answered in time is slow, and nothing else is said of it.
+// If a program has not answered in time, the error says that it is slow, and nothing else.
 func TestInspectGivenUp(t *testing.T) {
 	gone := errors.New("the user left")
 	for name, test := range map[string]struct {
@@ -119,7 +119,7 @@ func TestStartGivenUpTells(t *testing.T) {
 	}
 }
 
-// What a version manager or a shell says around an answer condemns no program that NewSession runs.
+// Text of a version manager or a shell around an answer does not matter.
 func TestInspectBanner(t *testing.T) {
 	t.Parallel()
 	const answer = `{"kimi_cli_version": "1.51.0", "agent_spec_versions": ["1"], "wire_protocol_version": "1.10", "python_version": "3.13.0"}`
@@ -174,7 +174,7 @@ func TestBackendsBanner(t *testing.T) {
 	})
 }
 
-// Inspect refuses nothing that NewSession runs: where a program does not tell what it is, the handshake does.
+// Inspect accepts everything that NewSession runs: if a program does not say what it is, the handshake does.
 func TestBackendsInspectAgrees(t *testing.T) {
 	onBackends(t, func(t *testing.T, _ context.Context, b *backend) {
 		for name, says := range map[string]string{
@@ -203,7 +203,7 @@ func TestBackendsInspectAgrees(t *testing.T) {
 	})
 }
 
-// A kimi that is newer than those that were tested is told of, and runs.
+// A kimi that is newer than the tested ones is logged, and runs.
 func TestNewer(t *testing.T) {
 	for version, newer := range map[string]bool{
 		`"protocol_version":"1.10","server":{"name":"k","version":"1.51.0"}`: false,
@@ -364,7 +364,7 @@ func TestInterpreters(t *testing.T) {
 	}
 }
 
-// What kimi could not write down as JSON is refused before anything starts.
+// Text that kimi could not write as JSON is refused before anything starts.
 func TestNotUTF8(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "w\xff\xfe")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// store is a place with sessions of both programs, and none of the programs.
+// store is a folder with sessions of both programs, without the programs.
 type store struct {
 	opts *client.Options
 	dir  string
@@ -88,7 +88,7 @@ const (
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"s1","finishReason":"end_turn"}}` + "\n"
 )
 
-// An id that a client has given stands for a copy of the session, too: neither is deleted under it.
+// An id that a client has given also means a copy of the session: neither of them is deleted by it.
 func TestStoredAlias(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)
@@ -109,7 +109,7 @@ func TestStoredAlias(t *testing.T) {
 	}
 }
 
-// What others have put in the place of a session's files holds up no reader, and leads nowhere.
+// Other files in the place of a session's files block no reader and lead nowhere.
 func TestStoredHostile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -193,7 +193,8 @@ func TestStoredHostile(t *testing.T) {
 		e2eIs(t, fmt.Sprintf("delete %q", id), client.DeleteSession(id, st.opts), client.ErrSessionNotFound)
 	}
 
-	// A pipe that stands for a folder or for the index holds up no one, and a fork that fails for it leaves nothing.
+	// A pipe in the place of a folder or of the index blocks nothing, and a fork that fails because of it leaves
+	// nothing.
 	st.addCLI(t, "uploads", cliBegin+cliEnd, `{"role":"user","content":"hello"}`+"\n")
 	put(t, st.cli("uploads", "uploads"), "")
 	st.addCode(t, "session_index", codeBegin+codeText)
@@ -221,7 +222,7 @@ func TestStoredHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Where all the sessions are a link out of the share dir, they are read and not changed.
+	// If the folder of all sessions is a link out of the share dir, they are read and not changed.
 	if err := os.Rename(filepath.Join(st.opts.ShareDir, "sessions"), filepath.Join(st.dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}

@@ -92,7 +92,7 @@ func TestStreamRoom(t *testing.T) {
 	}
 }
 
-// Lifts add up, and what is lifted holds the reader up again afterwards.
+// Lifts are counted. After the last one, the reader has to wait again.
 func TestStreamLift(t *testing.T) {
 	q := newStream()
 	q.push(numbered(0), 2*window)
@@ -142,7 +142,7 @@ func TestStreamWake(t *testing.T) {
 	})
 }
 
-// Once cancelled, it takes a bounded rest, and what is taken has no gap.
+// After a cancellation, the stream takes a limited rest, without a gap.
 func TestStreamCut(t *testing.T) {
 	q := newStream()
 	q.push(numbered(0), 1)

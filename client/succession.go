@@ -77,7 +77,7 @@ func (c *succession) succeed(next Conn) error {
 		next.Close()
 		return ErrClosed
 	}
-	c.decideLocked() // whoever waits for that of the one before
+	c.decideLocked() // the callers that wait for the previous one
 	c.now, c.decided, c.drained = next, make(chan struct{}), nil
 	close(c.next)
 	c.next = nil

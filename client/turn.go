@@ -54,7 +54,7 @@ type Turn struct {
 	release  *time.Timer // gives the turn up; nil unless ctx has ended
 	limit    *time.Timer // ends the turn; nil without a limit of time
 
-	// Written under s.mu, by the reader but for cancelled and lastAt, and no more when done is closed.
+	// Written under s.mu, by the reader except for cancelled and lastAt, and no more when done is closed.
 	result    TurnResult
 	text      []string // of the last assistant message
 	size      int

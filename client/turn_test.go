@@ -39,7 +39,7 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// The time in which this side has something to do does not count.
+// Time does not count while this side has something to do.
 func TestIdleTimeoutWaits(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -179,7 +179,7 @@ func (c *counted) AfterFunc(func()) (stop func() bool) {
 	return sync.OnceValue(func() bool { c.live.Add(-1); return true })
 }
 
-// A ctx that lives long keeps nothing of what was done with it.
+// A long-lived ctx keeps nothing of earlier turns.
 func TestContextsReleased(t *testing.T) {
 	bubble(t, silent, client.Options{IdleTimeout: time.Hour}, func(t *testing.T, s *client.Session) {
 		ctx := &counted{Context: context.Background(), done: make(chan struct{})}

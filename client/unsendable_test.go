@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A result of a tool that cannot be written is an error result: the agent never waits for it.
+// A tool result that cannot be written becomes an error result: the agent never waits for it.
 func TestToolResultUnsendable(t *testing.T) {
 	var nilBlock *wireproto.TodoDisplayBlock
 	for name, v := range map[string]wireproto.ToolReturnValue{

@@ -12,10 +12,10 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// unmeasured leaves out of a comparison of results what TestBackendsObserver and its like look at.
+// unmeasured removes from a result what TestBackendsObserver and similar tests check.
 var unmeasured = cmpopts.IgnoreFields(client.TurnResult{}, "UsageByModel", "ToolCalls", "FirstToken", "Duration", "Waiting", "ModelTime", "ToolTime")
 
-// witness is an Observer that keeps what it is told, and what is wrong with that.
+// witness is an Observer that keeps its observations and notes what is wrong with them.
 type witness struct {
 	mu    sync.Mutex
 	busy  bool
@@ -45,7 +45,7 @@ func (w *witness) all(t testing.TB) []client.Observation {
 	return slices.Clone(w.seen)
 }
 
-// tale says what was observed, a line each, with the times left out. Ids of subagents are told by their type.
+// tale lists what was observed, one line each, without the times. Subagents are named by their type.
 func tale(all []client.Observation) (lines []string) {
 	who := func(s client.Scope) string {
 		if s.Agent == "" {

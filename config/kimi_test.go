@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// installKimi has the real kimi installed, once, if KIMI_GO_INSTALL_KIMI names a program that does it.
+// installKimi runs the program that KIMI_GO_INSTALL_KIMI names, once, to install the real kimi.
 var installKimi = sync.OnceValue(func() error {
 	program := os.Getenv("KIMI_GO_INSTALL_KIMI")
 	if program == "" {

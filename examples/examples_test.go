@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// lines are how long the programs may become: half of what they took without the library's help.
+// lines limits the length of the programs: half of what they need without the library.
 var lines = map[string]int{"triage": 97, "bot": 69, "monitor": 65, "sessions": 49, "review": 60, "webchat": 132}
 
 func TestShort(t *testing.T) {

@@ -18,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The page that "kimi-go-demo view" writes of a hostile session, in a real Chromium: its style and its search work, nothing
-// that an agent has said does, and nothing is loaded.
+// The page that "kimi-go-demo view" makes of a hostile session, in a real Chromium: its style and its search work,
+// text of the agent has no effect, and nothing is loaded.
 func TestViewPage(t *testing.T) {
 	var chromium string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {

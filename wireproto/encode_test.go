@@ -109,7 +109,7 @@ func TestEncodeTooLong(t *testing.T) {
 	}
 }
 
-// One unpaired surrogate, which only raw JSON can hold, silences kimi for good.
+// One unpaired surrogate, which only raw JSON can contain, makes kimi silent for ever.
 func TestEncodeSurrogates(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"none", `"a\u0041\n"`, `"a\u0041\n"`},

@@ -216,7 +216,7 @@ type SubagentEvent struct {
 	ParentToolCallID *string // task_tool_call_id before protocol 1.6
 	AgentID          *string // protocol 1.6
 	SubagentType     *string // such as "coder"; protocol 1.6
-	Event            Message // an [Event], which nothing but the agent ensures
+	Event            Message // an [Event], which only the agent ensures
 }
 
 // PlanDisplay shows a plan. Protocol 1.7.

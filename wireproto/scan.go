@@ -12,7 +12,7 @@ import (
 // This file finds the parts of a JSON text without decoding it. encoding/json must see
 // a value twice to split it (once to check, once to fill a RawMessage), at each level of
 // nesting; a Wire line has three levels around a few bytes of text. Values are skipped
-// here, not checked: whoever decodes or keeps one checks it. A value that no one asks for
+// here, not checked: the code that decodes or keeps one checks it. A value that no one asks for
 // may be broken.
 
 var (

@@ -47,7 +47,7 @@ func ExampleReplay() {
 	// Output: Done: greeting.txt now says "Hello, Go!". <nil>
 }
 
-// Any client of an OpenAI-style API can be given a scripted model; KimiCode gives one to the real Kimi Code.
+// Any client of an OpenAI-style API can use a scripted model. KimiCode runs the real Kimi Code with one.
 func ExampleNewModel() {
 	model := clienttest.NewModel(nil, // t in a test
 		"text: Hello!\nusage: input_other=7 output=2",
@@ -75,7 +75,7 @@ func ExampleNewModel() {
 	// 2 requests
 }
 
-// With the real kimi, where there is one; here in a program that is no test.
+// With the real kimi, if there is one; here in a program that is not a test.
 func ExampleKimi() {
 	err := clienttest.Run(func(t clienttest.TB) {
 		opts := clienttest.Kimi(t,
@@ -96,7 +96,7 @@ func ExampleKimi() {
 	}
 }
 
-// A program that is no test. What would fail a test is the error.
+// A program that is not a test. What would fail a test is the error.
 func ExampleRun() {
 	err := clienttest.Run(func(t clienttest.TB) {
 		agent := clienttest.NewAgent(t,

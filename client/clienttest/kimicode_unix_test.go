@@ -188,7 +188,7 @@ func TestKimiCode(t *testing.T) {
 	}
 }
 
-// What fails, as Kimi Code shows it: most of it not at all. That it tries again shows in the number of calls.
+// Failures, as Kimi Code shows them: most of them not at all. The number of calls shows that it tries again.
 func TestKimiCodeFailures(t *testing.T) {
 	m := clienttest.NewModel(t)
 	a := startACP(t, m)

@@ -180,7 +180,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// Who may not is told so, before anything else; nor may a page of another site.
+// A client without permission gets an error before anything else. So does a page of another site.
 func TestRefused(t *testing.T) {
 	denied := errors.New("show the token")
 	for _, test := range []struct {
@@ -225,7 +225,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// A stream that is silent shows that it lives; one of a session that has ended, ends, and an EventSource asks no more.
+// A silent stream shows that it is alive. The stream of a session that has ended, ends, and an EventSource does not
+// connect again.
 func TestHeartbeatAndEnd(t *testing.T) {
 	s, r := start(t, &relay.Options{Authorize: anyone, Heartbeat: time.Millisecond})
 	url := serve(t, r)
@@ -276,7 +277,7 @@ func TestGapEvent(t *testing.T) {
 	}
 }
 
-// A client that takes nothing loses its connection, and holds up no one meanwhile.
+// A client that reads nothing loses its connection and delays no one.
 func TestStuckClient(t *testing.T) {
 	const parts, size = 200, 64 << 10
 	_, r := start(t, &relay.Options{Authorize: anyone, WriteTimeout: 50 * time.Millisecond}, func(t *clienttest.Turn) {

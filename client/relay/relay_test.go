@@ -129,7 +129,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// Turns that are prompted and queued from anywhere stand in the log one after the other, in the order of their numbers.
+// Turns from any caller are in the log one after the other, in the order of their numbers.
 func TestOrder(t *testing.T) {
 	const turns = 20
 	var script []func(*clienttest.Turn)
@@ -232,7 +232,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// Who answers a request does not answer another one with the same id.
+// An answer to a request does not answer another one with the same id.
 func TestSameID(t *testing.T) {
 	_, r := start(t, nil, func(t *clienttest.Turn) {
 		for range 2 {

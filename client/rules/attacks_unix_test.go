@@ -107,7 +107,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// safe is what must run unasked, or the rules are of no use.
+// safe are the scripts that must run without a question, or the rules are of no use.
 var safe = []string{
 	"git diff", "git diff --stat", "git diff HEAD~3..HEAD -- src", "git diff main..dev", "git diff main...dev", "git log --oneline -n 5", "git log -1 --format='%h %s'", "git status", " git status ", "git status\n", "git log HEAD^ -- 'a b'",
 	"git status; git diff", "git status && git diff", "git status || true", "git log --oneline | head -5", "git diff 2>&1", "git diff --stat 2>&1 | head -20", "git status\ngit diff", "git diff # what has changed", "\"git\" 'diff'", "git di'ff'",
@@ -126,7 +126,7 @@ func TestSafe(t *testing.T) {
 	}
 }
 
-// What a rule denies is found wherever it hides; where it may hide, it is asked about, whatever is allowed.
+// What a rule denies is found in every place. If it may be hidden, the verdict is ask, whatever is allowed.
 func TestDenied(t *testing.T) {
 	r := &rules.Rules{
 		Deny:  []rules.Rule{{Command: "rm *", Reason: "use git clean -n first"}, {Command: "git push * --force"}, {Command: "shutdown"}},

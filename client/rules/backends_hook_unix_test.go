@@ -17,7 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// What is denied does not happen where kimi does not ask either: reading, everything with Yolo, changes in a Git work tree.
+// What is denied does not happen, also if kimi does not ask: reading, everything with Yolo, changes in a Git work
+// tree.
 func TestBackendsRulesHook(t *testing.T) {
 	t.Parallel()
 	for name, yolo := range map[string]bool{"asked": false, "yolo": true} {

@@ -73,7 +73,7 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// Each of these is refused at once, and denies everything where no one has asked.
+// Each of these rules is refused at once, and denies everything if it is used without a check.
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
 		list string // deny and allow

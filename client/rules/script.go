@@ -109,7 +109,7 @@ func (w word) isOption() bool {
 	return strings.HasPrefix(w.text, "-") || strings.HasPrefix(w.text, "+")
 }
 
-// simpleCommands returns the commands of a script that is made of nothing but simple commands with plain words, joined by
+// simpleCommands returns the commands of a script that is made only of simple commands with plain words, joined by
 // ";", newlines, "&&", "||" and "|"; nil for any other.
 func (c *call) simpleCommands() [][]word {
 	if c.script == nil || c.script.err != nil || c.windows || c.strange || c.foreign ||

@@ -1,13 +1,13 @@
-// Command kimi-go-demo drives Kimi Code from the command line, through package client. It is the
-// reference for what a program can do with it, and useful by itself.
+// Command kimi-go-demo drives Kimi Code from the command line, through package client. It shows
+// what a program can do with that package, and is useful by itself.
 //
 //	kimi-go-demo prompt [flags] TEXT      one turn; TEXT "-" reads standard input
-//	kimi-go-demo chat [flags]             turn after turn
+//	kimi-go-demo chat [flags]             a conversation of many turns
 //	kimi-go-demo sessions [--json]        the sessions of the work dir
-//	kimi-go-demo resume [ID [TEXT]]       goes on with a session; ID "-" or --last is the newest, and
+//	kimi-go-demo resume [ID [TEXT]]       continues a session; ID "-" or --last is the newest, and
 //	                                      without one you choose at the terminal. Without TEXT it shows
-//	                                      the history and, at a terminal, chats on
-//	kimi-go-demo replay FILE              a recording, shown as prompt would have
+//	                                      the history and, at a terminal, starts a chat
+//	kimi-go-demo replay FILE              shows a recording, as prompt shows a turn
 //	kimi-go-demo view FILE|ID -o PAGE     a recording or a stored session as an HTML page, or --markdown
 //	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
 //	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
@@ -16,39 +16,42 @@
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong
 //	kimi-go-demo completion SHELL         a script for bash, zsh or fish
 //
-// At a terminal, what the agent wants to do is asked about: the whole call is shown, with all its arguments, a page at
-// a time; m shows the next one, y allows it once, a for the session, n rejects it, and the next line may tell the agent what to
-// do instead. What was typed before the question was there answers nothing. Elsewhere it is
-// rejected, which the exit status tells, unless --answer y, a or n says otherwise or --yolo or --afk lets kimi itself allow everything.
+// At a terminal, the command asks before the agent acts. It shows the whole call with all its arguments, a page at
+// a time. m shows the next page, y allows the call once, a allows it for the session, and n rejects it. After n, you may
+// tell the agent what to do instead. Text that was typed before the question appeared does not answer it. Without a
+// terminal, the command rejects requests, and its exit status says so. With --answer it answers y, a or n. With --yolo or
+// --afk, kimi itself allows everything.
 //
-// At a terminal, a chat has a screen: what is finished scrolls into the terminal's history, what goes on stands below it, and
-// below that an editor. The last line names the keys of the moment. What is typed while the agent works is queued or, after Tab, steers the turn. When
-// the agent asks, y, a and n answer, and e says what it is to do instead; no key that was typed before the request was on the screen answers it. What
-// was typed is kept for later, for each work dir, in a file of the user's state directory that only the user can read.
+// At a terminal, a chat has a screen. Finished text scrolls into the terminal's history. Below it are the running turn and
+// an editor. The last line shows the keys that work now. Text that you type while the agent works is queued; after Tab,
+// it steers the turn. When the agent asks, y, a and n answer, and e rejects and says what to do instead. A key that was
+// typed before the request appeared does not answer it. Typed texts are kept for later, for each work dir, in a file of
+// the user's state directory that only the user can read.
 //
-// With --plain or ACCESSIBLE=1, with TERM=dumb and where there is no terminal, a chat is plain lines: a line that ends in \ goes on in the next one,
-// and what is typed while the agent works steers it. In both, /help lists the commands. What is typed there may be a command of kimi, such as /compact; a TEXT, or a
-// chat's input that is no terminal, is the agent's to read unless --slash is given, since /yolo and /afk switch approvals off.
+// With --plain, ACCESSIBLE=1 or TERM=dumb, and without a terminal, a chat is plain lines. A line that ends in \ continues
+// in the next one. Text that you type while the agent works steers it. In both forms, /help lists the commands. Text that
+// you type there may be a command of kimi, such as /compact. A TEXT, or the input of a chat that is not a terminal, is
+// only text for the agent, unless --slash is given, because /yolo and /afk turn approvals off.
 //
-// What the agent says cannot act on the terminal: control characters, and others that are not seen, are written as ^X and
-// \uNNNN; in JSON as escapes, which mean the same. proxy and wire hand on what kimi writes to standard output as it is.
+// Text of the agent cannot control the terminal. Control characters, and other invisible characters, are written as ^X and
+// \uNNNN; in JSON they are escapes with the same meaning. proxy and wire copy what kimi writes to standard output.
 //
-// Standard output has what the agent says and does, or with --json one Wire message a line, as
-// its envelope {"type":…,"payload":…}, and nothing else; with --quiet the agent's text alone. Standard error has a
-// line about the end of the turn, with how to go on, and errors: a line each, and a hint.
+// Standard output has only what the agent says and does. With --json it has one Wire message on each line, as its envelope
+// {"type":…,"payload":…}. With --quiet it has only the agent's text. Standard error has a line about the end of the turn,
+// with the command that continues the session, and errors: a line and a hint for each.
 //
-// The first Ctrl-C cancels the turn; the session can be resumed. A second one closes it at once.
+// The first Ctrl-C cancels the turn, and the session can be resumed. A second one closes the session at once.
 //
 // # As the kimi of other programs
 //
-// Kimi Code 2.x has no Wire mode. "kimi-go-demo wire", and the program itself under the name kimi-wire, a
-// symbolic link or a copy, replaces "kimi --wire" with its arguments and its environment, "kimi info --json" and
-// "kimi --version" included, so that any Wire client may name it as its executable:
+// Kimi Code 2.x has no Wire mode. "kimi-go-demo wire" replaces "kimi --wire", with its arguments and its environment. It
+// also answers "kimi info --json" and "kimi --version". Under the name kimi-wire, as a symbolic link or a copy, the
+// program does the same, so any Wire client may have it as its executable:
 //
 //	ln -s "$(command -v kimi-go-demo)" ~/bin/kimi-wire
 //
-// What Kimi Code has no place for is refused by name, with exit status 2; else the exit status, or the signal,
-// is kimi's. Before kimi-cli, which has Wire mode, it steps aside.
+// An argument that Kimi Code has no place for gives an error with its name, and exit status 2. Otherwise the exit status,
+// or the signal, is kimi's. If kimi is kimi-cli, which has a Wire mode, the program runs it unchanged.
 //
 // # Exit status
 //
@@ -56,9 +59,9 @@
 //	1    an error
 //	2    the command line is wrong
 //	3    the turn reached the limit of steps
-//	4    the turn finished, but a request was rejected since there was no one to ask
+//	4    the turn finished, but a request was rejected because there was no one to ask
 //	130  cancelled by Ctrl-C; 143 by a termination signal
 //
-// NO_COLOR turns colours off. The variables of Kimi Code act as ever (KIMI_PATH, KIMI_SHARE_DIR,
-// KIMI_API_KEY, …); doctor says which do.
+// NO_COLOR turns colours off. The variables of Kimi Code have their usual effect (KIMI_PATH, KIMI_SHARE_DIR,
+// KIMI_API_KEY, …); doctor says which of them have one.
 package main

@@ -88,7 +88,7 @@ func TestDoctorKimiCode(t *testing.T) {
 			}
 			d.setenv(tt.env)
 			r := d.run(t, "", append([]string{"doctor"}, tt.args...)...)
-			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  it is newer than 2.1.0", "ok    it starts, and answered after ", "note  with it there is none of these: audio"}, tt.want...), nil)
+			r.check(t, tt.code, append([]string{"ok    Kimi Code 2.3.4 at ", "note  it is newer than 2.1.0", "ok    it starts, and answered after ", "note  it cannot do these: audio"}, tt.want...), nil)
 			if strings.Contains(r.stdout+r.stderr, secret) || r.stderr != "" {
 				t.Errorf("a secret is shown, or something on stderr:\n%s%s", r.stdout, r.stderr)
 			}
@@ -106,10 +106,10 @@ func TestDoctorOnlyKimiCode(t *testing.T) {
 	d := &demo{work: opts.WorkDir, share: opts.ShareDir}
 	d.setenv(opts.Env)
 	d.env = append(d.env, "PATH="+filepath.Dir(opts.Executable)+string(filepath.ListSeparator)+os.Getenv("PATH"), "KIMI_SHARE_DIR=", "KIMI_CODE_HOME="+opts.ShareDir)
-	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  with it", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
+	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  it cannot do these", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
 }
 
-// What is wrong with the files that Kimi Code reads, and what a configuration has that it has no place for.
+// Mistakes in the files that Kimi Code reads, and keys of a configuration that it has no place for.
 func TestDoctorKimiCodeFiles(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -118,13 +118,13 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 		want  []string
 	}{
 		"login has ended": {files: map[string]string{"credentials/kimi-code.json": `{"access_token":"","refresh_token":""}`},
-			want: []string{"FAIL  login: it has ended; ", `-> run "kimi login"`}},
+			want: []string{"FAIL  login: it has expired; ", `-> run "kimi login"`}},
 		"login is none": {files: map[string]string{"credentials/kimi-code.json": "x"}, want: []string{"FAIL  login: ", "holds no tokens"}},
 		"MCP server": {files: map[string]string{"mcp.json": `{"mcpServers":{"a":{"command":"x","args":null}}}`},
 			want: []string{"FAIL  MCP servers: no MCP server of ", `"a": args must not be null`, "-> fix or remove the file"}},
 		"configuration": {files: map[string]string{"cli.toml": "skip_afk_prompt_injection = true\n" + goodConfig + "\n[loop_control]\nmax_ralph_iterations = 2\n"},
 			args: []string{"--config", ".kimi-code/cli.toml"},
-			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "Kimi Code has no place for the configuration's loop_control.max_ralph_iterations, skip_afk_prompt_injection", "-> leave out what is named"}},
+			want: []string{"FAIL  configuration .kimi-code/cli.toml: ", "Kimi Code has no place for the configuration's loop_control.max_ralph_iterations, skip_afk_prompt_injection", "-> leave out what it names"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -141,7 +141,8 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 	}
 }
 
-// A server that lacks routes is told with all of them, and what to install: on a recording, and on the real one.
+// A server that lacks routes is reported with all of them, and what to install: with a recording, and with the real
+// one.
 func TestDoctorRoutes(t *testing.T) {
 	t.Parallel()
 	const lack = "/api/v1/sessions/{session_id}/snapshot /api/v1/files"

@@ -48,7 +48,7 @@ func TestDoctorGood(t *testing.T) {
 		"note  default_yolo is set: ", "-> to be asked, remove it",
 		"note  environment: KIMI_API_KEY overrides providers.kimi.api_key",
 		"note  environment: KIMI_PATH chooses",
-		"note  environment: OPENAI_API_KEY is set and does nothing with provider type kimi",
+		"note  environment: OPENAI_API_KEY is set and has no effect with provider type kimi",
 		"ok    telemetry of kimi is off",
 		"ok    share dir " + d.share + " is writable",
 		"ok    0 sessions",
@@ -130,7 +130,7 @@ func TestNoKimi(t *testing.T) {
 	r.errorLine(t)
 }
 
-// A kimi that is not on PATH: doctor says who has installed it.
+// If kimi is not on PATH, doctor says which tool has installed it.
 func TestDoctorFoundBy(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// evil fills the clipboard, clears the screen, turns the text around, hides, and begins a line of this program's.
+// evil fills the clipboard, clears the screen, reverses the text, hides, and looks like a line of this program.
 const evil = "\x1b]52;c;eA\x07\u009b2J\u202e\u200b\u2028\u2029\ufeff\U000e0041\x7f\r\n" + program + ": forged\nhint: forged"
 
 // hidden is what is left of evil in an output that lets it through.
@@ -106,7 +106,7 @@ func hostileDemo(t *testing.T, arguments string) *demo {
 	return d
 }
 
-// Nothing that an agent says acts on the terminal, whichever way it takes to the screen.
+// Text of an agent never controls the terminal, in any place on the screen.
 func TestHostileAgent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -137,7 +137,7 @@ func TestHostileAgent(t *testing.T) {
 	}
 }
 
-// The command's own words about its arguments and files are no way to the terminal either.
+// The command's own texts about its arguments and files do not control the terminal either.
 func TestHostileArguments(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

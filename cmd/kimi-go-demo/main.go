@@ -162,7 +162,7 @@ func report(e *env, err error) int {
 	code := 1
 	switch {
 	case e.signals.stopped() != 0 && err != nil:
-		code = e.signals.stopped() // whoever sent the signal knows why it ends
+		code = e.signals.stopped() // the sender of the signal knows why it ends
 		if errors.Is(err, errInterrupted) || errors.Is(err, client.ErrCancelled) || errors.Is(err, client.ErrClosed) {
 			return code
 		}

@@ -123,7 +123,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serve is a server of Kimi Code that plays a recording. lackKey names routes that it does not have.
+// serve is a server of Kimi Code that plays a recording. lackKey names routes that it lacks.
 func serve() {
 	var ends cleanups
 	f := webtest.NewFake(&ends)
@@ -140,8 +140,8 @@ type cleanups []func()
 
 func (c *cleanups) Cleanup(f func()) { *c = append(*c, f) }
 
-// stubborn is a kimi that begins a turn and never ends it. It tells in the file of its work
-// dir that its input was closed, so that it was not killed.
+// stubborn is a kimi that begins a turn and never ends it. It writes to a file of its work dir that its input was
+// closed, which shows that it was not killed.
 func stubborn() {
 	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
 	for {
@@ -194,8 +194,7 @@ func bareDemo(t *testing.T) *demo {
 	return d
 }
 
-// setenv lays variables over the environment, in which this machine's own KIMI_ and
-// OPENAI_ variables do not act.
+// setenv returns the environment with these variables, and without this machine's own KIMI_ and OPENAI_ variables.
 func (d *demo) setenv(over map[string]string) {
 	if d.env == nil {
 		for _, entry := range os.Environ() {

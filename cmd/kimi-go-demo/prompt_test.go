@@ -53,7 +53,7 @@ func TestPromptAndResume(t *testing.T) {
 	r.check(t, 4, []string{"I change it."}, []string{"rejected", "there is no terminal", "--answer y", "finished", "session my-id"})
 }
 
-// Standard output has nothing but messages, and what the agent asks is in them.
+// Standard output has only messages, with the requests of the agent among them.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: <Hi> & \"you\"\n"+shell, "text: Done.")

@@ -13,8 +13,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Each line of each recording, of either side, comes out of the types as equal JSON. What is no
-// frame is left as it is.
+// Each line of each recording, of either side, is equal JSON after decoding and encoding. A line that is not a frame
+// is not changed.
 func TestTyped(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/fixtures/*.jsonl")
 	if err != nil || len(files) == 0 {
@@ -86,7 +86,7 @@ func TestProxyPassesThrough(t *testing.T) {
 	d.run(t, "", "proxy", "--typed").check(t, 2, nil, []string{"name the kimi to run"})
 }
 
-// A kimi that fails at once: what it says and its exit status are the program's.
+// If kimi fails at once, its output and its exit status are those of the program.
 func TestWireKimiFails(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

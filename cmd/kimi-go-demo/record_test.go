@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The file of a recording is this user's alone before anything is written, and no link leads elsewhere.
+// The mode of a recording's file is set before anything is written, and links are not followed.
 func TestCreateRecording(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("files have no such modes there")

@@ -21,7 +21,7 @@ type replayCmd struct {
 	Fixture string  `arg:"" help:"A recording, such as prompt --record makes."`
 }
 
-// Run shows the agent's side of a recording as prompt would have, and ends as its last turn did.
+// Run shows the agent's side of a recording as prompt shows a turn, and ends as the last turn of the recording did.
 func (r *replayCmd) Run(e *env) error {
 	if r.Speed < 0 {
 		return usage("--speed %v is negative", r.Speed)

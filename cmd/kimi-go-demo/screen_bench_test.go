@@ -13,8 +13,9 @@ import (
 	"github.com/creack/pty"
 )
 
-// BenchmarkScreenFlood says how much of one processor core a chat takes while an agent writes 20,000 parts a second, and how long a key
-// takes to be seen meanwhile. Both are the command's alone: nothing emulates the terminal.
+// BenchmarkScreenFlood measures how much of one processor core a chat uses while an agent writes 20,000 parts a
+// second, and how long a key takes to appear during that time. Both values are the command's alone: nothing emulates
+// the terminal.
 func BenchmarkScreenFlood(b *testing.B) {
 	self, err := os.Executable()
 	if err != nil {

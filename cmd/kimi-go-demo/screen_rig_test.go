@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// glass is the command at a terminal that is emulated: what it shows is what a person sees.
+// glass is the command at an emulated terminal: it shows what a person sees.
 type glass struct {
 	t    *testing.T
 	tty  *os.File
@@ -77,7 +77,8 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	return g
 }
 
-// frame finds the ends of the frames in what comes. The emulator does not know of them, so the rig itself says that the terminal does.
+// frame finds the ends of the frames in the output. The emulator does not support the marks, so the rig itself says
+// that the terminal does.
 func (g *glass) frame(p []byte) {
 	text := g.tail + string(p)
 	if strings.Contains(text, "\x1b[?2026$p") {
@@ -193,7 +194,7 @@ func (g *glass) typed(s string) {
 	}
 }
 
-// asked waits until a request is there that a key answers, which has all of want.
+// asked waits until there is a request that a key answers and that contains all of want.
 func (g *glass) asked(want ...string) {
 	g.t.Helper()
 	g.shows(append(want, "a key answers")...)

@@ -48,7 +48,7 @@ func TestScreenApprovals(t *testing.T) {
 	})
 }
 
-// What was typed before a request is on the screen does not answer it, and is not lost.
+// Text that was typed before a request appeared does not answer it, and is not lost.
 func TestScreenTypedTooEarly(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), k.run("1", "echo on$((1))ce"), "text: as you like")
@@ -74,7 +74,8 @@ func TestScreenTypedTooEarly(t *testing.T) {
 	})
 }
 
-// A person who has read nothing learns by the lines on the screen how to approve, to queue, to steer, to take back, to cancel, to plan, to fork, to go on and to leave.
+// A person who has read nothing learns from the screen how to approve, queue, steer, take back, cancel, plan, fork,
+// continue and leave.
 func TestScreenTells(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
@@ -236,7 +237,7 @@ func TestScreenResume(t *testing.T) {
 	})
 }
 
-// Where a screen cannot be had, or is not wanted, the chat is lines.
+// If there can be no screen, or it is not wanted, the chat is plain lines.
 func TestScreenPlain(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]struct {
@@ -282,7 +283,7 @@ func TestScreenNoColour(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
 
-// What an agent does cannot act on the terminal: the emulator's title, its clipboard and its screen stay the program's.
+// The agent cannot control the terminal: the title, the clipboard and the screen stay the program's.
 func TestScreenHostile(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
@@ -322,7 +323,8 @@ func TestScreenSuspend(t *testing.T) {
 	g.shows("go on with", "end 0")
 }
 
-// Requests that come together are a list; each is answered by itself, and one answer for the session takes those of its kind along.
+// Requests that come together are a list. Each is answered separately. One answer for the session also answers the
+// others of its kind.
 func TestScreenSeveral(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, echo("1", "on$((1))e")+"\n"+echo("2", "tw$((1))o")+"\n"+echo("3", "thre$((1))"), "text: done")
@@ -373,7 +375,8 @@ func TestScreenExport(t *testing.T) {
 	})
 }
 
-// A subagent works below the call that has started it, and asks by itself; a todo list changes in its place; a change is shown by its words.
+// A subagent works below the call that has started it, and has its own requests. A todo list changes in its place. A
+// change is shown by words.
 func TestScreenWork(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		todo := func(id, status string) string {

@@ -40,7 +40,7 @@ type sdkTurn struct {
 	Error   string   `json:"error"`
 }
 
-// The official Node SDK, which knows nothing of Kimi Code 2.x, drives it through kimi-wire.
+// The official Node SDK, which does not know Kimi Code 2.x, drives it through kimi-wire.
 func TestWireUnderNodeSDK(t *testing.T) {
 	t.Parallel()
 	question := map[string]any{"questions": []any{map[string]any{
@@ -83,7 +83,7 @@ func TestWireUnderNodeSDK(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			// When the tokens are told, and in how many pieces arguments come, depends on how busy the machine is.
+			// The time of the token counts and the number of pieces of arguments depend on how busy the machine is.
 			turn.Types = slices.DeleteFunc(turn.Types, func(s string) bool { return s == "StatusUpdate" || s == "ToolCallPart" })
 			list = append(list, turn)
 		}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Either kimi's own user interface comes up on a session, at the size of the terminal, and gives it back.
+// The user interface of each kimi opens a session at the size of the terminal, and gives it back.
 func TestShell(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]*demo{

@@ -156,7 +156,7 @@ func (x *terminal) text() string {
 
 var styles = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33|36)m")
 
-// An approval shows the whole call, a page at a time, and what pads it is folded.
+// An approval shows the whole call, a page at a time, and folds padding.
 func TestTerminalApprovalPages(t *testing.T) {
 	t.Parallel()
 	sql := "SELECT count(*) FROM users --" + strings.Repeat(" ", 8000) + "\n" + strings.Repeat("\n", 500) + "-- " + strings.Repeat("x", 10000) +
@@ -189,7 +189,7 @@ func TestTerminalApprovalPages(t *testing.T) {
 	}
 }
 
-// Where the output is not the terminal, what is to be approved is shown where the question is.
+// If the output is not the terminal, the request is shown next to the question.
 func TestTerminalApprovalOutputElsewhere(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
@@ -231,7 +231,7 @@ func TestTerminalApprovalSummary(t *testing.T) {
 	}
 }
 
-// What is typed before the question, a line or a part of one, does not answer it, and Enter alone does not approve.
+// Text that is typed before the question, a line or a part of one, does not answer it. Enter alone does not approve.
 func TestTerminalTypeAhead(t *testing.T) {
 	t.Parallel()
 	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
@@ -305,7 +305,7 @@ func TestTerminalCtrlC(t *testing.T) {
 	d.run(t, "", "sessions").check(t, 0, []string{"kept"}, nil)
 }
 
-// Ctrl-C does not wait for an agent that does not obey, and closes it all the same.
+// Ctrl-C does not wait for an agent that does not react, and closes it all the same.
 func TestTerminalCtrlCDisobeyed(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// A page is made of a session that either kimi has stored, without what is secret.
+// A page is made of a stored session of either kimi, without its secrets.
 func TestViewStored(t *testing.T) {
 	t.Parallel()
 	const key = "sk-kept-out-of-any-page-0123456789"

@@ -21,7 +21,7 @@ func contains(t *testing.T, path string, want ...string) {
 	}
 }
 
-// A page is made of a recording, and nothing that is there is overwritten.
+// A page is made of a recording, and no existing file is overwritten.
 func TestView(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -243,7 +243,7 @@ func TestWireTurn(t *testing.T) {
 	c.end()
 }
 
-// What is on standard input when the client closes it is answered no more, as by kimi-cli.
+// Lines on standard input after the client has closed it get no answer, as with kimi-cli.
 func TestWireEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -357,7 +357,7 @@ func TestWireRefuses(t *testing.T) {
 	}
 }
 
-// What leads back to this program is passed over, or refused where nothing else is to be had.
+// Programs that lead back to this one are skipped. If there is no other, the error says so.
 func TestWireFindsAnother(t *testing.T) {
 	t.Parallel()
 	d, kimiWire := codeDemo(t)
@@ -408,7 +408,7 @@ func TestWireFindsAnother(t *testing.T) {
 	})
 }
 
-// This module's own client, for which it is one kimi as good as another.
+// This module's own client: for it, kimi-wire is a kimi like any other.
 func TestWireUnderClient(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t, clienttest.ToolCall("c1", "Bash", map[string]string{"command": "echo 1"}), "text: done", "text: more")

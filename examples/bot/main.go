@@ -1,5 +1,5 @@
-// Command bot lets strangers talk to an agent, all in one conversation: curl -d text='How does it work?' localhost:8080
-// rules.toml says what the agent may do. What it leaves open is for the operator, who types "approve ID" or "reject ID".
+// Command bot lets strangers talk to one agent, all in one conversation: curl -d text='How does it work?' localhost:8080
+// The file rules.toml says what the agent may do. The operator decides about the rest, by typing "approve ID" or "reject ID".
 package main
 
 import (
@@ -28,7 +28,7 @@ func run(ctx context.Context, opts *client.Options, file string, in io.Reader, l
 	if err != nil {
 		return err
 	}
-	opts.Hooks = []client.Hook{r.Hook()} // kimi does not ask about all that the rules deny, such as reading a file
+	opts.Hooks = []client.Hook{r.Hook()} // kimi does not ask about everything that the rules deny, such as reading a file
 	opts.Limits = client.Limits{Tokens: 200_000, Duration: 10 * time.Minute}
 	opts.Approve = r.Approve(func(_ context.Context, r *client.ApprovalRequest) error {
 		tool, arguments := r.Call()

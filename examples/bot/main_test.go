@@ -105,7 +105,7 @@ func TestBot(t *testing.T) {
 			}
 		}
 		requests := model.Requests()
-		if last := string(requests[len(requests)-1]); !strings.Contains(last, "keep what is there") || !strings.Contains(last, "the operator rejects this") || !strings.Contains(last, "for the operator alone") {
+		if last := string(requests[len(requests)-1]); !strings.Contains(last, "keep what is there") || !strings.Contains(last, "the operator rejects this") || !strings.Contains(last, "Only the operator may") {
 			t.Errorf("the model reads %.6000s", last)
 		}
 		if err := run(ctx, opts, "none.toml", in, slog.Default(), nil); err == nil {

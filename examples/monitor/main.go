@@ -1,4 +1,5 @@
-// Command monitor gives an agent the prompts on stdin, a line each. What they take is in the log and at localhost:6060/debug/vars.
+// Command monitor gives an agent the prompts from stdin, one on each line. The log and localhost:6060/debug/vars show
+// what they use.
 package main
 
 import (
@@ -17,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// monitor is a client.Observer that keeps sums.
+// monitor is a client.Observer that adds up what the turns use.
 type monitor struct{ *expvar.Map }
 
 func (m monitor) Observe(o client.Observation) {

@@ -1,4 +1,4 @@
-// Command sessions works on the stored sessions of the current folder, kimi-cli's and Kimi Code's, and starts neither.
+// Command sessions works on the stored sessions of the current folder, of kimi-cli and Kimi Code. It starts neither program.
 package main
 
 import (
@@ -25,7 +25,7 @@ func run(ctx context.Context, opts *client.Options, args []string, out io.Writer
 	switch n := len(args) - 1; {
 	case n == 1 && args[1] == "list":
 		list, err := client.ListSessions(opts)
-		for _, s := range list { // the title is quoted, since it may hold what acts on a terminal
+		for _, s := range list { // the title is quoted, because it may contain control characters of a terminal
 			fmt.Fprintf(out, "%s %s %s %d turns %q\n", s.ID, s.Backend, s.Updated.Format("2006-01-02 15:04"), s.Turns, s.Title)
 		}
 		return err

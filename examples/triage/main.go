@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Triage is the agent's answer. One that does not fit goes back to the agent, with the reason.
+// Triage is the agent's answer. If an answer does not fit, the agent gets the reason and can answer again.
 type Triage struct {
 	Kind     string `json:"kind" jsonschema:"bug, feature, question or spam"`
 	Severity int    `json:"severity" jsonschema:"from 1, cosmetic, to 5, data is lost"`
@@ -54,7 +54,7 @@ func run(ctx context.Context, opts *client.Options, parallel int, in io.Reader, 
 		return err
 	}
 	opts.Tools = []client.Tool{answer.Tool()}
-	// Anyone can write an issue, so the agent that reads one may answer, and do nothing else.
+	// Anyone can write an issue, so the agent that reads it may only answer.
 	opts.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(_ context.Context, r *wireproto.HookRequest) (client.HookDecision, error) {
 		if r.Target != "triage" {
 			return client.Block("call no tool but triage"), nil

@@ -1,9 +1,10 @@
-// Command webchat shows a conversation with kimi in a browser: it streams, approvals show what is asked about, a page
-// that is reloaded misses nothing, and any number of tabs see the same.
+// Command webchat shows a conversation with kimi in a browser. Text streams, an approval shows the whole call, a
+// reloaded page misses nothing, and any number of tabs show the same.
 //
 //	go run ./webchat -dir PROJECT
 //
-// It listens on loopback alone. Who has the URL that it prints may do what kimi may do in that folder.
+// It listens only on the loopback interface. Everyone who has the URL that it prints may do what kimi may do in that
+// folder.
 package main
 
 import (
@@ -42,7 +43,7 @@ func main() {
 	}
 }
 
-// run serves one session until ctx ends. ready gets the page's URL.
+// run serves one session until ctx ends. ready gets the URL of the page.
 func run(ctx context.Context, addr string, opts *client.Options, ready func(url string)) (err error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -69,15 +70,15 @@ func run(ctx context.Context, addr string, opts *client.Options, ready func(url 
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	err = errors.Join(err, c.relay.Close()) // first: it ends the streams of events, for which Shutdown would wait
+	err = errors.Join(err, c.relay.Close()) // first: it ends the streams of events; Shutdown would wait for them
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(ctx))
 }
 
 type chat struct {
-	host   string // of the URL; another one means that some site has given its name to this address
-	token  string // in the URL's fragment, which browsers send nowhere; the page shows it to get the cookie
+	host   string // the host of the URL; another one means that some site uses its own name for this address
+	token  string // in the fragment of the URL, which browsers do not send; the page sends it to get the cookie
 	cookie string
 	relay  *relay.Relay
 }
@@ -90,7 +91,7 @@ func (c *chat) handler() http.Handler {
 	return mux
 }
 
-// servePage serves the page, whose one script alone may run, and may talk to this server alone.
+// servePage serves the page. Only its own script may run, and the script may talk only to this server.
 func (c *chat) servePage(w http.ResponseWriter, _ *http.Request) {
 	nonce := rand.Text()
 	h := w.Header()
@@ -102,7 +103,7 @@ func (c *chat) servePage(w http.ResponseWriter, _ *http.Request) {
 	w.Write(bytes.ReplaceAll(page, []byte("NONCE"), []byte(nonce)))
 }
 
-// login gives the cookie to who shows the token.
+// login gives the cookie to a client that shows the token.
 func (c *chat) login(w http.ResponseWriter, req *http.Request) {
 	var body struct{ Token string }
 	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1000)).Decode(&body)
@@ -114,7 +115,7 @@ func (c *chat) login(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// cookieName has the port in it, since cookies do not tell ports apart.
+// cookieName contains the port, because cookies do not distinguish ports.
 func (c *chat) cookieName() string {
 	_, port, _ := net.SplitHostPort(c.host)
 	return "webchat-" + port

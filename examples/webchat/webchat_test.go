@@ -18,8 +18,8 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// chromium finds a Chromium, or skips the test where there is none, unless KIMI_GO_REQUIRE_CHROMIUM or CI is set: then
-// it fails.
+// chromium finds a Chromium. If there is none, it skips the test, or fails it if KIMI_GO_REQUIRE_CHROMIUM or CI is
+// set.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -133,8 +133,8 @@ func serve(t *testing.T, opts *client.Options) (url string) {
 
 const hostile = `<script>document.title = "taken"</script><img src=x onerror="document.title = 'taken'">`
 
-// The page on both programs: it streams, asks with the diff in view, is reloaded in the middle of a turn, and a second
-// tab sees the same and answers. What the agent says stays text.
+// The page on both programs: text streams, a request shows the diff, the page is reloaded during a turn, and a second
+// tab shows the same and answers. Text of the agent stays text.
 func TestWebchat(t *testing.T) {
 	path := chromium(t)
 	for _, b := range []struct {
@@ -194,7 +194,7 @@ func TestWebchat(t *testing.T) {
 	}
 }
 
-// Without the token nothing is to be had, and with a wrong one.
+// Without the token, or with a wrong one, nothing is served.
 func TestWebchatToken(t *testing.T) {
 	url := serve(t, &client.Options{Transport: clienttest.NewAgent(t)})
 	base, _, _ := strings.Cut(url, "#")

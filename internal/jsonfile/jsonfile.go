@@ -1,4 +1,4 @@
-// Package jsonfile changes single members of another program's JSON file and leaves all else of it as it is.
+// Package jsonfile changes single members of another program's JSON file and leaves the rest unchanged.
 package jsonfile
 
 import (
@@ -19,8 +19,9 @@ type Member struct {
 	Value any
 }
 
-// Set sets members of the object in a file of at most limit bytes, in the file's order and with its indentation. Those that are new
-// come last. The file is replaced at once, so that no reader sees half of it. One that is not there is made.
+// Set sets members of the object in a file of at most limit bytes. It keeps the order and the indentation of the file,
+// and puts new members last. It replaces the file at once, so that no reader sees half of it. If the file does not
+// exist, Set makes it.
 func Set(root *os.Root, name string, limit int64, members ...Member) error {
 	mode := fs.FileMode(0o600)
 	data, err := regular.ReadIn(root, name, limit)
@@ -45,7 +46,7 @@ func Set(root *os.Root, name string, limit int64, members ...Member) error {
 	return Replace(root, name, data, mode)
 }
 
-// Replace writes a file at once: a reader sees the old one or the new one.
+// Replace writes a file at once: a reader sees the old file or the new one.
 func Replace(root *os.Root, name string, data []byte, mode fs.FileMode) (err error) {
 	temp := name + ".tmp." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)

@@ -1,5 +1,5 @@
-// Package regular reads files that someone else has written: regular files alone, up to a limit.
-// A named pipe, which holds up whoever opens it, and a device without end are refused.
+// Package regular reads files that other programs have written. It reads only regular files, up to a limit. It refuses
+// a named pipe, which blocks the program that opens it, and a device without end.
 package regular
 
 import (

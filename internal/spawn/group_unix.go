@@ -12,19 +12,19 @@ import (
 
 const windows = false
 
-// Group is a child with what it starts. On Unix it is a process group, which a descendant can leave. On
-// Windows it is a job object, which none leaves, and which ends with this program. A Group is used once.
+// Group is a child with everything that it starts. On Unix it is a process group, which a descendant can leave. On
+// Windows it is a job object, which no process can leave, and which ends with this program. A Group is used once.
 type Group struct {
 	cmd   *exec.Cmd
 	guard *guard // nil without
 }
 
-// Guard, called before Start, has the group ended when this program ends without having ended it, as by SIGKILL,
-// for a child that does not notice: it gets SIGTERM, a few seconds, and SIGKILL, as does every process with the marker in
-// its environment (on Linux), and the folders of remove are removed. Of the folder about, "" for none, in which each
-// process keeps a JSON file about itself, the child's is removed, which its "pid" tells, once the child has ended. A shell
-// watches over this program by the end of a pipe. It leads the process group, so that the group's id stays this
-// group's as long as there is something to end.
+// Guard is called before Start, for a child that does not notice the end of this program. If this program ends without
+// having ended the group, as by SIGKILL, a shell ends the group. The shell waits for the end of a pipe. It then sends
+// SIGTERM and, after a few seconds, SIGKILL. It does the same to every process with the marker in its environment (on
+// Linux). It removes the folders of remove. In the folder about, "" for none, each process keeps a JSON file about
+// itself; when the child has ended, the shell removes the child's file, which it finds by its "pid". The shell leads
+// the process group, so that the group keeps its id as long as there is something to end.
 func (g *Group) Guard(marker, about string, remove []string) error {
 	w := &guard{cmd: exec.Command("/bin/sh", append([]string{"-c", guardScript, "kimi-go-guard", marker, about}, remove...)...)}
 	theirs, ours, err := os.Pipe()
@@ -88,7 +88,7 @@ func (w *guard) release() {
 	w.pipe.Close()
 }
 
-// Start starts cmd as the first of the group, which a Ctrl-C at this program's terminal does not reach.
+// Start starts cmd as the first process of the group. A Ctrl-C at this program's terminal does not reach the group.
 func (g *Group) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = new(syscall.SysProcAttr)
@@ -124,7 +124,7 @@ func (g *Group) id() int {
 	return g.cmd.Process.Pid
 }
 
-// Kill ends the group. It must not be called once the child has been waited for: its id may be another's.
+// Kill ends the group. Do not call it after the child was waited for: another process may have its id.
 func (g *Group) Kill() error {
 	syscall.Kill(-g.id(), syscall.SIGKILL)
 	return g.cmd.Process.Kill()
@@ -139,5 +139,5 @@ func (g *Group) End() error {
 	return nil
 }
 
-// Killed reports whether the child was ended by Kill. On Unix its signal tells.
+// Killed reports whether Kill ended the child. On Unix, the signal says so.
 func (g *Group) Killed(int) bool { return false }

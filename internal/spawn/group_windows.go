@@ -18,18 +18,18 @@ const windows = true
 // killCode is the exit code of what Kill ends. No program ends with it by itself.
 const killCode = 0x4B696C6C
 
-// Group is a child with what it starts. On Unix it is a process group, which a descendant can leave. On
-// Windows it is a job object, which none leaves, and which ends with this program. A Group is used once.
+// Group is a child with everything that it starts. On Unix it is a process group, which a descendant can leave. On
+// Windows it is a job object, which no process can leave, and which ends with this program. A Group is used once.
 type Group struct {
 	mu  sync.Mutex
 	job win.Handle // 0 before Start and after End
 }
 
-// Guard does nothing: the job object ends with this program. What the child has left in files stays.
+// Guard does nothing: the job object ends with this program. Files of the child stay.
 func (g *Group) Guard(string, string, []string) error { return nil }
 
-// Start starts cmd as the first of the group, which a Ctrl-C at this program's console does not reach.
-// The child runs no instruction before it is in the job.
+// Start starts cmd as the first process of the group. A Ctrl-C at this program's console does not reach the group. The
+// child is in the job before it runs its first instruction.
 func (g *Group) Start(cmd *exec.Cmd) error {
 	// The last check: a caller may have changed the path. A path without an extension may get that of a batch file.
 	if ext := strings.ToLower(filepath.Ext(cmd.Path)); isBatch(cmd.Path) {

@@ -1,9 +1,7 @@
-// Package spawn starts programs: as themselves, and so that they can be ended together with what
-// they start.
-//
-// Windows hands a batch file to cmd.exe, which reads the arguments once more: it expands %PATH% and
-// runs what stands after an ampersand. No quoting is safe from it. So a shim of npm or pnpm is read
-// for the program that it runs, and any other batch file is refused.
+// Package spawn starts programs directly, and in groups that can be ended together. Windows runs a batch file through
+// cmd.exe, which reads the arguments again: it expands %PATH% and runs the text after an ampersand. No quoting
+// prevents that. So this package reads a shim of npm or pnpm to find the program that it runs, and refuses any other
+// batch file.
 package spawn
 
 import (
@@ -16,8 +14,8 @@ import (
 	"strings"
 )
 
-// Find returns the path of the program at path, to which Windows may add an extension; false if none
-// is there that can run.
+// Find returns the path of the program at path. Windows may add an extension to it. It returns false if there is no
+// program that can run.
 func Find(path string) (string, bool) {
 	found, err := exec.LookPath(path)
 	return found, err == nil
@@ -43,7 +41,8 @@ func isBatch(path string) bool {
 	return ext == ".cmd" || ext == ".bat"
 }
 
-// BatchError says that a program would get its arguments by cmd.exe: a batch file that is no shim, or what starts one.
+// BatchError says that a program would get its arguments through cmd.exe. The program is a batch file that is not a
+// shim, or a program that starts one.
 type BatchError struct {
 	Path   string
 	Reason string

@@ -1,9 +1,7 @@
-// Package tempdir makes folders among the temporary files that hold secrets, and removes those that killed
-// programs have left.
-//
-// A folder says that it is ours by its name, which ends in random letters, by its owner and mode, and by a
-// marker, a file with a known text. The program that uses a folder holds a lock of the system on the marker, which
-// ends with the program, however that ends: a folder whose marker is not locked has been left.
+// Package tempdir makes folders for temporary files that hold secrets, and removes those that killed programs have
+// left. It recognises its folders by the name, which ends in random letters, by the owner and mode, and by a marker, a
+// file with a known text. The program that uses a folder holds a lock of the system on the marker. The lock ends with
+// the program in every case, so a folder whose marker is not locked was left.
 package tempdir
 
 import (
@@ -61,7 +59,7 @@ func (k *Kind) Make() (*Dir, error) {
 	return d, nil
 }
 
-// Remove removes the folder with what may stand in it. Anything else stays, and is an error.
+// Remove removes the folder with the files that may be in it. Any other file stays, and gives an error.
 func (d *Dir) Remove() error {
 	root, err := os.OpenRoot(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -82,7 +80,7 @@ func (d *Dir) Remove() error {
 	return err
 }
 
-// RemoveAll removes the folder with everything in it, for whoever has given it to a program that makes files of its own.
+// RemoveAll removes the folder with everything in it, for a caller that has given it to a program that makes other files.
 // Links are not followed.
 func (d *Dir) RemoveAll() error {
 	d.unlock()
@@ -96,7 +94,7 @@ func (d *Dir) unlock() {
 	}
 }
 
-// clear removes what may stand in a folder, but for the marker. Links are removed, and not followed.
+// clear removes what may stand in a folder, except for the marker. Links are removed, and not followed.
 func (k *Kind) clear(root *os.Root) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	errs := []error{err}

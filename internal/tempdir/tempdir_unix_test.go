@@ -137,7 +137,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// What someone has put next to our files stays, and is told; who gave the folder away removes it with everything.
+// Other files next to ours stay and are reported. A caller that gave the folder away removes it with everything.
 func TestRemove(t *testing.T) {
 	temp, elsewhere := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)

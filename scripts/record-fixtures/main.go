@@ -1,6 +1,6 @@
 // Command record-fixtures records the scenarios of scripts/record-fixtures/scenarios with the real kimi into
-// testdata/fixtures, and says what has changed against the files that were there. With
-// arguments it records those scenarios alone. It takes kimi from KIMI_PATH.
+// testdata/fixtures, and says what has changed. With arguments, it records only the scenarios that they name. KIMI_PATH
+// names kimi.
 package main
 
 import (

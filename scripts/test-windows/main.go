@@ -2,9 +2,9 @@
 //
 //	go run ./scripts/test-windows [flags of go test] [packages]
 //
-// It fails if a test does, and lists what was skipped. It needs wine and a C compiler for Windows; Debian
-// has both (wine64, gcc-mingw-w64-x86-64). Everything else is made in a temporary folder: a wine prefix, and
-// what wine 8 lacks for programs of Go 1.26. The packages that run the go command itself are left out.
+// It fails if a test fails, and lists the tests that were skipped. It needs wine and a C compiler for Windows; Debian
+// has both (wine64, gcc-mingw-w64-x86-64). It makes everything else in a temporary folder: a wine prefix, and what wine 8
+// lacks for programs of Go 1.26. It leaves out the packages that run the go command.
 package main
 
 import (

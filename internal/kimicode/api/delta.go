@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// Decoder reads the frames of one connection. Most of them are deltas, a few bytes of text in 300 of JSON: these it reads
-// in one pass, if they are written as the server writes them. Everything else is for encoding/json.
+// Decoder reads the frames of one connection. Most of them are deltas, a few bytes of text in 300 bytes of JSON. It
+// reads these in one pass, if they have the form that the server writes. encoding/json reads everything else.
 type Decoder struct{ session, epoch, agent string } // as they were last
 
-// DecodeDelta reads a thinking or assistant delta into e, which is zero, and its payload, too. It reports false for any
-// other frame, and for one with a member that it does not expect; what is in e then counts for nothing. The event shares data.
+// DecodeDelta reads a thinking or assistant delta and its payload into e, which must be zero. For any other frame, and
+// for a frame with an unexpected member, it returns false, and the content of e does not count. The event shares data.
 func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	both := new(struct {
 		delta  Delta

@@ -54,7 +54,8 @@ const (
 	TypeHookResult        = "hook.result"
 )
 
-// Known reports whether an event of this type is of use or known to be of none. Others are drift.
+// Known reports whether this module uses events of this type, or knows that it can ignore them. All other events are
+// drift.
 func Known(eventType string) bool {
 	switch eventType {
 	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypePromptSteered, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
@@ -215,7 +216,8 @@ type ToolResult struct {
 	IsError    bool            `json:"isError"`
 }
 
-// AgentStatus is the payload of [TypeStatusUpdated]. Its phase is not declared: it tells of other sessions, too.
+// AgentStatus is the payload of [TypeStatusUpdated]. Its phase is not declared, because it is also about other
+// sessions.
 type AgentStatus struct {
 	Common
 	ContextTokens    *int  `json:"contextTokens"`
@@ -310,7 +312,7 @@ type TaskNotified struct {
 	SourceID   string `json:"sourceId"`
 }
 
-// HookResult is the payload of [TypeHookResult]: a shell hook has spoken.
+// HookResult is the payload of [TypeHookResult]: the answer of a shell hook.
 type HookResult struct {
 	Common
 	Event   string `json:"hookEvent"`

@@ -142,7 +142,7 @@ const (
 	Auto   Permission = "auto" // asks nothing, and refuses questions of the model
 )
 
-// Status is the answer of GET /sessions/{id}/status. It is what is in force, also after a restart.
+// Status is the answer of GET /sessions/{id}/status. It has the settings that are in force, also after a restart.
 type Status struct {
 	Busy             bool       `json:"busy"`
 	Model            string     `json:"model"`
@@ -293,7 +293,8 @@ func (t *Transcript) Step(turn, step int) *TranscriptStep {
 	return nil
 }
 
-// Said returns what the model said in frames of a kind, thinking or text. A step that was steered has the words of the user, too.
+// Said returns what the model said in frames of a kind, thinking or text. A step that was steered also has the words
+// of the user.
 func (s *TranscriptStep) Said(kind string) string {
 	var b strings.Builder
 	for _, f := range s.Frames {
@@ -319,7 +320,7 @@ type Pending[T any] struct {
 	Items []T `json:"items"`
 }
 
-// MCPServers is the answer of GET /mcp/servers. It tells of the newest session only.
+// MCPServers is the answer of GET /mcp/servers. It is about the newest session only.
 type MCPServers struct {
 	Servers []struct {
 		Name      string `json:"name"`

@@ -19,8 +19,8 @@ import (
 // UnsupportedError names an option that has no place in Kimi Code.
 type UnsupportedError = translator.UnsupportedError
 
-// RoutesError says that the server lacks routes. It stands in the data of the error by which initialize is answered, as the
-// member RoutesKey.
+// RoutesError says that the server lacks routes. The error that answers initialize has it in its data, as the member
+// RoutesKey.
 type RoutesError = api.RoutesError
 
 // RoutesKey is the key of a [RoutesError].

@@ -3,16 +3,16 @@
 //
 // # One loop
 //
-// All that is decided is decided by the package translator, a state machine. The loop of a [Conn]
-// feeds it with what happens and does what it says. The loop waits for nothing else: calls of the
-// server, the client's input and output, tools and hooks have goroutines of their own.
+// The package translator, a state machine, makes all decisions. The loop of a [Conn] gives it the events and does what
+// it says. The loop waits for nothing else: calls of the server, the client's input and output, tools and hooks have
+// their own goroutines.
 //
 // # A slow client
 //
-// While much waits for the client, no events are taken from the server, which keeps them; the
-// client's own calls are handled all the same.
+// While much waits for the client, the loop takes no events from the server, which keeps them. It still handles the
+// client's calls.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package bridge
 
 import (
@@ -43,15 +43,16 @@ type Child interface {
 	PID() int
 }
 
-// Spawn starts a program. When this program ends without having ended the child, it and what it has
-// started are ended, its file in the folder about, which the "pid" in it tells, and the folders of remove are removed.
+// Spawn starts a program. If this program ends without having ended the child, a watching process ends the child and
+// everything that it has started. It then removes the child's file in the folder about, which it finds by its "pid",
+// and the folders of remove.
 type Spawn func(ctx context.Context, cmd *Command, about string, remove []string) (Child, error)
 
-// Conn is a running bridge: what a Wire client reads from and writes to.
+// Conn is a running bridge. A Wire client reads from it and writes to it.
 type Conn struct {
 	set   *settings
 	host  host
-	watch func(translator.Input, time.Time) // sees what the translator gets; nil but for tests
+	watch func(translator.Input, time.Time) // sees what the translator gets; nil except in tests
 
 	ctx    context.Context // of all that the bridge does; ends with Close
 	cancel context.CancelCauseFunc
@@ -75,8 +76,8 @@ type Conn struct {
 
 var errClosed = errors.New("the bridge is closed")
 
-// Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
-// it offers, since its tools and hooks are set up before.
+// Start parses the command line and returns a bridge. Kimi Code starts when the client has sent its tools and hooks,
+// because these are set up first.
 func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
 	return start(ctx, cmd, ownServer{spawn}, nil)
 }
@@ -118,7 +119,7 @@ func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }
 // CloseWrite ends the bridge and Kimi Code after what was written.
 func (c *Conn) CloseWrite() error { return c.in.Close() }
 
-// Interrupt has Kimi Code end at once, if it serves this session alone.
+// Interrupt ends Kimi Code at once, if it serves this session only.
 func (c *Conn) Interrupt() error {
 	c.hangOne.Do(func() { close(c.hangUp) })
 	if child := c.running(); child != nil {
@@ -127,7 +128,7 @@ func (c *Conn) Interrupt() error {
 	return nil
 }
 
-// Close ends all at once and returns when nothing of it is left.
+// Close ends everything at once and returns when nothing is left.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.forced = true
@@ -144,7 +145,7 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// Wait waits for the end of Kimi Code and of all that served it.
+// Wait waits for the end of Kimi Code and of everything that served it.
 func (c *Conn) Wait() error {
 	<-c.done
 	return c.exit

@@ -22,8 +22,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// longTurn is a turn of all that there is: thinking, text that is more than ASCII, calls with long
-// arguments, approvals, and a subagent.
+// longTurn is a turn with everything: thinking, text that is more than ASCII, calls with long arguments, approvals,
+// and a subagent.
 func longTurn() []string {
 	slowly := func(lines ...string) string { return strings.Join(lines, "\nwait: 25ms\n") }
 	say := func(lines ...string) string { return strings.Join(lines, "\n") }
@@ -86,7 +86,7 @@ func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 		if lines == nil && kind != `"prompt.submitted"` {
 			continue
 		}
-		if kind == `"context.spliced"` { // what the model is reminded of is of no use, and of this machine
+		if kind == `"context.spliced"` { // reminders to the model are not needed, and depend on this machine
 			f["payload"] = json.RawMessage(`{"type":"context.spliced","agentId":"main","start":0,"deleteCount":0,"messages":[]}`)
 		}
 		raw, err := json.Marshal(f)
@@ -128,7 +128,7 @@ func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 var onKimi = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
 
 // The connection to the real server is lost at events of a long turn, at each one in make soak: before it, in its
-// middle, or after it. The client is told the same as ever: all, and nothing twice.
+// middle, or after it. The client gets everything, and nothing twice.
 func TestLostSocket(t *testing.T) {
 	k := webtest.NewKimi(t)
 	frames := 0
@@ -192,7 +192,7 @@ func TestFaultsKimi(t *testing.T) {
 	}
 }
 
-// The real server is killed in the middle of a turn: what it has said is told, and the turn is not finished.
+// The real server is killed during a turn: the client gets what it has said, and the turn is not finished.
 func TestKilledKimi(t *testing.T) {
 	kills := 1
 	if *onKimi {

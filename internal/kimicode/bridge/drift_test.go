@@ -57,9 +57,9 @@ func renamed(t *testing.T, raw []byte, from, to string) []byte {
 	return out
 }
 
-// Another version of the server names its events and their members otherwise, or leaves them out. The turn is then told
-// as it is, or the client learns that something is wrong: by an error, or by a notification. It is never finished with less,
-// silently; and nothing is approved that was not asked about.
+// Another version of the server uses other names for its events and their members, or leaves them out. The client then
+// gets the whole turn, or learns that something is wrong: by an error, or by a notification. A turn never silently
+// finishes with less, and nothing is approved that was not asked about.
 func TestAnotherServer(t *testing.T) {
 	want := told(t, webtest.Hooks{})
 	kindOf := func(frame []byte) string {

@@ -44,8 +44,8 @@ func (e *Elsewhere) Version(ctx context.Context) (string, error) {
 	return meta.ServerVersion, nil
 }
 
-// Start is [Start] for a session of the server. What the command line says of this machine is refused, and its
-// environment is not used. Its paths are those of the server's machine.
+// Start is [Start] for a session of the server. It refuses arguments about this machine, and does not use its
+// environment. Paths are those of the server's machine.
 func (e *Elsewhere) Start(ctx context.Context, cmd *Command) (*Conn, error) {
 	set, err := parseFor(cmd, true)
 	if err != nil {

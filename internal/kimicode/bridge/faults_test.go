@@ -125,9 +125,9 @@ func (t *tale) prefixOf(whole *tale) bool {
 	return len(t.Approvals) <= len(whole.Approvals)
 }
 
-// Whatever happens to the server, the connection and the answers: nothing is lost, nothing is told twice, and nothing is
-// approved that the client has not approved; where the turn cannot be told whole, it is not told as finished. Afterwards
-// nothing is left.
+// Whatever happens to the server, the connection and the answers: nothing is lost, nothing comes twice, and nothing is
+// approved that the client has not approved. A turn that is not whole does not end as finished. Afterwards nothing is
+// left.
 func TestFaults(t *testing.T) {
 	want := told(t, webtest.Hooks{})
 	if want.Status != "finished" || len(want.Approvals) != 2 {

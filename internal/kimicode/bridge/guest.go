@@ -108,7 +108,7 @@ func (g *guest) Read([]byte) (int, error) { return 0, io.EOF }
 // Interrupt does nothing: the server serves others, too.
 func (g *guest) Interrupt() error { return nil }
 
-// Close has the session leave at once. An error says that it may go on.
+// Close makes the session leave at once. An error says that the session may go on.
 func (g *guest) Close() error {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), partTime, errors.New("the server did not answer in time"))
 	defer cancel()

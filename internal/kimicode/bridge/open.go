@@ -21,8 +21,8 @@ import (
 // server.
 const ToolPrefix = "mcp__" + toolhost.ServerName + "__"
 
-// OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. A server that has ended
-// without saying so, one of another system, and a terminal, are not asked.
+// OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. It does not ask a
+// server that has ended without a notice, a server of another system, or a terminal.
 func OpenIn(dir, session string) int {
 	instances := home.Instances(dir)
 	entries, _ := os.ReadDir(instances)

@@ -16,7 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 )
 
-// The token of a home goes to no program but a server that runs: its file may outlive it, and its port be another's.
+// Only a running server gets the token of a home: its file may still be there after its end, and another program may
+// have its port.
 func TestOpenInEndedServer(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

@@ -57,7 +57,7 @@ func (o *outlet) full() bool {
 	return o.wanted
 }
 
-// Read gives out what waits; it is called by one goroutine at a time.
+// Read returns what waits. Only one goroutine at a time may call it.
 func (o *outlet) Read(p []byte) (int, error) {
 	for o.batch.Len() == 0 {
 		o.mu.Lock()

@@ -127,7 +127,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 	}
 	p.child = child
 	on.runs(child)
-	if err := context.Cause(ctx); err != nil { // whoever ended it may not have seen the child
+	if err := context.Cause(ctx); err != nil { // the code that ended it may not have seen the child
 		return fail(err)
 	}
 	s, err := server.Start(ctx, child)

@@ -20,10 +20,9 @@ const (
 	renewIdle  = 50
 )
 
-// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, but for the session. The
-// first session starts it. One that has ended, or has had many sessions, is followed by another one.
-//
-// A call of a tool does not say which session it comes from. So a session with tools has a server of its own.
+// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, except for the session.
+// The first session starts it. If a server has ended, or has had many sessions, another one follows. A call of a tool
+// does not say which session it comes from, so a session with tools has its own server.
 type Shared struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -66,7 +65,7 @@ func (s *Shared) Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, e
 	return start(ctx, cmd, &lodging{s, ownServer{spawn}}, nil)
 }
 
-// Close ends the server, and with it the sessions that are left, and returns when nothing of it is left.
+// Close ends the server and all sessions that are left, and returns when nothing is left.
 func (s *Shared) Close() error {
 	s.mu.Lock()
 	s.closing = true

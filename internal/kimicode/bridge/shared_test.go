@@ -113,7 +113,7 @@ func (h *houses) ended(n int) {
 	}
 }
 
-// A server that has had many sessions takes no new ones, and ends with its last; one that is empty does so earlier.
+// A server that has had many sessions takes no new ones, and ends with its last one. An empty server ends earlier.
 func TestSharedRenewed(t *testing.T) {
 	t.Run("empty", func(t *testing.T) {
 		t.Parallel()

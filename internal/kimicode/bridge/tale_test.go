@@ -32,7 +32,7 @@ func (t transport) Start(ctx context.Context, cmd *client.Command) (client.Conn,
 	return bridge.Start(ctx, (*bridge.Command)(cmd), spawn)
 }
 
-// tale is what a client is told of a turn, with what was told in pieces joined.
+// tale is what a client gets of a turn, with pieces joined.
 type tale struct {
 	Agents    map[string]*part // "" for the session's own
 	Begins    int              // of turns

@@ -42,7 +42,7 @@ type line struct {
 	number int
 }
 
-// cutMessage is a message without its content, but for what a prompt says.
+// cutMessage is a message without its content, except for what a prompt says.
 type cutMessage struct {
 	ID     string `json:"id"`
 	Role   string `json:"role"`
@@ -69,7 +69,7 @@ func (l *line) begins() bool {
 	return l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.Begins()
 }
 
-// Cut finds what the first turns of the main agent's journal are, -1 for all. It is an error if there are fewer.
+// Cut finds the first turns of the main agent's journal, -1 for all. If there are fewer, it returns an error.
 func (s Source) Cut(turns int) (*Cut, error) {
 	chain, err := s.chain()
 	if err != nil {
@@ -134,7 +134,8 @@ func (c *Cut) Write(w io.Writer, s Source, now time.Time) error {
 	return write(w, s, now, "main", func(number int) bool { return c.keep[number] })
 }
 
-// WriteAgent writes what another agent had recorded when the last kept turn ended, and reports whether that was anything.
+// WriteAgent writes what another agent had recorded when the last kept turn ended, and reports whether there was
+// anything.
 func (c *Cut) WriteAgent(w io.Writer, s Source, agent string, now time.Time) (bool, error) {
 	chain, err := s.chain()
 	if err != nil {

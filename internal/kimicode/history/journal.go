@@ -21,9 +21,9 @@ type Source struct {
 	Media func(name string) ([]byte, error)
 }
 
-// Messages gives the messages of a conversation as the server of Kimi Code tells them, the oldest first and without what
-// was undone. It holds one step of the agent at a time. Lines that cannot be read count for nothing, as for Kimi Code:
-// it may be about to write the last.
+// Messages yields the messages of a conversation as the server of Kimi Code sends them, the oldest first and without
+// those that were undone. It holds one step of the agent at a time. It skips lines that cannot be read, as Kimi Code
+// does: Kimi Code may be writing the last one.
 func (s Source) Messages() iter.Seq2[*api.Message, error] {
 	return func(yield func(*api.Message, error) bool) {
 		undone, err := s.undone()

@@ -1,7 +1,5 @@
-// Package history reads what Kimi Code keeps of a conversation: the messages that its server tells, and the journal
-// in which it keeps them. It opens no files.
-//
-// All facts are those of Kimi Code 2.1.0.
+// Package history reads what Kimi Code keeps of a conversation: the messages that its server sends, and the journal in
+// which it keeps them. It opens no files. It follows Kimi Code 2.1.0.
 package history
 
 import (
@@ -12,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Teller tells a conversation in the messages of Wire. Its zero value is ready for the first message.
+// Teller turns a conversation into the messages of Wire. Its zero value is ready for the first message.
 type Teller struct {
 	// ToolName returns the name of a tool as the program knows it; nil leaves all names as they are.
 	ToolName func(name string) string
@@ -20,7 +18,7 @@ type Teller struct {
 	turns, steps int
 }
 
-// Tell emits what a message comes to, until emit returns false. It reports whether it has not.
+// Tell emits the messages of Wire for a message, until emit returns false. It returns true if emit has not.
 func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 	switch m.Role {
 	case "user":

@@ -17,8 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// Agent is an agent of the program's own, as files that Kimi Code reads. Kimi Code skips a bad file without a word,
-// so that a file is checked here.
+// Agent is an agent of the program, as files that Kimi Code reads. Kimi Code silently skips a bad file, so the files
+// are checked here.
 type Agent struct {
 	// Name is the name of the agent in Kimi Code. It differs for agents with other tools or subagents: a session keeps
 	// the agent that it began with, and refuses an agent of another name.

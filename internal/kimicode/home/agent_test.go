@@ -115,7 +115,8 @@ func sortedFields(lines []string) []string {
 	return lines
 }
 
-// The name tells agents with other limits apart, and not their prompts: a session keeps the prompt that it began with.
+// The name differs for agents with other limits, but not for other prompts: a session keeps the prompt that it began
+// with.
 func TestAgentName(t *testing.T) {
 	name := func(front, prompt string) string {
 		return writeAgent(t, "a.md", "---\nname: n\ndescription: d\n"+front+"---\n"+prompt).Name
@@ -129,7 +130,7 @@ func TestAgentName(t *testing.T) {
 	}
 }
 
-// What Kimi Code would skip without a word is an error that names the line.
+// What Kimi Code would silently skip is an error that names the line.
 func TestLoadAgentErrors(t *testing.T) {
 	md := func(text string) map[string]string { return map[string]string{"a.md": text} }
 	yml := func(text string) map[string]string {

@@ -11,8 +11,8 @@ import (
 // Instances returns the folder in a home in which each server keeps a file about itself, NAME.json.
 func Instances(home string) string { return filepath.Join(home, "server", "instances") }
 
-// Forget removes the file that a server of this program has left, which has ended: one that is killed leaves it. The
-// file of a server that runs, under the same process id, stays.
+// Forget removes the file that a killed server of this program has left. It keeps the file of a running server with
+// the same process id.
 func Forget(home string, pid int) {
 	if home == "" || pid <= 0 || Alive(pid) {
 		return

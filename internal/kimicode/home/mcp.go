@@ -19,9 +19,9 @@ import (
 // timeoutMost is the longest time limit that Kimi Code takes, in milliseconds: 24 days.
 const timeoutMost = 1<<31 - 1
 
-// AddServers takes the servers of an mcp.json as kimi-cli has it, and writes them as Kimi Code has them: what
-// kimi-cli reads and ignores, such as type, enabled, disabled and alwaysAllow, is ignored; what it
-// acts on and Kimi Code cannot is an [*api.UnsupportedError].
+// AddServers writes the servers of an mcp.json of kimi-cli in the form of Kimi Code. It ignores what kimi-cli reads
+// and ignores, such as type, enabled, disabled and alwaysAllow. If kimi-cli uses a key and Kimi Code cannot, the error
+// is an [*api.UnsupportedError].
 func (s *Spec) AddServers(servers map[string]config.MCPServer) error {
 	s.NoOwnMCP = true
 	if s.Servers == nil {
@@ -188,8 +188,8 @@ func serversOf(data []byte) (map[string]json.RawMessage, error) {
 	return file.Servers, nil
 }
 
-// MCPServers returns the names of the MCP servers in a home's mcp.json. Its error says why Kimi Code takes none of them,
-// of which it does not tell itself.
+// MCPServers returns the names of the MCP servers in a home's mcp.json. Its error says why Kimi Code uses none of
+// them. Kimi Code itself does not report that.
 func MCPServers(home string) ([]string, error) {
 	path := filepath.Join(home, "mcp.json")
 	data, err := readSmall(path)

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/tempdir"
 )
 
-// Spec says what a private home has that the user's has not.
+// Spec says how a private home differs from the user's home.
 type Spec struct {
 	Real       string         // the user's home
 	Config     map[string]any // keys of config.toml over the user's; nil for none
@@ -85,9 +85,9 @@ type Overlay struct {
 	dir *tempdir.Dir
 }
 
-// Build makes a private home below the system's folder for temporary files. What the user has goes
-// on as it is, over links: sessions, logins, skills, trust. Links lead to folders as far as possible: Kimi Code
-// renames a new file over an old one, which would put a file in place of a link.
+// Build makes a private home below the system's folder for temporary files. The user's sessions, logins, skills and
+// trust are used through links. Most links lead to folders: Kimi Code renames a new file over an old one, which would
+// replace a link by a file.
 func Build(s *Spec) (o *Overlay, err error) {
 	defer func() {
 		if err == nil {
@@ -242,5 +242,5 @@ func first(table map[string]any, key string, entries ...string) {
 	table[key] = list
 }
 
-// Close removes the private home. Kimi Code has ended: it would make folders again.
+// Close removes the private home. Kimi Code must have ended, because it would make the folders again.
 func (o *Overlay) Close() error { return o.dir.RemoveAll() }

@@ -201,7 +201,7 @@ func TestOverlay(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A program that was killed has left its home; the next start removes what Kimi Code's names tell.
+	// A killed program has left its home. The next start removes the names that are Kimi Code's.
 	o, err = Build(&Spec{Real: real, NoOwnMCP: true, Agent: agent})
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func leave(t *testing.T, o *Overlay) {
 	}
 }
 
-// Kimi Code takes no hook and no MCP server where one is bad: the program's would not be taken either.
+// If one is bad, Kimi Code uses no hook and no MCP server, and so not the program's either.
 func TestOverlayBadSettings(t *testing.T) {
 	temp, real := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -274,7 +274,7 @@ func TestOverlayBadSettings(t *testing.T) {
 	}
 }
 
-// A home that cannot be laid over is an error that says why, and leaves nothing.
+// If no private home can be made, the error says why, and nothing is left.
 func TestOverlayErrors(t *testing.T) {
 	for name, set := range map[string]func(t *testing.T, real string){
 		"config.toml:": func(t *testing.T, real string) { writeFile(t, filepath.Join(real, "config.toml"), "a = \n") },

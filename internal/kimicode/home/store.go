@@ -1,8 +1,6 @@
-// Package home knows the folder in which Kimi Code keeps its data, KIMI_CODE_HOME: it finds
-// sessions in it, and lays a private home over the user's own where a session needs settings
-// that only a home can have.
-//
-// All facts are those of Kimi Code 2.1.0.
+// Package home knows the folder in which Kimi Code keeps its data, KIMI_CODE_HOME. It finds sessions in it. If a
+// session needs settings that only a home can have, it makes a private home over the user's own. It follows Kimi Code
+// 2.1.0.
 package home
 
 import (
@@ -97,9 +95,9 @@ func (st *store) turns(s *state) int {
 	return n
 }
 
-// FindSession returns Kimi Code's id of a session of the work dir: id itself, or that of the session
-// which a client knows as id; "" if there is none. One of another work dir is not found: Kimi Code
-// would go on in that one.
+// FindSession returns Kimi Code's id of a session of the work dir: id itself, or the id of the session which a client
+// knows as id. It returns "" if there is none. It does not find a session of another work dir, because Kimi Code would
+// work in that one.
 func FindSession(home, workDir, id string) string {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return ""
@@ -143,7 +141,7 @@ func Dir(home, id string) string {
 	return ""
 }
 
-// Unused reports whether a session is certain to have had no turn, in whatever program.
+// Unused reports whether a session certainly has had no turn, in any program.
 func Unused(home, id string) bool {
 	st, _ := openStore(home)
 	for _, dir := range st.dirs {
@@ -192,7 +190,7 @@ type state struct {
 // moment is a time in milliseconds or in RFC 3339.
 type moment struct{ time.Time }
 
-// UnmarshalJSON takes any form, as Kimi Code does: what it does not understand is the beginning of 1970.
+// UnmarshalJSON reads any form, as Kimi Code does. A value that it does not understand becomes the beginning of 1970.
 func (m *moment) UnmarshalJSON(data []byte) error {
 	var ms float64
 	var text string

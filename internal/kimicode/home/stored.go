@@ -21,7 +21,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// Stored is a session's folder. Nothing outside of the folder of all sessions is read or written by it, whatever links are in it.
+// Stored is a session's folder. It reads and writes nothing outside the folder of all sessions, whatever links are in
+// it.
 type Stored struct {
 	ID  string
 	Dir string // absolute
@@ -32,8 +33,8 @@ type Stored struct {
 	meta state
 }
 
-// Find opens the session of a work dir that Kimi Code or a client knows as id; nil if there is none. It fails if a client knows
-// several so: only one of them is meant. Close releases it.
+// Find opens the session of a work dir that Kimi Code or a client knows as id. It returns nil if there is none. If a
+// client knows several sessions by the id, it returns an error, because only one of them is meant. Close releases it.
 func Find(home, workDir, id string) (*Stored, error) {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return nil, nil
@@ -134,7 +135,7 @@ func exists(root *os.Root, name string) bool {
 	return err == nil
 }
 
-// Rename gives the session a title. Kimi Code keeps it, and makes up no other.
+// Rename gives the session a title. Kimi Code keeps it and does not replace it.
 func (s *Stored) Rename(title string) error {
 	if err := s.own(); err != nil {
 		return err
@@ -183,7 +184,7 @@ func index(root *os.Root, entry any) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && !info.Mode().IsRegular() { // a named pipe would hold up whoever opens it
+	if err == nil && !info.Mode().IsRegular() { // a named pipe would block the program that opens it
 		err = &fs.PathError{Op: "write", Path: name, Err: regular.ErrKind}
 	}
 	if err != nil {

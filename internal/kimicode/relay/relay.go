@@ -1,15 +1,13 @@
-// Package relay lets a program decide as a hook of Kimi Code, which runs hooks as shell commands:
-// a small bash script carries what Kimi Code says to a listener of the program on the loopback
-// interface, and carries the decision back.
+// Package relay lets a program decide as a hook of Kimi Code. Kimi Code runs hooks as shell commands: a small bash script
+// sends the input of the hook to a listener of the program on the loopback interface, and brings the decision back.
 //
 // # It fails closed
 //
-// Kimi Code takes exit status 2 as a block, and everything else as consent: a script that is
-// missing, a signal, its own time limit. So the script ends with 2 unless the program has said
-// otherwise, over a connection on which it has shown that it is the program; and it gives up
-// before Kimi Code does.
+// For Kimi Code, exit status 2 blocks, and everything else allows: a missing script, a signal, the end of its time. So
+// the script ends with 2 unless the program allows the action, over a connection on which it has proved that it is the
+// program. The script gives up before Kimi Code does.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package relay
 
 import (
@@ -40,7 +38,7 @@ const (
 	connections = 128
 )
 
-// Call is a hook that waits for the program.
+// Call is a hook that waits for the program's decision.
 type Call struct {
 	Event string
 	Data  map[string]json.RawMessage
@@ -91,8 +89,8 @@ func Start(calls func(*Call)) (*Relay, error) {
 	return r, nil
 }
 
-// Script returns the script, for a file that only the user can read: it holds the secrets, which
-// must be on no command line.
+// Script returns the script. Write it to a file that only the user can read: it holds the secrets, which must not be
+// on a command line.
 func (r *Relay) Script() []byte {
 	_, port, _ := net.SplitHostPort(r.listener.Addr().String())
 	return []byte(`# Asks the program whether Kimi Code may go on. Ends with 2, which blocks, unless it says so.

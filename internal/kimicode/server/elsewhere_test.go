@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 )
 
-// A server elsewhere that refuses connections for a while may come again; the stream ends when it has not for long. A
-// session that it has not loaded after that is loaded.
+// A server elsewhere that refuses connections for a while may come back. The stream ends if it does not for a long
+// time. A session that it no longer has loaded is loaded.
 func TestElsewhereStream(t *testing.T) {
 	var cold, loaded atomic.Bool
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +83,7 @@ func TestElsewhereStream(t *testing.T) {
 	closed(t, st)
 }
 
-// The token goes to the server alone, and what a proxy before it says is no answer of it.
+// Only the server gets the token, and an answer of a proxy before it is not taken for its answer.
 func TestElsewhereAnswers(t *testing.T) {
 	var leaked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -39,7 +39,7 @@ func ready(t *testing.T, k *webtest.Kimi) string {
 }
 
 // The real server: what it is, what it refuses, its events with a reader that reads nothing for longer than the server
-// waits for one, and its end, which comes only when nothing is connected.
+// waits, and its end, which comes only when nothing is connected.
 func TestKimi(t *testing.T) {
 	k := webtest.NewKimi(t)
 	ctx := within(t, 3*time.Minute)
@@ -118,7 +118,7 @@ func TestKimi(t *testing.T) {
 	}
 }
 
-// A server that is killed: what it has said is given out, and the stream ends when it is told so.
+// A killed server: its last events are yielded, and the stream ends when it is told so.
 func TestKimiKilled(t *testing.T) {
 	k := webtest.NewKimi(t)
 	ctx := within(t, 2*time.Minute)

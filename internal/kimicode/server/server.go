@@ -1,7 +1,7 @@
 // Package server starts and drives "kimi web", the server of Kimi Code: its banner, its REST
 // routes, the WebSocket of its events, and its end.
 //
-// All facts are those of Kimi Code 2.1.0.
+// The package follows Kimi Code 2.1.0.
 package server
 
 import (
@@ -52,8 +52,8 @@ type Server struct {
 // banner is what the server prints once it listens: its address, and its token after the hash.
 var banner = regexp.MustCompile(`(https?://[^\s#/]+)/#token=([A-Za-z0-9_-]+)`)
 
-// Start waits for the banner of a server that has been started with [Args]. The rest of its
-// output is read and dropped: it holds the token.
+// Start waits for the banner of a server that was started with [Args]. It reads and drops the rest of the output,
+// which contains the token.
 func Start(ctx context.Context, child Child) (*Server, error) {
 	type found struct {
 		url, token string
@@ -92,7 +92,7 @@ var ErrEnded = errors.New("the server ended before it said where it listens")
 // Attach returns a server that runs elsewhere.
 func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url, "/"), token, nil) }
 
-// Elsewhere returns a server that runs on another machine: that it refuses a connection does not say that it has ended.
+// Elsewhere returns a server that runs on another machine. If it refuses a connection, it may still be running.
 func Elsewhere(url, token string) *Server {
 	s := Attach(url, token)
 	s.far, s.patience = true, Patience
@@ -113,11 +113,11 @@ func newServer(url, token string, child Child) *Server {
 // URL returns where the server listens.
 func (s *Server) URL() string { return s.url }
 
-// Token returns what opens the server. It is a secret.
+// Token returns the token that gives access to the server. It is a secret.
 func (s *Server) Token() string { return s.token }
 
-// Call calls a route below /api/v1 and decodes the data of its answer into result, which may be
-// nil. An answer that is no success, and none at all, is an [*api.Error].
+// Call calls a route below /api/v1 and decodes the data of its answer into result, which may be nil. If there is no
+// answer, or the answer is an error, Call returns an [*api.Error].
 func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {
 	return s.call(ctx, method, "/api/v1"+path, body, result)
 }
@@ -207,8 +207,8 @@ func foreign(resp *http.Response) (code int, msg string, err error) {
 	return api.CodeRouteMissing, msg, nil
 }
 
-// Upload stores a file on the server and returns its id. A prompt names it as its source: a
-// request of its own may be larger than the 1 MiB that other bodies may have.
+// Upload stores a file on the server and returns its id. A prompt names the id as its source. An upload may be larger
+// than the 1 MiB that other bodies may have.
 func (s *Server) Upload(ctx context.Context, name, mediaType string, data []byte) (string, error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
@@ -257,8 +257,8 @@ var routes = map[string]string{
 
 const shutdown = "/api/v1/shutdown"
 
-// Check asks the server what it is and whether it has the routes that this module needs. A
-// [*api.RoutesError] says which it has not.
+// Check asks the server what it is and whether it has the routes that this module needs. A [*api.RoutesError] names
+// the routes that are missing.
 func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errors.New("the server did not answer in time"))
 	defer cancel()

@@ -74,7 +74,7 @@ func TestBanner(t *testing.T) {
 	})
 }
 
-// Every answer that is no success is an error that says so, and no call waits longer than it may.
+// Every answer that is not a success gives an error, and no call waits longer than it may.
 func TestCall(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -337,7 +337,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A session that is not loaded is told at once; a server that does not answer, when the caller has waited enough.
+// A session that is not loaded gives an error at once. A server that does not answer gives one when the caller has
+// waited enough.
 func TestOpenFails(t *testing.T) {
 	_, err := socket(t, func(c *websocket.Conn, _ string) {
 		write(c, `{"type":"ack","id":"1","code":0,"payload":{"accepted":[],"not_found":["s"]}}`)

@@ -13,8 +13,9 @@ import (
 // restoreTime is how long the server may take to move a session out of the archive.
 const restoreTime = 5 * time.Second
 
-// CloseSession ends what a session runs, its turn and its tasks with their processes, and has the server forget it. The
-// server has no route for that: it closes what it archives. So the session is archived for a moment, if it is not anyway.
+// CloseSession ends what a session runs, its turn and its tasks with their processes, and makes the server forget the
+// session. The server has no route for that, but it closes sessions that it archives. So CloseSession archives the
+// session for a moment, unless it is archived already.
 func (s *Server) CloseSession(ctx context.Context, id string) error {
 	was, err := s.Session(ctx, id)
 	if err != nil {
@@ -47,13 +48,13 @@ func (s *Server) AbortSession(ctx context.Context, id string) error {
 	return gone(s.Call(ctx, http.MethodPost, "/sessions/"+id+":abort", struct{}{}, nil))
 }
 
-// LoadSession has the server load a session of old: it keeps the events of loaded ones alone.
+// LoadSession makes the server load an old session: it keeps events only of loaded sessions.
 func (s *Server) LoadSession(ctx context.Context, id string) error {
 	return s.Call(ctx, http.MethodGet, "/sessions/"+id+"/status", nil, nil)
 }
 
-// FindSession returns the server's id of a session of the work dir: id itself, or that of the session which a client knows
-// as id; with "" the newest one that has had a turn. It is "" if there is none.
+// FindSession returns the server's id of a session of the work dir: id itself, or the id of the session which a client
+// knows as id. With "", it returns the newest session that has had a turn. It returns "" if there is none.
 func (s *Server) FindSession(ctx context.Context, workDir, id string) (string, error) {
 	if id != "" {
 		switch found, err := s.Session(ctx, id); {

@@ -40,7 +40,7 @@ const (
 // Patience is how long a stream of a server elsewhere tries to connect again.
 const Patience = 2 * time.Minute
 
-// Item is what a [Stream] gives out: an event, or a gap.
+// Item is one element of a [Stream]: an event, or a gap.
 type Item struct {
 	Event *api.Event // nil for a gap
 	// Gap says that the connection was lost and is there again: volatile events may be missing
@@ -54,9 +54,9 @@ type Item struct {
 	Until int64
 }
 
-// Stream is the events of one session, in order, each durable one once, over as many
-// connections as it takes. That of a server elsewhere ends when it could not connect for [Patience]. While nothing is received from C, nothing is read from the
-// connection, and the server keeps what comes: it has no limit.
+// Stream has the events of one session, in order, each durable one once. It connects as often as needed. For a server
+// elsewhere, it ends if it cannot connect for [Patience]. While C is not read, nothing is read from the connection,
+// and the server keeps the events without a limit.
 type Stream struct {
 	C <-chan Item
 
@@ -81,8 +81,8 @@ type Stream struct {
 
 func isLost(i Item) bool { return i.Lost }
 
-// Open subscribes to a session that the server has loaded and returns once the events flow. ctx
-// bounds the opening alone.
+// Open subscribes to a session that the server has loaded, and returns when events can come. ctx limits only the
+// opening.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
 	st := &Stream{server: s, session: session, c: make(chan Item, 64), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
@@ -116,8 +116,8 @@ func lost(err error) bool {
 	return err != nil && !errors.As(err, &no) && !errors.Is(err, context.Canceled)
 }
 
-// Close ends the stream and returns when its connection is closed: with a word to the server, if that
-// is heard in time.
+// Close ends the stream and returns when its connection is closed. It first tells the server, if the server reads that
+// in time.
 func (st *Stream) Close() {
 	st.closing.Do(func() { close(st.bye) })
 	timer := time.AfterFunc(byeTime, st.cancel)
@@ -126,7 +126,7 @@ func (st *Stream) Close() {
 	st.cancel()
 }
 
-// Last says that the server has ended: C gives out what is left and is closed. It is called once.
+// Last says that the server has ended: C yields what is left and is closed. It is called once.
 func (st *Stream) Last() { close(st.last) }
 
 // frame is what comes over the WebSocket: an event, or the server's own words.

@@ -2,7 +2,7 @@ package server
 
 import "testing"
 
-// A connection on which a read waits too long is silent; one whose events no one takes is not.
+// A connection is silent if a read waits too long. It is not silent if its events are not taken.
 func TestQuiet(t *testing.T) {
 	const most = int(silence / pongEvery)
 	var q quiet

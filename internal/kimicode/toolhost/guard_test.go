@@ -77,7 +77,7 @@ func TestGuardManyConnections(t *testing.T) {
 			t.Fatalf("a connection is open that is one too many: %v", err)
 		}
 	}
-	// The one with the token is no stranger: more of those do not close it.
+	// A client with the token does not count as a stranger: more strangers do not close its connection.
 	for range 2 * maxStrangers {
 		dial(t, addr)
 	}
@@ -94,8 +94,8 @@ func isTimeout(err error) bool {
 	return ok && n.Timeout()
 }
 
-// Whoever has no token is disconnected with the answer, also in the middle of a body; who says
-// nothing is, after seconds.
+// A client without the token is disconnected with the answer, also in the middle of a body. One that sends nothing is
+// disconnected after some seconds.
 func TestGuardDisconnects(t *testing.T) {
 	_, addr := guarded(t)
 	for name, tt := range map[string]struct{ send, want string }{

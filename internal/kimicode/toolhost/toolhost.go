@@ -1,5 +1,5 @@
-// Package toolhost offers a program's functions to Kimi Code as the tools of an MCP server on the
-// loopback interface. Only who has its random token is answered.
+// Package toolhost offers a program's functions to Kimi Code as the tools of an MCP server on the loopback interface.
+// It answers only clients that have its random token.
 package toolhost
 
 import (
@@ -59,8 +59,7 @@ type Host struct {
 // Authorization returns the header that Kimi Code must send.
 func (h *Host) Authorization() string { return h.guard.authorization() }
 
-// Start starts a server with the tools that Kimi Code can take. calls receives each call, from a
-// goroutine of its own.
+// Start starts a server with the tools that Kimi Code accepts. calls receives each call, each from its own goroutine.
 func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	server := mcp.NewServer(&mcp.Implementation{Name: ServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())

@@ -8,8 +8,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ACP returns the scenarios of old recordings, of Kimi Code 2.1.0 as it was driven over ACP. They are
-// replayed, since users have such recordings, and cannot be made any more.
+// ACP returns the scenarios of old recordings of Kimi Code 2.1.0 over ACP. They are replayed because users have such
+// recordings. They cannot be recorded again.
 func ACP() []Scenario {
 	list := []Scenario{
 		{

@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Feature is something of the protocol that a recording can show.
+// Feature is a part of the protocol that a recording can show.
 type Feature struct {
 	Kind string // what it is one of, such as "event"
 	Name string // such as "TurnBegin"
@@ -279,7 +279,7 @@ func (c *collector) blocks(list wireproto.DisplayBlocks) {
 	}
 }
 
-// Missing compares what the recordings together show with what there is, and returns what is wrong.
+// Missing compares what all recordings together show with the list of features, and returns what is wrong.
 func Missing(seen map[Feature]bool) (problems []string) {
 	all := make(map[Feature]bool)
 	for kind, names := range known {

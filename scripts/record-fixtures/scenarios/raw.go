@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Wire is a connection to an agent without a client: what is sent are lines as they are spelled.
+// Wire is a connection to an agent without a client: it sends lines exactly as they are written.
 type Wire struct {
 	conn client.Conn
 	dec  *wireproto.Decoder

@@ -16,8 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// Rig is a kimi that a scenario is recorded with: the real one, its own scripted model, and
-// work dir, share dir and home in one temporary folder.
+// Rig is a kimi with which a scenario is recorded: the real one, with its own scripted model, and with work dir, share
+// dir and home in one temporary folder.
 type Rig struct {
 	Options *client.Options
 	Root    string          // the temporary folder

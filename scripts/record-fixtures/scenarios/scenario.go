@@ -1,7 +1,6 @@
-// Package scenarios has the conversations that the fixtures of this module are recordings of.
-// The same code drives the real kimi when it is recorded (scripts/record-fixtures) and the
-// recording when it is replayed (the tests of this package), so that what it checks holds
-// for both.
+// Package scenarios has the conversations of which the fixtures of this module are recordings. The same code drives
+// the real kimi when a fixture is recorded (scripts/record-fixtures) and the recording when it is replayed (the tests
+// of this package). So its checks hold for both.
 package scenarios
 
 import (
@@ -85,7 +84,7 @@ func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
 	return errors.Join(p.errs...)
 }
 
-// Play is a scenario that runs. Its checks note what is wrong and go on.
+// Play is a running scenario. If a check fails, it notes what is wrong and goes on.
 type Play struct {
 	Ctx     context.Context
 	Session *client.Session

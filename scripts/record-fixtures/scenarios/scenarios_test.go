@@ -57,7 +57,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayACP plays old recordings, of Kimi Code as it was driven over ACP: users have such.
+// TestReplayACP plays old recordings of Kimi Code over ACP, because users have such recordings.
 func TestReplayACP(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(acpDir, "*.jsonl"))
@@ -82,7 +82,7 @@ func TestReplayACP(t *testing.T) {
 	}
 }
 
-// TestFixtures holds every file to a scenario, a size, and a format that reads back as it is.
+// TestFixtures checks that every file has a scenario, a limited size, and a format that reads back unchanged.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	var names []string

@@ -23,14 +23,15 @@ type Console struct {
 	Out io.Writer
 }
 
-// Pages is what has not been shown yet of what is asked about.
+// Pages is the part of a request that has not been shown yet.
 type Pages interface {
 	Hidden() int // lines
 	More() error
 }
 
-// Approval asks whether to allow what has just been shown, and what rest has of it. With an error it is a rejection:
-// [io.EOF] at the end of the input, or the cause of ctx's end when no one needs the answer any more.
+// Approval asks whether to allow the call that was just shown, and the rest of it. With an error, the answer is a
+// rejection: the error is [io.EOF] at the end of the input, or the cause of ctx's end when the answer is no longer
+// needed.
 func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
 	defer c.In.claim()()
 	for {

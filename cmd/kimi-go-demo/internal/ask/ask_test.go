@@ -32,7 +32,7 @@ func (p *pages) More() error {
 
 var all = new(pages)
 
-// What is not shown yet is told, and shown a page at a time.
+// The part that is not shown yet is mentioned, and shown a page at a time.
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("\nm\nmore\nm\n\ny\n"), false), Out: &out}
@@ -118,7 +118,7 @@ func TestQuestions(t *testing.T) {
 
 var errOver = errors.New("over")
 
-// A question ends with its ctx, and the line that comes later is the next one's.
+// A question ends with its ctx. A line that comes later answers the next one.
 func TestQuestionEnds(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -143,7 +143,7 @@ func TestQuestionEnds(t *testing.T) {
 	}
 }
 
-// While a question is asked, what is typed is for it, not for the prompt that waits meanwhile.
+// While a question is asked, typed lines answer it. They do not go to the prompt that waits at the same time.
 func TestQuestionFirst(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -222,7 +222,8 @@ func (s signal) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Lines typed at a terminal before a question was there do not answer it, nor do those that were typed for the one before.
+// Lines that were typed before a question appeared do not answer it. Neither do lines that were typed for the previous
+// one.
 func TestTypedTooEarly(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()

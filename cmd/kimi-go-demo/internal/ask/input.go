@@ -1,4 +1,4 @@
-// Package ask puts the agent's requests to a person and reads the answers.
+// Package ask shows the agent's requests to a person and reads the answers.
 package ask
 
 import (
@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// Input deals out the lines of a reader: to the question that is being asked, if there is one, else
-// to whoever waits for a prompt.
+// Input passes on the lines of a reader: to the question that is being asked, if there is one, otherwise to the caller
+// that waits for a prompt.
 type Input struct {
 	r *bufio.Reader
 	// terminal: the end of the input is one Ctrl-D, after which more may come.
@@ -42,7 +42,7 @@ type waiter struct {
 	ch       chan answer // takes one without blocking
 }
 
-// NewInput reads from r. Nothing is read before the first line is asked for.
+// NewInput reads from r. It reads nothing before the first line is requested.
 func NewInput(r io.Reader, terminal bool) *Input {
 	in := &Input{r: bufio.NewReader(r), terminal: terminal, taking: make(chan struct{}, 1)}
 	in.wanted.L = &in.mu

@@ -47,7 +47,8 @@ func newKeys(t *testing.T) (*keys, *Input) {
 	return &keys{t: t, master: master}, NewInput(slave, true)
 }
 
-// What is typed at a terminal before the question, a line or a part of one, answers nothing; Enter alone approves nothing.
+// Text that is typed at a terminal before the question, a line or a part of one, answers nothing. Enter alone approves
+// nothing.
 func TestTerminalTypedTooEarly(t *testing.T) {
 	for name, early := range map[string]struct{ text, echo string }{
 		"lines":         {"y\ry\r", "y\r\ny\r\n"},
@@ -102,7 +103,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 	}
 }
 
-// A line that has just been read when the question comes is none of its answers.
+// A line that was read just before the question does not answer it.
 func TestTerminalTypedJustBefore(t *testing.T) {
 	k, in := newKeys(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -1,6 +1,6 @@
-// Package markdown shows Markdown in a terminal. What it shows comes from an agent, so each text is cleaned after the
-// parser has read it, entities included: only the styles of this package act on the terminal. Links show where they lead and
-// are no hyperlinks; raw HTML shows as it is written.
+// Package markdown shows Markdown in a terminal. The text comes from an agent, so each text is cleaned after the
+// parser has read it, with its entities: only the styles of this package have an effect on the terminal. A link shows
+// its address and cannot be clicked. Raw HTML is shown as text.
 package markdown
 
 import (

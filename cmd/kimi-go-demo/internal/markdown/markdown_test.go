@@ -59,7 +59,7 @@ func TestStyles(t *testing.T) {
 
 var styles = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// Nothing that an agent writes acts on the terminal, wherever in Markdown it stands, and however it is spelled.
+// Text of an agent in Markdown never controls the terminal, in any place and any spelling.
 func TestHostile(t *testing.T) {
 	for name, evil := range map[string]string{
 		"escapes":         "\x1b]52;c;eA\a\x1b[2J\x1b[8m",
@@ -90,7 +90,7 @@ func TestHostile(t *testing.T) {
 
 const document = "# Head\n\nSome *text*\ngoes on\n\n- a\n- b\n\n  more\n- c\n\n1. x\n2. y\n\n> quote\nlazy\n\n```go\nfunc f() {\n\n}\n```\ntext\n\n|a|b|\n|-|-|\n|1|2|\n\n    code\n\n    more\n\nend\n===\n\n***\nlast 世界"
 
-// However the text comes in, what has been shown for good and what is left say the same as the whole.
+// In whatever pieces the text comes in, the parts that are shown for good and the rest say the same as the whole.
 func TestSplit(t *testing.T) {
 	want := strings.Join(Render(document, 40), "\n")
 	for size := 1; size < 40; size++ {

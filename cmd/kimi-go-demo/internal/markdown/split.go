@@ -11,9 +11,10 @@ import (
 // maxOpen is how many bytes of a growing block stay open, so that a frame has little to render again.
 const maxOpen = 4 << 10
 
-// Split cuts a text that is still being written: what done has cannot change any more, and rest is to be written on.
-// Rendering done, and then what becomes of rest, shows what rendering all shows. A block that gets long is cut, too, where that is hardly seen:
-// code between lines, a table between rows, a list between items, a paragraph between words.
+// Split cuts a text that is still being written. done cannot change any more, and rest continues. Rendering done, and
+// later the final rest, shows the same as rendering everything. A block that becomes long is cut as well, at a place
+// where that is hardly visible: code between lines, a table between rows, a list between items, a paragraph between
+// words.
 func Split(source string) (done, rest string) {
 	last := parse([]byte(source)).LastChild()
 	if last == nil {

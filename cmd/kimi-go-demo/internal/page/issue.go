@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Markdown writes the session as Markdown, to be pasted into an issue: without the lines that it came in. What the
-// session holds stands in fences that nothing in it can close, so that it mentions no one, loads no image and makes no link.
+// Markdown writes the session as Markdown for an issue, without the lines of the protocol. The text of the session is
+// in fences that it cannot close, so it mentions no one, loads no image and makes no link.
 func (s *Session) Markdown(w io.Writer) error {
 	m := s.read()
 	var b bytes.Buffer

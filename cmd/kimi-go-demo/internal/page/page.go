@@ -1,6 +1,5 @@
-// Package page shows a session as one HTML page, or as Markdown.
-//
-// All that a session holds is hostile: it becomes text, never markup, and the page loads nothing and runs one script, its own.
+// Package page shows a session as one HTML page, or as Markdown. Everything in a session is hostile input: it becomes
+// text, never markup. The page loads nothing and runs only its own script.
 package page
 
 import (
@@ -50,7 +49,7 @@ func policy() string {
 	return "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) + "; base-uri 'none'; form-action 'none'"
 }
 
-// HTML writes the page. The same session gives the same bytes.
+// HTML writes the page. The same session always gives the same bytes.
 func (s *Session) HTML(w io.Writer) error {
 	m := s.read()
 	var b bytes.Buffer

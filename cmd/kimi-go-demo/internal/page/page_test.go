@@ -40,7 +40,7 @@ var (
 	scalar  = regexp.MustCompile(`^[0-9., -]*$`)
 )
 
-// check fails if a page has anything that is not its own. It returns its text and where its links lead.
+// check fails if a page has anything that is not its own. It returns the page's text and the targets of its links.
 func check(t *testing.T, data []byte) (content string, links []string) {
 	t.Helper()
 	doc, err := html.Parse(bytes.NewReader(data))
@@ -196,7 +196,7 @@ func hostile(t *testing.T, attack string) *fixture.Fixture {
 	return f
 }
 
-// poison puts an attack in place of each string but the names of types.
+// poison puts an attack in place of each string except the names of types.
 func poison(v any, attack, key string) any {
 	switch v := v.(type) {
 	case string:
@@ -360,7 +360,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// A turn of which the end is not known is not called finished.
+// A turn whose end is not known is not called finished.
 func TestNoEnd(t *testing.T) {
 	t.Parallel()
 	s := read(t, filepath.Join("testdata", "session.jsonl"))
@@ -371,7 +371,7 @@ func TestNoEnd(t *testing.T) {
 	}
 }
 
-// Markdown of an agent, in whatever form, leaves a page with nothing but its own.
+// Markdown of an agent, in any form, leaves only the page's own elements.
 func FuzzHTML(f *testing.F) {
 	for _, attack := range attacks {
 		f.Add(attack)

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Size is that of the terminal at which someone decides. With the zero Size all is shown at once.
+// Size is the size of the terminal at which a person decides. With the zero Size, everything is shown at once.
 type Size struct{ Rows, Columns int }
 
 // Pages is what of an approval request is not shown yet.
@@ -34,7 +34,7 @@ func (p *Pages) More() error {
 	return p.r.flush()
 }
 
-// Approval shows a request and the whole call that it is about, as much as a page holds; Pages has the rest.
+// Approval shows a request and the whole call that it is about, up to the size of a page. Pages has the rest.
 func (r *Renderer) Approval(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage, size Size) (*Pages, error) {
 	r.settle(r.main)
 	const others = 4 // rows for the question, and for what is printed in the meantime
@@ -60,7 +60,7 @@ func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest, rows []scre
 	s.above = r.calls[m.ToolCallID]
 }
 
-// ApprovalRows returns all that is to be approved: what the agent says of it, and the call itself.
+// ApprovalRows returns everything that is to be approved: the agent's description, and the call itself.
 func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage) []screen.Row {
 	who := m.Sender
 	if m.SubagentType != nil {
@@ -104,7 +104,7 @@ func CallRows(name string, arguments json.RawMessage) []screen.Row {
 	return rows
 }
 
-// callRows returns a call, but for the arguments that have been seen; all says that these are all.
+// callRows returns a call, except for the arguments that have been seen; all says that these are all.
 func callRows(name string, arguments json.RawMessage, seen []argument) (rows []screen.Row, all bool) {
 	if name == "" {
 		return []screen.Row{{Style: screen.Yellow, Mark: "    ", Text: "the call itself is not known here"}}, false

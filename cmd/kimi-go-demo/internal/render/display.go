@@ -13,7 +13,7 @@ func (r *Renderer) display(s *stream, b wireproto.DisplayBlock) {
 	r.rows(s, BlockRows(b, maxDiff))
 }
 
-// BlockRows returns a block as rows, at most limit of a change; 0 for all.
+// BlockRows returns a block as rows. limit is the most rows of a change; 0 means all.
 func BlockRows(b wireproto.DisplayBlock, limit int) []screen.Row {
 	one := func(st screen.Style, text string) []screen.Row {
 		return []screen.Row{{Style: st, Mark: "    ", Text: text}}

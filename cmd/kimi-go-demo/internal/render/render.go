@@ -1,6 +1,6 @@
-// Package render shows Wire messages to people, line by line: what comes in is written at
-// once and never changed afterwards, so that it works in a terminal, a pipe and a log alike. Its functions say in words and rows what a
-// message has, for any other way to show it; they clean nothing.
+// Package render shows Wire messages to people, line by line. It writes each line at once and never changes it
+// afterwards, so it works in a terminal, a pipe and a log. Other functions return the content of a message as words
+// and rows, for other ways to show it. They do not clean the text.
 package render
 
 import (
@@ -18,7 +18,7 @@ type Options struct {
 	Quiet  bool // show the text of the agent alone
 }
 
-// Renderer writes messages to a writer. It is not for use by several goroutines at once.
+// Renderer writes messages to a writer. Only one goroutine at a time may use it.
 type Renderer struct {
 	w    *screen.Writer
 	opts Options
@@ -75,7 +75,7 @@ func (r *Renderer) Message(m wireproto.Message) error {
 	return r.flush()
 }
 
-// Line shows a line of the program's own, about what was shown last.
+// Line shows a line of the program about what was shown last.
 func (r *Renderer) Line(format string, args ...any) error {
 	above := r.main.above
 	r.line(r.main, screen.Dim, fmt.Sprintf(format, args...))
@@ -83,7 +83,7 @@ func (r *Renderer) Line(format string, args ...any) error {
 	return r.flush()
 }
 
-// Fresh ends an open line, so that others can write.
+// Fresh ends an open line, so that another writer can begin.
 func (r *Renderer) Fresh() error {
 	r.settle(r.main)
 	r.fresh(r.main)

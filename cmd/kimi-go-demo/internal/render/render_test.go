@@ -87,7 +87,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// What a message shows is there when Message returns: nothing waits for the next one.
+// The text of a message is written when Message returns: nothing waits for the next one.
 func TestStreaming(t *testing.T) {
 	var out bytes.Buffer
 	r := render.New(screen.NewWriter(&out, false), render.Options{})

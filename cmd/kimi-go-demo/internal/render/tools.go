@@ -113,7 +113,8 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	delete(r.shown, m.ToolCallID)
 }
 
-// ResultLines picks what is worth a look: briefly what happened, of a command also what it printed.
+// ResultLines returns the important part of a result: a short text of what happened and, for a command, also its
+// output.
 func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 	var brief strings.Builder
 	for _, b := range v.Display {

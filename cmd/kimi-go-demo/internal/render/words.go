@@ -11,7 +11,8 @@ type Piece struct {
 	Changed bool
 }
 
-// Words says which words of a line have changed, in the old line and in the new one. Where hardly anything is the same, all has.
+// Words says which words of a line have changed, in the old line and in the new one. If hardly anything is the same,
+// all words have changed.
 func Words(from, to string) (before, after []Piece) {
 	a, b := words(from), words(to)
 	if len(a)*len(b) > 1<<16 {

@@ -1,5 +1,5 @@
-// Package screen writes to terminals what an agent says, so that it is seen as it is: nothing in it
-// moves the cursor, renames the window, fills the clipboard or hides.
+// Package screen writes text of an agent to terminals so that a person sees all of it. Nothing in it moves the cursor,
+// renames the window, fills the clipboard or hides.
 package screen
 
 import (
@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes visible what acts on a terminal or is not seen in it: control characters as ^X, bytes that are no
-// UTF-8 as \xNN, and what else is hidden as \uNNNN or \UNNNNNNNN. Line ends and tabs stay.
+// Clean makes visible what would control a terminal or is invisible in it: control characters as ^X, bytes that are
+// not UTF-8 as \xNN, and other hidden characters as \uNNNN or \UNNNNNNNN. Line ends and tabs stay.
 func Clean(t string) string {
 	var c cleaner
 	return string(c.append(nil, t))

@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Row is a line of what a person decides about. Its text stands to the right of a mark, where no text can
-// come, so that it cannot pass for another row.
+// Row is a line of what a person decides about. Its text stands to the right of a mark. No text can come where the
+// mark is, so the text cannot look like another row.
 type Row struct {
 	Style Style
 	Mark  string
@@ -33,8 +33,8 @@ const (
 	maxBlanks    = 40 // columns of white space in a row
 )
 
-// Layout cleans rows, says how much white space there is where it would push the rest out of sight, and breaks
-// what is wider than columns; 0 breaks nothing.
+// Layout cleans rows. It replaces long white space, which could push the rest out of sight, by its length, and breaks
+// rows that are wider than columns; 0 breaks nothing.
 func Layout(rows []Row, columns int) []Row {
 	var list []Row
 	for i := 0; i < len(rows); {

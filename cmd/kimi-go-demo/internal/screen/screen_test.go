@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hostile are texts that act on a terminal or hide in it, and how they are shown.
+// hostile are texts that control a terminal or hide in it, and how they are shown.
 var hostile = []struct{ name, text, want string }{
 	{"plain", "Grüße, 世界 $ x\ty\n", "Grüße, 世界 $ x\ty\n"},
 	{"line ends", "a\r\nb\n", "a\nb\n"},
@@ -54,7 +54,7 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// Of all runes none gets through by itself that no glyph is for.
+// No single rune gets through that has no glyph.
 func TestCleanAll(t *testing.T) {
 	for c := rune(0); c <= unicode.MaxRune; c++ {
 		if c == '\n' || c == '\t' || unicode.Is(unicode.Cs, c) { // a surrogate is no UTF-8

@@ -30,8 +30,8 @@ type Span struct {
 	Text  string
 }
 
-// Writer cleans all that is written to it, as [Clean] does, whoever it comes from. Its styles alone act
-// on the terminal. It may be used by several goroutines at once.
+// Writer cleans everything that is written to it, as [Clean] does, from any source. Only its own styles have an effect
+// on the terminal. Several goroutines may use it at once.
 type Writer struct {
 	mu     sync.Mutex
 	w      io.Writer
@@ -87,8 +87,8 @@ func (w *Writer) Print(spans ...Span) error {
 	return err
 }
 
-// JSON returns a writer for JSON. What Clean would make visible is written as \u escapes, which leaves the JSON
-// the same to whoever reads it.
+// JSON returns a writer for JSON. It writes what Clean would make visible as \u escapes, which mean the same to a
+// reader.
 func (w *Writer) JSON() io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w *Writer }

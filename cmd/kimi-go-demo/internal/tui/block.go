@@ -182,7 +182,7 @@ type call struct {
 	asked      bool // someone is asked whether it may run
 	failed     bool
 	replayed   bool
-	verdict    string                     // of whoever was asked
+	verdict    string                     // of the one that was asked
 	result     *wireproto.ToolReturnValue // nil where none came
 	inner      *transcript                // of subagents, nil for none
 }

@@ -148,7 +148,7 @@ func (f *feed) pump(ctx context.Context, send func(tea.Msg)) {
 	}
 }
 
-// close lets go whoever waits in add.
+// close releases the callers that wait in add.
 func (f *feed) close() {
 	f.mu.Lock()
 	f.closed = true

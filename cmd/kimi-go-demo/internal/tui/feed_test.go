@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// However fast an agent writes, the model hears of it at most 30 times a second; all of it, in order, each once.
+// However fast an agent writes, the model gets its text at most 30 times a second: all of it, in order, once.
 func TestFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed()
@@ -60,7 +60,7 @@ func TestFeed(t *testing.T) {
 	})
 }
 
-// A turn waits for a model that is slow, and is let go when the feed is closed.
+// A turn waits for a slow model, and goes on when the feed is closed.
 func TestFeedFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFeed()

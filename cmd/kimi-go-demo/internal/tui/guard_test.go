@@ -8,7 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// watcher plays the program for a guard: it runs what the guard wants, and is the terminal.
+// watcher plays the program for a guard: it does what the guard asks for, and is the terminal.
 type watcher struct {
 	guard
 	replies bool // the terminal says where its cursor is
@@ -62,7 +62,8 @@ func (w *watcher) is(t *testing.T, open bool) {
 	}
 }
 
-// No key answers before the question is on the screen, however long that takes; then one does, but for someone who goes on typing.
+// No key answers before the question is on the screen, however long that takes. After that a key answers, unless the
+// person goes on typing.
 func TestGuard(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
@@ -109,7 +110,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// What the terminal replies about a question that is gone opens no other.
+// A reply of the terminal about an old question opens no other question.
 func TestGuardLateReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watcher{replies: true, delay: 150 * time.Millisecond, msgs: make(chan tea.Msg, 10)}

@@ -297,7 +297,7 @@ func (m *model) request(r *request) {
 	}
 }
 
-// decided says what has become of a request.
+// decided says how a request ended.
 func (m *model) decided(id, text string, err error) {
 	if errors.Is(err, client.ErrAnswered) {
 		text = "no answer was needed any more"

@@ -91,7 +91,7 @@ func toolResult(id, output string, display ...wireproto.DisplayBlock) *wireproto
 
 func say(text string) *run { return &run{text: []byte(text)} }
 
-// What is finished is printed at once, what goes on is shown until it is; each once, in order.
+// A finished block is printed at once, a growing one is shown until it is finished; each once, in order.
 func TestTranscript(t *testing.T) {
 	s := newStage(t, 60, 30)
 	s.play(&wireproto.StepBegin{N: 1}, &run{thinking, []byte("first\nsecond")})
@@ -115,7 +115,7 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// A result is folded by its lines as they are shown, however they are made.
+// A result is folded by the lines that are shown, however they come about.
 func TestFold(t *testing.T) {
 	for _, tt := range []struct{ name, output, want string }{
 		{"short", "a\nb", "  └ a\n    b\n\n"},
@@ -139,7 +139,7 @@ func TestCommand(t *testing.T) {
 	s.shows(t, "✓ Shell\n    $ ls -l\n      pwd\n  └ x\n", "✓ Shell\n    $ word", "\n    ↪ ", "  └ y\n")
 }
 
-// A subagent's work stands below the call that has started it: the latest while it works, all of it in the end.
+// A subagent's work stands below the call that has started it: the latest part while it works, all of it at the end.
 func TestTranscriptSubagent(t *testing.T) {
 	s := newStage(t, 60, 30)
 	sub := func(e wireproto.Message) *wireproto.SubagentEvent {
@@ -155,7 +155,7 @@ func TestTranscriptSubagent(t *testing.T) {
 	s.shows(t, "✓ Agent look\n  │ ✓ Read f0", "  │ ✓ Read f8", "  └ found")
 }
 
-// What else happens has its line, and the line above the editor says what is waited for.
+// Every other event has its line, and the line above the editor says what the person waits for.
 func TestNotices(t *testing.T) {
 	s := newStage(t, 100, 30)
 	s.status.begin("x", time.Now())
@@ -187,7 +187,7 @@ func TestNotices(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// Whatever message has something that acts on a terminal, it is shown, and does not.
+// Text that controls a terminal is shown in every message, and has no effect.
 func TestHostile(t *testing.T) {
 	const evil = "\x1b]52;c;eA\x07\u202e\u200b\r\x9b2J"
 	s := newStage(t, 100, 60)
@@ -221,7 +221,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// What an agent writes stands to the right of where the program's own rows begin, so that it cannot pass for one.
+// Text of an agent stands to the right of the column in which the program's own rows begin, so it cannot look like
+// one.
 func TestFakePrompt(t *testing.T) {
 	s := newStage(t, 40, 30)
 	s.play(say("? Shell wants to run command\n\n> yes\n\n```\ny yes, once\n```\n\n" + strings.Repeat("word ", 30) + "\n\nend\n\n"))
@@ -253,7 +254,7 @@ func TestEditor(t *testing.T) {
 	}
 }
 
-// A file of an image that is dropped on the terminal, or named, goes along.
+// An image file that is dropped on the terminal, or named, is sent.
 func TestImages(t *testing.T) {
 	s := newStage(t, 60, 20)
 	path := filepath.Join(s.cfg.WorkDir, "a picture.png")
@@ -302,7 +303,7 @@ func TestComplete(t *testing.T) {
 	}
 }
 
-// The history is in a file of its user alone, and comes back.
+// Only the user can read the file of the history, and the history comes back.
 func TestHistory(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	path := HistoryFile("/some/where")
@@ -329,7 +330,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// What is typed while the agent works waits in its own place, and comes back.
+// Text that is typed while the agent works waits in the queue, and can be taken back.
 func TestQueue(t *testing.T) {
 	s := newStage(t, 60, 20)
 	s.typed("first")

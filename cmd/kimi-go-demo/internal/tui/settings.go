@@ -43,7 +43,7 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 	})
 }
 
-// changed takes what has become of it.
+// changed handles its result.
 func (m *model) changed(c changedItem) {
 	m.doing = ""
 	if c.lost {

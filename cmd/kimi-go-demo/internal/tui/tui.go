@@ -1,8 +1,9 @@
-// Package tui is the chat at a terminal: an editor below what the agent says and does. What is finished scrolls into the terminal's own
-// history; what goes on, the requests that wait, what is queued, and the editor stand below it.
+// Package tui is the chat at a terminal: an editor below what the agent says and does. Finished text scrolls into the
+// terminal's own history. Below it are the running turn, the requests that wait, the queue, and the editor.
 //
-// The model has all state and is touched by one goroutine, that of the program. What happens elsewhere reaches it through its feed, in
-// order. model.go takes messages, view.go shows the state; each part of the state has a file: transcript.go, decide.go, editor.go, status.go.
+// The model has all state, and only the goroutine of the program uses it. Events from elsewhere reach it through its
+// feed, in order. model.go handles messages, and view.go shows the state. Each part of the state has a file:
+// transcript.go, decide.go, editor.go, status.go.
 package tui
 
 import (
@@ -48,7 +49,7 @@ type Chat struct {
 // New returns a chat that has not begun.
 func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed()} }
 
-// Outside takes what the agent sends while no turn runs, for [client.Options.OnMessage].
+// Outside takes what the agent sends while no turn runs. It is for [client.Options.OnMessage].
 func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 
 // Result says how a chat ended.

@@ -15,7 +15,8 @@ func (m *model) view() view {
 	return view{columns: m.columns, now: m.now, spin: spinner[m.spin%len(spinner)]}
 }
 
-// View shows the state: what goes on, what waits for the person, what is queued, the editor, and a line or two about all that.
+// View shows the state: the running turn, what waits for the person, the queue, the editor, and a line or two about
+// the state.
 func (m *model) View() tea.View {
 	if m.phase == leaving {
 		return tea.NewView("")

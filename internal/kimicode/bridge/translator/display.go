@@ -47,8 +47,8 @@ func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 	return nil
 }
 
-// OldText returns a display of a file that is about to be written with the text that the file has
-// now. path is "" for any other display.
+// OldText returns a display with the current text of a file, if the display is about writing that file. path is "" for
+// any other display.
 func OldText(display json.RawMessage, read func(path string) (string, bool)) json.RawMessage {
 	var d api.Display
 	if json.Unmarshal(display, &d) != nil || d.Kind != "file_io" || d.Content == nil || d.Before != nil || d.Path == "" {

@@ -117,7 +117,7 @@ const EffortFlag = "--effort"
 // EffortError says that the model does not offer the effort that was set.
 type EffortError struct{ effort, why string }
 
-// Error names the effort, and why there is none such.
+// Error names the effort, and why it cannot be set.
 func (e *EffortError) Error() string {
 	return fmt.Sprintf("there is no thinking effort %.40q: %s", e.effort, e.why)
 }

@@ -153,7 +153,7 @@ func (r *rig) next() *wireproto.Frame {
 	return f
 }
 
-// told takes all that was sent to the client, each frame as a short line.
+// told takes everything that was sent to the client, each frame as a short line.
 func (r *rig) told() []string {
 	var list []string
 	for _, f := range r.sent {

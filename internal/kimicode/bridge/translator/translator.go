@@ -1,18 +1,17 @@
-// Package translator speaks Wire 1.10 to a client on one side and the language of Kimi Code's
-// server on the other. It is a pure state machine: [Translator.Step] takes one input and the
-// time, and returns outputs. It has no clock, no goroutine, no file and no connection; the
-// package bridge feeds it and does what it says.
+// Package translator speaks Wire 1.10 to a client on one side and the language of Kimi Code's server on the other. It
+// is a pure state machine: [Translator.Step] takes one input and the time, and returns outputs. It has no clock, no
+// goroutine, no file and no connection. The package bridge gives it inputs and does what the outputs say.
 //
 // # The order of things
 //
-// Durable events of the server come in order and once. Answers to REST calls come at any time,
-// before or after the events that belong to them; nothing here depends on their order.
+// Durable events of the server come in order and once. Answers to REST calls come at any time, before or after the
+// events that belong to them. Nothing here depends on their order.
 //
 // # How a turn ends
 //
-// The end of a turn is the main agent's turn.ended for the turn that the client's own prompt
-// began. Nothing else is taken for it. Where the server does not say how a turn ended, the prompt
-// is answered with [wireproto.CodeOutcomeUnknown], never with "finished".
+// A turn ends with the main agent's turn.ended for the turn that the client's own prompt began, and with nothing else.
+// If the server does not say how a turn ended, the prompt is answered with [wireproto.CodeOutcomeUnknown], never with
+// "finished".
 package translator
 
 import (
@@ -24,7 +23,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Settings are what the command line says of the session.
+// Settings are what the command line says about the session.
 type Settings struct {
 	ID         string // by which the client knows the session; "" for the server's own
 	Model      string // an alias; "" for the configuration's default
@@ -176,7 +175,7 @@ func (HookReply) output() {}
 func (SetTimer) output()  {}
 func (Quit) output()      {}
 
-// Translator is the state machine. It is not for use by two goroutines at once.
+// Translator is the state machine. Only one goroutine at a time may use it.
 type Translator struct {
 	set Settings
 	now time.Time
@@ -231,7 +230,7 @@ func New(set Settings) *Translator {
 	}
 }
 
-// Step takes an input and returns what is to be done, in order.
+// Step takes an input and returns the outputs, in order.
 func (t *Translator) Step(in Input, now time.Time) []Output {
 	t.now, t.out = now, nil
 	switch in := in.(type) {

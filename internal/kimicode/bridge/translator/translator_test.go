@@ -117,7 +117,7 @@ func TestGap(t *testing.T) {
 	r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// What the snapshot does not know any more, since the step has ended, its transcript tells.
+// If the snapshot no longer has a step, because it has ended, its transcript has it.
 func TestGapBeforeStepEnds(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.transcripts = true
@@ -133,7 +133,7 @@ func TestGapBeforeStepEnds(t *testing.T) {
 	r.want("think  me", "text Hello", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// Arguments of which parts are missing are made good before anything is asked about them.
+// Arguments with missing parts are completed before anything is asked about them.
 func TestGapInArguments(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -256,7 +256,7 @@ func TestSteer(t *testing.T) {
 	})
 }
 
-// A turn that Kimi Code begins itself is told as such, and the prompt that waits for its end does not vanish.
+// A turn that Kimi Code begins itself is reported, and the prompt that waits for its end is not lost.
 func TestOwnTurn(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.event("turn.started", `{"agentId":"main","turnId":0,"origin":{"kind":"task","taskId":"t"}}`)
@@ -327,7 +327,7 @@ func TestHooksOff(t *testing.T) {
 	}
 }
 
-// What this version does not know is told once, and is never taken for anything.
+// What this version does not know is reported once, and is never taken for something else.
 func TestDrift(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -352,7 +352,7 @@ func TestProfile(t *testing.T) {
 	r.want("c: error -32000")
 	for id, tt := range map[string]struct{ msg, want string }{
 		"p0": {`agent is already bound to profile "agent"; cannot switch to "mine" in this session`, "keeps the agent that it began with"},
-		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "Kimi Code did not use the agent file"},
+		"p1": {`Unknown agent profile: "mine". Available profiles: agent`, "the agent file was not used"},
 	} {
 		r.prompt(id, "hi")
 		c := r.call(route)
@@ -375,7 +375,7 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// An end that does not come is not waited for without bound: the server, asked twice, is idle.
+// A missing end is not waited for without limit: the server, asked twice, is idle.
 func TestEndThatDoesNotCome(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -392,8 +392,8 @@ func TestEndThatDoesNotCome(t *testing.T) {
 	r.want("TurnEnd", "p0: error -32050")
 }
 
-// An approval of which no event has told is asked about all the same, once; one that does not say what is to be
-// approved is rejected.
+// An approval without an event is asked about all the same, once. One that does not say what is to be approved is
+// rejected.
 func TestApprovalWithoutEvent(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -410,7 +410,7 @@ func TestApprovalWithoutEvent(t *testing.T) {
 	}
 }
 
-// Text of a subagent has no offsets: that of a step which begins where the connection was lost is told by the transcript.
+// Text of a subagent has no offsets. If its step begins where the connection was lost, the transcript has the text.
 func TestGapBeforeSubagentsStep(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.transcripts = true
@@ -425,8 +425,8 @@ func TestGapBeforeSubagentsStep(t *testing.T) {
 	r.want("agent-0< StepBegin 1", "agent-0< text hello world", "agent-0< StatusUpdate")
 }
 
-// The server of the client's tools is not listed, as where Kimi Code takes no server of its mcp.json: the start fails, and does
-// not wait for ever.
+// The server of the client's tools is not listed, as when Kimi Code uses no server of its mcp.json: the start fails,
+// and does not wait for ever.
 func TestToolServerNotListed(t *testing.T) {
 	r := &rig{t: t, tr: New(Settings{Model: "m", Permission: api.Manual, WorkDir: "/work"}), now: began, epoch: "e"}
 	r.frame(&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{"protocol_version":"1.10","external_tools":[{"name":"echo","description":"","parameters":{}}]}`)})
@@ -451,7 +451,7 @@ func TestToolServerNotListed(t *testing.T) {
 	}
 }
 
-// A start that fails for what has no place in Kimi Code is not taken for an agent that does not know initialize.
+// A start that fails because of an option is not taken for an agent without initialize.
 func TestUnsupportedStart(t *testing.T) {
 	tr := New(Settings{Permission: api.Manual, Model: "m"})
 	tr.Step(Frame{&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{}`)}}, began)

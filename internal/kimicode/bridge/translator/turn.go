@@ -150,7 +150,7 @@ func profileError(err error) error {
 			return errors.New("the session keeps the agent that it began with, which has another name, other tools or other subagents: " +
 				"continue it without an agent file, or begin a new session")
 		case strings.Contains(e.Msg, "Unknown agent profile"):
-			return errors.New("Kimi Code did not use the agent file; its log says why")
+			return errors.New("the agent file was not used by Kimi Code; its log says why")
 		}
 	}
 	return err

@@ -60,7 +60,7 @@ func traces(t testing.TB) []string {
 	return names
 }
 
-// What the real server once said comes to the same outputs as ever. Look at the difference before -update.
+// The inputs of the real server must give the same outputs as before. Look at the difference before -update.
 func TestReplay(t *testing.T) {
 	for _, path := range traces(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -89,8 +89,8 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// player gives a translator the inputs of a trace in another order, as far as the order may be another: an answer comes
-// when its call was made, or later; an event when all was called that had been called before it, and in its order.
+// player gives a translator the inputs of a trace in another possible order. An answer comes when its call was made,
+// or later. Events keep their order, and an event comes when all calls were made that came before it.
 type player struct {
 	t   *testing.T
 	tr  *translator.Translator
@@ -303,7 +303,7 @@ func (p *player) heard() (list []string) {
 	return list
 }
 
-// Answers to calls and events come in any order; the client is told the same.
+// Answers to calls and events come in any order. The client gets the same.
 func TestAnyOrder(t *testing.T) {
 	for _, path := range traces(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
-// Whatever comes: no panic, no approval without the client's consent, and no second answer to a call.
+// With any input: no panic, no approval without the client's consent, and no second answer to a call.
 func FuzzStep(f *testing.F) {
 	for _, path := range traces(f) {
 		raw, err := os.ReadFile(path)
@@ -394,7 +394,7 @@ func fuzzStep(t *testing.T, raw []byte, twist uint16) {
 	}
 }
 
-// The traces with lines that change places, come twice or not at all, and bytes that are others.
+// The traces with lines that change places, come twice or are missing, and with changed bytes.
 func TestTwisted(t *testing.T) {
 	for _, path := range traces(t) {
 		raw, err := os.ReadFile(path)
