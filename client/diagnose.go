@@ -160,7 +160,7 @@ func (l *launch) obstacle(err error) error {
 				continue
 			}
 			if parent := existing(dir); !writes(parent) {
-				return bad(parent+" cannot be written: its folder "+filepath.Base(dir)+" is to be", "make it writable")
+				return bad("the folder "+dir+" cannot be made: "+parent+" cannot be written", "make it writable")
 			}
 			continue
 		case err != nil:

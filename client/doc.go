@@ -22,6 +22,8 @@
 // The folder docs has a page for each subject: session.md for lifetimes and cancellation, approvals.md, tools.md,
 // kimi-code.md for the two programs, watching.md for limits, troubleshooting.md for every error.
 //
-// Four files turn a line of kimi into a message: process.go has the pipes, conn.go reads the line, dispatch.go gives it to
-// the queue of the turn or to a handler, and turn.go gives it to the loop.
+// The way of a message, by file:
+//
+//	kimi's stdout -> process.go (pipe) -> conn.go (line) -> dispatch.go (message) -> turn.go -> your loop
+//	                                                                             \-> handlers.go -> your handlers
 package client

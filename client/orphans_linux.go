@@ -69,9 +69,9 @@ func isChanging(pid int) bool {
 	if err != nil {
 		return false
 	}
-	// What follows the name, which may hold anything: proc_pid_stat(5) counts from 3 there.
+	// The name, which may hold anything, is the second field. What follows it are the fields 3 to 52 of proc_pid_stat(5).
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, flags, envEnd = 3 - 3, 9 - 3, 51 - 3
+	const state, flags, envEnd = 0, 6, 48
 	if len(fields) <= envEnd || fields[state] == "Z" || fields[state] == "X" {
 		return false
 	}

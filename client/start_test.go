@@ -258,7 +258,7 @@ func TestBackendsObstacles(t *testing.T) {
 				o.ShareDir = filepath.Join(write(t, filepath.Join(root(o), "file"), "", 0o600), "home")
 			}, "%s: not a directory", "KIMI_SHARE_DIR"},
 			"home cannot be written": {func(t *testing.T, o *client.Options) { o.ShareDir = unwritable(t) }, "%s cannot be written", "make it writable"},
-			"home cannot be made":    {func(t *testing.T, o *client.Options) { o.ShareDir = filepath.Join(unwritable(t), "home") }, "cannot be written, where its folder home is to be", "make it writable"},
+			"home cannot be made":    {func(t *testing.T, o *client.Options) { o.ShareDir = filepath.Join(unwritable(t), "home") }, "home cannot be made: /", "make it writable"},
 			"sessions leads elsewhere": {func(t *testing.T, o *client.Options) {
 				symlink(t, unwritable(t), filepath.Join(o.ShareDir, "sessions"))
 			}, "%s/sessions cannot be written", "make it writable"},
