@@ -426,6 +426,7 @@ func (s *Session) stop(deadline time.Time) {
 	if changing != nil { // it may just have started another process, and ends it now
 		<-changing
 	}
+	s.peer.awaitStart()
 	s.closeErr = errors.Join(s.closeErr, s.endRecording(time.Until(deadline)))
 	if left := s.conn.left; left != nil {
 		s.closeErr = errors.Join(s.closeErr, fmt.Errorf("client: close: %w", left))
