@@ -485,7 +485,7 @@ func (s *Session) ended(exit error) error {
 		forced = true // the start has failed
 	}
 	if l := s.launch; forced && unused && l.made && l.opts.Transport == nil {
-		backend.discard(l, s.id)
+		backend.discard(s)
 	}
 	s.closeRequests(err, func(*request) bool { return true })
 	s.mu.Lock()
