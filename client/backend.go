@@ -41,7 +41,7 @@ type backend interface {
 	adopt(s *Session) error
 	// discard removes a session that the start has made, if it is certain that it had no turn. It is for programs that
 	// were killed: others remove such a session themselves.
-	discard(l *launch, id string)
+	discard(s *Session)
 	// explain says why the program refused to start, or ended before it answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 

@@ -127,7 +127,7 @@ func (elsewhere) folders(*launch) []string           { return nil }
 func (elsewhere) model(l *launch) string             { return l.opts.Model }
 func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
-func (elsewhere) discard(*launch, string)            {} // the bridge does
+func (elsewhere) discard(*Session)                   {} // the bridge does
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
 func (elsewhere) endsSteps() bool                    { return kimiCode{}.endsSteps() }
 func (elsewhere) subagentModels() bool               { return kimiCode{}.subagentModels() }

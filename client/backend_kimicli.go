@@ -80,7 +80,8 @@ func (b kimiCLI) adopt(s *Session) error {
 }
 
 // discard removes a session that the start has made, if it is certain that it had no turn.
-func (b kimiCLI) discard(l *launch, id string) {
+func (b kimiCLI) discard(s *Session) {
+	l, id := s.launch, s.id
 	held, err := holdSession(b.sessionDir(l, id), true)
 	if err != nil {
 		return

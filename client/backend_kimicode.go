@@ -68,7 +68,7 @@ func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id st
 	return l.connect(ctx, &bridgeTransport{process: p, shared: l.shared}, id, l.opts.byOptions())
 }
 
-func (kimiCode) discard(*launch, string) {} // the bridge does
+func (kimiCode) discard(*Session) {} // the bridge does
 
 func (kimiCode) adopt(s *Session) error {
 	s.adoptTold()

@@ -272,3 +272,36 @@ func TestRestartUnread(t *testing.T) {
 		}
 	}, floods, good)
 }
+
+// Close returns when no process is being started any more.
+func TestRestartClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dies := memory(func(a *agent) {
+			a.handshake()
+			a.exit(3)
+		})
+		starts, closed := 0, false
+		starting := make(chan struct{})
+		s, err := client.NewSession(t.Context(), &client.Options{Restart: true, Transport: transportFunc(func(ctx context.Context, c *client.Command) (client.Conn, error) {
+			starts++
+			if starts == 1 {
+				return dies.Start(ctx, c)
+			}
+			close(starting)
+			<-time.After(time.Second)
+			if closed {
+				t.Error("a process is started after Close")
+			}
+			return memory(good).Start(ctx, c)
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-starting
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		closed = true
+		<-time.After(2 * time.Second)
+	})
+}

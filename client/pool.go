@@ -39,7 +39,7 @@ type Pool struct {
 	cancel    context.CancelCauseFunc
 	open      sync.WaitGroup // goroutines
 	done      chan struct{}  // closed when Close has ended all
-	closeErr  error          // of all but the sessions in ending; set before done is closed
+	closeErr  error          // of the shared server; set before done is closed
 
 	mu       sync.Mutex
 	ready    []*Session            // the oldest first
@@ -48,7 +48,6 @@ type Pool struct {
 	waiting  []*poolCall // the first in line first
 	closed   bool
 	ending   []*Session  // those that Close ends
-	late     error       // of sessions whose start was over when the pool was closed
 	failures int         // starts that failed, and sessions that ended while they were ready, since the last one was handed out
 	failed   error       // of the last start; nil if that has succeeded
 	pause    *time.Timer // until the next start; nil if that may be now
@@ -167,20 +166,22 @@ func (p *Pool) Close() error {
 		}
 		p.ending = slices.AppendSeq(slices.Clone(p.ready), maps.Keys(p.out))
 	}
+	sessions := p.ending
 	p.mu.Unlock()
-	inside := slices.ContainsFunc(p.ending, (*Session).inside)
 	if first {
 		p.cancel(ErrClosed)
-		closeAll(p.ending, true) // a handler may wait for another call of Close
+		closeAll(sessions, true) // a handler may wait for another call of Close
 		p.open.Wait()
-		p.closeErr = p.late
 		if err := p.shared.Close(); err != nil {
-			p.closeErr = errors.Join(p.closeErr, fmt.Errorf("client: close: %w", err))
+			p.closeErr = fmt.Errorf("client: close: %w", err)
 		}
 		close(p.done)
 	}
 	<-p.done
-	return errors.Join(closeAll(p.ending, inside), p.closeErr)
+	p.mu.Lock()
+	sessions = p.ending // and those whose start was over meanwhile
+	p.mu.Unlock()
+	return errors.Join(closeAll(sessions, slices.ContainsFunc(sessions, (*Session).inside)), p.closeErr)
 }
 
 // closeAll closes sessions at the same time.
@@ -241,12 +242,12 @@ func (p *Pool) start() {
 		p.serveLocked()
 	}
 	closed := p.closed
+	if closed && s != nil {
+		p.ending = append(p.ending, s)
+	}
 	p.mu.Unlock()
 	if closed && s != nil {
-		err := s.Close()
-		p.mu.Lock()
-		p.late = errors.Join(p.late, err)
-		p.mu.Unlock()
+		s.close(true) // Close waits for its handlers
 	}
 }
 

@@ -250,9 +250,7 @@ func TestPoolCloseInside(t *testing.T) {
 			}
 			began := time.Now()
 			pools <- p
-			if first {
-				synctest.Wait()
-			}
+			synctest.Wait() // the handler runs, or has run
 			if err := p.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}

@@ -426,6 +426,7 @@ func (s *Session) stop(deadline time.Time) {
 	if changing != nil { // it may just have started another process, and ends it now
 		<-changing
 	}
+	s.peer.awaitStart()
 	s.closeErr = errors.Join(s.closeErr, s.endRecording(time.Until(deadline)))
 	if left := s.conn.left; left != nil {
 		s.closeErr = errors.Join(s.closeErr, fmt.Errorf("client: close: %w", left))
@@ -484,7 +485,7 @@ func (s *Session) ended(exit error) error {
 		forced = true // the start has failed
 	}
 	if l := s.launch; forced && unused && l.made && l.opts.Transport == nil {
-		backend.discard(l, s.id)
+		backend.discard(s)
 	}
 	s.closeRequests(err, func(*request) bool { return true })
 	s.mu.Lock()

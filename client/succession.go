@@ -16,6 +16,7 @@ type succession struct {
 	// For an agent that has ended by itself and is to be followed by another one:
 	crashed  func(exit error) // starts that, once all is read; nil for none
 	exited   func()           // lets all be read, however slow the consumer is
+	follows  chan struct{}    // closed when crashed has returned; nil before the first crash
 	decided  chan struct{}    // closed once it is known whether one follows now
 	reviving bool             // the successor has not taken over yet: if it ends, none follows
 	revival  chan struct{}    // closed once reviving is false again, or the session is about to end; nil before the first one
@@ -98,6 +99,16 @@ func (c *succession) stop() Conn {
 	return c.now
 }
 
+// awaitStart waits until no successor of an agent that has ended by itself is being started. Call stop before.
+func (c *succession) awaitStart() {
+	c.mu.Lock()
+	follows := c.follows
+	c.mu.Unlock()
+	if follows != nil {
+		<-follows
+	}
+}
+
 // current returns the agent, and the channel to wait for if a successor is awaited.
 func (c *succession) current() (Conn, chan struct{}) {
 	c.mu.Lock()
@@ -141,8 +152,10 @@ func (c *succession) ended(old Conn, exit error) {
 		c.reviving, c.revival = true, make(chan struct{})
 		drained := make(chan struct{})
 		c.fallen, c.next, c.drained = old, make(chan struct{}), drained
-		next := c.next
+		next, follows := c.next, make(chan struct{})
+		c.follows = follows
 		go func() {
+			defer close(follows)
 			c.exited()
 			select {
 			case <-drained:
