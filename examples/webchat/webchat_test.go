@@ -335,7 +335,7 @@ func TestWebchatGap(t *testing.T) {
 	ctx := browser(t, chromium(t))
 	began, ended := make(chan string, 8), make(chan struct{}, 8) // streams, the former with the last entry that the page has
 	ask := func(turn *clienttest.Turn, id string) {
-		turn.Say(string(turn.Approval(wireproto.ApprovalRequest{ID: id, Action: "run", Description: "May I " + id + "?"}, nil).Response))
+		turn.Say(string(turn.Approval(wireproto.ApprovalRequest{ID: id, Action: "run", Description: "May I " + id + "?"}, map[string]string{"command": "echo \u202esrever"}).Response))
 	}
 	agent := clienttest.NewAgent(t, func(turn *clienttest.Turn) { ask(turn, "before") }, func(turn *clienttest.Turn) {
 		ask(turn, "now")
@@ -392,7 +392,7 @@ func TestWebchatGap(t *testing.T) {
 	}
 	until(func(s relay.State) bool { return len(s.Pending) == 1 && s.Pending[0].Call != nil })
 	resume()
-	do(t, ctx, says("error", "are dropped"), says("ask", "May I now?"),
+	do(t, ctx, says("error", "are dropped"), says("ask", "May I now?"), says("call", `echo \\u{202e}srever`),
 		shows(`document.querySelectorAll(".ask").length === 2 && document.querySelectorAll(".ask .approve").length === 1`),
 		click(".ask .approve"), says("said", "approve, all is well"), shows(`document.querySelector("#stop").hidden && document.querySelector("#send").textContent === "Send"`))
 	if got := value[string](t, ctx, `[...document.querySelectorAll(".outcome")].map(e => e.textContent).join()`); got != "gone,approve" {
