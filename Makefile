@@ -58,7 +58,7 @@ soak: ## 1,000 schedules of agents that misbehave and programs that do anything 
 fixtures: kimi ## record testdata/fixtures again and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
 
-screenshots: kimi ## record the terminal casts in docs/pictures anew, and draw the pictures
+screenshots: kimi ## record the terminal casts in docs/pictures again, and draw the pictures
 	$(WITH_KIMI) go test -count=1 -run '^TestPictures$$' ./cmd/kimi-go-demo -pictures
 
 matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md

@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-var newPictures = flag.Bool("pictures", false, "record the casts in docs/pictures anew, and draw the pictures")
+var newPictures = flag.Bool("pictures", false, "record the casts in docs/pictures again, and draw the pictures")
 
 // pictures is where the casts are, and the pictures made of them.
 var pictures = filepath.Join("..", "..", "docs", "pictures")
