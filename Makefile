@@ -14,7 +14,7 @@ FUZZTIME ?= 1m
 WITH_KIMI = KIMI_PATH='$(KIMI)' KIMI_GO_REQUIRE_KIMI=1 KIMI_GO_INSTALL_KIMI='$(abspath scripts/install-kimi.sh)' KIMI_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-windows check check-static lint vuln bench fixtures matrix fuzz soak kimi clean
+.PHONY: help demo test test-windows check check-static lint vuln bench fixtures screenshots matrix fuzz soak kimi clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ soak: ## 1,000 schedules of agents that misbehave and programs that do anything 
 
 fixtures: kimi ## record testdata/fixtures again and tell what has changed (NAMES="hello mcp" for some of them)
 	$(WITH_KIMI) KIMI_CODE_PATH='$(KIMI_CODE)' go run ./scripts/record-fixtures $(NAMES)
+
+screenshots: kimi ## record the terminal casts in docs/pictures again, and draw the pictures
+	$(WITH_KIMI) go test -count=1 -run '^TestPictures$$' ./cmd/kimi-go-demo -pictures
 
 matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md
 	@./scripts/matrix.sh

@@ -127,15 +127,15 @@ func (s *cliStored) remove() error {
 	return s.root.RemoveAll(s.id)
 }
 
-func (s *cliStored) history(*launch) iter.Seq2[wireproto.Message, error] {
-	return func(yield func(wireproto.Message, error) bool) {
+func (s *cliStored) history(*launch) iter.Seq2[wireproto.SessionRecord, error] {
+	return func(yield func(wireproto.SessionRecord, error) bool) {
 		f, err := regular.OpenIn(s.root, s.file("wire.jsonl"))
 		if errors.Is(err, fs.ErrNotExist) {
-			s.tellContext(yield)
+			s.tellContext(func(m wireproto.Message, err error) bool { return yield(wireproto.SessionRecord{Message: m}, err) })
 			return
 		}
 		if err != nil {
-			yield(nil, err)
+			yield(wireproto.SessionRecord{}, err)
 			return
 		}
 		defer f.Close()
@@ -143,7 +143,7 @@ func (s *cliStored) history(*launch) iter.Seq2[wireproto.Message, error] {
 			if err != nil && errors.As(err, new(*wireproto.LineError)) {
 				continue
 			}
-			if !yield(rec.Message, err) || err != nil {
+			if !yield(rec, err) || err != nil {
 				return
 			}
 		}

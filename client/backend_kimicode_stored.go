@@ -52,14 +52,16 @@ func (s codeStored) hold() (*os.File, error) {
 	return held, nil
 }
 
-func (s codeStored) history(l *launch) iter.Seq2[wireproto.Message, error] {
-	return func(yield func(wireproto.Message, error) bool) {
-		emit := func(m wireproto.Message) bool { return yield(m, nil) }
+func (s codeStored) history(l *launch) iter.Seq2[wireproto.SessionRecord, error] {
+	return func(yield func(wireproto.SessionRecord, error) bool) {
 		teller := history.Teller{ToolName: l.toolName}
+		emit := func(m wireproto.Message) bool {
+			return yield(wireproto.SessionRecord{Time: teller.At, Message: m}, nil)
+		}
 		going := true
 		for m, err := range s.Journal("main").Messages() {
 			if err != nil {
-				yield(nil, err)
+				yield(wireproto.SessionRecord{}, err)
 				return
 			}
 			if going = teller.Tell(m, emit); !going {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -87,6 +88,151 @@ func lastOf[M any](t *testing.T, all []any) M {
 	return m
 }
 
+// postTo posts JSON, and checks the status of the answer.
+func postTo(t *testing.T, url, body string, want int) {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want {
+		t.Errorf("%s %s: %d %s, %v", url, body, resp.StatusCode, answer, err)
+	}
+}
+
+// relayed starts a session whose relay is served, and which the test's end closes.
+func relayed(t *testing.T, ctx context.Context, opts *client.Options) (url string) {
+	t.Helper()
+	outside := new(relay.Outside)
+	opts.OnMessage = outside.OnMessage
+	s := liveSession(t, ctx, opts)
+	r := relay.New(s, &relay.Options{Outside: outside, Authorize: func(*http.Request) error { return nil }})
+	server := httptest.NewServer(r)
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil { // ends the streams, for which the server waits
+			t.Error(err)
+		}
+		server.Close()
+	})
+	return server.URL
+}
+
+// One answer for the session, over HTTP: the same call later runs unasked.
+func TestBackendsRelayForSession(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, _ := b.model(t, b.run("one", "echo on$((1))ce >> ran"), "text: ran", b.run("two", "echo on$((1))ce >> ran"), "text: ran again")
+		url := relayed(t, ctx, opts)
+		page := openTab(t, ctx, url, 0)
+		postTo(t, url+"/prompt", `{"text":"go"}`, http.StatusAccepted)
+		asked := lastOf[*relay.Pending](t, page.until("relay.Pending"))
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve_for_session","feedback":"x"}`, http.StatusBadRequest) // and it still waits
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve_for_session"}`, http.StatusOK)
+		if got := lastOf[*relay.Settled](t, page.until("relay.Settled")); got.ID != asked.ID || got.Outcome != relay.ApprovedForSession {
+			t.Errorf("%+v", got)
+		}
+		if got := lastOf[*relay.TurnEnded](t, page.until("relay.TurnEnded")); got.Error != nil || got.Result.Text != "ran" {
+			t.Errorf("%+v", got)
+		}
+		postTo(t, url+"/prompt", `{"text":"again"}`, http.StatusAccepted)
+		all := page.until("relay.TurnEnded")
+		if got := lastOf[*relay.TurnEnded](t, all); got.Error != nil || got.Result.Text != "ran again" {
+			t.Errorf("%+v", got)
+		}
+		for _, m := range all {
+			if p, ok := m.(*relay.Pending); ok {
+				t.Errorf("asked again: %s", p.Request)
+			}
+		}
+		if text, err := os.ReadFile(filepath.Join(opts.WorkDir, "ran")); string(text) != "on1ce\non1ce\n" {
+			t.Errorf("%q, %v", text, err)
+		}
+	})
+}
+
+// Steering over HTTP: what was said reaches the model and stands in the log, and without a turn it is refused.
+func TestBackendsRelaySteer(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := b.model(t, b.run("one", "echo 1"), "text: as you say")
+		url := relayed(t, ctx, opts)
+		page := openTab(t, ctx, url, 0)
+		postTo(t, url+"/steer", `{"text":"too early"}`, http.StatusConflict)
+		postTo(t, url+"/prompt", `{"text":"go"}`, http.StatusAccepted)
+		asked := lastOf[*relay.Pending](t, page.until("relay.Pending"))
+		postTo(t, url+"/steer", `{"text":"another <way>"}`, http.StatusOK)
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve"}`, http.StatusOK)
+		all := page.until("relay.TurnEnded")
+		if got := lastOf[*relay.TurnEnded](t, all); got.Error != nil || got.Result.Text != "as you say" {
+			t.Errorf("%+v", got)
+		}
+		var steered []string
+		for _, m := range all {
+			if m, ok := m.(*wireproto.SteerInput); ok {
+				steered = append(steered, m.UserInput.String())
+			}
+		}
+		e2eSame(t, "steered", []string{"another <way>"}, steered)
+		if calls := model.Requests(); len(calls) != 2 || !strings.Contains(string(calls[1]), `another`) {
+			t.Errorf("the model was asked %d times, the last time without what was said", len(calls))
+		}
+		postTo(t, url+"/steer", `{"text":"too late"}`, http.StatusConflict)
+	})
+}
+
+// What a background agent asks while no turn runs stands in the log, and is answered over HTTP.
+func TestBackendsRelayOutside(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		idle := make(chan struct{}) // closed when the turn is over
+		api := newModelAPI(t, func(r modelRequest) string {
+			results := r.says("tool", "")
+			switch {
+			case r.says("user", "do the subtask") && !results:
+				select {
+				case <-idle:
+				case <-ctx.Done():
+				}
+				return toolDelta("sub", b.shell, map[string]string{"command": "touch asked-outside"})
+			case r.says("user", "do the subtask"):
+				return textDelta(strings.TrimPrefix(summary, "text: "))
+			case !results:
+				return toolDelta("ag", "Agent", agentArgs(true))
+			}
+			return textDelta("started")
+		})
+		opts := b.at(t, api.url)
+		url := relayed(t, ctx, opts)
+		page := openTab(t, ctx, url, 0)
+		postTo(t, url+"/prompt", `{"text":"go"}`, http.StatusAccepted)
+		all := page.until("relay.TurnEnded")
+		if got := lastOf[*relay.TurnEnded](t, all); got.Error != nil || got.Result.Text != "started" {
+			t.Errorf("%+v", got)
+		}
+		close(idle)
+		asked := lastOf[*relay.Pending](t, page.until("relay.Pending"))
+		if asked.Call == nil || asked.Call.Name != b.shell || !strings.Contains(string(asked.Call.Arguments), "touch asked-outside") {
+			t.Errorf("%s, call %+v", asked.Request, asked.Call)
+		}
+		var state relay.State
+		resp, err := http.Get(url + "/state")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&state); err != nil || len(state.Turns) != 0 || len(state.Pending) != 1 || state.Pending[0].ID != asked.ID {
+			t.Errorf("%+v, %v", state, err)
+		}
+		if wasRun(t, opts, "asked-outside") {
+			t.Error("carried out before the answer")
+		}
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve"}`, http.StatusOK)
+		if got := lastOf[*relay.Settled](t, page.until("relay.Settled")); got.ID != asked.ID || got.Outcome != relay.Approved {
+			t.Errorf("%+v", got)
+		}
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"reject"}`, http.StatusConflict)
+		eventually(t, time.Minute, func() bool { return wasRun(t, opts, "asked-outside") }, func() string { return "it was not carried out" })
+	})
+}
+
 // Two pages show a turn with the diff of a request. One page approves it, and one comes late.
 func TestBackendsRelay(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
@@ -111,17 +257,7 @@ func TestBackendsRelay(t *testing.T) {
 		server := httptest.NewServer(http.StripPrefix("/agent", r))
 		defer server.Close()
 		url := server.URL + "/agent"
-		post := func(path, body string, want int) {
-			t.Helper()
-			resp, err := http.Post(url+"/"+path, "application/json", strings.NewReader(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer resp.Body.Close()
-			if answer, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != want {
-				t.Errorf("%s %s: %d %s, %v", path, body, resp.StatusCode, answer, err)
-			}
-		}
+		post := func(path, body string, want int) { t.Helper(); postTo(t, url+"/"+path, body, want) }
 
 		one, two := openTab(t, ctx, url, 0), openTab(t, ctx, url, 0)
 		post("prompt", `{"text":"edit"}`, http.StatusAccepted)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -64,6 +65,48 @@ func steers(msgs []wireproto.Message) (list []string) {
 		list = append(list, m.UserInput.String())
 	}
 	return list
+}
+
+// The files tell when each message was recorded.
+func TestBackendsHistoryTimes(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, _ := b.model(t, say("text: I look.", b.run("look", "sleep 0.3")), "text: one", "text: two")
+		opts.Yolo = true
+		start := time.Now().Truncate(time.Millisecond)
+		s := liveSession(t, ctx, opts)
+		finished(t, ctx, s, "first", "one")
+		between := time.Now()
+		finished(t, ctx, s, "second", "two")
+		closed(t, s)
+		end := time.Now()
+
+		var begun, called []time.Time
+		last := start
+		var took time.Duration
+		for rec, err := range client.HistoryRecords(s.ID(), opts) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rec.Time.Before(last) || rec.Time.After(end) {
+				t.Errorf("%T has the time %v; the one before %v, the end %v", rec.Message, rec.Time, last, end)
+			}
+			last = rec.Time
+			switch rec.Message.(type) {
+			case *wireproto.TurnBegin:
+				begun = append(begun, rec.Time)
+			case *wireproto.ToolCall:
+				called = append(called, rec.Time)
+			case *wireproto.ToolResult:
+				took = rec.Time.Sub(called[0])
+			}
+		}
+		if len(begun) != 2 || begun[0].After(between) || begun[1].Before(between.Truncate(time.Millisecond)) {
+			t.Errorf("turns begin at %v; the first was over at %v", begun, between)
+		}
+		if took < 250*time.Millisecond {
+			t.Errorf("the tool took %v", took)
+		}
+	})
 }
 
 // The files tell what the running kimi replays.

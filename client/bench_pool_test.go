@@ -59,7 +59,7 @@ func BenchmarkPool(b *testing.B) {
 	for _, back := range backends {
 		b.Run(back.name, func(b *testing.B) {
 			opts, model := back.model(b)
-			opts.Yolo, opts.StartTimeout, opts.StopGrace = true, 10*time.Minute, 30*time.Second
+			opts.Yolo, opts.StartTimeout, opts.StopGrace = true, 10*time.Minute, 5*time.Minute
 			n := *poolSessions
 			for range b.N {
 				began := time.Now()

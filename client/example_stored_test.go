@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -30,11 +31,11 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 	wire.WriteString(`{"type": "metadata", "protocol_version": "1.10"}` + "\n")
 	var sent strings.Builder
 	for i, turn := range []struct{ prompt, answer string }{{"Hello", "Hello, world!"}, {"And now?", "Goodbye."}} {
-		for _, message := range []string{
+		for n, message := range []string{
 			fmt.Sprintf(`{"type": "TurnBegin", "payload": {"user_input": %q}}`, turn.prompt), `{"type": "StepBegin", "payload": {"n": 1}}`,
 			fmt.Sprintf(`{"type": "ContentPart", "payload": {"type": "text", "text": %q}}`, turn.answer), `{"type": "TurnEnd", "payload": {}}`,
 		} {
-			wire.WriteString(fmt.Sprintf(`{"timestamp": 1795677588.5, "message": %s}`+"\n", message))
+			wire.WriteString(fmt.Sprintf(`{"timestamp": %d.5, "message": %s}`+"\n", 1795677588+60*i+n, message))
 		}
 		sent.WriteString(fmt.Sprintf(`{"role": "_checkpoint", "id": %d}`+"\n"+`{"role": "user", "content": %q}`+"\n"+`{"role": "assistant", "content": %q}`+"\n", i, turn.prompt, turn.answer))
 	}
@@ -75,6 +76,29 @@ func ExampleHistory() {
 	// Hello, world!
 	// > And now?
 	// Goodbye.
+}
+
+func ExampleHistoryRecords() {
+	opts, id, remove := storedExample()
+	defer remove()
+	var begun time.Time
+	for rec, err := range client.HistoryRecords(id, opts) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch m := rec.Message.(type) {
+		case *wireproto.TurnBegin:
+			begun = rec.Time
+			fmt.Println(rec.Time.UTC().Format(time.TimeOnly), m.UserInput)
+		case *wireproto.TurnEnd:
+			fmt.Println("took", rec.Time.Sub(begun))
+		}
+	}
+	// Output:
+	// 07:19:48 Hello
+	// took 3s
+	// 07:20:48 And now?
+	// took 3s
 }
 
 func ExampleForkSession() {

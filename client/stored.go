@@ -17,7 +17,7 @@ import (
 // storedSession is a session in the files of a back end.
 type storedSession interface {
 	io.Closer
-	history(l *launch) iter.Seq2[wireproto.Message, error]
+	history(l *launch) iter.Seq2[wireproto.SessionRecord, error]
 	fork(ctx context.Context, turns int, title string) (string, error)
 	title() string
 	rename(title string) error
@@ -67,19 +67,32 @@ func about(what, id string, err error) error {
 // messages from the text that was sent to the model. If there is no such session, the error is [ErrSessionNotFound].
 func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
+		for rec, err := range HistoryRecords(id, opts) {
+			if !yield(rec.Message, err) {
+				return
+			}
+		}
+	}
+}
+
+// HistoryRecords is [History] with the times at which kimi has recorded the messages. Text that came in parts is recorded once, when
+// it was whole; the end of a turn of Kimi Code has the time of the last record before it. Time is zero where kimi has kept none, as an
+// old kimi-cli, and ProtocolVersion is "" where it is not the file's own.
+func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord, error] {
+	return func(yield func(wireproto.SessionRecord, error) bool) {
 		l, err := newLaunch(opts)
 		if err != nil {
-			yield(nil, err)
+			yield(wireproto.SessionRecord{}, err)
 			return
 		}
 		s, err := l.stored(id)
 		if err != nil {
-			yield(nil, about("read", id, err))
+			yield(wireproto.SessionRecord{}, about("read", id, err))
 			return
 		}
 		defer s.Close()
-		for m, err := range s.history(l) {
-			if !yield(m, about("read", id, err)) {
+		for rec, err := range s.history(l) {
+			if !yield(rec, about("read", id, err)) {
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -142,7 +143,9 @@ func encode(m any) json.RawMessage {
 	}
 	var raw []byte
 	var err error
-	if name == "" {
+	if unknown, ok := m.(*wireproto.UnknownMessage); ok && strings.HasPrefix(unknown.Type, "relay.") {
+		err = fmt.Errorf("the agent has sent a message of the type %.80q, which is the relay's own", unknown.Type)
+	} else if name == "" {
 		raw, err = json.Marshal(m)
 	} else {
 		raw, err = json.Marshal(envelope{"relay." + name, m})

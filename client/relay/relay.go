@@ -381,7 +381,7 @@ type State struct {
 	Oldest  int64     `json:"oldest"`  // number of the oldest entry that is kept, or of the next where there is none
 	Last    int64     `json:"last"`    // number of the newest entry, 0 for none
 	Turns   []Turn    `json:"turns"`   // that have not ended, in their order
-	Pending []Pending `json:"pending"` // requests that wait for an answer, in their order
+	Pending []Pending `json:"pending"` // requests that wait for an answer and of which the log tells, in their order
 }
 
 // Turn is a turn that has not ended.

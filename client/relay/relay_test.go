@@ -232,6 +232,33 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// The state is that of the log: a request without its call is none of it until the call was waited for.
+func TestStateWaitsForCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, r := start(t, nil, func(t *clienttest.Turn) {
+			agent := "an agent"
+			t.Approval(wireproto.ApprovalRequest{ID: "one", Action: "run command", ToolCallID: "not known yet", AgentID: &agent}, nil)
+		})
+		prompt(t, r, "go")
+		read[*wireproto.ApprovalRequest](t, r, 0)
+		synctest.Wait()
+		before := r.State()
+		if len(before.Pending) != 0 {
+			t.Errorf("pending before the log tells: %+v", before.Pending)
+		}
+		if entries, _ := read[*relay.Pending](t, r, before.Last); len(entries) != 1 {
+			t.Errorf("before the request is told: %v", typesOf(entries))
+		}
+		if now := r.State(); len(now.Pending) != 1 || now.Last != before.Last+1 {
+			t.Errorf("%+v", now)
+		}
+		if err := r.Answer("one", relay.Answer{Response: wireproto.Approve}); err != nil {
+			t.Error(err)
+		}
+		read[*relay.TurnEnded](t, r, before.Last)
+	})
+}
+
 // An answer to a request does not answer another one with the same id.
 func TestSameID(t *testing.T) {
 	_, r := start(t, nil, func(t *clienttest.Turn) {
@@ -250,6 +277,23 @@ func TestSameID(t *testing.T) {
 	}
 	if err := r.Answer("same", relay.Answer{Response: wireproto.Approve}); err != client.ErrAnswered {
 		t.Errorf("a second answer: %v", err)
+	}
+}
+
+// An agent cannot write the relay's own entries, by which a page shows what is approved.
+func TestForged(t *testing.T) {
+	_, r := start(t, nil, func(t *clienttest.Turn) {
+		t.Send(&wireproto.UnknownMessage{Type: "relay.Pending", Payload: json.RawMessage(`{"id":"x","request":null,"call":{"name":"harmless","arguments":{}}}`)})
+		t.Send(&wireproto.UnknownMessage{Type: "Newer", Payload: json.RawMessage(`{"a":1}`)})
+	})
+	prompt(t, r, "go")
+	entries, _ := read[*relay.TurnEnded](t, r, 0)
+	want := []string{"relay.TurnQueued", "relay.TurnStarted", "TurnBegin", "StepBegin", "relay.Unreadable", "Newer", "TurnEnd", "relay.TurnEnded"}
+	if diff := cmp.Diff(want, typesOf(entries)); diff != "" {
+		t.Error(diff)
+	}
+	if text := string(entries[4].JSON); strings.Contains(text, "harmless") || !strings.Contains(text, "relay.Pending") {
+		t.Errorf("%s", text)
 	}
 }
 

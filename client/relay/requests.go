@@ -34,7 +34,8 @@ type requests struct {
 type request struct {
 	Pending
 	live live
-	n    int // counts the requests
+	n    int  // counts the requests
+	told bool // the log has the Pending
 }
 
 func (q *requests) init() {
@@ -88,7 +89,7 @@ func (r *Relay) await(q *request) {
 	}
 	r.mu.Lock()
 	if r.requests.open[q.ID] == q {
-		q.Call = call
+		q.Call, q.told = call, true
 		r.log.add(encode(&q.Pending))
 	}
 	r.mu.Unlock()
@@ -138,11 +139,13 @@ func (r *Relay) inOrderLocked() []*request {
 	return slices.SortedFunc(maps.Values(r.requests.open), func(a, b *request) int { return a.n - b.n })
 }
 
-// pendingLocked returns the requests that wait for an answer. r.mu is held.
+// pendingLocked returns the requests that the log tells of and that wait for an answer. r.mu is held.
 func (r *Relay) pendingLocked() []Pending {
 	pending := []Pending{}
 	for _, q := range r.inOrderLocked() {
-		pending = append(pending, q.Pending)
+		if q.told {
+			pending = append(pending, q.Pending)
+		}
 	}
 	return pending
 }

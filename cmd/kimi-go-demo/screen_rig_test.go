@@ -33,6 +33,7 @@ type glass struct {
 	tail string // of what came last, where a sequence may be cut
 	// drawing: a frame has come in part, and no one sees that.
 	drawing bool
+	cast    cast // all that came
 	over    bool // nothing more comes, or the test takes too long
 }
 
@@ -59,6 +60,7 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 			n, err := tty.Read(buf)
 			g.mu.Lock()
 			g.frame(buf[:n])
+			g.cast.add("o", string(buf[:n]))
 			g.emu.Write(buf[:n])
 			g.over = g.over || err != nil
 			g.news.Broadcast()
@@ -169,16 +171,18 @@ func (g *glass) until(what string, want func(all string) bool) {
 // shows waits until all of want are shown, in order.
 func (g *glass) shows(want ...string) {
 	g.t.Helper()
-	g.until(strings.Join(want, " … "), func(all string) bool {
-		for _, w := range want {
-			i := strings.Index(all, w)
-			if i < 0 {
-				return false
-			}
-			all = all[i+len(w):]
+	g.until(strings.Join(want, " … "), func(all string) bool { return inOrder(all, want) })
+}
+
+func inOrder(all string, want []string) bool {
+	for _, w := range want {
+		i := strings.Index(all, w)
+		if i < 0 {
+			return false
 		}
-		return true
-	})
+		all = all[i+len(w):]
+	}
+	return true
 }
 
 // gone waits until a text is not on the screen any more.

@@ -118,11 +118,14 @@ func (v *viewCmd) stored() (*page.Session, error) {
 		return nil, err
 	}
 	n := 0
-	for m, err := range client.History(v.Session, opts) {
+	var clock storedClock
+	for rec, err := range client.HistoryRecords(v.Session, opts) {
 		if err != nil {
 			return nil, err
 		}
+		m := rec.Message
 		n++
+		clock.add(rec)
 		frame := &wireproto.Frame{Method: wireproto.MethodEvent, Message: m}
 		if _, ok := m.(wireproto.Request); ok {
 			frame.Method, frame.ID = wireproto.MethodRequest, fmt.Sprint("stored-", n)
@@ -138,7 +141,37 @@ func (v *viewCmd) stored() (*page.Session, error) {
 	if err == nil && len(s.Recording.Records) > 0 {
 		s.Recording.Records = s.Recording.Records[1:] // the handshake is ours
 	}
+	if err == nil && clock.known && len(clock.ms) == len(s.Recording.Records) {
+		s.Timed, s.Folded = true, true
+		for i, ms := range clock.ms {
+			s.Recording.Records[i].MS = ms
+		}
+	}
 	return s, err
+}
+
+// maxPause is what is left of a pause between turns, which may be days.
+const maxPause = time.Second
+
+// storedClock tells when the messages of a stored session came, since the first and without the pauses between turns.
+type storedClock struct {
+	known bool // all times so far
+	last  time.Time
+	now   time.Duration
+	ms    []int64
+}
+
+func (c *storedClock) add(rec wireproto.SessionRecord) {
+	c.known = (c.known || len(c.ms) == 0) && !rec.Time.IsZero()
+	passed := max(rec.Time.Sub(c.last), 0) // the user may have set the clock
+	if _, ok := rec.Message.(*wireproto.TurnBegin); ok {
+		passed = min(passed, maxPause)
+	}
+	if len(c.ms) > 0 {
+		c.now += passed
+	}
+	c.last = rec.Time
+	c.ms = append(c.ms, c.now.Milliseconds())
 }
 
 // machine has the paths and secrets that a page of a session must not show.

@@ -7,8 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client/clienttest"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // A page is made of a stored session of either kimi, without its secrets.
@@ -31,7 +35,7 @@ func TestViewStored(t *testing.T) {
 			id := d.newest(t)
 			out := filepath.Join(d.work, "page.html")
 			d.run(t, "", "view", id, "-o", out).check(t, 0, nil, nil)
-			contains(t, out, "What is it?", "The key is <strong>not</strong>", "tell no times", "<dt>Turns</dt><dd>1</dd>", "("+id+")")
+			contains(t, out, "What is it?", "The key is <strong>not</strong>", "without the pauses between turns", "<dt>Duration</dt>", "<dt>Turns</dt><dd>1</dd>", "("+id+")")
 			data, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)
@@ -42,6 +46,32 @@ func TestViewStored(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The times of a stored session leave out the pauses between its turns, and none where not all are known.
+func TestStoredClock(t *testing.T) {
+	t.Parallel()
+	at := func(s float64) time.Time {
+		return time.Unix(1700000000, 0).Add(time.Duration(s * float64(time.Second)))
+	}
+	add := func(c *storedClock, when time.Time, m wireproto.Message) {
+		c.add(wireproto.SessionRecord{Time: when, Message: m})
+	}
+	var c storedClock
+	add(&c, at(0), &wireproto.TurnBegin{})
+	add(&c, at(2), &wireproto.TextPart{})
+	add(&c, at(1), &wireproto.TurnEnd{}) // the clock was set back
+	add(&c, at(90000), &wireproto.TurnBegin{})
+	add(&c, at(90000.5), &wireproto.TurnEnd{})
+	add(&c, at(90000.75), &wireproto.TurnBegin{})
+	if diff := cmp.Diff([]int64{0, 2000, 2000, 3000, 3500, 3750}, c.ms); diff != "" || !c.known {
+		t.Errorf("known %v (-want +got):\n%s", c.known, diff)
+	}
+	add(&c, time.Time{}, &wireproto.TurnEnd{})
+	add(&c, at(90001), &wireproto.TurnEnd{})
+	if c.known {
+		t.Error("known, though one time was missing")
 	}
 }
 

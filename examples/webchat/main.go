@@ -13,7 +13,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -60,7 +60,7 @@ func run(ctx context.Context, addr string, opts *client.Options, ready func(url 
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	c := &chat{host: listener.Addr().String(), token: rand.Text(), cookie: rand.Text()}
+	c := &chat{host: listener.Addr().String(), token: rand.Text()}
 	c.relay = relay.New(s, &relay.Options{Authorize: c.authorize, Outside: outside, SpillDir: os.TempDir()})
 	server := &http.Server{Handler: c.handler(), ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
@@ -77,16 +77,14 @@ func run(ctx context.Context, addr string, opts *client.Options, ready func(url 
 }
 
 type chat struct {
-	host   string // the host of the URL; another one means that some site uses its own name for this address
-	token  string // in the fragment of the URL, which browsers do not send; the page sends it to get the cookie
-	cookie string
-	relay  *relay.Relay
+	host  string // the host of the URL; another one means that some site uses its own name for this address
+	token string // in the fragment of the URL, which browsers do not send; the page sends it with each request
+	relay *relay.Relay
 }
 
 func (c *chat) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.servePage)
-	mux.Handle("POST /login", http.NewCrossOriginProtection().Handler(http.HandlerFunc(c.login)))
 	mux.Handle("/agent/", http.StripPrefix("/agent", c.relay))
 	return mux
 }
@@ -103,30 +101,14 @@ func (c *chat) servePage(w http.ResponseWriter, _ *http.Request) {
 	w.Write(bytes.ReplaceAll(page, []byte("NONCE"), []byte(nonce)))
 }
 
-// login gives the cookie to a client that shows the token.
-func (c *chat) login(w http.ResponseWriter, req *http.Request) {
-	var body struct{ Token string }
-	err := json.NewDecoder(http.MaxBytesReader(w, req.Body, 1000)).Decode(&body)
-	if err != nil || req.Host != c.host || !same(body.Token, c.token) {
-		http.Error(w, "wrong token: open the URL that webchat printed", http.StatusForbidden)
-		return
-	}
-	http.SetCookie(w, &http.Cookie{Name: c.cookieName(), Value: c.cookie, Path: "/agent/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
-	w.WriteHeader(http.StatusNoContent)
-}
-
-// cookieName contains the port, because cookies do not distinguish ports.
-func (c *chat) cookieName() string {
-	_, port, _ := net.SplitHostPort(c.host)
-	return "webchat-" + port
-}
-
+// authorize wants the token from the page itself. A cookie would go to the servers of all ports of this machine.
 func (c *chat) authorize(req *http.Request) error {
-	cookie, err := req.Cookie(c.cookieName())
-	if err != nil || req.Host != c.host || !same(cookie.Value, c.cookie) {
+	token, found := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
+	if !found { // of an EventSource, which sets no header
+		token = req.URL.Query().Get("token")
+	}
+	if req.Host != c.host || subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {
 		return errors.New("not logged in: open the URL that webchat printed")
 	}
 	return nil
 }
-
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Envelope is the body of every answer of a known route. The HTTP status is 200 for errors, too.
@@ -230,6 +231,8 @@ type Part struct {
 	Input      json.RawMessage `json:"input,omitempty"`
 	Output     json.RawMessage `json:"output,omitempty"` // text, or content parts of the engine
 	IsError    bool            `json:"is_error,omitempty"`
+
+	At time.Time `json:"-"` // when it was recorded; the server does not tell
 }
 
 // Source is where the bytes of a picture or a video are.
@@ -256,6 +259,8 @@ type Message struct {
 	Metadata struct {
 		Origin Origin `json:"origin"`
 	} `json:"metadata"`
+
+	At, Ended time.Time `json:"-"` // when it was recorded, and when its step ended; the server does not tell
 }
 
 // Transcript is the answer of GET /sessions/{id}/transcript.

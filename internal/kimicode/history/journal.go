@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -122,6 +123,15 @@ type record struct {
 	Count   int             `json:"count"`
 	Kept    *int            `json:"keptUserMessageCount"`
 	Summary json.RawMessage `json:"summary"`
+	Time    float64         `json:"time"` // in milliseconds
+}
+
+// at returns when the line was written, zero if it does not tell.
+func (r *record) at() time.Time {
+	if r.Time <= 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(r.Time))
 }
 
 // message is a message of the engine.
@@ -133,6 +143,8 @@ type message struct {
 	ToolCallID string      `json:"toolCallId"`
 	IsError    bool        `json:"isError"`
 	Origin     *api.Origin `json:"origin"`
+
+	at, ended time.Time // ended is of an agent's step
 }
 
 // anchor reports whether an undo counts the message as the beginning of a turn.
@@ -161,6 +173,7 @@ type part struct {
 	Video  *media `json:"videoUrl"`
 
 	raw json.RawMessage
+	at  time.Time
 }
 
 type media struct {
@@ -210,6 +223,7 @@ type toolCall struct {
 	} `json:"function"` // journals of version 1.0
 
 	args json.RawMessage // as the loop has recorded them
+	at   time.Time
 }
 
 // event is what the agent's loop has recorded.
@@ -248,6 +262,7 @@ func (f *fold) add(r *record) bool {
 			if m.Origin == nil {
 				m.Origin = &api.Origin{}
 			}
+			m.at = r.at()
 			if len(f.pending) > 0 {
 				f.deferred = append(f.deferred, m)
 			} else {
@@ -256,7 +271,7 @@ func (f *fold) add(r *record) bool {
 		}
 	case "context.append_loop_event":
 		if r.Event != nil {
-			f.event(r.Event)
+			f.event(r.Event, r.at())
 		}
 	case "context.apply_compaction":
 		if r.Kept != nil {
@@ -271,32 +286,38 @@ func (f *fold) add(r *record) bool {
 	return !f.stopped
 }
 
-func (f *fold) event(e *event) {
+func (f *fold) event(e *event, at time.Time) {
 	switch e.Type {
 	case "step.begin":
 		f.settle()
 		f.flush()
-		f.open = &message{Role: "assistant", Origin: &api.Origin{}}
+		f.open = &message{Role: "assistant", Origin: &api.Origin{}, at: at}
 		f.step, f.waiting = e.UUID, append(f.waiting, f.open)
 	case "step.end":
+		if f.step != "" {
+			f.open.ended = at
+		}
 		if e.Finish != "interrupted" && e.Finish != "error" {
 			f.settle()
 			f.undefer()
 		}
 	case "content.part":
 		if f.step != "" && f.step == e.Step && e.Part != nil {
+			e.Part.at = at
 			f.open.Content = append(f.open.Content, *e.Part)
 		}
 	case "tool.call":
 		if f.step != "" && f.step == e.Step {
-			f.open.ToolCalls = append(f.open.ToolCalls, toolCall{ID: e.CallID, Name: e.Name, args: e.Args})
+			f.open.ToolCalls = append(f.open.ToolCalls, toolCall{ID: e.CallID, Name: e.Name, args: e.Args, at: at})
 			f.pending = append(f.pending, e.CallID)
 		}
 	case "tool.result":
 		for i, id := range f.pending {
 			if id == e.CallID {
 				f.pending = append(f.pending[:i], f.pending[i+1:]...)
-				f.push(toolMessage(id, e.Result.Output, e.Result.IsError))
+				m := toolMessage(id, e.Result.Output, e.Result.IsError)
+				m.at = at
+				f.push(m)
 				f.undefer()
 				break
 			}
@@ -382,10 +403,10 @@ func toolMessage(id string, output json.RawMessage, isError bool) *message {
 
 // project gives a message the form in which the server sends it.
 func (s Source) project(m *message) *api.Message {
-	out := &api.Message{ID: m.ID, Role: m.Role}
+	out := &api.Message{ID: m.ID, Role: m.Role, At: m.at, Ended: m.ended}
 	out.Metadata.Origin = *m.Origin
 	if m.Role == "tool" && m.ToolCallID != "" {
-		out.Content = []api.Part{{Type: "tool_result", ToolCallID: m.ToolCallID, Output: s.output(m.Content), IsError: m.IsError}}
+		out.Content = []api.Part{{Type: "tool_result", ToolCallID: m.ToolCallID, Output: s.output(m.Content), IsError: m.IsError, At: m.at}}
 		return out
 	}
 	for i := range m.Content {
@@ -393,9 +414,9 @@ func (s Source) project(m *message) *api.Message {
 		at, kind := p.media()
 		switch {
 		case p.Type == "text":
-			out.Content = append(out.Content, api.Part{Type: "text", Text: p.Text})
+			out.Content = append(out.Content, api.Part{Type: "text", Text: p.Text, At: p.at})
 		case p.Type == "think" && !p.Hidden:
-			out.Content = append(out.Content, api.Part{Type: "thinking", Thinking: p.Think})
+			out.Content = append(out.Content, api.Part{Type: "thinking", Thinking: p.Think, At: p.at})
 		case kind == "audio":
 			out.Content = append(out.Content, api.Part{Type: "text", Text: "[audio:" + at.URL + "]"})
 		case kind != "":
@@ -411,7 +432,7 @@ func (s Source) project(m *message) *api.Message {
 }
 
 func (c *toolCall) project() api.Part {
-	p := api.Part{Type: "tool_use", ToolCallID: c.ID, ToolName: c.Name, Input: c.args}
+	p := api.Part{Type: "tool_use", ToolCallID: c.ID, ToolName: c.Name, Input: c.args, At: c.at}
 	if p.ToolName == "" {
 		p.ToolName = c.Function.Name
 	}

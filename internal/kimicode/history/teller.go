@@ -5,6 +5,7 @@ package history
 import (
 	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -14,8 +15,18 @@ import (
 type Teller struct {
 	// ToolName returns the name of a tool as the program knows it; nil leaves all names as they are.
 	ToolName func(name string) string
+	// At is when what is being emitted was recorded, zero if that is not known.
+	At time.Time
 
 	turns, steps int
+	last         time.Time // of all that was told
+}
+
+func (t *Teller) at(when time.Time) {
+	t.At = when
+	if when.After(t.last) {
+		t.last = when
+	}
 }
 
 // Tell emits the messages of Wire for a message, until emit returns false. It returns true if emit has not.
@@ -26,6 +37,7 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 		switch o := m.Metadata.Origin; {
 		case ok:
 		case o.User():
+			t.at(m.At)
 			return emit(&wireproto.SteerInput{UserInput: content(m.Content)})
 		default:
 			return true // a reminder that Kimi Code has put in
@@ -34,9 +46,11 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 			return false
 		}
 		t.turns, t.steps = t.turns+1, 0
+		t.at(m.At)
 		return emit(&wireproto.TurnBegin{UserInput: input})
 	case "assistant":
 		t.steps++
+		t.at(m.At)
 		if !emit(&wireproto.StepBegin{N: t.steps}) {
 			return false
 		}
@@ -50,12 +64,15 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 			case "tool_use":
 				told = &wireproto.ToolCall{Type: "function", ID: part.ToolCallID, Function: wireproto.ToolCallFunction{Name: t.toolName(part.ToolName), Arguments: arguments(part.Input)}}
 			}
+			t.at(part.At)
 			if told != nil && !emit(told) {
 				return false
 			}
 		}
+		t.at(m.Ended)
 	case "tool":
 		for _, part := range m.Content {
+			t.at(part.At)
 			if part.Type == "tool_result" && !emit(&wireproto.ToolResult{ToolCallID: part.ToolCallID, ReturnValue: Result(part.Output, part.IsError)}) {
 				return false
 			}
@@ -66,6 +83,7 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 
 // End ends the turn of the last message.
 func (t *Teller) End(emit func(wireproto.Message) bool) bool {
+	t.At = t.last
 	return t.turns == 0 || emit(&wireproto.TurnEnd{})
 }
 

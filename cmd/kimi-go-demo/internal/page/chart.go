@@ -46,8 +46,11 @@ func (m *model) charts() []chart {
 func (m *model) timeline() (c chart, ok bool) {
 	c.Title = "Time line"
 	notes := []string{"Seconds since the start."}
-	if !m.timed {
-		notes = []string{"The order of the messages; the files of this session tell no times here."}
+	switch {
+	case !m.timed:
+		notes = []string{"The order of the messages; the files of this session tell no times."}
+	case m.folded:
+		notes = []string{"Seconds, as kimi has recorded them, without the pauses between turns."}
 	}
 	scale := (right - left) / m.length
 	y := 8.0

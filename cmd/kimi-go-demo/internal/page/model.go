@@ -23,6 +23,7 @@ type model struct {
 	Items []*item
 
 	timed  bool
+	folded bool
 	length float64 // of the time line: milliseconds, or lines
 	spans  [4][]*span
 	usages []usage
@@ -107,7 +108,7 @@ const maxMS = 365 * 24 * 3600 * 1000
 
 func (s *Session) read() *model {
 	rec := s.Recording
-	r := &reader{model: &model{Title: screen.Line(screen.Clean(s.Title)), timed: s.Timed},
+	r := &reader{model: &model{Title: screen.Line(screen.Clean(s.Title)), timed: s.Timed, folded: s.Folded},
 		calls: make(map[string]*item), last: make(map[string]*item), asked: make(map[string]*item), sent: make(map[string]*item), args: make(map[*item]*bytes.Buffer), under: make(map[string]string)}
 	for i := range r.open {
 		r.open[i] = make(map[string]*span)

@@ -19,6 +19,8 @@ type Session struct {
 	Recording *fixture.Fixture
 	// Timed says that the recording has times. Without them, only the order is shown.
 	Timed bool
+	// Folded says that the times leave out the pauses between turns.
+	Folded bool
 }
 
 //go:embed page.html page.css page.js
