@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image/color"
 	"io"
 	"os"
 	"os/exec"
@@ -167,6 +168,7 @@ const limit = 2 * time.Minute
 type demo struct {
 	work, share, config string
 	env                 []string
+	paper               color.Color // behind the text of its terminals that are emulated; nil for black
 }
 
 // newDemo sets up the real kimi with scripts; see [clienttest.Kimi].

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"image/color"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
 
@@ -53,6 +55,9 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	}
 	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
 	g.news.L = &g.mu
+	if d.paper != nil {
+		g.emu.SetDefaultBackgroundColor(d.paper)
+	}
 	go io.Copy(tty, g.emu) // what the terminal replies
 	go func() {
 		buf := make([]byte, 64<<10)
@@ -202,6 +207,24 @@ func (g *glass) typed(s string) {
 func (g *glass) asked(want ...string) {
 	g.t.Helper()
 	g.shows(append(want, "a key answers")...)
+}
+
+// colour returns the colour in which a text stands on the screen, nil for the terminal's own.
+func (g *glass) colour(text string) color.Color {
+	g.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for y, l := range g.screenLocked() {
+		before, _, found := strings.Cut(l, text)
+		if !found {
+			continue
+		}
+		if c := g.emu.CellAt(ansi.StringWidth(before), y); c != nil {
+			return c.Style.Fg
+		}
+	}
+	g.t.Fatalf("%q is not on the screen:\n%s", text, strings.Join(g.allLocked(), "\n"))
+	return nil
 }
 
 // resize gives the window another size.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"image/color"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -283,7 +284,44 @@ func TestScreenNoColour(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
 
-// The agent cannot control the terminal: the title, the clipboard and the screen stay the program's.
+// On a light background stand colours that can be read there, and what is typed while the terminal is asked for it is not lost.
+func TestScreenBackground(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		paper        color.Color
+		term         string
+		asks, result color.Color
+	}{
+		"light":                     {color.White, "xterm-256color", ansi.IndexedColor(94), ansi.IndexedColor(28)},
+		"dark":                      {color.Black, "xterm-256color", ansi.Yellow, ansi.Green},
+		"light, but few colours":    {color.White, "xterm", ansi.Yellow, ansi.Green},
+		"a terminal that is silent": {nil, "xterm-256color", ansi.Yellow, ansi.Green},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDemo(t, echo("1", "on$((1))ce"), "text: done")
+			d.paper = tt.paper
+			d.env = append(d.env, "TERM="+tt.term, "COLORTERM=")
+			g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+			g.typed("draft")
+			g.shows("\n> draft\n", "Enter sends")
+			g.typed("\r")
+			g.asked("wants to run command", "y yes, once")
+			if got := g.colour("Shell wants to"); got != tt.asks {
+				t.Errorf("the request is %v, want %v", got, tt.asks)
+			}
+			g.typed("y")
+			g.shows("✓ Shell", "  done", "finished after")
+			if got := g.colour("✓ Shell"); got != tt.result {
+				t.Errorf("the result is %v, want %v", got, tt.result)
+			}
+			g.typed(ctrlD)
+			g.end(0)
+		})
+	}
+}
+
+// What an agent does cannot act on the terminal: the emulator's title, its clipboard and its screen stay the program's.
 func TestScreenHostile(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)

@@ -46,6 +46,7 @@ type model struct {
 
 	columns, rows int
 	height        tallest
+	colours       palette
 	now           time.Time
 	ticking       bool
 	spin          int
@@ -73,7 +74,7 @@ func newModel(cfg Config, f *feed) *model {
 		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
 	}
 	m.log.replay, m.effort = cfg.Replay, cfg.Effort
-	m.print.plain = !cfg.Colour
+	m.colours.none = !cfg.Colour
 	m.status.since = m.now
 	return m
 }
@@ -83,7 +84,10 @@ func (m *model) Init() tea.Cmd {
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.cancel = cancel
 	m.work.Go(func() { m.started = start(ctx, &m.cfg, m.feed) })
-	return m.tick()
+	if m.colours.none {
+		return m.tick()
+	}
+	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply, which not every terminal gives
 }
 
 // endMsg ends the chat from outside.
@@ -108,6 +112,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		m.columns, m.rows = max(msg.Width, 20), max(msg.Height, 6)
+	case tea.ColorProfileMsg:
+		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
+	case tea.BackgroundColorMsg:
+		m.colours.light = !msg.IsDark()
 	case tickMsg:
 		m.ticking = false
 		m.spin++
@@ -144,7 +152,7 @@ func (m *model) busy() bool { return m.phase == starting || m.phase == working }
 func (m *model) flush() tea.Cmd {
 	m.print.add(m.log.settle(m.view())...)
 	if m.print.ready() {
-		return m.print.next(m.roomAbove())
+		return m.print.next(m.roomAbove(), m.colours)
 	}
 	if m.phase == leaving && !m.print.busy {
 		return tea.Quit

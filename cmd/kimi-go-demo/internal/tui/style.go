@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -25,6 +26,42 @@ func paint(style screen.Style, t string) string {
 		return t
 	}
 	return string(style) + t + reset
+}
+
+var sequence = regexp.MustCompile("\x1b\\[([0-9;]+)m")
+
+// onLight are the colours that most terminals draw too bright for a light background, and those that are shown there instead.
+var onLight = map[string]string{"32": "38;5;28", "33": "38;5;94", "36": "38;5;24"}
+
+// darker returns t with colours that can be read on a light background. The styles in t are this program's own, which knows 16 colours.
+func darker(t string) string {
+	return sequence.ReplaceAllStringFunc(t, func(s string) string {
+		codes := strings.Split(s[len("\x1b["):len(s)-1], ";")
+		for i, c := range codes {
+			if other, ok := onLight[c]; ok {
+				codes[i] = other
+			}
+		}
+		return "\x1b[" + strings.Join(codes, ";") + "m"
+	})
+}
+
+// palette is what is known of the terminal's colours.
+type palette struct {
+	none  bool // no styles are wanted
+	many  bool // it has 256 colours
+	light bool // its background is
+}
+
+// show returns t as the terminal is to get it.
+func (p palette) show(t string) string {
+	switch {
+	case p.none:
+		return ansi.Strip(t)
+	case p.many && p.light:
+		return darker(t)
+	}
+	return t
 }
 
 // cut shortens a line to columns.

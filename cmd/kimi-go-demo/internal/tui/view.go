@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
@@ -23,11 +22,7 @@ func (m *model) View() tea.View {
 	}
 	lines, cursor := m.screen()
 	m.height.note(len(lines), m.now)
-	content := strings.Join(cutAll(lines, m.columns), "\n")
-	if !m.cfg.Colour {
-		content = ansi.Strip(content)
-	}
-	v := tea.NewView(content)
+	v := tea.NewView(m.colours.show(strings.Join(cutAll(lines, m.columns), "\n")))
 	v.Cursor = cursor
 	v.WindowTitle = "kimi"
 	if t := m.status.title; t != "" {
