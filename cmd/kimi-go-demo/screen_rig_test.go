@@ -149,6 +149,13 @@ func (g *glass) all() string {
 	return strings.Join(g.allLocked(), "\n")
 }
 
+// now returns what is on the screen.
+func (g *glass) now() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.screenLocked(), "\n")
+}
+
 // until waits until the text of the screen, with what has scrolled away, is as want says.
 func (g *glass) until(what string, want func(all string) bool) {
 	g.t.Helper()

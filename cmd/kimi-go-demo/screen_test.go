@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"image/color"
 	"os"
 	"os/exec"
@@ -49,7 +50,53 @@ func TestScreenApprovals(t *testing.T) {
 	})
 }
 
-// Text that was typed before a request appeared does not answer it, and is not lost.
+// Nothing is allowed before all of it has been on the screen: y goes through the pages first, in a narrow window as well.
+func TestScreenPages(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		for _, key := range []string{"y", "a"} {
+			t.Run(key, func(t *testing.T) {
+				t.Parallel()
+				var command strings.Builder
+				for i := range 40 {
+					fmt.Fprintf(&command, "echo line %d of many that are as long as this one\n", i+1)
+				}
+				d := k.demo(t, k.run("1", command.String()+"echo la$((1))st"), "text: done")
+				g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+				g.shows("Enter sends")
+				g.typed("go\r")
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ", "m goes on", "m more of it, before it can be allowed")
+				g.typed(key)
+				g.gone("echo line 1 of")
+				g.resize(40, 24) // the lines are others: all begins anew
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
+				g.resize(80, 6)
+				g.shows("make the window larger")
+				g.typed(key)
+				g.resize(80, 24)
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
+				for page := 0; !strings.Contains(g.now(), "$ echo la$((1))st") && !strings.Contains(g.now(), "echo la$((1))st"); page++ {
+					if strings.Contains(g.all(), "la1st") || page > 10 {
+						t.Fatalf("it ran, or does not end:\n%s", g.all())
+					}
+					before := g.now()
+					g.typed(key)
+					g.until("another page", func(string) bool { return strings.Join(g.screenLocked(), "\n") != before })
+					g.asked("lines ", " of ")
+				}
+				g.gone("NOT SHOWN")
+				g.asked("y yes, once")
+				g.typed(key)
+				g.shows("✓ "+k.shell, "allowed", "  done", "finished after")
+				g.typed("\x0f")
+				g.shows("la1st")
+				g.typed(ctrlD)
+				g.end(0)
+			})
+		}
+	})
+}
+
+// What was typed before a request is on the screen does not answer it, and is not lost.
 func TestScreenTypedTooEarly(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), k.run("1", "echo on$((1))ce"), "text: as you like")

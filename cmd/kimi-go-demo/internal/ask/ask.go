@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,16 +36,23 @@ type Pages interface {
 func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
 	defer c.In.claim()()
 	for {
+		hidden := rest.Hidden()
 		how, keys := "  allow? [y]es, [a]lways in this session, [n]o: ", "y, a or n"
-		if n := rest.Hidden(); n > 0 {
-			how = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: ", lines(n))
-			keys = "m, y, a or n"
+		if hidden > 0 {
+			how, keys = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, or [n]o: ", lines(hidden)), "m or n"
 		}
 		line, err := c.ask(ctx, how)
 		if err != nil {
 			return Decision{Response: wireproto.Reject}, err
 		}
-		switch strings.ToLower(strings.TrimSpace(line)) {
+		key := strings.ToLower(strings.TrimSpace(line))
+		if hidden > 0 && slices.Contains([]string{"m", "more", "y", "yes", "a", "always"}, key) {
+			if err := rest.More(); err != nil {
+				return Decision{Response: wireproto.Reject}, err
+			}
+			continue
+		}
+		switch key {
 		case "y", "yes":
 			return Decision{Response: wireproto.Approve}, nil
 		case "a", "always":
@@ -52,13 +60,6 @@ func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
 		case "n", "no":
 			feedback, err := c.ask(ctx, "  what instead? (Enter alone ends the turn): ")
 			return Decision{wireproto.Reject, strings.TrimSpace(feedback)}, err
-		case "m", "more":
-			if rest.Hidden() > 0 {
-				if err := rest.More(); err != nil {
-					return Decision{Response: wireproto.Reject}, err
-				}
-				continue
-			}
 		}
 		fmt.Fprintln(c.Out, "  "+keys+", please")
 	}

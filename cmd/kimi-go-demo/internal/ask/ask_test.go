@@ -32,19 +32,19 @@ func (p *pages) More() error {
 
 var all = new(pages)
 
-// The part that is not shown yet is mentioned, and shown a page at a time.
+// What is not shown yet is told, and shown a page at a time. Nothing is allowed before all of it is.
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
-	c := &Console{In: NewInput(strings.NewReader("\nm\nmore\nm\n\ny\n"), false), Out: &out}
+	c := &Console{In: NewInput(strings.NewReader("\ny\na\nm\n\ny\n"), false), Out: &out}
 	got, err := c.Approval(t.Context(), &pages{20, 1})
 	if err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
 	const (
-		some = "  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: "
+		some = "  allow? [m]ore of it first, or [n]o: "
 		none = "  allow? [y]es, [a]lways in this session, [n]o: "
 	)
-	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m, y, a or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
+	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
 		"  NOT SHOWN YET: 1 line\n" + some + none + strings.Repeat("  y, a or n, please\n"+none, 2)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -25,8 +25,12 @@ type request struct {
 	name      string                  // of the call that is to be approved
 	arguments json.RawMessage
 
-	top  int // the first line of it that is shown
-	seen int // lines that have been shown
+	open    bool // a key has answered it, or could
+	top     int  // the first line of it that is shown
+	end     int  // the line after the last that is
+	seen    int  // lines that have been shown, without a gap
+	total   int  // lines
+	columns int  // that they have
 
 	index   int // of the question that is asked
 	cursor  int // the option it stands at
@@ -38,7 +42,8 @@ type request struct {
 type decider struct {
 	list    []*request
 	current int
-	words   *textarea.Model // a reason, or free text; nil while none is typed
+	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
+	cut     bool            // the terminal has fewer rows than the request needs
 }
 
 // add puts a request after those that came before it. What is asked about stays.
@@ -80,12 +85,27 @@ func (d *decider) drop(id string) bool {
 	return false
 }
 
-// key returns what tells one question from another.
+// key returns what tells one question from another, and what has been shown of one from what had been before.
 func (d *decider) key() string {
 	if r := d.now(); r != nil {
-		return r.id + "#" + strconv.Itoa(r.index)
+		return fmt.Sprint(r.id, "#", r.index, "#", r.seen)
 	}
 	return ""
+}
+
+// open reports whether keys are for the request that is asked about: they are from when one could first answer it.
+func (d *decider) open() bool {
+	r := d.now()
+	return r != nil && r.open
+}
+
+// fits takes whether the terminal has had room for the lines of the request that is asked about. Where it has not, nothing has been shown.
+func (d *decider) fits(all bool) {
+	r := d.now()
+	d.cut = r != nil && !all
+	if d.cut {
+		r.top, r.seen = 0, 0
+	}
 }
 
 // verdict is what a key has decided.
@@ -109,7 +129,7 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		}
 		return verdict{}
 	case "pgdown", "m":
-		r.top = r.seen
+		r.top = r.end
 		return verdict{}
 	case "pgup":
 		r.top = 0
@@ -123,6 +143,13 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 
 func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	v := verdict{done: true, call: r.approval.ToolCallID}
+	switch k.String() {
+	case "y", "a":
+		if r.unseen() > 0 { // nothing is allowed unseen
+			r.top = r.seen
+			return verdict{}
+		}
+	}
 	switch k.String() {
 	case "y":
 		v.text, v.err = "allowed", r.approval.Approve()
@@ -138,6 +165,9 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	}
 	return v
 }
+
+// unseen returns how many lines have not been shown.
+func (r *request) unseen() int { return r.total - r.seen }
 
 // begin lets the person type words.
 func (d *decider) begin() {
@@ -157,7 +187,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		}
 		d.words = nil
 		if r.approval != nil {
-			return verdict{true, r.approval.ToolCallID, "refused: " + text, r.approval.Reject(text)}
+			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}
 		return d.answer(r, text)
 	default:
@@ -189,7 +219,7 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			return d.answer(r, strings.Join(r.labels(q), ", "))
 		}
 	case "esc":
-		return verdict{true, r.question.ToolCallID, "not answered", r.question.Dismiss()}
+		return verdict{done: true, call: r.question.ToolCallID, text: "not answered", err: r.question.Dismiss()}
 	default:
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > last+1 {
@@ -221,7 +251,7 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 func (d *decider) answer(r *request, text string) verdict {
 	r.answers[r.question.Questions[r.index].Question] = text
 	if r.index++; r.index < len(r.question.Questions) {
-		r.cursor, r.top, r.seen = 0, 0, 0
+		r.cursor, r.top, r.seen, r.open = 0, 0, 0, false
 		clear(r.chosen)
 		return verdict{}
 	}
@@ -229,12 +259,17 @@ func (d *decider) answer(r *request, text string) verdict {
 	for _, q := range r.question.Questions {
 		said = append(said, r.answers[q.Question])
 	}
-	return verdict{true, r.question.ToolCallID, "answered: " + strings.Join(said, " / "), r.question.Answer(r.answers)}
+	return verdict{done: true, call: r.question.ToolCallID, text: "answered: " + strings.Join(said, " / "), err: r.question.Answer(r.answers)}
 }
 
 // lines shows the request in at most height lines, and whether a key answers it yet.
 func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]string, *tea.Cursor) {
 	r := d.now()
+	body := r.body(v)
+	if r.columns != v.columns { // the lines are others
+		r.top, r.seen, r.columns = 0, 0, v.columns
+	}
+	r.total = len(body)
 	var below []string
 	if r.approval != nil {
 		below = approvalKeys(r, v, oncePerCall)
@@ -262,7 +297,7 @@ func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]stri
 		above = d.others(v)
 	}
 	room := max(height-len(below)-len(above)-1, 3)
-	body := r.page(r.body(v), room)
+	body = r.page(body, room)
 	list := append(append(above, body...), below...)
 	if cursor != nil {
 		cursor.Y += len(above) + len(body)
@@ -310,16 +345,19 @@ func (r *request) body(v view) []string {
 // page returns the lines that there is room for, from r.top on.
 func (r *request) page(body []string, room int) []string {
 	if len(body) <= room {
-		r.top, r.seen = 0, len(body)
+		r.top, r.end, r.seen = 0, len(body), len(body)
 		return body
 	}
 	if r.top >= len(body) {
 		r.top = 0
 	}
 	end := min(r.top+room-1, len(body))
-	r.seen = max(r.seen, end)
+	r.end, r.seen = end, max(r.seen, end)
 	how := fmt.Sprintf("lines %d to %d of %d; m goes on", r.top+1, end, len(body))
-	if rest := len(body) - r.seen; rest > 0 {
+	if end == len(body) {
+		how = fmt.Sprintf("lines %d to %d of %d; m begins again", r.top+1, end, len(body))
+	}
+	if rest := r.unseen(); rest > 0 {
 		how = "NOT SHOWN YET: " + count(rest, "line") + "; " + how
 	}
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
@@ -331,8 +369,16 @@ func approvalKeys(r *request, v view, oncePerCall bool) []string {
 	if oncePerCall {
 		always = "the same call again in this session"
 	}
-	line := legend("y", "yes, once") + "  " + legend("n", "no") + "  " + legend("e", "no, and say what instead") + "  " + legend("a", "always: "+always)
-	return wrapWords(line, v.columns)
+	refuse := legend("n", "no") + "  " + legend("e", "no, and say what instead")
+	list := wrapWords(legend("y", "yes, once")+"  "+refuse+"  "+legend("a", "always: "+always), v.columns)
+	if r.unseen() == 0 {
+		return list
+	}
+	first := wrapWords(legend("m", "more of it, before it can be allowed")+"  "+refuse, v.columns)
+	for len(first) < len(list) { // the page must not change when its end has been shown
+		first = append(first, "")
+	}
+	return first
 }
 
 func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }

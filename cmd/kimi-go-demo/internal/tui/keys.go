@@ -31,7 +31,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "ctrl+l":
 		return tea.ClearScreen
 	}
-	if m.guard.open(m.now) {
+	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
 		v := m.decide.press(k)
 		if v.done {
 			m.decide.drop(m.decide.now().id)
@@ -39,6 +39,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
 		return nil
+	}
+	if m.decide.open() {
+		return nil // more of the request is on its way to the screen: the key is for it, and too early
 	}
 	m.typed(k)
 	return m.guard.typed(m.now)
@@ -133,7 +136,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 // paste takes a paste: for the words that are typed for a request, or for the editor.
 func (m *model) paste(text string) {
 	m.hint = ""
-	if m.decide.words != nil && m.guard.open(m.now) {
+	if m.decide.words != nil && m.decide.open() {
 		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
 		return
 	}
@@ -192,7 +195,9 @@ func (m *model) hints() string {
 	var list []string
 	switch {
 	case m.phase == starting && m.session == nil:
-		list = []string{"you can type now: it is sent when kimi is ready", "Ctrl-C leaves"}
+		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+	case m.decide.cut:
+		return paint(screen.Yellow, "too few rows to show what is asked: make the window larger")
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:

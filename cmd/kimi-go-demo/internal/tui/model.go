@@ -44,7 +44,8 @@ type model struct {
 	effort  string // that it was opened with
 	warned  bool   // Ctrl-C again leaves
 
-	columns, rows int
+	columns, rows int // that the screen is made for
+	window        int // rows that there are
 	height        tallest
 	colours       palette
 	now           time.Time
@@ -70,7 +71,7 @@ type model struct {
 func newModel(cfg Config, f *feed) *model {
 	ctx, leave := context.WithCancel(context.Background())
 	m := &model{
-		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, now: time.Now(),
+		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, window: 24, now: time.Now(),
 		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
 	}
 	m.log.replay, m.effort = cfg.Replay, cfg.Effort
@@ -111,7 +112,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.columns, m.rows = max(msg.Width, 20), max(msg.Height, 6)
+		m.columns, m.rows, m.window = max(msg.Width, 20), max(msg.Height, 6), msg.Height
 	case tea.ColorProfileMsg:
 		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
 	case tea.BackgroundColorMsg:
@@ -136,6 +137,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.guard.tick(msg, m.now))
 	case tea.CursorPositionMsg:
 		cmds = append(cmds, m.guard.reply())
+	}
+	if r := m.decide.now(); r != nil {
+		r.open = r.open || m.guard.open(m.now)
+		m.screen() // it tells how much of the request is shown
 	}
 	cmds = append(cmds, m.guard.watch(m.decide.key(), m.now))
 	if m.busy() {

@@ -71,7 +71,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
-		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.guard.open(m.now), m.perCall())
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open(), m.perCall())
 		place(todo, nil)
 		place(append([]string{""}, lines...), down(c, 1))
 	} else {
@@ -82,6 +82,8 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	place(edit, typing)
 	place(menu, nil)
 	place([]string{cut(m.statusLine(), v.columns), cut(m.hints(), v.columns)}, nil)
+
+	m.decide.fits(len(below) <= m.window)
 
 	// The rest of the screen is for what goes on; its last lines are the newest.
 	live := m.log.open(v)
@@ -118,7 +120,7 @@ func down(c *tea.Cursor, by int) *tea.Cursor {
 // asksAlone reports whether the request takes the place of the editor: a key answers the request, and there is no
 // draft.
 func (m *model) asksAlone() bool {
-	return m.decide.now() != nil && m.guard.open(m.now) && m.edit.empty()
+	return m.decide.open() && m.edit.empty()
 }
 
 // perCall reports whether "always" allows only the same call, as in Kimi Code, and not each call of a kind.
