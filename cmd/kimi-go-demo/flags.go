@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -50,20 +51,23 @@ type files struct {
 // runFlags are the flags of all commands that run turns.
 type runFlags struct {
 	which
-	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
-	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
-	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
-	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
-	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
-	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
-	Plan        bool          `help:"Start a new session in plan mode."`
-	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
-	IdleTimeout time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
-	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
-	files
-	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
-	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
-	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
+	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Effort        string        `placeholder:"LEVEL" help:"How hard the model thinks: on, off or, on Kimi Code, what it offers (default: as --thinking)."`
+	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
+	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
+	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Rules         string        `placeholder:"FILE" help:"Rules that allow, ask or refuse, in TOML: see the package client/rules. What you allow always is offered to be written there. Keep it where the agent cannot write."`
+	Slash         bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
+	Plan          bool          `help:"Start a new session in plan mode."`
+	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
+	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for so long, such as 5m (default: never)."`
+	AddDir        []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
+	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
+	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
+	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
+	Record        string        `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
+	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
+	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 }
 
 // options returns the options of the client. ask says that a person is there to answer questions.
@@ -91,8 +95,23 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	return o, nil
 }
 
+// grants opens the rules, and adds to the options what they need.
+func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
+	b, err := grant.Open(f.Rules)
+	if err != nil {
+		return nil, usage("--rules: %w", err)
+	}
+	o.Hooks = append(o.Hooks, b.Hooks()...)
+	return b, nil
+}
+
+// resumeCommand is what to type to go on with a session under the same rules.
+func (f *runFlags) resumeCommand(id string) string { return f.which.resume(id, f.Rules) }
+
 // resumeCommand is what to type to go on with a session.
-func (w *which) resumeCommand(id string) string {
+func (w *which) resumeCommand(id string) string { return w.resume(id, "") }
+
+func (w *which) resume(id, rules string) string {
 	words := []string{program, "resume"}
 	flag := func(name, value string, path bool) {
 		if value == "" {
@@ -108,6 +127,7 @@ func (w *which) resumeCommand(id string) string {
 	flag("--config", w.Config, true)
 	flag("--kimi", w.Kimi, strings.ContainsRune(w.Kimi, filepath.Separator))
 	flag("--model", w.Model, false)
+	flag("--rules", rules, true)
 	return strings.Join(append(words, shellQuote(id)), " ")
 }
 

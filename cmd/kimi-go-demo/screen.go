@@ -37,13 +37,17 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		defer file.Close()
 		opts.Record = file
 	}
+	grants, err := f.grants(opts)
+	if err != nil {
+		return err
+	}
 	dir := f.WorkDir
 	if dir == "" {
 		dir = "."
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Replay: replay, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:

@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -24,6 +25,8 @@ type request struct {
 	question  *client.QuestionRequest // nil for an approval
 	name      string                  // of the call that is to be approved
 	arguments json.RawMessage
+	offers    []grant.Offer // what "always" may cover
+	choosing  bool          // which of them
 
 	open    bool // a key has answered it, or could
 	top     int  // the first line of it that is shown
@@ -110,10 +113,11 @@ func (d *decider) fits(all bool) {
 
 // verdict is what a key has decided.
 type verdict struct {
-	done bool
-	call string // the tool call that was decided about
-	text string // for the transcript
-	err  error
+	done  bool
+	call  string       // the tool call that was decided about
+	text  string       // for the transcript
+	offer *grant.Offer // to be allowed from now on, nil for none
+	err   error
 }
 
 // press handles a key for the current request.
@@ -135,10 +139,41 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		r.top = 0
 		return verdict{}
 	}
-	if r.approval != nil {
+	switch {
+	case r.choosing:
+		return d.grant(r, k)
+	case r.approval != nil:
 		return d.approve(r, k)
 	}
 	return d.choose(r, k)
+}
+
+// grant takes a key of the choice between what "always" may cover.
+func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
+	n := len(r.offers)
+	switch s := k.String(); s {
+	case "up", "k":
+		r.cursor = (r.cursor + n - 1) % n
+	case "down", "j":
+		r.cursor = (r.cursor + 1) % n
+	case "enter":
+		if r.unseen() == 0 {
+			return d.always(r)
+		}
+	case "esc":
+		r.choosing = false
+	default:
+		if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
+			r.cursor = i - 1
+		}
+	}
+	return verdict{}
+}
+
+// always allows what the offer at the cursor says.
+func (d *decider) always(r *request) verdict {
+	o := r.offers[r.cursor]
+	return verdict{done: true, call: r.approval.ToolCallID, text: "always allowed: " + o.Words, offer: &o}
 }
 
 func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
@@ -154,7 +189,11 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	case "y":
 		v.text, v.err = "allowed", r.approval.Approve()
 	case "a":
-		v.text, v.err = "always allowed", r.approval.ApproveForSession()
+		if len(r.offers) > 1 {
+			r.choosing, r.cursor = true, 0
+			return verdict{}
+		}
+		return d.always(r)
 	case "n":
 		v.text, v.err = "refused", r.approval.Reject("")
 	case "e":
@@ -263,7 +302,7 @@ func (d *decider) answer(r *request, text string) verdict {
 }
 
 // lines shows the request in at most height lines, and whether a key answers it yet.
-func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]string, *tea.Cursor) {
+func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 	r := d.now()
 	body := r.body(v)
 	if r.columns != v.columns { // the lines are others
@@ -272,7 +311,7 @@ func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]stri
 	r.total = len(body)
 	var below []string
 	if r.approval != nil {
-		below = approvalKeys(r, v, oncePerCall)
+		below = approvalKeys(r, v)
 	} else {
 		below = r.options(v)
 	}
@@ -363,11 +402,18 @@ func (r *request) page(body []string, room int) []string {
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }
 
-// approvalKeys says which key does what.
-func approvalKeys(r *request, v view, oncePerCall bool) []string {
-	always := "every later “" + r.approval.Action + "”, whatever it is, in this session"
-	if oncePerCall {
-		always = "the same call again in this session"
+// approvalKeys tells which key does what.
+func approvalKeys(r *request, v view) []string {
+	if r.choosing {
+		list := []string{paint(screen.Bold, "What is always allowed?")}
+		for i, o := range r.offers {
+			list = append(list, optionLine(v, i == r.cursor, strconv.Itoa(i+1)+" ", o.Words, "")...)
+		}
+		return append(list, cut(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns))
+	}
+	always := "choose what it covers"
+	if len(r.offers) == 1 {
+		always = r.offers[0].Words
 	}
 	refuse := legend("n", "no") + "  " + legend("e", "no, and say what instead")
 	list := wrapWords(legend("y", "yes, once")+"  "+refuse+"  "+legend("a", "always: "+always), v.columns)
@@ -379,6 +425,19 @@ func approvalKeys(r *request, v view, oncePerCall bool) []string {
 		first = append(first, "")
 	}
 	return first
+}
+
+// optionLine shows something that may be chosen.
+func optionLine(v view, current bool, head, label, about string) []string {
+	mark, style := "  ", screen.Plain
+	if current {
+		mark, style = "❯ ", screen.Bold
+	}
+	line := mark + head + paint(style, label)
+	if about != "" {
+		line += paint(screen.Dim, "  "+about)
+	}
+	return under(wrapWords(line, v.columns-4), "", "    ")
 }
 
 func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }
@@ -395,19 +454,11 @@ func (r *request) options(v view) []string {
 	}
 	var list []string
 	row := func(i int, label, about string) {
-		mark, style := "  ", screen.Plain
-		if i == r.cursor {
-			mark, style = "❯ ", screen.Bold
-		}
 		box := ""
 		if q.MultiSelect && i < len(q.Options) {
 			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
 		}
-		line := mark + fmt.Sprintf("%d ", i+1) + box + paint(style, label)
-		if about != "" {
-			line += paint(screen.Dim, "  "+about)
-		}
-		list = append(list, under(wrapWords(line, v.columns-4)[:], "", "    ")...)
+		list = append(list, optionLine(v, i == r.cursor, fmt.Sprintf("%d ", i+1)+box, label, about)...)
 	}
 	for i, o := range q.Options {
 		row(i, o.Label, o.Description)

@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -34,7 +35,11 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
 		v := m.decide.press(k)
 		if v.done {
-			m.decide.drop(m.decide.now().id)
+			r := m.decide.now()
+			m.decide.drop(r.id)
+			if v.offer != nil {
+				m.allow(r, &v)
+			}
 			m.decided(v.call, v.text, v.err)
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
@@ -47,7 +52,24 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	return m.guard.typed(m.now)
 }
 
-// interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
+// allow allows what an offer covers from now on, and answers what waits already.
+func (m *model) allow(r *request, v *verdict) {
+	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
+		return
+	}
+	m.tell(m.cfg.Grants.Keep(*v.offer))
+	for _, other := range slices.Clone(m.decide.list) {
+		if other.name == "" { // a question, or a call that is not known
+			continue
+		}
+		if said, err := m.cfg.Grants.Answer(m.ctx, other.approval, other.name, other.arguments); said != "" {
+			m.decide.drop(other.id)
+			m.decided(other.approval.ToolCallID, said, err)
+		}
+	}
+}
+
+// interrupt is Ctrl-C: it cancels the turn, and when there is nothing to cancel it leaves the second time.
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:

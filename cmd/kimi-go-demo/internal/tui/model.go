@@ -198,6 +198,8 @@ func (m *model) item(item any) {
 		}
 	case requestItem:
 		m.request(item.request)
+	case ruledItem:
+		m.decided(item.call, item.said, item.err)
 	case resolvedItem:
 		shown := m.guard.shown
 		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
@@ -301,6 +303,9 @@ func (m *model) request(r *request) {
 	if r.question != nil && len(r.question.Questions) == 0 {
 		r.question.Dismiss()
 		return
+	}
+	if r.approval != nil {
+		r.offers = m.cfg.Grants.Offers(r.approval, r.name, r.arguments, m.perCall())
 	}
 	m.decide.add(r)
 	if r.approval != nil {

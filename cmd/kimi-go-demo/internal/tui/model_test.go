@@ -15,9 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
+
+var noGrants, _ = grant.Open("")
 
 // stage is a model without a program: what it prints and shows can be read.
 type stage struct {
@@ -26,7 +29,7 @@ type stage struct {
 }
 
 func newStage(t *testing.T, columns, rows int) *stage {
-	m := newModel(Config{Colour: true, WorkDir: t.TempDir()}, newFeed())
+	m := newModel(Config{Colour: true, WorkDir: t.TempDir(), Grants: noGrants}, newFeed(noGrants))
 	m.phase = working
 	m.print.busy = true // the test prints
 	s := &stage{model: m}

@@ -15,6 +15,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -31,6 +32,7 @@ type Config struct {
 	Answer  string // to every approval: y, a, n, or "" to ask
 	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
+	Grants  *grant.Book
 
 	Start   func(context.Context) (*client.Session, error)
 	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed
@@ -47,7 +49,7 @@ type Chat struct {
 }
 
 // New returns a chat that has not begun.
-func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed()} }
+func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed(cfg.Grants)} }
 
 // Outside takes what the agent sends while no turn runs. It is for [client.Options.OnMessage].
 func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }

@@ -71,7 +71,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
-		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open(), m.perCall())
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open())
 		place(todo, nil)
 		place(append([]string{""}, lines...), down(c, 1))
 	} else {
