@@ -364,6 +364,9 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 	if usage := c.session.Status().ContextUsage; usage > 0 && !full {
 		text += fmt.Sprintf(", context %.0f%%", usage*100)
 	}
+	if spent := c.flags.cost.String(); spent != "" {
+		text += ", " + spent
+	}
 	if full {
 		text += fmt.Sprintf(", session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID()))
 	}

@@ -65,9 +65,12 @@ type runFlags struct {
 	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
 	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
 	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
+	Price         string        `placeholder:"IN,OUT" help:"What a million tokens of the model cost, input and output, and perhaps a third price of cached input: the cost so far is shown. Kimi tells no prices."`
 	Record        string        `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
 	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
+
+	cost *cost // by Price, nil without
 }
 
 // options returns the options of the client. ask says that a person is there to answer questions.
@@ -90,6 +93,9 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	o.Thinking, o.Yolo, o.AFK, o.Plan = f.Thinking, f.Yolo, f.AFK, f.Plan
 	o.AddDirs, o.AgentFile, o.MCPConfigFiles, o.SkillsDirs = f.AddDir, f.AgentFile, f.MCPConfigFile, f.SkillsDir
 	o.MaxStepsPerTurn, o.IdleTimeout = f.MaxSteps, f.IdleTimeout
+	if err := f.prices(o); err != nil {
+		return nil, err
+	}
 	o.SupportsQuestion = ask && !f.AFK
 	o.SupportsPlanMode = o.SupportsQuestion
 	return o, nil

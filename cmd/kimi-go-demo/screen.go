@@ -47,7 +47,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:

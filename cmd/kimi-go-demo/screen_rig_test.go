@@ -326,6 +326,7 @@ func (k *screenKimi) twoModels(t *testing.T, scripts ...string) (*demo, *clientt
 		Providers:    map[string]config.Provider{"kimi": {Type: config.ProviderKimi, BaseURL: m.URL(), APIKey: "sk-test"}},
 		Models: map[string]config.Model{
 			"scripted": {Provider: "kimi", Model: "scripted", MaxContextSize: 100000},
+			"seeing":   {Provider: "kimi", Model: "seeing-model", MaxContextSize: 200000, Capabilities: []config.Capability{config.CapabilityImageIn}},
 			"other":    {Provider: "kimi", Model: "other-model", MaxContextSize: 200000, Capabilities: []config.Capability{config.CapabilityThinking}},
 		},
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"image/color"
 	"os"
@@ -366,6 +367,65 @@ func TestScreenBackground(t *testing.T) {
 			g.end(0)
 		})
 	}
+}
+
+// A picture goes along whose file is dropped on the terminal, or that is in the clipboard.
+func TestScreenPictures(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: seen", "text: seen again")
+		picture, err := base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bin := t.TempDir()
+		file := filepath.Join(bin, "it's a picture.png")
+		if err := os.WriteFile(file, picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		board := "#!/bin/sh\n[ -e '" + bin + "/full' ] && exec cat \"" + file + "\"\necho nothing is copied >&2\nexit 1\n"
+		if err := os.WriteFile(filepath.Join(bin, "wl-paste"), []byte(board), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d.env = append(d.env, "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+bin)
+		g := d.glass(t, 200, 24, "chat", "--config", d.config, "--model", "seeing")
+		g.shows("Enter sends")
+		g.typed("\x1b[200~'" + strings.ReplaceAll(file, "'", `'\''`) + "'\x1b[201~look\r")
+		g.shows("> @\"", "it's a picture.png\" look", "  seen", "finished after")
+		g.typed("\x16") // Ctrl-V
+		g.shows("no picture is in the clipboard")
+		if err := os.WriteFile(filepath.Join(bin, "full"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g.typed("\x16")
+		g.shows("> @"+bin, ".png")
+		g.typed("again\r")
+		g.shows("  seen again", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		for i, r := range model.Requests() {
+			if n := strings.Count(string(r), "data:image/png;base64,"); n != i+1 {
+				t.Errorf("request %d has %d pictures: %.2000s", i+1, n, r)
+			}
+		}
+		if left, _ := filepath.Glob(filepath.Join(bin, "kimi-go-demo-*")); left != nil {
+			t.Errorf("left behind: %q", left)
+		}
+	})
+}
+
+// With prices, the status line and the line after a turn tell what it has cost.
+func TestScreenPrice(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, _ := k.twoModels(t, "text: hello", "text: again")
+		g := d.glass(t, 100, 24, "chat", "--config", d.config, "--price", "1000,1000000")
+		g.shows("Enter sends")
+		g.typed("hi\r")
+		g.shows("  hello", "finished after", " in, ", " out · cost ")
+		g.typed(ctrlD)
+		g.end(0)
+		d.run(t, "", "prompt", "--config", d.config, "--price", "1000,1000000", "x").check(t, 0, []string{"again"}, []string{"finished: 1 step", "cost "})
+		d.run(t, "", "prompt", "--config", d.config, "--price", "cheap", "x").check(t, 2, nil, []string{`--price "cheap"`, "--price 0.60,2.50"})
+	})
 }
 
 // What an agent does cannot act on the terminal: the emulator's title, its clipboard and its screen stay the program's.

@@ -124,6 +124,9 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	case "enter":
 		m.submit()
 		return
+	case "ctrl+v":
+		m.pastePicture()
+		return
 	case "ctrl+d":
 		if e.text() == "" {
 			m.end(nil)

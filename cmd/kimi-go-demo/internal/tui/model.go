@@ -66,6 +66,7 @@ type model struct {
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
+	shots   string // folder of the pictures of the clipboard, "" for none
 }
 
 func newModel(cfg Config, f *feed) *model {
@@ -213,6 +214,8 @@ func (m *model) item(item any) {
 		m.tell(item.err)
 	case exportedItem:
 		m.log.add(note(screen.Dim, "the conversation is in "+item.path))
+	case pictureItem:
+		m.picture(item)
 	case planItem:
 		m.status.plan = item.on
 	case filesItem:

@@ -191,6 +191,9 @@ func (m *model) statusLine() string {
 		add(context)
 		if u := st.Usage; u.Total() > 0 {
 			add(fmt.Sprintf("%s in, %s out", tokens(u.Total()-u.Output), tokens(u.Output)))
+			if m.cfg.Cost != nil {
+				add(m.cfg.Cost())
+			}
 		}
 	}
 	if n := len(m.queue); n > 0 {

@@ -38,6 +38,7 @@ type Config struct {
 	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
 	Turns   func(id string) (int, error)                                                 // of a session
+	Cost    func() string                                                                // of the session so far, "" where it is not known; nil is that
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
@@ -81,6 +82,9 @@ func (c *Chat) Run(ctx context.Context) Result {
 	c.feed.close()
 	beside.Wait()
 	m.work.Wait()
+	if m.shots != "" {
+		os.RemoveAll(m.shots)
+	}
 	r := Result{Session: m.started, Turns: m.turns, Err: m.err}
 	if r.Err == nil && err != nil {
 		r.Err = err
