@@ -29,7 +29,7 @@ func TestScreenAlways(t *testing.T) {
 		g.typed("a")
 		g.shows("What is always allowed?")
 		g.typed(map[string]string{"kimi-cli": "2", "Kimi Code": "1"}[k.name] + "\r")
-		g.shows("✓ "+k.shell, "└ one", "  first", "finished after")
+		g.shows("✓ "+k.shell, "always allowed", "└ one", "allowed from now on: commands that begin with “echo”", "  first", "finished after")
 		g.typed("more\r")
 		g.shows("✓ "+k.shell, "└ two three")
 		g.asked("echo x; touch slipped", "y yes, once")

@@ -63,7 +63,10 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		return s, err
 	}
 	cfg.Reopen = func(ctx context.Context, id, model, effort string) (*client.Session, error) {
-		opts.SessionID, opts.Model, opts.Effort, opts.Plan = id, model, effort, false
+		opts.SessionID, opts.Effort, opts.Plan = id, effort, false
+		if model != "" {
+			opts.Model = model
+		}
 		s, err := client.NewSession(ctx, opts)
 		if err == nil {
 			e.signals.closes(s)

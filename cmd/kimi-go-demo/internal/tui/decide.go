@@ -173,7 +173,7 @@ func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 // always allows what the offer at the cursor says.
 func (d *decider) always(r *request) verdict {
 	o := r.offers[r.cursor]
-	return verdict{done: true, call: r.approval.ToolCallID, text: "always allowed: " + o.Words, offer: &o}
+	return verdict{done: true, call: r.approval.ToolCallID, text: "always allowed", offer: &o}
 }
 
 func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
@@ -409,7 +409,7 @@ func approvalKeys(r *request, v view) []string {
 		for i, o := range r.offers {
 			list = append(list, optionLine(v, i == r.cursor, strconv.Itoa(i+1)+" ", o.Words, "")...)
 		}
-		return append(list, cut(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns))
+		return append(list, wrapWords(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns)...)
 	}
 	always := "choose what it covers"
 	if len(r.offers) == 1 {
@@ -468,5 +468,5 @@ func (r *request) options(v view) []string {
 	if q.MultiSelect {
 		how = "↑ ↓, Space or a number marks, Enter sends, Esc answers nothing"
 	}
-	return append(list, cut(paint(screen.Dim, how), v.columns))
+	return append(list, wrapWords(paint(screen.Dim, how), v.columns)...)
 }

@@ -41,6 +41,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 				m.allow(r, &v)
 			}
 			m.decided(v.call, v.text, v.err)
+			if v.offer != nil && v.err == nil {
+				m.log.add(note(screen.Dim, "allowed from now on: "+v.offer.Words))
+			}
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
 		return nil
@@ -138,6 +141,11 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	case "shift+tab":
 		m.togglePlan()
 		return
+	case "?":
+		if e.text() == "" {
+			m.log.add(&guide{keys})
+			return
+		}
 	case "up", "ctrl+p":
 		if e.text() == "" && m.takeBack() {
 			return
@@ -217,6 +225,10 @@ func (m *model) hints() string {
 	if m.hint != "" {
 		return paint(screen.Yellow, m.hint)
 	}
+	plan := "Shift-Tab plan mode"
+	if m.status.plan {
+		plan = "Shift-Tab ends plan mode"
+	}
 	var list []string
 	switch {
 	case m.phase == starting && m.session == nil:
@@ -230,16 +242,20 @@ func (m *model) hints() string {
 	case m.edit.menu.open():
 		list = []string{"Tab completes", "↑ ↓ choose", "Esc closes"}
 	case m.phase == working && m.steers:
-		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 	case m.phase == working:
-		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 		if len(m.queue) > 0 {
 			list = append([]string{"↑ takes back"}, list...)
 		}
 	case m.paused:
 		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
 	default:
-		list = []string{"Enter sends", "/ commands", "@ files", "Ctrl-D leaves", "Shift-Tab plan mode", "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
+		list = []string{"Enter sends", "/ commands", "? keys", "@ files", "Ctrl-D leaves", plan, "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
 	}
-	return paint(screen.Dim, strings.Join(list, " · "))
+	line := items{columns: m.columns}
+	for _, t := range list {
+		line.add(screen.Dim, t)
+	}
+	return line.String()
 }

@@ -42,6 +42,7 @@ type model struct {
 	stopped bool   // the turn is being cancelled
 	doing   string // what is changed about the session
 	effort  string // that it was opened with
+	model   string // that the person has chosen, "" for none
 	warned  bool   // Ctrl-C again leaves
 
 	columns, rows int // that the screen is made for
@@ -72,7 +73,7 @@ type model struct {
 func newModel(cfg Config, f *feed) *model {
 	ctx, leave := context.WithCancel(context.Background())
 	m := &model{
-		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, window: 24, now: time.Now(),
+		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 79, rows: 24, window: 24, now: time.Now(),
 		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
 	}
 	m.log.replay, m.effort = cfg.Replay, cfg.Effort
@@ -113,7 +114,8 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.columns, m.rows, m.window = max(msg.Width, 20), max(msg.Height, 6), msg.Height
+		// The last column stays free: of a line that ends there bubbletea erases the end when it prints it.
+		m.columns, m.rows, m.window = max(msg.Width, 20)-1, max(msg.Height, 6), msg.Height
 	case tea.ColorProfileMsg:
 		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
 	case tea.BackgroundColorMsg:

@@ -34,7 +34,7 @@ func newStage(t *testing.T, columns, rows int) *stage {
 	m.phase = working
 	m.print.busy = true // the test prints
 	s := &stage{model: m}
-	s.Update(tea.WindowSizeMsg{Width: columns, Height: rows})
+	s.Update(tea.WindowSizeMsg{Width: columns + 1, Height: rows})
 	return s
 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -50,7 +51,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	}
 	for i, q := range m.queue {
 		if i == 3 && len(m.queue) > 4 {
-			waiting = append(waiting, paint(screen.Dim, "⋯ and "+count(len(m.queue)-i, "more")))
+			waiting = append(waiting, paint(screen.Dim, fmt.Sprintf("⋯ and %d more", len(m.queue)-i)))
 			break
 		}
 		waiting = append(waiting, q.line(v.columns))
