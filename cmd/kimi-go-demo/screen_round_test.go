@@ -13,7 +13,7 @@ import (
 // In a window of 40 columns each line that tells what can be done is whole, ? shows the keys, and nothing needs a word that stands elsewhere.
 func TestScreenNarrow(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
-		letters := strings.Repeat("abcdefghij", 20)
+		letters := strings.Repeat("abcdefghij", 10)
 		d := k.demo(t, k.run("0", "echo "+letters), k.run("1", "git status"), k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: done")
 		g := d.glass(t, 40, 24, d.chatArgs("chat")...)
 		whole := func(line string) {
@@ -35,7 +35,7 @@ func TestScreenNarrow(t *testing.T) {
 		g.typed("y")
 		g.asked("$ git status", "y yes, once", "n no", "a always: choose")
 		g.typed("a")
-		g.shows("What is always allowed?", "commands that begin with “git", "Enter allows it,", "Esc goes back")
+		g.shows("What is always allowed?", "commands that begin with “git", "Enter allows it, Esc\ngoes back\n")
 		g.typed("\x1b")
 		g.gone("What is always allowed?")
 		g.asked("y yes, once")

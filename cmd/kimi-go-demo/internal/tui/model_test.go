@@ -406,3 +406,15 @@ func TestWidths(t *testing.T) {
 		}
 	}
 }
+
+// Lines that have changed are compared word by word, also where more come than go.
+func TestChangedWords(t *testing.T) {
+	row := func(style screen.Style, text string) screen.Row { return screen.Row{Style: style, Text: text} }
+	got := rowLines([]screen.Row{row(screen.Red, "one two three"), row(screen.Green, "one two four"), row(screen.Green, "more of it"), row(screen.Plain, "end"), row(screen.Red, "gone")}, 80)
+	want := []string{
+		paint(screen.Red, "one two ") + paint(screen.Red+screen.Bold+underline, "three"), paint(screen.Green, "one two ") + paint(screen.Green+screen.Bold+underline, "four"),
+		paint(screen.Green, "more of it"), "end", paint(screen.Red, "gone")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -91,8 +91,10 @@ func under(lines []string, head, rest string) []string {
 func rowLines(rows []screen.Row, columns int) []string {
 	rows = screen.Layout(rows, 0)
 	texts := make([]string, len(rows))
+	for i, r := range rows {
+		texts[i] = paint(r.Style, r.Text)
+	}
 	for i := 0; i < len(rows); i++ {
-		texts[i] = paint(rows[i].Style, rows[i].Text)
 		old := 0
 		for i+old < len(rows) && rows[i+old].Style == screen.Red {
 			old++
@@ -101,10 +103,10 @@ func rowLines(rows []screen.Row, columns int) []string {
 		for i+old+fresh < len(rows) && rows[i+old+fresh].Style == screen.Green {
 			fresh++
 		}
-		if old == 0 || old != fresh {
+		if old == 0 {
 			continue
 		}
-		for j := range old {
+		for j := range min(old, fresh) {
 			before, after := render.Words(rows[i+j].Text, rows[i+old+j].Text)
 			texts[i+j], texts[i+old+j] = pieces(screen.Red, before), pieces(screen.Green, after)
 		}
