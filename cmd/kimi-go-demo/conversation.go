@@ -192,7 +192,7 @@ func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pag
 	return rest, err
 }
 
-// ruled shows a request that a rule has answered.
+// ruled shows a request that a rule answered.
 func (c *conversation) ruled(m *client.ApprovalRequest, name string, arguments json.RawMessage, said string) error {
 	if c.show == nil || c.flags.Quiet {
 		return nil

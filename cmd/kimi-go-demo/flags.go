@@ -70,7 +70,7 @@ type runFlags struct {
 	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
 	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
 
-	cost *cost // by Price, nil without
+	cost *cost // nil without Price
 }
 
 // options returns the options of the client. ask says that a person is there to answer questions.
@@ -101,7 +101,7 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	return o, nil
 }
 
-// grants opens the rules, and adds to the options what they need.
+// grants reads the rules and adds their hooks to the options.
 func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	b, err := grant.Open(f.Rules)
 	if err != nil {
@@ -111,7 +111,7 @@ func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	return b, nil
 }
 
-// resumeCommand is what to type to go on with a session under the same rules.
+// resumeCommand is the command line that continues a session, with the same rules.
 func (f *runFlags) resumeCommand(id string) string { return f.which.resume(id, f.Rules) }
 
 // resumeCommand is what to type to go on with a session.

@@ -162,13 +162,13 @@ func stubborn() {
 }
 
 // limit is how long a command may take that takes a second on a machine with nothing else to do.
-const limit = 40 * time.Second
+const limit = 2 * time.Minute
 
 // demo is the command and a kimi of its own.
 type demo struct {
 	work, share, config string
 	env                 []string
-	paper               color.Color // behind the text of its terminals that are emulated; nil for black
+	paper               color.Color // background of the emulated terminal; nil if the terminal does not say
 }
 
 // newDemo sets up the real kimi with scripts; see [clienttest.Kimi].

@@ -11,17 +11,17 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// cost is what a session has cost so far, by prices of a million tokens. They are of one model: the first that uses tokens.
+// cost adds up what a session costs. The prices are for a million tokens of one model: the first one that uses tokens.
 type cost struct {
 	in, out, cached float64
 
 	mu     sync.Mutex
 	model  string
 	spent  float64
-	others bool // other models have used tokens, whose price is not known
+	others bool // models without a price have used tokens
 }
 
-// newCost reads prices as --price has them.
+// newCost parses the value of --price.
 func newCost(prices string) (*cost, error) {
 	var list []float64
 	for field := range strings.SplitSeq(prices, ",") {
@@ -40,7 +40,7 @@ func newCost(prices string) (*cost, error) {
 	return nil, usage("--price %.80q: give two prices, of input and output, and if it has another the price of cached input", prices)
 }
 
-// of is for [client.Limits.CostOf].
+// of returns what tokens cost, and adds it. It is a [client.Limits.CostOf].
 func (c *cost) of(model string, u wireproto.TokenUsage) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,7 +56,7 @@ func (c *cost) of(model string, u wireproto.TokenUsage) float64 {
 	return n
 }
 
-// String says what has been spent, "" where no price is known.
+// String says what the session has cost, "" without prices.
 func (c *cost) String() string {
 	if c == nil {
 		return ""
@@ -73,7 +73,7 @@ func (c *cost) String() string {
 	return text
 }
 
-// prices has the options tell what tokens cost.
+// prices sets the function that counts the cost.
 func (f *runFlags) prices(o *client.Options) (err error) {
 	if f.Price == "" {
 		return nil

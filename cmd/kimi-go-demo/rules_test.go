@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// "Always" says in words what it may cover, and what is chosen runs unasked from then on: no more than that, with what waits already, and in another
-// session if it is kept.
+// The key "a" lists in words what may be allowed from now on. The choice runs unasked, and nothing else does. A rule is
+// written to the file only if the person chooses that.
 func TestScreenAlways(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		rules := filepath.Join(t.TempDir(), "rules.toml")
@@ -59,7 +59,7 @@ func TestScreenAlways(t *testing.T) {
 	})
 }
 
-// A team's rules hold in the chat: what they allow is not asked, what they deny does not happen and the person sees why, the rest is asked.
+// Rules from a file hold in the chat. What they deny does not run, and the person sees the reason.
 func TestScreenRules(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		file := filepath.Join(t.TempDir(), "rules.toml")
@@ -95,7 +95,7 @@ func TestScreenRules(t *testing.T) {
 	})
 }
 
-// In plain lines, too, "always" is chosen by its words.
+// With --plain, "always" lists in words what it may cover, too.
 func TestTerminalAlways(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("1", "echo one"), k.run("2", "echo two three"), "text: done")
@@ -112,7 +112,7 @@ func TestTerminalAlways(t *testing.T) {
 	})
 }
 
-// Rules that cannot be read are told before anything starts.
+// Invalid rules are an error before anything starts.
 func TestRulesAreWrong(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -149,7 +149,7 @@ func (g *glass) all() string {
 	return strings.Join(g.allLocked(), "\n")
 }
 
-// now returns what is on the screen.
+// now returns the text of the screen.
 func (g *glass) now() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -216,7 +216,7 @@ func (g *glass) asked(want ...string) {
 	g.shows(append(want, "a key answers")...)
 }
 
-// colour returns the colour in which a text stands on the screen, nil for the terminal's own.
+// colour returns the colour of a text on the screen, nil for the default one.
 func (g *glass) colour(text string) color.Color {
 	g.t.Helper()
 	g.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// In a window of 40 columns each line that tells what can be done is whole, ? shows the keys, and nothing needs a word that stands elsewhere.
+// In a window of 40 columns the lines that name keys are whole, and ? shows all keys.
 func TestScreenNarrow(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		letters := strings.Repeat("abcdefghij", 10)
@@ -59,7 +59,7 @@ func TestScreenNarrow(t *testing.T) {
 	})
 }
 
-// A copy goes on with the model that the command was started with, however that was chosen.
+// A copy goes on with the model that the command was started with, also if the environment names it.
 func TestScreenForkModel(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, "text: one", "text: two")

@@ -51,7 +51,7 @@ func TestScreenApprovals(t *testing.T) {
 	})
 }
 
-// Nothing is allowed before all of it has been on the screen: y goes through the pages first, in a narrow window as well.
+// Nothing is allowed before all of it has been on the screen: y shows the other pages first.
 func TestScreenPages(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		for _, key := range []string{"y", "a"} {
@@ -97,7 +97,7 @@ func TestScreenPages(t *testing.T) {
 	})
 }
 
-// What was typed before a request is on the screen does not answer it, and is not lost.
+// Text that was typed before a request appeared does not answer it, and is not lost.
 func TestScreenTypedTooEarly(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), k.run("1", "echo on$((1))ce"), "text: as you like")
@@ -332,7 +332,7 @@ func TestScreenNoColour(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
 
-// On a light background stand colours that can be read there, and what is typed while the terminal is asked for it is not lost.
+// On a light background the colours are darker. Keys that are pressed while the terminal is asked for it are not lost.
 func TestScreenBackground(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -369,7 +369,7 @@ func TestScreenBackground(t *testing.T) {
 	}
 }
 
-// A picture goes along whose file is dropped on the terminal, or that is in the clipboard.
+// A picture is sent if its file is dropped on the terminal, or if it is in the clipboard.
 func TestScreenPictures(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, model := k.twoModels(t, "text: seen", "text: seen again")
@@ -413,7 +413,7 @@ func TestScreenPictures(t *testing.T) {
 	})
 }
 
-// With prices, the status line and the line after a turn tell what it has cost.
+// With prices, the status line and the summary of a turn show the cost.
 func TestScreenPrice(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, _ := k.twoModels(t, "text: hello", "text: again")
@@ -428,7 +428,7 @@ func TestScreenPrice(t *testing.T) {
 	})
 }
 
-// What an agent does cannot act on the terminal: the emulator's title, its clipboard and its screen stay the program's.
+// The agent cannot control the terminal: the title, the clipboard and the screen stay the program's.
 func TestScreenHostile(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)

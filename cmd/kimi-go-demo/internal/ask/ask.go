@@ -31,8 +31,9 @@ type Pages interface {
 	More() error
 }
 
-// Approval asks whether to allow what has just been shown, and what rest has of it, once or always; the latter tells in words what that may cover.
-// With an error it is a rejection: [io.EOF] at the end of the input, or the cause of ctx's end when no one needs the answer any more.
+// Approval asks whether to allow the call that was just shown, and the rest of it. always says in words what "always"
+// may cover. With an error, the answer is a rejection: the error is [io.EOF] at the end of the input, or the cause of
+// ctx's end when the answer is no longer needed.
 func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (Decision, error) {
 	defer c.In.claim()()
 	covers := "choose what"
@@ -76,7 +77,7 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (De
 	}
 }
 
-// always asks what is always allowed; -1 is nothing.
+// always asks which of list is always allowed. It returns -1 for none.
 func (c *Console) always(ctx context.Context, list []string) (int, error) {
 	if len(list) == 1 {
 		return 0, nil

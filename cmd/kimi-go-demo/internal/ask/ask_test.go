@@ -35,7 +35,7 @@ var (
 	session = []string{"all in this session"}
 )
 
-// What is not shown yet is told, and shown a page at a time. Nothing is allowed before all of it is.
+// The part that is not shown yet is mentioned, and shown a page at a time. Nothing is allowed before that.
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("\ny\na\nm\n\ny\n"), false), Out: &out}
@@ -83,7 +83,7 @@ func TestApproval(t *testing.T) {
 	}
 }
 
-// What is always allowed is chosen by its words.
+// The person chooses from a list what is always allowed.
 func TestApprovalAlways(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("a\n\na\n3\nx\n2\n"), false), Out: &out}

@@ -1,4 +1,4 @@
-// Package grant knows what runs unasked: by the rules of a file, and by what a person allows from now on.
+// Package grant holds the rules that answer requests for approval: those of a file, and those that the person adds.
 package grant
 
 import (
@@ -20,15 +20,15 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// Book is the rules that hold. It may be used by several goroutines at once.
+// Book has the rules. It may be used by several goroutines at once.
 type Book struct {
 	file string // "" for none
 
 	mu    sync.Mutex
-	rules *rules.Rules // never changed: another takes its place
+	rules *rules.Rules // replaced, never changed
 }
 
-// Open reads a file of rules. One that is not there yet has none; with "" there is no file.
+// Open reads a file of rules. The file may be missing: it is created when a rule is kept. "" means no file.
 func Open(file string) (*Book, error) {
 	b := &Book{file: file, rules: new(rules.Rules)}
 	if file == "" {
@@ -50,7 +50,7 @@ func (b *Book) now() *rules.Rules {
 	return b.rules
 }
 
-// Hooks are for [client.Options.Hooks]: they block what the file denies where kimi does not ask.
+// Hooks returns hooks for [client.Options.Hooks]. They block what the file denies, also if kimi does not ask.
 func (b *Book) Hooks() []client.Hook {
 	if r := b.now(); len(r.Deny)+len(r.Ask) > 0 {
 		return []client.Hook{r.Hook()}
@@ -58,7 +58,7 @@ func (b *Book) Hooks() []client.Hook {
 	return nil
 }
 
-// Answer answers a request about a call if a rule does, and says how; "" says that somebody is to be asked.
+// Answer answers a request if a rule covers it, and says how. "" means that the person decides.
 func (b *Book) Answer(ctx context.Context, m *client.ApprovalRequest, name string, arguments json.RawMessage) (said string, err error) {
 	r := b.now()
 	d := r.Decide(name, arguments, m.WorkDir())
@@ -66,7 +66,7 @@ func (b *Book) Answer(ctx context.Context, m *client.ApprovalRequest, name strin
 		return "", nil
 	}
 	asked := false
-	err = r.Approve(func(context.Context, *client.ApprovalRequest) error { asked = true; return nil })(ctx, m) // it knows more than Decide
+	err = r.Approve(func(context.Context, *client.ApprovalRequest) error { asked = true; return nil })(ctx, m) // checks more than Decide
 	switch {
 	case asked:
 		return "", nil
@@ -76,15 +76,15 @@ func (b *Book) Answer(ctx context.Context, m *client.ApprovalRequest, name strin
 	return "refused by a rule: " + d.Reason, err
 }
 
-// Offer is what a person may allow from now on.
+// Offer is something that the person can allow from now on.
 type Offer struct {
 	Words string
-	rule  *rules.Rule // nil for what kimi itself takes an approval for the session for
-	keep  bool        // the rule goes into the file as well
+	rule  *rules.Rule // nil for kimi's own approval for the session
+	keep  bool        // also write the rule to the file
 }
 
-// Offers returns what would cover a request, the narrowest first: rules that allow it, and at last what kimi itself takes
-// an approval for the session for. Each covers what its words say, and no more.
+// Offers returns rules that would allow a request, the narrowest first, and kimi's own approval for the session. No offer
+// covers more than its words say. perCall says that kimi's own covers the same call only.
 func (b *Book) Offers(m *client.ApprovalRequest, name string, arguments json.RawMessage, perCall bool) []Offer {
 	return b.offers(m.WorkDir(), m.Action, name, arguments, perCall)
 }
@@ -115,14 +115,14 @@ func (b *Book) offers(workDir, action, name string, arguments json.RawMessage, p
 	return list
 }
 
-// with returns rules with one more that allows.
+// with returns a copy of r that also allows what rule covers.
 func with(r *rules.Rules, rule rules.Rule) *rules.Rules {
 	next := *r
 	next.Allow = append(slices.Clone(r.Allow), rule)
 	return &next
 }
 
-// Approve allows a request, and what the offer covers from now on.
+// Approve approves a request, and from now on everything that the offer covers.
 func (b *Book) Approve(m *client.ApprovalRequest, o Offer) error {
 	if o.rule == nil {
 		return m.ApproveForSession()
@@ -136,7 +136,8 @@ func (b *Book) Approve(m *client.ApprovalRequest, o Offer) error {
 	return nil
 }
 
-// Keep writes an offer that has been approved into the file, if it says so. Whatever comes of that, it holds in this session.
+// Keep writes the rule of an approved offer to the file, if the offer says so. If that fails, the rule still holds in
+// this session.
 func (b *Book) Keep(o Offer) error {
 	if !o.keep {
 		return nil
@@ -163,7 +164,7 @@ func (b *Book) write(rule rules.Rule) error {
 			text = append([]byte("\n"), text...)
 		}
 	}
-	if _, err := rules.Parse(append(data, text...)); err != nil { // somebody has changed the file meanwhile
+	if _, err := rules.Parse(append(data, text...)); err != nil { // the file has changed, or has a form that nothing can be appended to
 		return fmt.Errorf("%s cannot take another rule: %w", b.file, err)
 	}
 	f, err := os.OpenFile(b.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -174,7 +175,7 @@ func (b *Book) write(rule rules.Rule) error {
 	return errors.Join(err, f.Close())
 }
 
-// table returns a rule as a table of a file of rules.
+// table returns a rule in the form of the file.
 func table(rule rules.Rule) ([]byte, error) {
 	text := bytes.NewBufferString("[[allow]]\n")
 	fields := make(map[string]string)
@@ -189,7 +190,7 @@ func table(rule rules.Rule) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// text returns an argument that is a string.
+// text returns the argument key if it is a string, else "".
 func text(arguments json.RawMessage, key string) string {
 	var all map[string]json.RawMessage
 	var s string

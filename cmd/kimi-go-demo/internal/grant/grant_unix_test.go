@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What is offered covers the call that is asked about, and no more than its words say.
+// Each offer covers the call of the request, and no more than its words say.
 func TestOffers(t *testing.T) {
 	for _, tt := range []struct {
 		name, tool string
@@ -78,7 +78,7 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// What kimi itself takes "always" for is said last, and with a file each rule can be kept.
+// With a file, each rule can be kept. kimi's own approval for the session is offered too.
 func TestOffersOfKimi(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.toml")
 	b, err := Open(file)
@@ -108,7 +108,7 @@ func TestOffersOfKimi(t *testing.T) {
 	}
 }
 
-// A rule is appended to what stands in the file, and read by the next program.
+// A rule is appended to the file, and the next program reads it.
 func TestKeep(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "r.toml")

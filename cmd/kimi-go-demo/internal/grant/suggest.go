@@ -11,15 +11,15 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// suggestion is a rule that may cover a call. Whether it does, the rules themselves decide.
+// suggestion is a rule that may cover a call. The rules themselves decide whether it does.
 type suggestion struct {
 	rule  rules.Rule
 	words string
-	exact bool // it covers this very call, or one like it
+	exact bool // it covers the same command or file only
 }
 
-// suggest returns rules for a call, the narrowest first. foreign says that the tool is one of an MCP server or a plugin in kimi-cli, whatever
-// its name.
+// suggest returns rules for a call, the narrowest first. foreign says that the tool belongs to an MCP server or a plugin
+// of kimi-cli.
 func suggest(tool string, arguments json.RawMessage, workDir string, foreign bool) []suggestion {
 	switch tool {
 	case "":
@@ -38,10 +38,10 @@ func suggest(tool string, arguments json.RawMessage, workDir string, foreign boo
 	return []suggestion{{rules.Rule{Tool: tool}, "every call of " + tool + ", whatever its arguments", false}}
 }
 
-// plain is a word that means itself, to the shell and in a pattern.
+// plain matches words that stand for themselves in a shell and in a pattern.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// subcommands are programs that do different things by their first word; reading, those that change nothing by any.
+// subcommands are programs whose first word says what they do. reading are programs that change nothing.
 var (
 	subcommands = strings.Fields("apt brew bun cargo docker dotnet gh git go gradle kubectl make mvn npm pip pnpm poetry uv yarn")
 	reading     = strings.Fields("cat df du echo file grep head ls pwd stat tail tree wc which")

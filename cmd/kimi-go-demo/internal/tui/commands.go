@@ -21,7 +21,7 @@ var own = []entry{
 	{"/exit", "leave; Ctrl-D does the same"},
 }
 
-// keys are what ? tells.
+// keys is the help of the key ?.
 var keys = []entry{
 	{"Enter", "send; Alt-Enter, Ctrl-J or Shift-Enter begin a new line"},
 	{"Tab", "while the agent works: whether Enter queues what you type or steers the turn with it; completes / and @"},
@@ -35,7 +35,7 @@ var keys = []entry{
 	{"?", "in an empty editor: these keys; /help has the commands"},
 }
 
-// guide tells what keys or commands do.
+// guide lists keys or commands and what they do.
 type guide struct{ list []entry }
 
 func (b *guide) lines(v view) []string {

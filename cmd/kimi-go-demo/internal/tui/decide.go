@@ -26,14 +26,14 @@ type request struct {
 	name      string                  // of the call that is to be approved
 	arguments json.RawMessage
 	offers    []grant.Offer // what "always" may cover
-	choosing  bool          // which of them
+	choosing  bool          // the person chooses one of offers
 
-	open    bool // a key has answered it, or could
+	open    bool // the request has been on the screen, so keys are for it
 	top     int  // the first line of it that is shown
 	end     int  // the line after the last that is
 	seen    int  // lines that have been shown, without a gap
 	total   int  // lines
-	columns int  // that they have
+	columns int  // width for which the lines were counted
 
 	index   int // of the question that is asked
 	cursor  int // the option it stands at
@@ -45,8 +45,8 @@ type request struct {
 type decider struct {
 	list    []*request
 	current int
-	words   *textarea.Model // a reason, or an answer in other words; nil while none is typed
-	cut     bool            // the terminal has fewer rows than the request needs
+	words   *textarea.Model // a reason, or free text; nil while none is typed
+	cut     bool            // the terminal has too few rows for the request
 }
 
 // add puts a request after those that came before it. What is asked about stays.
@@ -88,7 +88,7 @@ func (d *decider) drop(id string) bool {
 	return false
 }
 
-// key returns what tells one question from another, and what has been shown of one from what had been before.
+// key identifies the question and how much of it has been shown.
 func (d *decider) key() string {
 	if r := d.now(); r != nil {
 		return fmt.Sprint(r.id, "#", r.index, "#", r.seen)
@@ -96,13 +96,13 @@ func (d *decider) key() string {
 	return ""
 }
 
-// open reports whether keys are for the request that is asked about: they are from when one could first answer it.
+// open reports whether keys are for the current request.
 func (d *decider) open() bool {
 	r := d.now()
 	return r != nil && r.open
 }
 
-// fits takes whether the terminal has had room for the lines of the request that is asked about. Where it has not, nothing has been shown.
+// fits says whether the terminal had room for the current request. If not, none of it counts as shown.
 func (d *decider) fits(all bool) {
 	r := d.now()
 	d.cut = r != nil && !all
@@ -148,7 +148,7 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 	return d.choose(r, k)
 }
 
-// grant takes a key of the choice between what "always" may cover.
+// grant takes a key while the person chooses what "always" covers.
 func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 	n := len(r.offers)
 	switch s := k.String(); s {
@@ -170,7 +170,7 @@ func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
-// always allows what the offer at the cursor says.
+// always allows the offer at the cursor.
 func (d *decider) always(r *request) verdict {
 	o := r.offers[r.cursor]
 	return verdict{done: true, call: r.approval.ToolCallID, text: "always allowed", offer: &o}
@@ -180,7 +180,7 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	v := verdict{done: true, call: r.approval.ToolCallID}
 	switch k.String() {
 	case "y", "a":
-		if r.unseen() > 0 { // nothing is allowed unseen
+		if r.unseen() > 0 { // show the rest first
 			r.top = r.seen
 			return verdict{}
 		}
@@ -305,7 +305,7 @@ func (d *decider) answer(r *request, text string) verdict {
 func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 	r := d.now()
 	body := r.body(v)
-	if r.columns != v.columns { // the lines are others
+	if r.columns != v.columns { // the lines break at other places
 		r.top, r.seen, r.columns = 0, 0, v.columns
 	}
 	r.total = len(body)
@@ -402,7 +402,7 @@ func (r *request) page(body []string, room int) []string {
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }
 
-// approvalKeys tells which key does what.
+// approvalKeys says which key does what.
 func approvalKeys(r *request, v view) []string {
 	if r.choosing {
 		list := []string{paint(screen.Bold, "What is always allowed?")}
@@ -421,13 +421,13 @@ func approvalKeys(r *request, v view) []string {
 		return list
 	}
 	first := wrapWords(legend("m", "more of it, before it can be allowed")+"  "+refuse, v.columns)
-	for len(first) < len(list) { // the page must not change when its end has been shown
+	for len(first) < len(list) { // keeps the height of the page the same when all of it has been shown
 		first = append(first, "")
 	}
 	return first
 }
 
-// optionLine shows something that may be chosen.
+// optionLine shows one choice.
 func optionLine(v view, current bool, head, label, about string) []string {
 	mark, style := "  ", screen.Plain
 	if current {

@@ -43,7 +43,7 @@ type feed struct {
 	closed bool
 	news   chan struct{} // has a token while there are items
 	orders atomic.Int64
-	grants *grant.Book // it answers requests before anyone is asked
+	grants *grant.Book // its rules answer requests before the person is asked
 }
 
 // batch is what the model gets of a feed.

@@ -49,13 +49,13 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if m.decide.open() {
-		return nil // more of the request is on its way to the screen: the key is for it, and too early
+		return nil // the next page is not on the screen yet, so the key does nothing
 	}
 	m.typed(k)
 	return m.guard.typed(m.now)
 }
 
-// allow allows what an offer covers from now on, and answers what waits already.
+// allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait.
 func (m *model) allow(r *request, v *verdict) {
 	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
 		return
@@ -72,7 +72,7 @@ func (m *model) allow(r *request, v *verdict) {
 	}
 }
 
-// interrupt is Ctrl-C: it cancels the turn, and when there is nothing to cancel it leaves the second time.
+// interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:

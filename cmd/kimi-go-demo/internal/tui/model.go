@@ -42,11 +42,11 @@ type model struct {
 	stopped bool   // the turn is being cancelled
 	doing   string // what is changed about the session
 	effort  string // that it was opened with
-	model   string // that the person has chosen, "" for none
+	model   string // chosen with /model, "" for none
 	warned  bool   // Ctrl-C again leaves
 
-	columns, rows int // that the screen is made for
-	window        int // rows that there are
+	columns, rows int // of the layout
+	window        int // rows of the terminal
 	height        tallest
 	colours       palette
 	now           time.Time
@@ -67,7 +67,7 @@ type model struct {
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
-	shots   string // folder of the pictures of the clipboard, "" for none
+	shots   string // folder for pictures from the clipboard, "" if there are none
 }
 
 func newModel(cfg Config, f *feed) *model {
@@ -90,7 +90,7 @@ func (m *model) Init() tea.Cmd {
 	if m.colours.none {
 		return m.tick()
 	}
-	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply, which not every terminal gives
+	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply: not every terminal gives one
 }
 
 // endMsg ends the chat from outside.
@@ -114,7 +114,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		// The last column stays free: of a line that ends there bubbletea erases the end when it prints it.
+		// The last column stays free. When bubbletea prints a line that fills it, it erases the last character.
 		m.columns, m.rows, m.window = max(msg.Width, 20)-1, max(msg.Height, 6), msg.Height
 	case tea.ColorProfileMsg:
 		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
@@ -143,7 +143,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	}
 	if r := m.decide.now(); r != nil {
 		r.open = r.open || m.guard.open(m.now)
-		m.screen() // it tells how much of the request is shown
+		m.screen() // counts how much of the request is shown
 	}
 	cmds = append(cmds, m.guard.watch(m.decide.key(), m.now))
 	if m.busy() {

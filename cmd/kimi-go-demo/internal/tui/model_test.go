@@ -258,7 +258,7 @@ func TestEditor(t *testing.T) {
 	}
 }
 
-// A file of an image that is dropped on the terminal, in whatever way it pastes that, or named, goes along.
+// An image file that is dropped on the terminal, or named, is sent. Terminals quote its path in several ways.
 func TestImages(t *testing.T) {
 	s := newStage(t, 200, 20)
 	dir := s.cfg.WorkDir
@@ -407,7 +407,7 @@ func TestWidths(t *testing.T) {
 	}
 }
 
-// Lines that have changed are compared word by word, also where more come than go.
+// Changed lines are compared word by word, also if there are more new lines than old ones.
 func TestChangedWords(t *testing.T) {
 	row := func(style screen.Style, text string) screen.Row { return screen.Row{Style: style, Text: text} }
 	got := rowLines([]screen.Row{row(screen.Red, "one two three"), row(screen.Green, "one two four"), row(screen.Green, "more of it"), row(screen.Plain, "end"), row(screen.Red, "gone")}, 80)

@@ -14,11 +14,11 @@ import (
 	"unicode"
 )
 
-// pastedImages returns the paths of images that are all of a paste, as terminals paste files that are dropped on them: in quotes, with backslashes
-// as a shell has them, or as URLs, one or more with blanks or in lines of their own. It returns nil for any other paste.
+// pastedImages returns the paths of images if a paste has nothing else. Terminals paste the paths of files that are
+// dropped on them: in quotes, with backslashes, or as URLs.
 func pastedImages(text string) []string {
 	text = strings.TrimSpace(text)
-	if path := imagePath(text); path != "" { // blanks and all
+	if path := imagePath(text); path != "" { // one path that is not quoted
 		return []string{path}
 	}
 	words, ok := shellWords(text)
@@ -36,7 +36,7 @@ func pastedImages(text string) []string {
 	return list
 }
 
-// imagePath returns the path of an image that is there, of a path or a URL; "" if it is none.
+// imagePath returns the path of an image file that a path or a file URL names, "" if there is no such file.
 func imagePath(word string) string {
 	if u, err := url.Parse(word); err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") {
 		word = filepath.FromSlash(u.Path)
@@ -50,7 +50,8 @@ func imagePath(word string) string {
 	return word
 }
 
-// shellWords splits a text into words as a POSIX shell does quotes and backslashes; a backslash is one of a path on Windows.
+// shellWords splits a text into words, with quotes and backslashes as in a POSIX shell. On Windows a backslash stands for
+// itself. ok is false if a quote is not closed.
 func shellWords(text string) (words []string, ok bool) {
 	var word strings.Builder
 	var quote rune
@@ -91,26 +92,26 @@ func isImage(path string) bool {
 	return false
 }
 
-// The most that a picture in the clipboard may take.
+// Limits of a picture from the clipboard.
 const (
 	clipboardTime = 3 * time.Second
 	maxClipboard  = 20 << 20 // bytes
 )
 
-// clipboards are programs that write the picture in the clipboard to their output, and fail where there is none.
+// clipboards are programs that write the picture in the clipboard to standard output. They fail if there is none.
 var clipboards = [][]string{
 	{"wl-paste", "--no-newline", "--type", "image/png"},
 	{"xclip", "-selection", "clipboard", "-target", "image/png", "-out"},
 	{"pngpaste", "-"},
 }
 
-// pictureItem is a picture of the clipboard, in a file.
+// pictureItem is a file with the picture from the clipboard.
 type pictureItem struct {
 	path string
 	err  error
 }
 
-// pastePicture fetches the picture that is in the clipboard, which a terminal does not paste.
+// pastePicture takes the picture from the clipboard. Terminals paste text only.
 func (m *model) pastePicture() {
 	if m.shots == "" {
 		dir, err := os.MkdirTemp("", "kimi-go-demo-")
@@ -129,7 +130,7 @@ func (m *model) pastePicture() {
 	})
 }
 
-// fetchPicture puts the picture in the clipboard into a new file in dir.
+// fetchPicture writes the picture in the clipboard to a new file in dir.
 func fetchPicture(ctx context.Context, dir string) (path string, err error) {
 	var data []byte
 	found := false
@@ -153,7 +154,7 @@ func fetchPicture(ctx context.Context, dir string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// pngOf returns what a program writes if that is a PNG picture, nil if not.
+// pngOf returns the output of a program if it is a PNG picture, else nil.
 func pngOf(ctx context.Context, words []string) []byte {
 	var out limited
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
@@ -164,7 +165,7 @@ func pngOf(ctx context.Context, words []string) []byte {
 	return out.data
 }
 
-// limited takes no more than maxClipboard.
+// limited is a buffer of at most maxClipboard bytes.
 type limited struct{ data []byte }
 
 // Write implements [io.Writer].
@@ -176,7 +177,7 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// picture names a picture of the clipboard in the editor.
+// picture adds the file of a picture to the editor.
 func (m *model) picture(p pictureItem) {
 	if p.err != nil {
 		m.hint = p.err.Error()

@@ -22,7 +22,8 @@ func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }
 // ready reports whether next has something to do.
 func (p *printer) ready() bool { return !p.busy && len(p.lines) > 0 }
 
-// next returns what prints the next lines, at most room, since the terminal cannot take more at once above the program's own.
+// next returns the command that prints the next lines, at most room: the terminal cannot take more at once above the
+// program's own lines.
 func (p *printer) next(room int, colours palette) tea.Cmd {
 	n := min(len(p.lines), max(room, 1))
 	text := strings.Join(p.lines[:n], "\n")

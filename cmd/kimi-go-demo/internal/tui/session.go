@@ -15,7 +15,7 @@ type (
 	overItem     struct{ session *client.Session } // the session is
 	requestItem  struct{ request *request }
 	resolvedItem struct{ id string }
-	ruledItem    struct { // a rule has answered
+	ruledItem    struct { // a rule answered a request
 		call, said string
 		err        error
 	}

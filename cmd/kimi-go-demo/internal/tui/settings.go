@@ -14,7 +14,7 @@ import (
 type changedItem struct {
 	session *client.Session // the session that the chat continues with; nil for the present one
 	effort  string          // of that session
-	model   string          // that was chosen; "" for what it was
+	model   string          // that was chosen; "" if it is still the same
 	said    string
 	lost    bool // there is no session any more
 	err     error
@@ -114,7 +114,7 @@ func (m *model) listModels(list []client.Model) {
 	m.log.add(&said{rows: rows})
 }
 
-// move closes the session and goes on with another, or with the same where that does not open.
+// move closes the session and opens another one. If that fails, it opens the same one again.
 func (m *model) move(ctx context.Context, s *client.Session, id, model, effort string) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}

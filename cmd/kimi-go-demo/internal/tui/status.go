@@ -204,7 +204,7 @@ func (m *model) statusLine() string {
 	return line.String()
 }
 
-// items are what a line tells, with dots between: as many as have room, whole, and each only after those before it.
+// items are the parts of a line, with dots between them. Parts that do not fit are left out at the end.
 type items struct {
 	columns int
 	list    []string

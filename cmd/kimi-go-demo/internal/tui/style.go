@@ -30,10 +30,10 @@ func paint(style screen.Style, t string) string {
 
 var sequence = regexp.MustCompile("\x1b\\[([0-9;]+)m")
 
-// onLight are the colours that most terminals draw too bright for a light background, and those that are shown there instead.
+// onLight maps colours that are hard to read on a light background to darker ones.
 var onLight = map[string]string{"32": "38;5;28", "33": "38;5;94", "36": "38;5;24"}
 
-// darker returns t with colours that can be read on a light background. The styles in t are this program's own, which knows 16 colours.
+// darker returns t with colours for a light background. t has only the styles of this program, of 16 colours.
 func darker(t string) string {
 	return sequence.ReplaceAllStringFunc(t, func(s string) string {
 		codes := strings.Split(s[len("\x1b["):len(s)-1], ";")
@@ -46,14 +46,14 @@ func darker(t string) string {
 	})
 }
 
-// palette is what is known of the terminal's colours.
+// palette is what the program knows about the terminal's colours.
 type palette struct {
-	none  bool // no styles are wanted
-	many  bool // it has 256 colours
-	light bool // its background is
+	none  bool // show no styles
+	many  bool // the terminal has 256 colours
+	light bool // the background is light
 }
 
-// show returns t as the terminal is to get it.
+// show returns t with the styles that the terminal can show.
 func (p palette) show(t string) string {
 	switch {
 	case p.none:

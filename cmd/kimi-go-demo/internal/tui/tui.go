@@ -35,10 +35,10 @@ type Config struct {
 	Grants  *grant.Book
 
 	Start   func(context.Context) (*client.Session, error)
-	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed; model "" is that of the command line
+	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a closed session; model "" is the one of the command line
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
 	Turns   func(id string) (int, error)                                                 // of a session
-	Cost    func() string                                                                // of the session so far, "" where it is not known; nil is that
+	Cost    func() string                                                                // of the session so far, "" if it is not known; may be nil
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
