@@ -29,7 +29,7 @@ var allowed = []string{
 	"golang.org/x/time",
 }
 
-// ofCommand are the modules that the command has besides: its screen, its flags and its rules. No package but client/rules may need them.
+// ofCommand are the modules that only the command has: its screen and its flags. No package may need them.
 var ofCommand = []string{
 	"charm.land/bubbles/v2",
 	"charm.land/bubbletea/v2",
@@ -39,7 +39,7 @@ var ofCommand = []string{
 	"github.com/charmbracelet/x/ansi",
 	"github.com/yuin/goldmark",
 	"golang.org/x/term",
-	"mvdan.cc/sh/v3", // of client/rules
+	"mvdan.cc/sh/v3", // client/rules needs it, too
 	// What these need themselves.
 	"github.com/atotto/clipboard",
 	"github.com/charmbracelet/colorprofile",

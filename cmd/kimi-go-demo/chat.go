@@ -37,7 +37,7 @@ func (f *chatCmd) Run(e *env) error {
 
 const chatHelp = `/help       this, and the agent's own commands
 /plan       plan mode: on, off, or the other
-/exit       leave; so does Ctrl-D
+/exit       leave; Ctrl-D does the same
 A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
 Ctrl-C cancels the turn.`
 

@@ -51,24 +51,22 @@ type files struct {
 // runFlags are the flags of all commands that run turns.
 type runFlags struct {
 	which
-	Thinking      *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
-	Effort        string        `placeholder:"LEVEL" help:"How hard the model thinks: on, off or, on Kimi Code, what it offers (default: as --thinking)."`
-	Yolo          bool          `short:"y" help:"Let kimi do everything without asking."`
-	AFK           bool          `name:"afk" help:"Nobody is there: kimi does everything without asking, and asks no questions."`
-	Answer        string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
-	Rules         string        `placeholder:"FILE" help:"Rules that allow, ask or refuse, in TOML: see the package client/rules. What you allow always is offered to be written there. Keep it where the agent cannot write."`
-	Slash         bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
-	Plan          bool          `help:"Start a new session in plan mode."`
-	MaxSteps      int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
-	IdleTimeout   time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for so long, such as 5m (default: never)."`
-	AddDir        []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
-	AgentFile     string        `placeholder:"FILE" help:"Agent specification."`
-	MCPConfigFile []string      `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
-	SkillsDir     []string      `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
-	Price         string        `placeholder:"IN,OUT" help:"What a million tokens of the model cost, input and output, and perhaps a third price of cached input: the cost so far is shown. Kimi tells no prices."`
-	Record        string        `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
-	JSON          bool          `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
-	Quiet         bool          `short:"q" xor:"output" help:"Write the agent's text only."`
+	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
+	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
+	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
+	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. What you always allow can be written to it. Keep it where the agent cannot write."`
+	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens, input and output; a third is for cached input. The cost is shown. Kimi does not tell prices."`
+	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
+	Plan        bool          `help:"Start a new session in plan mode."`
+	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
+	IdleTimeout time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
+	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
+	files
+	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
+	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
+	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 
 	cost *cost // nil without Price
 }
