@@ -42,7 +42,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			}
 			m.decided(v.call, v.text, v.err)
 			if v.offer != nil && v.err == nil {
-				m.log.add(note(screen.Dim, "allowed from now on: "+v.offer.Words))
+				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
 			}
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
@@ -67,7 +67,7 @@ func (m *model) allow(r *request, v *verdict) {
 		}
 		if said, err := m.cfg.Grants.Answer(m.ctx, other.approval, other.name, other.arguments); said != "" {
 			m.decide.drop(other.id)
-			m.decided(other.approval.ToolCallID, said, err)
+			m.ruled(other.approval.ToolCallID, said, err)
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (m *model) item(item any) {
 	case requestItem:
 		m.request(item.request)
 	case ruledItem:
-		m.decided(item.call, item.said, item.err)
+		m.ruled(item.call, item.said, item.err)
 	case resolvedItem:
 		shown := m.guard.shown
 		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
@@ -318,6 +318,12 @@ func (m *model) request(r *request) {
 			c.asked, c.complete = true, true
 		}
 	}
+}
+
+// ruled shows the answer of a rule, without the rule itself: there is one line for it.
+func (m *model) ruled(call, said string, err error) {
+	short, _, _ := strings.Cut(said, ": ")
+	m.decided(call, short, err)
 }
 
 // decided says how a request ended.
