@@ -68,7 +68,7 @@ func TestScreenPages(t *testing.T) {
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ", "m goes on", "m more of it, before it can be allowed")
 				g.typed(key)
 				g.gone("echo line 1 of")
-				g.resize(40, 24) // the lines are others: all begins anew
+				g.resize(40, 24) // the lines break at other places, so the first page comes again
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
 				g.resize(80, 6)
 				g.shows("make the window larger")

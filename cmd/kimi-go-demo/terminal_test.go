@@ -336,7 +336,7 @@ func TestTerminalChat(t *testing.T) {
 	x := d.terminal(t, "chat", "--plain", "--config", d.config, "--session", "talk")
 	x.expect("session talk, model scripted", "\n> ")
 	x.typed("/help\r")
-	x.expect("/plan on", "/compact", "> ")
+	x.expect("/plan ", "/compact", "> ")
 	x.typed("two\\\r")
 	x.expect("… ")
 	x.typed("lines\r")
