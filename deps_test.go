@@ -39,6 +39,7 @@ var ofCommand = []string{
 	"github.com/charmbracelet/x/ansi",
 	"github.com/yuin/goldmark",
 	"golang.org/x/term",
+	"mvdan.cc/sh/v3", // client/rules needs it, too
 	// What these need themselves.
 	"github.com/atotto/clipboard",
 	"github.com/charmbracelet/colorprofile",

@@ -36,7 +36,7 @@ func (f *chatCmd) Run(e *env) error {
 }
 
 const chatHelp = `/help       this, and the agent's own commands
-/plan on    turn plan mode on; /plan off turns it off
+/plan       plan mode: on, off, or the other
 /exit       leave; Ctrl-D does the same
 A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
 Ctrl-C cancels the turn.`
@@ -213,10 +213,10 @@ func (c *conversation) command(text string) (done, known bool) {
 		for _, cmd := range c.session.Server().SlashCommands {
 			fmt.Fprintf(out, "/%-10s %s\n", screen.Line(cmd.Name), screen.Line(oneLine(cmd.Description)))
 		}
-	case word == "/plan" && (arg == "on" || arg == "off"):
+	case word == "/plan" && (arg == "" || arg == "on" || arg == "off"):
 		ctx, release := c.e.signals.during(context.Background())
 		defer release()
-		if _, err := c.session.SetPlanMode(ctx, arg == "on"); err != nil {
+		if _, err := c.session.SetPlanMode(ctx, arg == "on" || arg == "" && !c.session.Status().PlanMode); err != nil {
 			report(c.e, err)
 		}
 	default:

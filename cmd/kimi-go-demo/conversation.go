@@ -12,6 +12,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/ask"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -22,7 +23,7 @@ var errResolved = errors.New("resolved otherwise")
 
 // prompter asks a person. ctx ends when no answer is needed now.
 type prompter interface {
-	Approval(ctx context.Context, rest ask.Pages) (ask.Decision, error)
+	Approval(ctx context.Context, rest ask.Pages, always []string) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
 }
 
@@ -31,6 +32,7 @@ type conversation struct {
 	e        *env
 	flags    *runFlags
 	session  *client.Session
+	grants   *grant.Book
 	show     *render.Renderer // nil with --json
 	lines    *json.Encoder    // nil without
 	prompter prompter         // nil if no one can be asked
@@ -59,6 +61,9 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 		return err
 	}
 	opts.OnMessage = c.outside
+	if c.grants, err = f.grants(opts); err != nil {
+		return err
+	}
 	if f.Record != "" {
 		file, err := createRecording(f.Record)
 		if err != nil {
@@ -135,6 +140,10 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	}
 	switch m := m.(type) {
 	case *client.ApprovalRequest:
+		name, arguments := m.Call()
+		if said, _ := c.grants.Answer(ctx, m, name, arguments); said != "" {
+			return c.ruled(m, name, arguments, said)
+		}
 		rest, err := c.showApproval(m)
 		if err != nil {
 			return err
@@ -183,11 +192,33 @@ func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pag
 	return rest, err
 }
 
+// ruled shows a request that a rule answered.
+func (c *conversation) ruled(m *client.ApprovalRequest, name string, arguments json.RawMessage, said string) error {
+	if c.show == nil || c.flags.Quiet {
+		return nil
+	}
+	if _, err := c.show.Approval(&m.ApprovalRequest, name, arguments, render.Size{}); err != nil {
+		return err
+	}
+	c.show.Line("  %s", said)
+	return nil
+}
+
+func words(offers []grant.Offer) []string {
+	var list []string
+	for _, o := range offers {
+		list = append(list, o.Words)
+	}
+	return list
+}
+
 // approve answers an approval request: by --answer, by asking, or by rejecting.
 func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, rest *render.Pages) {
 	var d ask.Decision
 	var err error
 	by := "--answer"
+	name, arguments := m.Call()
+	var offers []grant.Offer
 	switch {
 	case c.flags.Answer == "y":
 		d.Response = wireproto.Approve
@@ -197,7 +228,8 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 		d.Response = wireproto.Reject
 	case c.prompter != nil:
 		asked, stop := until(ctx, m.Done())
-		d, err = c.prompter.Approval(asked, rest)
+		offers = c.grants.Offers(m, name, arguments, c.session.Server().Bridge != nil)
+		d, err = c.prompter.Approval(asked, rest, words(offers))
 		stop()
 		by = ""
 	default:
@@ -221,7 +253,13 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 	case wireproto.Approve:
 		err = m.Approve()
 	case wireproto.ApproveForSession:
-		err = m.ApproveForSession()
+		if offers == nil {
+			err = m.ApproveForSession()
+		} else if err = c.grants.Approve(m, offers[d.Always]); err == nil {
+			if failed := c.grants.Keep(offers[d.Always]); failed != nil {
+				fmt.Fprintf(c.e.stderr, "%s: %v\n", program, failed)
+			}
+		}
 	default:
 		err = m.Reject(d.Feedback)
 	}
@@ -325,6 +363,9 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 	}
 	if usage := c.session.Status().ContextUsage; usage > 0 && !full {
 		text += fmt.Sprintf(", context %.0f%%", usage*100)
+	}
+	if spent := c.flags.cost.String(); spent != "" {
+		text += ", " + spent
 	}
 	if full {
 		text += fmt.Sprintf(", session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID()))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -55,6 +56,8 @@ type runFlags struct {
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
 	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. What you always allow can be written to it. Keep it where the agent cannot write."`
+	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens, input and output; a third is for cached input. The cost is shown. Kimi does not tell prices."`
 	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
 	Plan        bool          `help:"Start a new session in plan mode."`
 	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
@@ -64,6 +67,8 @@ type runFlags struct {
 	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
 	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
 	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
+
+	cost *cost // nil without Price
 }
 
 // options returns the options of the client. ask says that a person is there to answer questions.
@@ -86,13 +91,31 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 	o.Thinking, o.Yolo, o.AFK, o.Plan = f.Thinking, f.Yolo, f.AFK, f.Plan
 	o.AddDirs, o.AgentFile, o.MCPConfigFiles, o.SkillsDirs = f.AddDir, f.AgentFile, f.MCPConfigFile, f.SkillsDir
 	o.MaxStepsPerTurn, o.IdleTimeout = f.MaxSteps, f.IdleTimeout
+	if err := f.prices(o); err != nil {
+		return nil, err
+	}
 	o.SupportsQuestion = ask && !f.AFK
 	o.SupportsPlanMode = o.SupportsQuestion
 	return o, nil
 }
 
+// grants reads the rules and adds their hooks to the options.
+func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
+	b, err := grant.Open(f.Rules)
+	if err != nil {
+		return nil, usage("--rules: %w", err)
+	}
+	o.Hooks = append(o.Hooks, b.Hooks()...)
+	return b, nil
+}
+
+// resumeCommand is the command line that continues a session, with the same rules.
+func (f *runFlags) resumeCommand(id string) string { return f.which.resume(id, f.Rules) }
+
 // resumeCommand is what to type to go on with a session.
-func (w *which) resumeCommand(id string) string {
+func (w *which) resumeCommand(id string) string { return w.resume(id, "") }
+
+func (w *which) resume(id, rules string) string {
 	words := []string{program, "resume"}
 	flag := func(name, value string, path bool) {
 		if value == "" {
@@ -108,6 +131,7 @@ func (w *which) resumeCommand(id string) string {
 	flag("--config", w.Config, true)
 	flag("--kimi", w.Kimi, strings.ContainsRune(w.Kimi, filepath.Separator))
 	flag("--model", w.Model, false)
+	flag("--rules", rules, true)
 	return strings.Join(append(words, shellQuote(id)), " ")
 }
 

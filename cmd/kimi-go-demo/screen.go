@@ -37,13 +37,17 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		defer file.Close()
 		opts.Record = file
 	}
+	grants, err := f.grants(opts)
+	if err != nil {
+		return err
+	}
 	dir := f.WorkDir
 	if dir == "" {
 		dir = "."
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Replay: replay, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:
@@ -59,7 +63,10 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		return s, err
 	}
 	cfg.Reopen = func(ctx context.Context, id, model, effort string) (*client.Session, error) {
-		opts.SessionID, opts.Model, opts.Effort, opts.Plan = id, model, effort, false
+		opts.SessionID, opts.Effort, opts.Plan = id, effort, false
+		if model != "" {
+			opts.Model = model
+		}
 		s, err := client.NewSession(ctx, opts)
 		if err == nil {
 			e.signals.closes(s)

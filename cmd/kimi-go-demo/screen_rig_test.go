@@ -3,6 +3,7 @@
 package main
 
 import (
+	"image/color"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/charmbracelet/x/vt"
 	"github.com/creack/pty"
 
@@ -53,6 +55,9 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	}
 	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
 	g.news.L = &g.mu
+	if d.paper != nil {
+		g.emu.SetDefaultBackgroundColor(d.paper)
+	}
 	go io.Copy(tty, g.emu) // what the terminal replies
 	go func() {
 		buf := make([]byte, 64<<10)
@@ -144,6 +149,13 @@ func (g *glass) all() string {
 	return strings.Join(g.allLocked(), "\n")
 }
 
+// now returns the text of the screen.
+func (g *glass) now() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return strings.Join(g.screenLocked(), "\n")
+}
+
 // until waits until the text of the screen, with what has scrolled away, is as want says.
 func (g *glass) until(what string, want func(all string) bool) {
 	g.t.Helper()
@@ -202,6 +214,24 @@ func (g *glass) typed(s string) {
 func (g *glass) asked(want ...string) {
 	g.t.Helper()
 	g.shows(append(want, "a key answers")...)
+}
+
+// colour returns the colour of a text on the screen, nil for the default one.
+func (g *glass) colour(text string) color.Color {
+	g.t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for y, l := range g.screenLocked() {
+		before, _, found := strings.Cut(l, text)
+		if !found {
+			continue
+		}
+		if c := g.emu.CellAt(ansi.StringWidth(before), y); c != nil {
+			return c.Style.Fg
+		}
+	}
+	g.t.Fatalf("%q is not on the screen:\n%s", text, strings.Join(g.allLocked(), "\n"))
+	return nil
 }
 
 // resize gives the window another size.
@@ -296,6 +326,7 @@ func (k *screenKimi) twoModels(t *testing.T, scripts ...string) (*demo, *clientt
 		Providers:    map[string]config.Provider{"kimi": {Type: config.ProviderKimi, BaseURL: m.URL(), APIKey: "sk-test"}},
 		Models: map[string]config.Model{
 			"scripted": {Provider: "kimi", Model: "scripted", MaxContextSize: 100000},
+			"seeing":   {Provider: "kimi", Model: "seeing-model", MaxContextSize: 200000, Capabilities: []config.Capability{config.CapabilityImageIn}},
 			"other":    {Provider: "kimi", Model: "other-model", MaxContextSize: 200000, Capabilities: []config.Capability{config.CapabilityThinking}},
 		},
 	}

@@ -3,6 +3,9 @@
 package main
 
 import (
+	"encoding/base64"
+	"fmt"
+	"image/color"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +47,52 @@ func TestScreenApprovals(t *testing.T) {
 		g.shows("go on with: ")
 		if all := g.all(); strings.Contains(all, "never1") || strings.Count(all, "  hello there") != 1 || strings.Count(all, "└ on1ce") != 1 {
 			t.Errorf("what is shown is not shown once:\n%s", all)
+		}
+	})
+}
+
+// Nothing is allowed before all of it has been on the screen: y shows the other pages first.
+func TestScreenPages(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		for _, key := range []string{"y", "a"} {
+			t.Run(key, func(t *testing.T) {
+				t.Parallel()
+				var command strings.Builder
+				for i := range 40 {
+					fmt.Fprintf(&command, "echo line %d of many that are as long as this one\n", i+1)
+				}
+				d := k.demo(t, k.run("1", command.String()+"echo la$((1))st"), "text: done")
+				g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+				g.shows("Enter sends")
+				g.typed("go\r")
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ", "m goes on", "m more of it, before it can be allowed")
+				g.typed(key)
+				g.gone("echo line 1 of")
+				g.resize(40, 24) // the lines break at other places, so the first page comes again
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
+				g.resize(80, 6)
+				g.shows("make the window larger")
+				g.typed(key)
+				g.resize(80, 24)
+				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
+				for page := 0; !strings.Contains(g.now(), "$ echo la$((1))st") && !strings.Contains(g.now(), "echo la$((1))st"); page++ {
+					if strings.Contains(g.all(), "la1st") || page > 10 {
+						t.Fatalf("it ran, or does not end:\n%s", g.all())
+					}
+					before := g.now()
+					g.typed(key)
+					g.until("another page", func(string) bool { return strings.Join(g.screenLocked(), "\n") != before })
+					g.asked("lines ", " of ")
+				}
+				g.gone("NOT SHOWN")
+				g.asked("y yes, once")
+				g.typed(key)
+				g.shows("✓ "+k.shell, "allowed", "  done", "finished after")
+				g.typed("\x0f")
+				g.shows("la1st")
+				g.typed(ctrlD)
+				g.end(0)
+			})
 		}
 	})
 }
@@ -282,6 +331,102 @@ func TestScreenNoColour(t *testing.T) {
 }
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
+
+// On a light background the colours are darker. Keys that are pressed while the terminal is asked for it are not lost.
+func TestScreenBackground(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		paper        color.Color
+		term         string
+		asks, result color.Color
+	}{
+		"light":                     {color.White, "xterm-256color", ansi.IndexedColor(94), ansi.IndexedColor(28)},
+		"dark":                      {color.Black, "xterm-256color", ansi.Yellow, ansi.Green},
+		"light, but few colours":    {color.White, "xterm", ansi.Yellow, ansi.Green},
+		"a terminal that is silent": {nil, "xterm-256color", ansi.Yellow, ansi.Green},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDemo(t, echo("1", "on$((1))ce"), "text: done")
+			d.paper = tt.paper
+			d.env = append(d.env, "TERM="+tt.term, "COLORTERM=")
+			g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+			g.typed("draft")
+			g.shows("\n> draft\n", "Enter sends")
+			g.typed("\r")
+			g.asked("wants to run command", "y yes, once")
+			if got := g.colour("Shell wants to"); got != tt.asks {
+				t.Errorf("the request is %v, want %v", got, tt.asks)
+			}
+			g.typed("y")
+			g.shows("✓ Shell", "  done", "finished after")
+			if got := g.colour("✓ Shell"); got != tt.result {
+				t.Errorf("the result is %v, want %v", got, tt.result)
+			}
+			g.typed(ctrlD)
+			g.end(0)
+		})
+	}
+}
+
+// A picture is sent if its file is dropped on the terminal, or if it is in the clipboard.
+func TestScreenPictures(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: seen", "text: seen again")
+		picture, err := base64.StdEncoding.DecodeString("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==")
+		if err != nil {
+			t.Fatal(err)
+		}
+		bin := t.TempDir()
+		file := filepath.Join(bin, "it's a picture.png")
+		if err := os.WriteFile(file, picture, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		board := "#!/bin/sh\n[ -e '" + bin + "/full' ] && exec cat \"" + file + "\"\necho nothing is copied >&2\nexit 1\n"
+		if err := os.WriteFile(filepath.Join(bin, "wl-paste"), []byte(board), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		d.env = append(d.env, "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+bin)
+		g := d.glass(t, 200, 24, "chat", "--config", d.config, "--model", "seeing")
+		g.shows("Enter sends")
+		g.typed("\x1b[200~'" + strings.ReplaceAll(file, "'", `'\''`) + "'\x1b[201~look\r")
+		g.shows("> @\"", "it's a picture.png\" look", "  seen", "finished after")
+		g.typed("\x16") // Ctrl-V
+		g.shows("no picture is in the clipboard")
+		if err := os.WriteFile(filepath.Join(bin, "full"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		g.typed("\x16")
+		g.shows("> @"+bin, ".png")
+		g.typed("again\r")
+		g.shows("  seen again", "finished after")
+		g.typed(ctrlD)
+		g.end(0)
+		for i, r := range model.Requests() {
+			if n := strings.Count(string(r), "data:image/png;base64,"); n != i+1 {
+				t.Errorf("request %d has %d pictures: %.2000s", i+1, n, r)
+			}
+		}
+		if left, _ := filepath.Glob(filepath.Join(bin, "kimi-go-demo-*")); left != nil {
+			t.Errorf("left behind: %q", left)
+		}
+	})
+}
+
+// With prices, the status line and the summary of a turn show the cost.
+func TestScreenPrice(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, _ := k.twoModels(t, "text: hello", "text: again")
+		g := d.glass(t, 100, 24, "chat", "--config", d.config, "--price", "1000,1000000")
+		g.shows("Enter sends")
+		g.typed("hi\r")
+		g.shows("  hello", "finished after", " in, ", " out · cost ")
+		g.typed(ctrlD)
+		g.end(0)
+		d.run(t, "", "prompt", "--config", d.config, "--price", "1000,1000000", "x").check(t, 0, []string{"again"}, []string{"finished: 1 step", "cost "})
+		d.run(t, "", "prompt", "--config", d.config, "--price", "cheap", "x").check(t, 2, nil, []string{`--price "cheap"`, "--price 0.60,2.50"})
+	})
+}
 
 // The agent cannot control the terminal: the title, the clipboard and the screen stay the program's.
 func TestScreenHostile(t *testing.T) {

@@ -165,7 +165,7 @@ func TestTerminalApprovalPages(t *testing.T) {
 	d := hostileDemo(t, string(args))
 	x := d.terminal(t, "prompt", "x")
 	x.expect("? sql_query of the subagent ^[]52;c;eA", "wants to query", "• sql_query", "deep:", "a:", "- 1", "- null", "- z", "evil^[]52", "NOT SHOWN YET: 34 lines", "allow? [m]ore")
-	x.typed("m\r")
+	x.typed("y\r") // nothing is allowed before all of it is shown
 	x.expect("; DROP TABLE users", "allow? [y]es")
 	x.typed("n\r")
 	x.expect("what instead?")
@@ -336,7 +336,7 @@ func TestTerminalChat(t *testing.T) {
 	x := d.terminal(t, "chat", "--plain", "--config", d.config, "--session", "talk")
 	x.expect("session talk, model scripted", "\n> ")
 	x.typed("/help\r")
-	x.expect("/plan on", "/compact", "> ")
+	x.expect("/plan ", "/compact", "> ")
 	x.typed("two\\\r")
 	x.expect("… ")
 	x.typed("lines\r")

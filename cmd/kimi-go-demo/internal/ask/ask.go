@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 type Decision struct {
 	Response wireproto.ApprovalDecision
 	Feedback string // with [wireproto.Reject]: for the model
+	Always   int    // with [wireproto.ApproveForSession]: which of the choices
 }
 
 // Console asks at a terminal, or at any reader and writer.
@@ -29,38 +31,73 @@ type Pages interface {
 	More() error
 }
 
-// Approval asks whether to allow the call that was just shown, and the rest of it. With an error, the answer is a
-// rejection: the error is [io.EOF] at the end of the input, or the cause of ctx's end when the answer is no longer
-// needed.
-func (c *Console) Approval(ctx context.Context, rest Pages) (Decision, error) {
+// Approval asks whether to allow the call that was just shown, and the rest of it. always says in words what "always"
+// may cover. With an error, the answer is a rejection: the error is [io.EOF] at the end of the input, or the cause of
+// ctx's end when the answer is no longer needed.
+func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (Decision, error) {
 	defer c.In.claim()()
+	covers := "choose what"
+	if len(always) == 1 {
+		covers = screen.Line(always[0])
+	}
 	for {
-		how, keys := "  allow? [y]es, [a]lways in this session, [n]o: ", "y, a or n"
-		if n := rest.Hidden(); n > 0 {
-			how = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: ", lines(n))
-			keys = "m, y, a or n"
+		hidden := rest.Hidden()
+		how, keys := "  allow? [y]es, [n]o, [a]lways ("+covers+"): ", "y, a or n"
+		if hidden > 0 {
+			how, keys = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, or [n]o: ", lines(hidden)), "m or n"
 		}
 		line, err := c.ask(ctx, how)
 		if err != nil {
 			return Decision{Response: wireproto.Reject}, err
 		}
-		switch strings.ToLower(strings.TrimSpace(line)) {
+		key := strings.ToLower(strings.TrimSpace(line))
+		if hidden > 0 && slices.Contains([]string{"m", "more", "y", "yes", "a", "always"}, key) {
+			if err := rest.More(); err != nil {
+				return Decision{Response: wireproto.Reject}, err
+			}
+			continue
+		}
+		switch key {
 		case "y", "yes":
 			return Decision{Response: wireproto.Approve}, nil
 		case "a", "always":
-			return Decision{Response: wireproto.ApproveForSession}, nil
-		case "n", "no":
-			feedback, err := c.ask(ctx, "  what instead? (Enter alone ends the turn): ")
-			return Decision{wireproto.Reject, strings.TrimSpace(feedback)}, err
-		case "m", "more":
-			if rest.Hidden() > 0 {
-				if err := rest.More(); err != nil {
-					return Decision{Response: wireproto.Reject}, err
-				}
+			which, err := c.always(ctx, always)
+			if err != nil {
+				return Decision{Response: wireproto.Reject}, err
+			}
+			if which < 0 {
 				continue
 			}
+			return Decision{Response: wireproto.ApproveForSession, Always: which}, nil
+		case "n", "no":
+			feedback, err := c.ask(ctx, "  what instead? (Enter alone ends the turn): ")
+			return Decision{Response: wireproto.Reject, Feedback: strings.TrimSpace(feedback)}, err
 		}
 		fmt.Fprintln(c.Out, "  "+keys+", please")
+	}
+}
+
+// always asks which of list is always allowed. It returns -1 for none.
+func (c *Console) always(ctx context.Context, list []string) (int, error) {
+	if len(list) == 1 {
+		return 0, nil
+	}
+	for i, words := range list {
+		fmt.Fprintf(c.Out, "  %d  %s\n", i+1, screen.Line(words))
+	}
+	for {
+		line, err := c.ask(ctx, "  always allow what? number (Enter goes back): ")
+		if err != nil {
+			return -1, err
+		}
+		line = strings.TrimSpace(line)
+		if line == "" {
+			return -1, nil
+		}
+		if n, err := strconv.Atoi(line); err == nil && n >= 1 && n <= len(list) {
+			return n - 1, nil
+		}
+		fmt.Fprintf(c.Out, "  a number from 1 to %d, please\n", len(list))
 	}
 }
 

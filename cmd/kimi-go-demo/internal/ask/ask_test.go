@@ -30,21 +30,24 @@ func (p *pages) More() error {
 	return nil
 }
 
-var all = new(pages)
+var (
+	all     = new(pages)
+	session = []string{"all in this session"}
+)
 
-// The part that is not shown yet is mentioned, and shown a page at a time.
+// The part that is not shown yet is mentioned, and shown a page at a time. Nothing is allowed before that.
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
-	c := &Console{In: NewInput(strings.NewReader("\nm\nmore\nm\n\ny\n"), false), Out: &out}
-	got, err := c.Approval(t.Context(), &pages{20, 1})
+	c := &Console{In: NewInput(strings.NewReader("\ny\na\nm\n\ny\n"), false), Out: &out}
+	got, err := c.Approval(t.Context(), &pages{20, 1}, session)
 	if err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
 	const (
-		some = "  allow? [m]ore of it first, [y]es, [a]lways in this session, [n]o: "
-		none = "  allow? [y]es, [a]lways in this session, [n]o: "
+		some = "  allow? [m]ore of it first, or [n]o: "
+		none = "  allow? [y]es, [n]o, [a]lways (all in this session): "
 	)
-	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m, y, a or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
+	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
 		"  NOT SHOWN YET: 1 line\n" + some + none + strings.Repeat("  y, a or n, please\n"+none, 2)
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -61,7 +64,7 @@ func TestApproval(t *testing.T) {
 		{"spelled out", " YES \n", Decision{Response: wireproto.Approve}, nil},
 		{"session", "a\n", Decision{Response: wireproto.ApproveForSession}, nil},
 		{"no", "n\n\n", Decision{Response: wireproto.Reject}, nil},
-		{"no with feedback", "n\nuse sed\r\n", Decision{wireproto.Reject, "use sed"}, nil},
+		{"no with feedback", "n\nuse sed\r\n", Decision{Response: wireproto.Reject, Feedback: "use sed"}, nil},
 		{"asks again", "\nwhat\ny\n", Decision{Response: wireproto.Approve}, nil},
 		{"last line without its end", "y", Decision{Response: wireproto.Approve}, nil},
 		{"end", "", Decision{Response: wireproto.Reject}, io.EOF},
@@ -69,7 +72,7 @@ func TestApproval(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Console{In: NewInput(strings.NewReader(tt.typed), false), Out: io.Discard}
-			got, err := c.Approval(t.Context(), all)
+			got, err := c.Approval(t.Context(), all, session)
 			if !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
@@ -77,6 +80,25 @@ func TestApproval(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The person chooses from a list what is always allowed.
+func TestApprovalAlways(t *testing.T) {
+	var out bytes.Buffer
+	c := &Console{In: NewInput(strings.NewReader("a\n\na\n3\nx\n2\n"), false), Out: &out}
+	got, err := c.Approval(t.Context(), all, []string{"this", "that\nand more"})
+	if want := (Decision{Response: wireproto.ApproveForSession, Always: 1}); err != nil || got != want {
+		t.Errorf("Approval = %v, %v, want %v", got, err, want)
+	}
+	const (
+		once  = "  allow? [y]es, [n]o, [a]lways (choose what): "
+		list  = "  1  this\n  2  that⏎and more\n"
+		which = "  always allow what? number (Enter goes back): "
+		again = "  a number from 1 to 2, please\n"
+	)
+	if diff := cmp.Diff(once+list+which+once+list+which+again+which+again+which, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -126,7 +148,7 @@ func TestQuestionEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := c.Approval(ctx, all)
+		_, err := c.Approval(ctx, all, session)
 		ended <- err
 	}()
 	io.WriteString(w, "maybe\n") // it is asking
@@ -135,10 +157,10 @@ func TestQuestionEnds(t *testing.T) {
 		t.Fatalf("Approval = %v, want %v", err, errOver)
 	}
 	go io.WriteString(w, "y\n")
-	if got, err := c.Approval(t.Context(), all); err != nil || got.Response != wireproto.Approve {
+	if got, err := c.Approval(t.Context(), all, session); err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
-	if _, err := c.Approval(ctx, all); !errors.Is(err, errOver) {
+	if _, err := c.Approval(ctx, all, session); !errors.Is(err, errOver) {
 		t.Errorf("Approval after the end of ctx = %v, want %v", err, errOver)
 	}
 }
@@ -164,7 +186,7 @@ func TestQuestionFirst(t *testing.T) {
 	asked := make(signal, 9)
 	c.Out = asked
 	go func() {
-		d, _ := c.Approval(t.Context(), all)
+		d, _ := c.Approval(t.Context(), all, session)
 		decided <- d
 	}()
 	<-asked
@@ -174,7 +196,7 @@ func TestQuestionFirst(t *testing.T) {
 	}
 	<-asked // after the word about what?
 	io.WriteString(w, "stop\nnext\n")
-	if got := <-decided; got != (Decision{wireproto.Reject, "stop"}) {
+	if got := <-decided; got != (Decision{Response: wireproto.Reject, Feedback: "stop"}) {
 		t.Errorf("decided %+v", got)
 	}
 	if got := <-prompt; got != "next" {
@@ -191,7 +213,7 @@ func TestPromptDuringQuestion(t *testing.T) {
 	c := &Console{In: in, Out: asked}
 	decided := make(chan Decision)
 	go func() {
-		d, _ := c.Approval(t.Context(), all)
+		d, _ := c.Approval(t.Context(), all, session)
 		decided <- d
 	}()
 	<-asked
@@ -252,7 +274,7 @@ func TestTypedTooEarly(t *testing.T) {
 		<-asked
 		io.WriteString(w, "no\n")
 	}()
-	if got, err := c.Approval(t.Context(), all); err != nil || got != (Decision{wireproto.Reject, "no"}) {
+	if got, err := c.Approval(t.Context(), all, session); err != nil || got != (Decision{Response: wireproto.Reject, Feedback: "no"}) {
 		t.Errorf("Approval = %+v, %v", got, err)
 	}
 }

@@ -80,7 +80,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 				c := &Console{In: in, Out: asked}
 				decided := make(chan Decision)
 				go func() {
-					d, err := c.Approval(t.Context(), all)
+					d, err := c.Approval(t.Context(), all, session)
 					if err != nil {
 						t.Error(err)
 					}
@@ -93,8 +93,8 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 				k.typed("n\r", "n\r\n")
 				<-asked
 				k.typed("no\r", "no\r\n")
-				if got := <-decided; got != (Decision{wireproto.Reject, "no"}) {
-					t.Errorf("someone reads %v: decided %+v", reads, got)
+				if got := <-decided; got != (Decision{Response: wireproto.Reject, Feedback: "no"}) {
+					t.Errorf("somebody reads %v: decided %+v", reads, got)
 				}
 				cancel(errOver)
 				<-over
@@ -117,7 +117,7 @@ func TestTerminalTypedJustBefore(t *testing.T) {
 		k.typed("y\r", "y\r\n")
 		decided := make(chan Decision)
 		go func() {
-			d, _ := c.Approval(t.Context(), all)
+			d, _ := c.Approval(t.Context(), all, session)
 			decided <- d
 		}()
 		<-asked

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
@@ -11,7 +12,7 @@ import (
 // own are the commands of the chat itself; the others are kimi's.
 var own = []entry{
 	{"/help", "what there is"},
-	{"/plan", "on or off: plan mode"},
+	{"/plan", "plan mode: on, off, or the other"},
 	{"/model", "NAME: go on with another model; without a name, list the models"},
 	{"/effort", "on, off, or what the model offers: how much it thinks"},
 	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns"},
@@ -20,14 +21,43 @@ var own = []entry{
 	{"/exit", "leave; Ctrl-D does the same"},
 }
 
-const help = `Enter       send; Alt-Enter, Ctrl-J or Shift-Enter begin a new line
-Tab         while the agent works: whether Enter queues what you type or steers the turn with it; completes / and @
-↑ ↓         what you sent before; ↑ in an empty editor takes back what is queued
-@path       names a file; if it is an image, it is sent. Dropping a file on the terminal does the same
-Shift-Tab   plan mode on and off: the agent plans and asks before it changes anything
-Ctrl-O      shows the last folded text in full: a result, or what the model thought
-Ctrl-C      cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves
-When the agent asks: y allows once, a always, n refuses, e refuses and says what instead; Tab goes on to the next request.`
+// keys is the help of the key ?.
+var keys = []entry{
+	{"Enter", "send; Alt-Enter, Ctrl-J or Shift-Enter begin a new line"},
+	{"Tab", "while the agent works: whether Enter queues what you type or steers the turn with it; completes / and @"},
+	{"↑ ↓", "what you sent before; ↑ in an empty editor takes back what is queued"},
+	{"@path", "names a file; if it is an image, it is sent. Dropping a file on the terminal does the same"},
+	{"Ctrl-V", "adds the picture that is in the clipboard"},
+	{"Shift-Tab", "plan mode on and off: the agent plans and asks before it changes anything"},
+	{"Ctrl-O", "shows the last folded text in full: a result, or what the model thought"},
+	{"Ctrl-C", "cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves"},
+	{"y n e a", "when the agent asks: allow once, refuse, refuse and say what instead, allow more, which you choose. m shows more of a long request, Tab the next"},
+	{"?", "in an empty editor: these keys; /help has the commands"},
+}
+
+// guide lists keys or commands and what they do.
+type guide struct{ list []entry }
+
+func (b *guide) lines(v view) []string {
+	const wide = 12
+	var list []string
+	for _, e := range b.list {
+		head := "  " + paint(screen.Bold, e.text)
+		rest := strings.Repeat(" ", wide+2)
+		lines := wrapWords(paint(screen.Plain, e.about), max(v.columns-wide-2, 10))
+		if room := wide + 2 - width(head); room > 0 {
+			list = append(list, under(lines, head+strings.Repeat(" ", room), rest)...)
+		} else {
+			list = append(append(list, cut(head, v.columns)), under(lines, rest, rest)...)
+		}
+	}
+	return list
+}
+func (b *guide) done() bool         { return true }
+func (b *guide) close(time.Time)    {}
+func (b *guide) folded() bool       { return false }
+func (b *guide) full(view) []string { return nil }
+func (b *guide) tight() bool        { return false }
 
 // commands are what / completes.
 func (m *model) commands() []entry {
@@ -70,13 +100,9 @@ func (m *model) command(text string) bool {
 	case word == "/export":
 		m.export(arg)
 	case word == "/help":
-		rows := screen.Rows(screen.Plain, "  ", "  ", help)
-		for _, c := range m.commands() {
-			rows = append(rows, screen.Row{Style: screen.Dim, Mark: "  ", Text: c.text + "  " + c.about})
-		}
-		m.log.add(&said{rows: rows})
-	case word == "/plan" && (arg == "on" || arg == "off") && m.session != nil:
-		m.setPlan(arg == "on")
+		m.log.add(&guide{slices.Concat(keys, m.commands())})
+	case word == "/plan" && (arg == "" || arg == "on" || arg == "off") && m.session != nil:
+		m.setPlan(arg == "on" || arg == "" && !m.status.plan)
 	default:
 		return false
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,7 +52,7 @@ func (m *menu) lines(columns int) []string {
 		list = append(list, cut(line, columns))
 	}
 	if more := len(m.entries) - maxMenu; more > 0 {
-		list = append(list, paint(screen.Dim, "  "+count(more, "more")))
+		list = append(list, paint(screen.Dim, fmt.Sprintf("  %d more", more)))
 	}
 	return list
 }

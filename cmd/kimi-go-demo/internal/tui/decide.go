@@ -11,6 +11,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -24,9 +25,15 @@ type request struct {
 	question  *client.QuestionRequest // nil for an approval
 	name      string                  // of the call that is to be approved
 	arguments json.RawMessage
+	offers    []grant.Offer // what "always" may cover
+	choosing  bool          // the person chooses one of offers
 
-	top  int // the first line of it that is shown
-	seen int // lines that have been shown
+	open    bool // the request has been on the screen, so keys are for it
+	top     int  // the first line of it that is shown
+	end     int  // the line after the last that is
+	seen    int  // lines that have been shown, without a gap
+	total   int  // lines
+	columns int  // width for which the lines were counted
 
 	index   int // of the question that is asked
 	cursor  int // the option it stands at
@@ -39,6 +46,7 @@ type decider struct {
 	list    []*request
 	current int
 	words   *textarea.Model // a reason, or free text; nil while none is typed
+	cut     bool            // the terminal has too few rows for the request
 }
 
 // add puts a request after those that came before it. What is asked about stays.
@@ -80,20 +88,36 @@ func (d *decider) drop(id string) bool {
 	return false
 }
 
-// key returns what tells one question from another.
+// key identifies the question and how much of it has been shown.
 func (d *decider) key() string {
 	if r := d.now(); r != nil {
-		return r.id + "#" + strconv.Itoa(r.index)
+		return fmt.Sprint(r.id, "#", r.index, "#", r.seen)
 	}
 	return ""
 }
 
+// open reports whether keys are for the current request.
+func (d *decider) open() bool {
+	r := d.now()
+	return r != nil && r.open
+}
+
+// fits says whether the terminal had room for the current request. If not, none of it counts as shown.
+func (d *decider) fits(all bool) {
+	r := d.now()
+	d.cut = r != nil && !all
+	if d.cut {
+		r.top, r.seen = 0, 0
+	}
+}
+
 // verdict is what a key has decided.
 type verdict struct {
-	done bool
-	call string // the tool call that was decided about
-	text string // for the transcript
-	err  error
+	done  bool
+	call  string       // the tool call that was decided about
+	text  string       // for the transcript
+	offer *grant.Offer // to be allowed from now on, nil for none
+	err   error
 }
 
 // press handles a key for the current request.
@@ -109,25 +133,67 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		}
 		return verdict{}
 	case "pgdown", "m":
-		r.top = r.seen
+		r.top = r.end
 		return verdict{}
 	case "pgup":
 		r.top = 0
 		return verdict{}
 	}
-	if r.approval != nil {
+	switch {
+	case r.choosing:
+		return d.grant(r, k)
+	case r.approval != nil:
 		return d.approve(r, k)
 	}
 	return d.choose(r, k)
 }
 
+// grant takes a key while the person chooses what "always" covers.
+func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
+	n := len(r.offers)
+	switch s := k.String(); s {
+	case "up", "k":
+		r.cursor = (r.cursor + n - 1) % n
+	case "down", "j":
+		r.cursor = (r.cursor + 1) % n
+	case "enter":
+		if r.unseen() == 0 {
+			return d.always(r)
+		}
+	case "esc":
+		r.choosing = false
+	default:
+		if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
+			r.cursor = i - 1
+		}
+	}
+	return verdict{}
+}
+
+// always allows the offer at the cursor.
+func (d *decider) always(r *request) verdict {
+	o := r.offers[r.cursor]
+	return verdict{done: true, call: r.approval.ToolCallID, text: "always allowed", offer: &o}
+}
+
 func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	v := verdict{done: true, call: r.approval.ToolCallID}
+	switch k.String() {
+	case "y", "a":
+		if r.unseen() > 0 { // show the rest first
+			r.top = r.seen
+			return verdict{}
+		}
+	}
 	switch k.String() {
 	case "y":
 		v.text, v.err = "allowed", r.approval.Approve()
 	case "a":
-		v.text, v.err = "always allowed", r.approval.ApproveForSession()
+		if len(r.offers) > 1 {
+			r.choosing, r.cursor = true, 0
+			return verdict{}
+		}
+		return d.always(r)
 	case "n":
 		v.text, v.err = "refused", r.approval.Reject("")
 	case "e":
@@ -138,6 +204,9 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	}
 	return v
 }
+
+// unseen returns how many lines have not been shown.
+func (r *request) unseen() int { return r.total - r.seen }
 
 // begin lets the person type words.
 func (d *decider) begin() {
@@ -157,7 +226,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		}
 		d.words = nil
 		if r.approval != nil {
-			return verdict{true, r.approval.ToolCallID, "refused: " + text, r.approval.Reject(text)}
+			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}
 		return d.answer(r, text)
 	default:
@@ -189,7 +258,7 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			return d.answer(r, strings.Join(r.labels(q), ", "))
 		}
 	case "esc":
-		return verdict{true, r.question.ToolCallID, "not answered", r.question.Dismiss()}
+		return verdict{done: true, call: r.question.ToolCallID, text: "not answered", err: r.question.Dismiss()}
 	default:
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > last+1 {
@@ -221,7 +290,7 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 func (d *decider) answer(r *request, text string) verdict {
 	r.answers[r.question.Questions[r.index].Question] = text
 	if r.index++; r.index < len(r.question.Questions) {
-		r.cursor, r.top, r.seen = 0, 0, 0
+		r.cursor, r.top, r.seen, r.open = 0, 0, 0, false
 		clear(r.chosen)
 		return verdict{}
 	}
@@ -229,15 +298,20 @@ func (d *decider) answer(r *request, text string) verdict {
 	for _, q := range r.question.Questions {
 		said = append(said, r.answers[q.Question])
 	}
-	return verdict{true, r.question.ToolCallID, "answered: " + strings.Join(said, " / "), r.question.Answer(r.answers)}
+	return verdict{done: true, call: r.question.ToolCallID, text: "answered: " + strings.Join(said, " / "), err: r.question.Answer(r.answers)}
 }
 
 // lines shows the request in at most height lines, and whether a key answers it yet.
-func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]string, *tea.Cursor) {
+func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 	r := d.now()
+	body := r.body(v)
+	if r.columns != v.columns { // the lines break at other places
+		r.top, r.seen, r.columns = 0, 0, v.columns
+	}
+	r.total = len(body)
 	var below []string
 	if r.approval != nil {
-		below = approvalKeys(r, v, oncePerCall)
+		below = approvalKeys(r, v)
 	} else {
 		below = r.options(v)
 	}
@@ -262,7 +336,7 @@ func (d *decider) lines(v view, height int, kept bool, oncePerCall bool) ([]stri
 		above = d.others(v)
 	}
 	room := max(height-len(below)-len(above)-1, 3)
-	body := r.page(r.body(v), room)
+	body = r.page(body, room)
 	list := append(append(above, body...), below...)
 	if cursor != nil {
 		cursor.Y += len(above) + len(body)
@@ -310,29 +384,60 @@ func (r *request) body(v view) []string {
 // page returns the lines that there is room for, from r.top on.
 func (r *request) page(body []string, room int) []string {
 	if len(body) <= room {
-		r.top, r.seen = 0, len(body)
+		r.top, r.end, r.seen = 0, len(body), len(body)
 		return body
 	}
 	if r.top >= len(body) {
 		r.top = 0
 	}
 	end := min(r.top+room-1, len(body))
-	r.seen = max(r.seen, end)
+	r.end, r.seen = end, max(r.seen, end)
 	how := fmt.Sprintf("lines %d to %d of %d; m goes on", r.top+1, end, len(body))
-	if rest := len(body) - r.seen; rest > 0 {
+	if end == len(body) {
+		how = fmt.Sprintf("lines %d to %d of %d; m begins again", r.top+1, end, len(body))
+	}
+	if rest := r.unseen(); rest > 0 {
 		how = "NOT SHOWN YET: " + count(rest, "line") + "; " + how
 	}
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }
 
 // approvalKeys says which key does what.
-func approvalKeys(r *request, v view, oncePerCall bool) []string {
-	always := "every later “" + r.approval.Action + "”, whatever it is, in this session"
-	if oncePerCall {
-		always = "the same call again in this session"
+func approvalKeys(r *request, v view) []string {
+	if r.choosing {
+		list := []string{paint(screen.Bold, "What is always allowed?")}
+		for i, o := range r.offers {
+			list = append(list, optionLine(v, i == r.cursor, strconv.Itoa(i+1)+" ", o.Words, "")...)
+		}
+		return append(list, wrapWords(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns)...)
 	}
-	line := legend("y", "yes, once") + "  " + legend("n", "no") + "  " + legend("e", "no, and say what instead") + "  " + legend("a", "always: "+always)
-	return wrapWords(line, v.columns)
+	always := "choose what it covers"
+	if len(r.offers) == 1 {
+		always = r.offers[0].Words
+	}
+	refuse := legend("n", "no") + "  " + legend("e", "no, and say what instead")
+	list := wrapWords(legend("y", "yes, once")+"  "+refuse+"  "+legend("a", "always: "+always), v.columns)
+	if r.unseen() == 0 {
+		return list
+	}
+	first := wrapWords(legend("m", "more of it, before it can be allowed")+"  "+refuse, v.columns)
+	for len(first) < len(list) { // keeps the height of the page the same when all of it has been shown
+		first = append(first, "")
+	}
+	return first
+}
+
+// optionLine shows one choice.
+func optionLine(v view, current bool, head, label, about string) []string {
+	mark, style := "  ", screen.Plain
+	if current {
+		mark, style = "❯ ", screen.Bold
+	}
+	line := mark + head + paint(style, label)
+	if about != "" {
+		line += paint(screen.Dim, "  "+about)
+	}
+	return under(wrapWords(line, v.columns-4), "", "    ")
 }
 
 func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }
@@ -349,19 +454,11 @@ func (r *request) options(v view) []string {
 	}
 	var list []string
 	row := func(i int, label, about string) {
-		mark, style := "  ", screen.Plain
-		if i == r.cursor {
-			mark, style = "❯ ", screen.Bold
-		}
 		box := ""
 		if q.MultiSelect && i < len(q.Options) {
 			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
 		}
-		line := mark + fmt.Sprintf("%d ", i+1) + box + paint(style, label)
-		if about != "" {
-			line += paint(screen.Dim, "  "+about)
-		}
-		list = append(list, under(wrapWords(line, v.columns-4)[:], "", "    ")...)
+		list = append(list, optionLine(v, i == r.cursor, fmt.Sprintf("%d ", i+1)+box, label, about)...)
 	}
 	for i, o := range q.Options {
 		row(i, o.Label, o.Description)
@@ -371,5 +468,5 @@ func (r *request) options(v view) []string {
 	if q.MultiSelect {
 		how = "↑ ↓, Space or a number marks, Enter sends, Esc answers nothing"
 	}
-	return append(list, cut(paint(screen.Dim, how), v.columns))
+	return append(list, wrapWords(paint(screen.Dim, how), v.columns)...)
 }

@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"charm.land/bubbles/v2/key"
@@ -54,7 +53,7 @@ func newArea(mark string) textarea.Model {
 	k.InsertNewline = key.NewBinding(key.WithKeys("alt+enter", "ctrl+j", "shift+enter"))
 	k.WordForward = key.NewBinding(key.WithKeys("alt+right", "ctrl+right", "alt+f"))
 	k.WordBackward = key.NewBinding(key.WithKeys("alt+left", "ctrl+left", "alt+b"))
-	k.Paste = key.NewBinding(key.WithDisabled()) // the terminal pastes; nothing else looks at the clipboard
+	k.Paste = key.NewBinding(key.WithDisabled()) // the terminal pastes text; pictures.go has Ctrl-V
 	a.Focus()
 	return a
 }
@@ -72,8 +71,10 @@ func (e *editor) key(msg tea.KeyPressMsg) {
 func (e *editor) paste(text string) {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	e.back = 0
-	if path := pastedImage(text); path != "" {
-		e.insert("@" + quotePath(path) + " ")
+	if paths := pastedImages(text); paths != nil {
+		for _, path := range paths {
+			e.insert("@" + quotePath(path) + " ")
+		}
 		return
 	}
 	lines := strings.Count(strings.TrimRight(text, "\n"), "\n") + 1
@@ -91,25 +92,6 @@ func (e *editor) paste(text string) {
 
 func (e *editor) insert(text string) {
 	e.area, _ = e.area.Update(tea.PasteMsg{Content: text})
-}
-
-// pastedImage returns the path of an image if a paste has nothing else. Terminals paste the path of a file that is
-// dropped on them.
-func pastedImage(text string) string {
-	path := strings.Trim(strings.TrimSpace(text), `'"`)
-	path = strings.ReplaceAll(strings.TrimPrefix(path, "file://"), `\ `, " ")
-	if strings.ContainsAny(path, "\n") || !isImage(path) || !regular(path) {
-		return ""
-	}
-	return path
-}
-
-func isImage(path string) bool {
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".png", ".jpg", ".jpeg", ".gif", ".webp":
-		return true
-	}
-	return false
 }
 
 // text returns what is typed, as it is seen.

@@ -8,6 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -42,13 +43,14 @@ type feed struct {
 	closed bool
 	news   chan struct{} // has a token while there are items
 	orders atomic.Int64
+	grants *grant.Book // its rules answer requests before the person is asked
 }
 
 // batch is what the model gets of a feed.
 type batch []any
 
-func newFeed() *feed {
-	f := &feed{news: make(chan struct{}, 1)}
+func newFeed(grants *grant.Book) *feed {
+	f := &feed{news: make(chan struct{}, 1), grants: grants}
 	f.room.L = &f.mu
 	return f
 }

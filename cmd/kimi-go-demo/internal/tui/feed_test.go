@@ -16,7 +16,7 @@ import (
 // However fast an agent writes, the model gets its text at most 30 times a second: all of it, in order, once.
 func TestFeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFeed()
+		f := newFeed(noGrants)
 		ctx, stop := context.WithCancel(t.Context())
 		var got strings.Builder
 		batches, begun := 0, time.Now()
@@ -63,7 +63,7 @@ func TestFeed(t *testing.T) {
 // A turn waits for a slow model, and goes on when the feed is closed.
 func TestFeedFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFeed()
+		f := newFeed(noGrants)
 		added := 0
 		done := make(chan struct{})
 		go func() {

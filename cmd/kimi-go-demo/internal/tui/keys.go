@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -31,17 +32,44 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "ctrl+l":
 		return tea.ClearScreen
 	}
-	if m.guard.open(m.now) {
+	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
 		v := m.decide.press(k)
 		if v.done {
-			m.decide.drop(m.decide.now().id)
+			r := m.decide.now()
+			m.decide.drop(r.id)
+			if v.offer != nil {
+				m.allow(r, &v)
+			}
 			m.decided(v.call, v.text, v.err)
+			if v.offer != nil && v.err == nil {
+				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
+			}
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
 		return nil
 	}
+	if m.decide.open() {
+		return nil // the next page is not on the screen yet, so the key does nothing
+	}
 	m.typed(k)
 	return m.guard.typed(m.now)
+}
+
+// allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait.
+func (m *model) allow(r *request, v *verdict) {
+	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
+		return
+	}
+	m.tell(m.cfg.Grants.Keep(*v.offer))
+	for _, other := range slices.Clone(m.decide.list) {
+		if other.name == "" { // a question, or a call that is not known
+			continue
+		}
+		if said, err := m.cfg.Grants.Answer(m.ctx, other.approval, other.name, other.arguments); said != "" {
+			m.decide.drop(other.id)
+			m.ruled(other.approval.ToolCallID, said, err)
+		}
+	}
 }
 
 // interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
@@ -99,6 +127,9 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	case "enter":
 		m.submit()
 		return
+	case "ctrl+v":
+		m.pastePicture()
+		return
 	case "ctrl+d":
 		if e.text() == "" {
 			m.end(nil)
@@ -110,6 +141,11 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	case "shift+tab":
 		m.togglePlan()
 		return
+	case "?":
+		if e.text() == "" {
+			m.log.add(&guide{keys})
+			return
+		}
 	case "up", "ctrl+p":
 		if e.text() == "" && m.takeBack() {
 			return
@@ -133,7 +169,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 // paste takes a paste: for the words that are typed for a request, or for the editor.
 func (m *model) paste(text string) {
 	m.hint = ""
-	if m.decide.words != nil && m.guard.open(m.now) {
+	if m.decide.words != nil && m.decide.open() {
 		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
 		return
 	}
@@ -189,10 +225,16 @@ func (m *model) hints() string {
 	if m.hint != "" {
 		return paint(screen.Yellow, m.hint)
 	}
+	plan := "Shift-Tab plan mode"
+	if m.status.plan {
+		plan = "Shift-Tab ends plan mode"
+	}
 	var list []string
 	switch {
 	case m.phase == starting && m.session == nil:
-		list = []string{"you can type now: it is sent when kimi is ready", "Ctrl-C leaves"}
+		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+	case m.decide.cut:
+		return paint(screen.Yellow, "too few rows to show what is asked: make the window larger")
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:
@@ -200,16 +242,20 @@ func (m *model) hints() string {
 	case m.edit.menu.open():
 		list = []string{"Tab completes", "↑ ↓ choose", "Esc closes"}
 	case m.phase == working && m.steers:
-		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 	case m.phase == working:
-		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "Shift-Tab plan mode", "Ctrl-O unfolds"}
+		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 		if len(m.queue) > 0 {
 			list = append([]string{"↑ takes back"}, list...)
 		}
 	case m.paused:
 		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
 	default:
-		list = []string{"Enter sends", "/ commands", "@ files", "Ctrl-D leaves", "Shift-Tab plan mode", "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
+		list = []string{"Enter sends", "/ commands", "? keys", "@ files", "Ctrl-D leaves", plan, "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
 	}
-	return paint(screen.Dim, strings.Join(list, " · "))
+	line := items{columns: m.columns}
+	for _, t := range list {
+		line.add(screen.Dim, t)
+	}
+	return line.String()
 }

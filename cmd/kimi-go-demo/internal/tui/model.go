@@ -42,10 +42,13 @@ type model struct {
 	stopped bool   // the turn is being cancelled
 	doing   string // what is changed about the session
 	effort  string // that it was opened with
+	model   string // chosen with /model, "" for none
 	warned  bool   // Ctrl-C again leaves
 
-	columns, rows int
+	columns, rows int // of the layout
+	window        int // rows of the terminal
 	height        tallest
+	colours       palette
 	now           time.Time
 	ticking       bool
 	spin          int
@@ -64,16 +67,17 @@ type model struct {
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
+	shots   string // folder for pictures from the clipboard, "" if there are none
 }
 
 func newModel(cfg Config, f *feed) *model {
 	ctx, leave := context.WithCancel(context.Background())
 	m := &model{
-		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 80, rows: 24, now: time.Now(),
+		ctx: ctx, leave: leave, cancel: leave, cfg: cfg, feed: f, columns: 79, rows: 24, window: 24, now: time.Now(),
 		log: newTranscript(), edit: newEditor(loadHistory(cfg.History)),
 	}
 	m.log.replay, m.effort = cfg.Replay, cfg.Effort
-	m.print.plain = !cfg.Colour
+	m.colours.none = !cfg.Colour
 	m.status.since = m.now
 	return m
 }
@@ -83,7 +87,10 @@ func (m *model) Init() tea.Cmd {
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.cancel = cancel
 	m.work.Go(func() { m.started = start(ctx, &m.cfg, m.feed) })
-	return m.tick()
+	if m.colours.none {
+		return m.tick()
+	}
+	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply: not every terminal gives one
 }
 
 // endMsg ends the chat from outside.
@@ -107,7 +114,12 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		m.columns, m.rows = max(msg.Width, 20), max(msg.Height, 6)
+		// The last column stays free. When bubbletea prints a line that fills it, it erases the last character.
+		m.columns, m.rows, m.window = max(msg.Width, 20)-1, max(msg.Height, 6), msg.Height
+	case tea.ColorProfileMsg:
+		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
+	case tea.BackgroundColorMsg:
+		m.colours.light = !msg.IsDark()
 	case tickMsg:
 		m.ticking = false
 		m.spin++
@@ -129,6 +141,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.CursorPositionMsg:
 		cmds = append(cmds, m.guard.reply())
 	}
+	if r := m.decide.now(); r != nil {
+		r.open = r.open || m.guard.open(m.now)
+		m.screen() // counts how much of the request is shown
+	}
 	cmds = append(cmds, m.guard.watch(m.decide.key(), m.now))
 	if m.busy() {
 		cmds = append(cmds, m.tick())
@@ -144,7 +160,7 @@ func (m *model) busy() bool { return m.phase == starting || m.phase == working }
 func (m *model) flush() tea.Cmd {
 	m.print.add(m.log.settle(m.view())...)
 	if m.print.ready() {
-		return m.print.next(m.roomAbove())
+		return m.print.next(m.roomAbove(), m.colours)
 	}
 	if m.phase == leaving && !m.print.busy {
 		return tea.Quit
@@ -185,6 +201,8 @@ func (m *model) item(item any) {
 		}
 	case requestItem:
 		m.request(item.request)
+	case ruledItem:
+		m.ruled(item.call, item.said, item.err)
 	case resolvedItem:
 		shown := m.guard.shown
 		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
@@ -198,6 +216,8 @@ func (m *model) item(item any) {
 		m.tell(item.err)
 	case exportedItem:
 		m.log.add(note(screen.Dim, "the conversation is in "+item.path))
+	case pictureItem:
+		m.picture(item)
 	case planItem:
 		m.status.plan = item.on
 	case filesItem:
@@ -289,12 +309,21 @@ func (m *model) request(r *request) {
 		r.question.Dismiss()
 		return
 	}
+	if r.approval != nil {
+		r.offers = m.cfg.Grants.Offers(r.approval, r.name, r.arguments, m.perCall())
+	}
 	m.decide.add(r)
 	if r.approval != nil {
 		if c := m.log.find(r.approval.ToolCallID); c != nil {
 			c.asked, c.complete = true, true
 		}
 	}
+}
+
+// ruled shows the answer of a rule, without the rule itself: there is one line for it.
+func (m *model) ruled(call, said string, err error) {
+	short, _, _ := strings.Cut(said, ": ")
+	m.decided(call, short, err)
 }
 
 // decided says how a request ended.

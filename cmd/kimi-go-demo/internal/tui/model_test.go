@@ -3,6 +3,7 @@ package tui
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,9 +16,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
+
+var noGrants, _ = grant.Open("")
 
 // stage is a model without a program: what it prints and shows can be read.
 type stage struct {
@@ -26,11 +30,11 @@ type stage struct {
 }
 
 func newStage(t *testing.T, columns, rows int) *stage {
-	m := newModel(Config{Colour: true, WorkDir: t.TempDir()}, newFeed())
+	m := newModel(Config{Colour: true, WorkDir: t.TempDir(), Grants: noGrants}, newFeed(noGrants))
 	m.phase = working
 	m.print.busy = true // the test prints
 	s := &stage{model: m}
-	s.Update(tea.WindowSizeMsg{Width: columns, Height: rows})
+	s.Update(tea.WindowSizeMsg{Width: columns + 1, Height: rows})
 	return s
 }
 
@@ -254,19 +258,47 @@ func TestEditor(t *testing.T) {
 	}
 }
 
-// An image file that is dropped on the terminal, or named, is sent.
+// An image file that is dropped on the terminal, or named, is sent. Terminals quote its path in several ways.
 func TestImages(t *testing.T) {
-	s := newStage(t, 60, 20)
-	path := filepath.Join(s.cfg.WorkDir, "a picture.png")
-	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
+	s := newStage(t, 200, 20)
+	dir := s.cfg.WorkDir
+	var paths []string
+	for _, name := range []string{"a picture.png", "it's (1) & more.JPG", "plain.webp", "100%é.gif"} {
+		paths = append(paths, filepath.Join(dir, name))
+		if err := os.WriteFile(paths[len(paths)-1], []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	s.Update(tea.PasteMsg{Content: strings.ReplaceAll(path, " ", `\ `)})
-	if got, want := s.edit.text(), `@"`+path+`" `; got != want {
-		t.Errorf("pasted %q, want %q", got, want)
+	escape := regexp.MustCompile(`[ '()&%]`)
+	quoted := func(p string) string { return "'" + strings.ReplaceAll(p, "'", `'\''`) + "'" }
+	var all, urls []string
+	for _, p := range paths {
+		all = append(all, quoted(p))
+		urls = append(urls, (&url.URL{Scheme: "file", Path: p}).String())
+		for _, text := range []string{p, " " + p + "\n", escape.ReplaceAllString(p, `\$0`), quoted(p), `"` + p + `"`, urls[len(urls)-1] + "\r\n"} {
+			s.edit.clear()
+			s.Update(tea.PasteMsg{Content: text})
+			if got, want := s.edit.text(), "@"+quotePath(p)+" "; got != want {
+				t.Errorf("pasted %q as %q, want %q", text, got, want)
+			}
+		}
 	}
-	text := s.edit.whole() + ` and @"a picture.png", @none.png, a@b.png @go.mod`
-	if diff := cmp.Diff([]string{path}, mentions(text, s.cfg.WorkDir)); diff != "" {
+	for _, text := range []string{strings.Join(all, " "), strings.Join(urls, "\r\n")} {
+		s.edit.clear()
+		s.Update(tea.PasteMsg{Content: text})
+		if diff := cmp.Diff(paths, mentions(s.edit.whole(), dir)); diff != "" {
+			t.Errorf("pasted %q (-want +got):\n%s", text, diff)
+		}
+	}
+	for _, text := range []string{"plain.webp", paths[2] + " and words", quoted(paths[2]) + " '", dir + "/none.png", "http://host" + paths[2], dir, `\`} {
+		s.edit.clear()
+		s.Update(tea.PasteMsg{Content: text})
+		if got := s.edit.text(); got != text {
+			t.Errorf("pasted %q as %q", text, got)
+		}
+	}
+	text := `see @plain.webp and @"a picture.png", @none.png, a@b.png @go.mod`
+	if diff := cmp.Diff([]string{paths[2], paths[0]}, mentions(text, dir)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -372,5 +404,17 @@ func TestWidths(t *testing.T) {
 		if view.Cursor == nil || view.Cursor.Y >= len(lines) || view.Cursor.X > columns {
 			t.Errorf("%d columns: the cursor is at %v", columns, view.Cursor)
 		}
+	}
+}
+
+// Changed lines are compared word by word, also if there are more new lines than old ones.
+func TestChangedWords(t *testing.T) {
+	row := func(style screen.Style, text string) screen.Row { return screen.Row{Style: style, Text: text} }
+	got := rowLines([]screen.Row{row(screen.Red, "one two three"), row(screen.Green, "one two four"), row(screen.Green, "more of it"), row(screen.Plain, "end"), row(screen.Red, "gone")}, 80)
+	want := []string{
+		paint(screen.Red, "one two ") + paint(screen.Red+screen.Bold+underline, "three"), paint(screen.Green, "one two ") + paint(screen.Green+screen.Bold+underline, "four"),
+		paint(screen.Green, "more of it"), "end", paint(screen.Red, "gone")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

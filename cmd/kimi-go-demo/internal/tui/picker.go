@@ -7,7 +7,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
@@ -111,11 +110,7 @@ func (p *picker) View() tea.View {
 		lines = append(lines, cut(mark+title+tail, p.columns))
 	}
 	lines = append(lines, paint(screen.Dim, "type to search · ↑ ↓ choose · Enter goes on with it · Esc leaves"))
-	content := strings.Join(cutAll(lines, p.columns), "\n")
-	if !p.colour {
-		content = ansi.Strip(content)
-	}
-	v := tea.NewView(content)
+	v := tea.NewView(palette{none: !p.colour}.show(strings.Join(cutAll(lines, p.columns), "\n")))
 	v.Cursor = tea.NewCursor(min(width(search), p.columns-1), 1)
 	return v
 }

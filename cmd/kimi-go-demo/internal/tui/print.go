@@ -5,7 +5,6 @@ import (
 	"time"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 )
 
 // printer has the lines that go into the terminal's history, above what the program shows. Commands run at the same
@@ -13,7 +12,6 @@ import (
 type printer struct {
 	lines []string
 	busy  bool
-	plain bool // without styles
 }
 
 // printedMsg says that lines have been printed.
@@ -26,13 +24,11 @@ func (p *printer) ready() bool { return !p.busy && len(p.lines) > 0 }
 
 // next returns the command that prints the next lines, at most room: the terminal cannot take more at once above the
 // program's own lines.
-func (p *printer) next(room int) tea.Cmd {
+func (p *printer) next(room int, colours palette) tea.Cmd {
 	n := min(len(p.lines), max(room, 1))
 	text := strings.Join(p.lines[:n], "\n")
 	p.lines = p.lines[n:]
-	if p.plain {
-		text = ansi.Strip(text)
-	}
+	text = colours.show(text)
 	if text == "" {
 		text = " " // bubbletea prints nothing for it
 	}

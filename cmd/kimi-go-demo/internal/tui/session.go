@@ -15,7 +15,11 @@ type (
 	overItem     struct{ session *client.Session } // the session is
 	requestItem  struct{ request *request }
 	resolvedItem struct{ id string }
-	turnItem     struct {
+	ruledItem    struct { // a rule answered a request
+		call, said string
+		err        error
+	}
+	turnItem struct {
 		result *client.TurnResult
 		err    error
 	}
@@ -35,6 +39,10 @@ func receive(f *feed, m wireproto.Message) {
 		r := &request{id: "a" + m.ID, order: f.next(), approval: m}
 		ask := func() {
 			r.name, r.arguments = m.Call()
+			if said, err := f.grants.Answer(context.Background(), m, r.name, r.arguments); said != "" {
+				f.add(ruledItem{m.ToolCallID, said, err})
+				return
+			}
 			f.add(requestItem{r})
 		}
 		later := m.AgentID != nil // the call of a subagent may come after its request

@@ -14,6 +14,7 @@ import (
 type changedItem struct {
 	session *client.Session // the session that the chat continues with; nil for the present one
 	effort  string          // of that session
+	model   string          // that was chosen; "" if it is still the same
 	said    string
 	lost    bool // there is no session any more
 	err     error
@@ -56,6 +57,9 @@ func (m *model) changed(c changedItem) {
 		m.attach(c.session)
 		m.effort = c.effort
 	}
+	if c.model != "" {
+		m.model = c.model
+	}
 	if c.said != "" {
 		m.log.add(note(screen.Dim, c.said))
 	}
@@ -79,7 +83,7 @@ func (m *model) setModel(name string) {
 		if err := s.SetModel(ctx, name); err != nil {
 			return changedItem{err: err, lost: s.Err() != nil}
 		}
-		return changedItem{said: "the model is " + name}
+		return changedItem{model: name, said: "the model is " + name}
 	})
 }
 
@@ -111,15 +115,15 @@ func (m *model) listModels(list []client.Model) {
 }
 
 // move closes the session and opens another one. If that fails, it opens the same one again.
-func (m *model) move(ctx context.Context, s *client.Session, id, effort string) changedItem {
+func (m *model) move(ctx context.Context, s *client.Session, id, model, effort string) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}
 	}
-	next, err := m.cfg.Reopen(ctx, id, s.Model(), effort)
+	next, err := m.cfg.Reopen(ctx, id, model, effort)
 	if err == nil {
 		return changedItem{session: next, effort: effort}
 	}
-	if next, again := m.cfg.Reopen(ctx, s.ID(), s.Model(), m.cfg.Effort); again == nil {
+	if next, again := m.cfg.Reopen(ctx, s.ID(), model, m.cfg.Effort); again == nil {
 		return changedItem{session: next, effort: m.cfg.Effort, err: err}
 	}
 	return changedItem{lost: true, err: err}
@@ -127,18 +131,18 @@ func (m *model) move(ctx context.Context, s *client.Session, id, effort string) 
 
 // fork continues in a copy of the session with its first turns; -1 keeps all.
 func (m *model) fork(turns int) {
-	effort := m.effort
+	model, effort := m.model, m.effort
 	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
-		return m.forked(ctx, s, turns, effort)
+		return m.forked(ctx, s, turns, model, effort)
 	})
 }
 
-func (m *model) forked(ctx context.Context, s *client.Session, turns int, effort string) changedItem {
+func (m *model) forked(ctx context.Context, s *client.Session, turns int, model, effort string) changedItem {
 	id, err := m.cfg.Fork(ctx, s.ID(), turns)
 	if err != nil {
 		return changedItem{err: err}
 	}
-	c := m.move(ctx, s, id, effort)
+	c := m.move(ctx, s, id, model, effort)
 	if c.err == nil {
 		c.said = "this is session " + id + ", a copy; " + s.ID() + " stays as it was"
 	}
@@ -147,7 +151,7 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, effort
 
 // undo takes back the last turns. If kimi cannot do that, the chat continues in a copy without them.
 func (m *model) undo(turns int) {
-	effort := m.effort
+	model, effort := m.model, m.effort
 	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
 		err := s.Undo(ctx, turns)
 		if err == nil {
@@ -163,7 +167,7 @@ func (m *model) undo(turns int) {
 		if turns > all {
 			return changedItem{err: fmt.Errorf("there are %s to take back", count(all, "turn"))}
 		}
-		c := m.forked(ctx, s, all-turns, effort)
+		c := m.forked(ctx, s, all-turns, model, effort)
 		if c.err == nil {
 			c.said = count(turns, "turn") + " taken back; " + c.said
 		}
@@ -177,8 +181,9 @@ func (m *model) setEffort(effort string) {
 		m.hint = "/effort on, off, or what the model offers; /model lists it"
 		return
 	}
+	model := m.model
 	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
-		c := m.move(ctx, s, s.ID(), effort)
+		c := m.move(ctx, s, s.ID(), model, effort)
 		if c.err == nil {
 			c.said = "the effort is " + effort
 		}

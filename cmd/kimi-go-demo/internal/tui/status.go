@@ -137,7 +137,7 @@ func (m *model) activity() string {
 		return retryLine(s.retry, s.retryAt.Sub(m.now))
 	}
 	if c := m.log.running(); c != nil {
-		return c.name + " runs · " + since
+		return c.name + " runs " + seconds(m.now.Sub(c.begin)) + " · turn " + since
 	}
 	return s.waits + " · " + since
 }
@@ -157,12 +157,8 @@ func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 
 // statusLine tells about the session.
 func (m *model) statusLine() string {
-	var parts []string
-	add := func(t string) {
-		if t != "" {
-			parts = append(parts, paint(screen.Dim, t))
-		}
-	}
+	line := items{columns: m.columns}
+	add := func(t string) { line.add(screen.Dim, t) }
 	if m.session != nil {
 		add(m.session.Model())
 	}
@@ -171,11 +167,11 @@ func (m *model) statusLine() string {
 		mode += ": nothing is asked"
 	}
 	if m.status.plan {
-		parts = append(parts, paint(screen.Yellow, "plan mode"))
+		line.add(screen.Yellow, "plan mode")
 	} else if mode != "" {
-		parts = append(parts, paint(screen.Yellow, mode))
+		line.add(screen.Yellow, mode)
 	} else if m.cfg.Answer != "" {
-		parts = append(parts, paint(screen.Yellow, "--answer "+m.cfg.Answer))
+		line.add(screen.Yellow, "--answer "+m.cfg.Answer)
 	} else {
 		add("asks first")
 	}
@@ -183,21 +179,55 @@ func (m *model) statusLine() string {
 	if m.session != nil {
 		st = m.session.Status()
 	}
+	queued := 0
+	for _, q := range m.queue {
+		if !q.steer {
+			queued++
+		}
+	}
+	if queued > 0 {
+		add(count(queued, "message") + " queued")
+	}
 	if m.session != nil || m.status.context > 0 {
 		context := fmt.Sprintf("context %.0f%%", 100*m.status.context)
-		if st.MaxContextTokens > 0 {
+		if st.MaxContextTokens > 0 && m.columns >= 60 {
 			context += fmt.Sprintf(" of %s", tokens(st.MaxContextTokens))
 		}
 		add(context)
 		if u := st.Usage; u.Total() > 0 {
 			add(fmt.Sprintf("%s in, %s out", tokens(u.Total()-u.Output), tokens(u.Output)))
+			if m.cfg.Cost != nil {
+				add(m.cfg.Cost())
+			}
 		}
 	}
-	if n := len(m.queue); n > 0 {
-		add(count(n, "message") + " queued")
-	}
-	return strings.Join(parts, paint(screen.Dim, " · "))
+	return line.String()
 }
+
+// items are the parts of a line, with dots between them. Parts that do not fit are left out at the end.
+type items struct {
+	columns int
+	list    []string
+	full    bool
+}
+
+const dot = " · "
+
+func (i *items) add(style screen.Style, text string) {
+	text = paint(style, text)
+	if text == "" || i.full {
+		return
+	}
+	used := 0
+	for _, t := range i.list {
+		used += width(t) + width(dot)
+	}
+	if i.full = len(i.list) > 0 && used+width(text) > i.columns; !i.full {
+		i.list = append(i.list, text)
+	}
+}
+
+func (i *items) String() string { return strings.Join(i.list, paint(screen.Dim, dot)) }
 
 // summary says how a turn ended.
 func (s *status) summary(result *client.TurnResult, err error, now time.Time) string {

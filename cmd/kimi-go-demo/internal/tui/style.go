@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -25,6 +26,42 @@ func paint(style screen.Style, t string) string {
 		return t
 	}
 	return string(style) + t + reset
+}
+
+var sequence = regexp.MustCompile("\x1b\\[([0-9;]+)m")
+
+// onLight maps colours that are hard to read on a light background to darker ones.
+var onLight = map[string]string{"32": "38;5;28", "33": "38;5;94", "36": "38;5;24"}
+
+// darker returns t with colours for a light background. t has only the styles of this program, of 16 colours.
+func darker(t string) string {
+	return sequence.ReplaceAllStringFunc(t, func(s string) string {
+		codes := strings.Split(s[len("\x1b["):len(s)-1], ";")
+		for i, c := range codes {
+			if other, ok := onLight[c]; ok {
+				codes[i] = other
+			}
+		}
+		return "\x1b[" + strings.Join(codes, ";") + "m"
+	})
+}
+
+// palette is what the program knows about the terminal's colours.
+type palette struct {
+	none  bool // show no styles
+	many  bool // the terminal has 256 colours
+	light bool // the background is light
+}
+
+// show returns t with the styles that the terminal can show.
+func (p palette) show(t string) string {
+	switch {
+	case p.none:
+		return ansi.Strip(t)
+	case p.many && p.light:
+		return darker(t)
+	}
+	return t
 }
 
 // cut shortens a line to columns.
@@ -54,8 +91,10 @@ func under(lines []string, head, rest string) []string {
 func rowLines(rows []screen.Row, columns int) []string {
 	rows = screen.Layout(rows, 0)
 	texts := make([]string, len(rows))
+	for i, r := range rows {
+		texts[i] = paint(r.Style, r.Text)
+	}
 	for i := 0; i < len(rows); i++ {
-		texts[i] = paint(rows[i].Style, rows[i].Text)
 		old := 0
 		for i+old < len(rows) && rows[i+old].Style == screen.Red {
 			old++
@@ -64,10 +103,10 @@ func rowLines(rows []screen.Row, columns int) []string {
 		for i+old+fresh < len(rows) && rows[i+old+fresh].Style == screen.Green {
 			fresh++
 		}
-		if old == 0 || old != fresh {
+		if old == 0 {
 			continue
 		}
-		for j := range old {
+		for j := range min(old, fresh) {
 			before, after := render.Words(rows[i+j].Text, rows[i+old+j].Text)
 			texts[i+j], texts[i+old+j] = pieces(screen.Red, before), pieces(screen.Green, after)
 		}

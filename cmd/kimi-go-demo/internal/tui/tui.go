@@ -15,6 +15,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -31,11 +32,13 @@ type Config struct {
 	Answer  string // to every approval: y, a, n, or "" to ask
 	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
+	Grants  *grant.Book
 
 	Start   func(context.Context) (*client.Session, error)
-	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a session that is closed
+	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a closed session; model "" is the one of the command line
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
 	Turns   func(id string) (int, error)                                                 // of a session
+	Cost    func() string                                                                // of the session so far, "" if it is not known; may be nil
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
@@ -47,7 +50,7 @@ type Chat struct {
 }
 
 // New returns a chat that has not begun.
-func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed()} }
+func New(cfg Config) *Chat { return &Chat{cfg: cfg, feed: newFeed(cfg.Grants)} }
 
 // Outside takes what the agent sends while no turn runs. It is for [client.Options.OnMessage].
 func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
@@ -79,6 +82,9 @@ func (c *Chat) Run(ctx context.Context) Result {
 	c.feed.close()
 	beside.Wait()
 	m.work.Wait()
+	if m.shots != "" {
+		os.RemoveAll(m.shots)
+	}
 	r := Result{Session: m.started, Turns: m.turns, Err: m.err}
 	if r.Err == nil && err != nil {
 		r.Err = err

@@ -1,10 +1,10 @@
 package tui
 
 import (
+	"fmt"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
-	"github.com/charmbracelet/x/ansi"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
@@ -23,11 +23,7 @@ func (m *model) View() tea.View {
 	}
 	lines, cursor := m.screen()
 	m.height.note(len(lines), m.now)
-	content := strings.Join(cutAll(lines, m.columns), "\n")
-	if !m.cfg.Colour {
-		content = ansi.Strip(content)
-	}
-	v := tea.NewView(content)
+	v := tea.NewView(m.colours.show(strings.Join(cutAll(lines, m.columns), "\n")))
 	v.Cursor = cursor
 	v.WindowTitle = "kimi"
 	if t := m.status.title; t != "" {
@@ -55,7 +51,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	}
 	for i, q := range m.queue {
 		if i == 3 && len(m.queue) > 4 {
-			waiting = append(waiting, paint(screen.Dim, "⋯ and "+count(len(m.queue)-i, "more")))
+			waiting = append(waiting, paint(screen.Dim, fmt.Sprintf("⋯ and %d more", len(m.queue)-i)))
 			break
 		}
 		waiting = append(waiting, q.line(v.columns))
@@ -76,7 +72,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
-		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.guard.open(m.now), m.perCall())
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open())
 		place(todo, nil)
 		place(append([]string{""}, lines...), down(c, 1))
 	} else {
@@ -87,6 +83,8 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	place(edit, typing)
 	place(menu, nil)
 	place([]string{cut(m.statusLine(), v.columns), cut(m.hints(), v.columns)}, nil)
+
+	m.decide.fits(len(below) <= m.window)
 
 	// The rest of the screen is for what goes on; its last lines are the newest.
 	live := m.log.open(v)
@@ -123,7 +121,7 @@ func down(c *tea.Cursor, by int) *tea.Cursor {
 // asksAlone reports whether the request takes the place of the editor: a key answers the request, and there is no
 // draft.
 func (m *model) asksAlone() bool {
-	return m.decide.now() != nil && m.guard.open(m.now) && m.edit.empty()
+	return m.decide.open() && m.edit.empty()
 }
 
 // perCall reports whether "always" allows only the same call, as in Kimi Code, and not each call of a kind.

@@ -1,0 +1,161 @@
+//go:build unix
+
+package grant
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/rules"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// Each offer covers the call of the request, and no more than its words say.
+func TestOffers(t *testing.T) {
+	for _, tt := range []struct {
+		name, tool string
+		args       map[string]any
+		action     string
+		want       []string
+	}{
+		{"one command", "Shell", map[string]any{"command": "go test ./..."}, "run command", []string{
+			"the command “go test ./...”", "commands that begin with “go test” (no dangerous options)"}},
+		{"a dangerous option", "Shell", map[string]any{"command": "go test -exec evil ./..."}, "run command", []string{"the command “go test -exec evil ./...”"}},
+		{"quoted words", "Shell", map[string]any{"command": `git commit -m "a b"`}, "run command", []string{
+			"commands that begin with “git commit” (no dangerous options)"}},
+		{"a program that reads", "Bash", map[string]any{"command": "ls -l"}, "run", []string{
+			"the command “ls -l”", "commands that begin with “ls” (no dangerous options)"}},
+		{"a program that does not", "Shell", map[string]any{"command": "rm -rf x"}, "run command", []string{"the command “rm -rf x”"}},
+		{"several commands", "Shell", map[string]any{"command": "git status && rm x"}, "run command", nil},
+		{"a substitution", "Shell", map[string]any{"command": "echo $(rm x)"}, "run command", nil},
+		{"a glob", "Shell", map[string]any{"command": "rm *"}, "run command", nil},
+		{"a redirection", "Shell", map[string]any{"command": "echo x > y"}, "run command", nil},
+		{"lines", "Shell", map[string]any{"command": "ls\nrm x"}, "run command", nil},
+		{"another folder", "Bash", map[string]any{"command": "git status", "cwd": "/"}, "run", nil},
+		{"an argument that it should not have", "Shell", map[string]any{"command": "ls", "x": 1}, "run command", nil},
+		{"a tool of another under the name", "Shell", map[string]any{"command": "ls"}, "mcp:Shell", nil},
+		{"a file", "WriteFile", map[string]any{"path": "a.txt", "content": "x"}, "edit file", []string{"WriteFile of “a.txt”", "WriteFile of any file of the work dir"}},
+		{"a file below", "Edit", map[string]any{"path": "src/sub/a.txt", "old_string": "x", "new_string": "y"}, "edit", []string{
+			"Edit of “src/sub/a.txt”", "Edit of any file below “src/sub/”"}},
+		{"a file elsewhere", "WriteFile", map[string]any{"path": "/etc/hosts", "content": "x"}, "edit file outside of working directory", []string{"WriteFile of “/etc/hosts”"}},
+		{"a path with a star", "WriteFile", map[string]any{"path": "a*", "content": "x"}, "edit file", nil},
+		{"a tool of a server", "mcp__docs__search", map[string]any{"q": "x"}, "call", []string{"every call of mcp__docs__search, whatever its arguments"}},
+		{"a call that is not known", "", nil, "run command", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			args, err := json.Marshal(tt.args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := Open("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, o := range b.offers(dir, tt.action, tt.tool, args, false) {
+				if o.rule == nil {
+					continue
+				}
+				got = append(got, strings.TrimSuffix(o.Words, ", in this session"))
+				if d := (&rules.Rules{Allow: []rules.Rule{*o.rule}}).Decide(tt.tool, args, dir); d.Verdict != rules.Allow {
+					t.Errorf("%s decides %v", o.rule, d)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// With a file, each rule can be kept. kimi's own approval for the session is offered too.
+func TestOffersOfKimi(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.toml")
+	b, err := Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := json.RawMessage(`{"command":"git status"}`)
+	words := func(list []Offer) (all []string) {
+		for _, o := range list {
+			all = append(all, o.Words)
+		}
+		return all
+	}
+	const exact, kind = "the command “git status”, ", "commands that begin with “git status” (no dangerous options), "
+	want := []string{exact + "in this session", kind + "in this session", exact + "from now on (in r.toml)", kind + "from now on (in r.toml)",
+		"every later “run command”, whatever it is, in this session"}
+	if diff := cmp.Diff(want, words(b.offers("/", "run command", "Shell", args, false))); diff != "" {
+		t.Errorf("kimi-cli (-want +got):\n%s", diff)
+	}
+	want = []string{kind + "in this session", "the same call again, in this session", exact + "from now on (in r.toml)", kind + "from now on (in r.toml)"}
+	if diff := cmp.Diff(want, words(b.offers("/", "run", "Bash", args, true))); diff != "" {
+		t.Errorf("Kimi Code (-want +got):\n%s", diff)
+	}
+	b.rules = &rules.Rules{Ask: []rules.Rule{{Command: "git *"}}}
+	if got := b.offers("/", "run", "Bash", args, true); len(got) != 1 {
+		t.Errorf("what a rule asks about is offered: %q", words(got))
+	}
+}
+
+// A rule is appended to the file, and the next program reads it.
+func TestKeep(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "r.toml")
+	for _, before := range []string{"", "# ours\n[[deny]]\ncommand = \"rm *\"", "\n"} {
+		if err := os.WriteFile(file, []byte(before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []rules.Rule{{Tool: "Shell", Command: "git status *"}, {Tool: "Edit", Path: `a "b"/ü`}} {
+			if err := b.Keep(Offer{rule: &r, keep: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next, err := Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]rules.Rule{{Tool: "Shell", Command: "git status *"}, {Tool: "Edit", Path: `a "b"/ü`}}, next.rules.Allow); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", before, diff)
+		}
+		data, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(data), before) || len(next.Hooks()) != strings.Count(before, "deny") {
+			t.Errorf("%v, %d hooks, the file is\n%s", err, len(next.Hooks()), data)
+		}
+	}
+	// A file that cannot take a rule stays as it is.
+	const other = "allow = [{tool = \"x\"}]\n"
+	if err := os.WriteFile(file, []byte(other), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := &Book{file: file, rules: new(rules.Rules)}
+	if err := b.Keep(Offer{rule: &rules.Rule{Tool: "y"}, keep: true}); err == nil || !strings.Contains(err.Error(), "in this session alone") {
+		t.Errorf("Keep = %v", err)
+	}
+	if data, err := os.ReadFile(file); err != nil || string(data) != other {
+		t.Errorf("%v, the file is %q", err, data)
+	}
+	if b, err := Open(filepath.Join(dir, "none", "r.toml")); err != nil || len(b.rules.Allow) != 0 {
+		t.Errorf("Open of a file that is not there: %v", err)
+	}
+	if _, err := Open(dir); err == nil {
+		t.Error("a folder is opened")
+	}
+	if said, err := b.Answer(t.Context(), &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{}}, "z", nil); said != "" || err != nil {
+		t.Errorf("Answer = %q, %v", said, err)
+	}
+}
