@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // Transport starts an agent that speaks Wire and connects to it. The default starts
@@ -53,4 +55,23 @@ type Conn interface {
 	// Wait returns when the agent has ended, and says how: with a [*ProcessError] for a child process, whatever its
 	// exit code, or with nil if there is nothing to say.
 	Wait() error
+}
+
+// decoder gives out the frames that an agent says, as [wireproto.Decoder] does, which is one. A Conn that is one gives out its
+// frames without the way through lines; what its Read gives is the same.
+type decoder interface {
+	SetMaxLine(int)
+	Decode() (*wireproto.Frame, error)
+	Size() int      // of the last frame's line in bytes, or about that
+	Buffered() bool // Decode would return without waiting
+}
+
+// decoderOf returns the decoder of what a Conn reads.
+func decoderOf(c Conn, maxLine int) decoder {
+	d, ok := c.(decoder)
+	if !ok {
+		d = wireproto.NewDecoder(c)
+	}
+	d.SetMaxLine(maxLine)
+	return d
 }

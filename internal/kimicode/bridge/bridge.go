@@ -113,6 +113,18 @@ func connect(ctx context.Context, set *settings, host host, watch func(translato
 // Read reads the lines of the protocol.
 func (c *Conn) Read(p []byte) (int, error) { return c.out.Read(p) }
 
+// Decode reads the frames of the protocol, as [wireproto.Decoder] does, in place of Read: a text does not become a line on the way.
+func (c *Conn) Decode() (*wireproto.Frame, error) { return c.out.Decode() }
+
+// SetMaxLine sets the longest line, in bytes, that Decode gives out the frame of.
+func (c *Conn) SetMaxLine(n int) { c.out.setMaxLine(n) }
+
+// Size returns the size of the last frame's line in bytes, or about that.
+func (c *Conn) Size() int { return c.out.last }
+
+// Buffered reports whether Decode would return without waiting.
+func (c *Conn) Buffered() bool { return c.out.buffered() }
+
 // Write takes lines of the protocol.
 func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }
 

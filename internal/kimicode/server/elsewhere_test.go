@@ -66,18 +66,17 @@ func TestElsewhereStream(t *testing.T) {
 	}
 	end(first)
 	cold.Store(true)
-	select {
-	case item, ok := <-st.C:
+	// Longer than this side looks whether a server of this machine listens.
+	if item, ok, late := st.Take(time.After(3 * time.Second)); !late {
 		t.Fatalf("while it is away: %+v, %t", item, ok)
-	case <-time.After(3 * time.Second): // longer than this side looks whether a server of this machine listens
 	}
 	second := listen(address)
-	item, ok := <-st.C
+	item, ok, _ := st.Take(nil)
 	if !ok || !item.Gap || !loaded.Load() {
 		t.Fatalf("once it is there again: %+v, %t, loaded %t", item, ok, loaded.Load())
 	}
 	end(second)
-	for item := range st.C {
+	for item := range st.Items() {
 		t.Errorf("after its end: %+v", item)
 	}
 	closed(t, st)

@@ -206,20 +206,18 @@ func event(conn *websocket.Conn, seq int, epoch string) {
 func got(t *testing.T, st *server.Stream, n int) (list []string) {
 	t.Helper()
 	for range n {
-		select {
-		case item, ok := <-st.C:
-			switch {
-			case !ok:
-				return append(list, "end")
-			case item.Gap:
-				list = append(list, fmt.Sprintf("gap %v %d", item.Resync, item.Until))
-			case item.Lost:
-				list = append(list, "lost "+item.Event.Type)
-			default:
-				list = append(list, item.Event.Type)
-			}
-		case <-time.After(30 * time.Second):
+		item, ok, late := st.Take(time.After(30 * time.Second))
+		switch {
+		case late:
 			t.Fatalf("nothing more after %q", list)
+		case !ok:
+			return append(list, "end")
+		case item.Gap:
+			list = append(list, fmt.Sprintf("gap %v %d", item.Resync, item.Until))
+		case item.Lost:
+			list = append(list, "lost "+item.Event.Type)
+		default:
+			list = append(list, item.Event.Type)
 		}
 	}
 	return list
@@ -384,7 +382,7 @@ func TestEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		prompt(t, s, "session_fake_1")
-		<-st.C
+		st.Take(nil)
 		closed(t, st)
 	})
 	t.Run("deaf peer", func(t *testing.T) { // its buffers are full: not even a pong can be written

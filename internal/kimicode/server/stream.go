@@ -54,21 +54,30 @@ type Item struct {
 	Until int64
 }
 
-// Stream has the events of one session, in order, each durable one once. It connects as often as needed. For a server
-// elsewhere, it ends if it cannot connect for [Patience]. While C is not read, nothing is read from the connection,
-// and the server keeps the events without a limit.
+// Stream is the events of one session, in order, each durable one once, over as many
+// connections as it takes. That of a server elsewhere ends when it could not connect for [Patience]. While no one takes what has come,
+// no more than a little is read from the connection, and the server keeps what comes: it has no limit.
 type Stream struct {
-	C <-chan Item
+	C <-chan struct{} // receives after something has come, and at the end
 
 	server  *Server
 	session string
-	c       chan Item
 	cancel  context.CancelFunc
 	last    chan struct{} // closed when the connection that there is is the last
 	refused chan struct{} // closed when the server takes no more connections
 	closing sync.Once
 	bye     chan struct{} // closed by Close
 	done    chan struct{}
+
+	mu    sync.Mutex
+	queue []Item // that Next has yet to take
+	over  bool   // no more comes
+	wake  chan struct{}
+	room  chan struct{} // to the goroutine: Next has taken the queue
+
+	// That of Next.
+	batch []Item
+	pos   int
 
 	// The goroutine's own.
 	seq   int64
@@ -85,8 +94,11 @@ func isLost(i Item) bool { return i.Lost }
 // opening.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
-	st := &Stream{server: s, session: session, c: make(chan Item, 64), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
-	st.C = st.c
+	st := &Stream{
+		server: s, session: session, cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+	}
+	st.C = st.wake
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
 	for deadline, wait := time.Now().Add(settleTime), retryFirst; lost(err) && time.Now().Before(deadline); wait = min(2*wait, retryMost) {
@@ -126,8 +138,79 @@ func (st *Stream) Close() {
 	st.cancel()
 }
 
-// Last says that the server has ended: C yields what is left and is closed. It is called once.
+// Last says that the server has ended: the stream is over after what is left. It is called once.
 func (st *Stream) Last() { close(st.last) }
+
+// Next returns the next item, if one has come. It is not for use by two goroutines at once.
+func (st *Stream) Next() (Item, bool) {
+	if st.pos == len(st.batch) {
+		st.mu.Lock()
+		st.batch, st.queue = st.queue, st.batch[:0]
+		st.pos = 0
+		st.mu.Unlock()
+		if len(st.batch) == 0 {
+			return Item{}, false
+		}
+		signal(st.room)
+	}
+	item := st.batch[st.pos]
+	st.batch[st.pos] = Item{}
+	st.pos++
+	return item, true
+}
+
+// Over reports whether Next has returned all that there will ever be.
+func (st *Stream) Over() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.over && st.pos == len(st.batch) && len(st.queue) == 0
+}
+
+// Wake has C receive once more.
+func (st *Stream) Wake() { signal(st.wake) }
+
+// most is how many items may wait for Next.
+const most = 64
+
+// give hands an item to Next, and waits while many wait. It reports false when the stream is to end.
+func (st *Stream) give(ctx context.Context, item Item) bool {
+	for {
+		st.mu.Lock()
+		n := len(st.queue)
+		if n < most {
+			st.queue = append(st.queue, item)
+		}
+		st.mu.Unlock()
+		if n == 0 { // else C has received, and Next takes all
+			st.Wake()
+		}
+		if n < most {
+			return true
+		}
+		select {
+		case <-st.room:
+		case <-st.bye:
+			return true // no reader is left: the connection is being closed
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// end lets Next and Over tell the end.
+func (st *Stream) end() {
+	st.mu.Lock()
+	st.over = true
+	st.mu.Unlock()
+	st.Wake()
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // frame is what comes over the WebSocket: an event, or the server's own words.
 type frame struct {
@@ -301,7 +384,7 @@ func (st *Stream) take(f *frame) (Item, bool) {
 // run gives out the events until Close, connecting again as often as it takes.
 func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	defer close(st.done)
-	defer close(st.c)
+	defer st.end()
 	var since time.Time // when the first attempt failed; zero if the last one has not
 	for wait := retryFirst; ; {
 		if conn != nil {
@@ -392,23 +475,8 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			}
 		}
 	}()
-	give := func(item Item) bool {
-		select {
-		case st.c <- item:
-			return true
-		default:
-		}
-		select {
-		case st.c <- item:
-			return true
-		case <-st.bye:
-			return true // no reader is left: the connection is being closed
-		case <-ctx.Done():
-			return false
-		}
-	}
 	for _, item := range held {
-		if !give(item) {
+		if !st.give(ctx, item) {
 			return false
 		}
 	}
@@ -427,7 +495,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			if json.Unmarshal(f.Payload, &p) == nil && p.Epoch != "" {
 				st.seq, st.epoch = p.Seq, p.Epoch
 			}
-			if !give(Item{Gap: true, Resync: true, Until: st.seq}) {
+			if !st.give(ctx, Item{Gap: true, Resync: true, Until: st.seq}) {
 				return false
 			}
 			continue
@@ -436,7 +504,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			st.jump = st.seq
 			return true
 		}
-		if item, ok := st.take(f); ok && !give(item) {
+		if item, ok := st.take(f); ok && !st.give(ctx, item) {
 			return false
 		}
 	}
