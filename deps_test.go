@@ -16,11 +16,11 @@ var allowed = []string{
 	"github.com/BurntSushi/toml",
 	"github.com/creack/pty",
 	"github.com/google/jsonschema-go",
+	"github.com/gorilla/websocket",
 	"github.com/modelcontextprotocol/go-sdk",
 	"go.yaml.in/yaml",
 	// What the MCP SDK needs itself.
 	"github.com/segmentio/asm",
-	"github.com/coder/websocket",
 	"github.com/segmentio/encoding",
 	"github.com/yosida95/uritemplate",
 	"golang.org/x/oauth2",

@@ -11,8 +11,8 @@ import (
 // reads these in one pass, if they have the form that the server writes. encoding/json reads everything else.
 type Decoder struct{ session, epoch, agent string } // as they were last
 
-// DecodeDelta reads a thinking or assistant delta and its payload into e, which must be zero. For any other frame, and
-// for a frame with an unexpected member, it returns false, and the content of e does not count. The event shares data.
+// DecodeDelta reads a thinking or assistant delta into e, which is zero, and its payload, too. It reports false for any
+// other frame, and for one with a member that it does not expect; what is in e then counts for nothing.
 func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	both := new(struct {
 		delta  Delta
@@ -45,11 +45,9 @@ func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 			both.offset = s.int()
 			e.Offset = &both.offset
 		case "payload":
-			s.space()
-			start := s.at
 			both.delta = Delta{Common: Common{TurnID: -1}}
 			s.payload(d, &both.delta, &both.text)
-			e.Payload, e.Delta = data[start:s.at], &both.delta
+			e.Delta = &both.delta
 		default:
 			return false
 		}

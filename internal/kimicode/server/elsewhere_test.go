@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
@@ -25,12 +25,12 @@ func TestElsewhereStream(t *testing.T) {
 			w.Write([]byte(`{"code":0,"data":{}}`))
 			return
 		}
-		conn, err := websocket.Accept(w, r, nil)
+		conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
-		defer conn.CloseNow()
-		if _, _, err := conn.Read(r.Context()); err != nil {
+		defer conn.Close()
+		if _, _, err := conn.ReadMessage(); err != nil {
 			return
 		}
 		if cold.Load() && !loaded.Load() {
@@ -38,7 +38,7 @@ func TestElsewhereStream(t *testing.T) {
 			return
 		}
 		acked(conn, 0, "E")
-		conn.Read(r.Context())
+		conn.ReadMessage()
 	})
 	listen := func(address string) *httptest.Server {
 		l, err := net.Listen("tcp", address)

@@ -1,11 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
@@ -83,9 +84,9 @@ type Stream struct {
 	seq   int64
 	epoch string
 	dec   api.Decoder
-	buf   []byte
-	short int   // how often a replay was not whole
-	jump  int64 // the number after which one was missing, 0 for none
+	buf   bytes.Buffer // the message that was read last
+	short int          // how often a replay was not whole
+	jump  int64        // the number after which one was missing, 0 for none
 }
 
 func isLost(i Item) bool { return i.Lost }
@@ -114,7 +115,7 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	if err != nil {
 		cancel()
 		if conn != nil {
-			conn.CloseNow()
+			conn.Close()
 		}
 		return nil, err
 	}
@@ -242,15 +243,10 @@ func (e *NotFoundError) Error() string {
 func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, errors.New("the server did not answer in time"))
 	defer cancel()
-	url := "ws" + strings.TrimPrefix(st.server.url, "http") + "/api/v1/ws"
-	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		HTTPClient: st.server.http,
-		HTTPHeader: http.Header{"Authorization": {"Bearer " + st.server.token}},
-	})
+	conn, unhook, err := st.server.dial(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the server's events: %w", err)
 	}
-	conn.SetReadLimit(-1)
 	again, seq, epoch := st.epoch != "", st.seq, st.epoch
 	payload := map[string]any{"session_ids": []string{st.session}}
 	if again {
@@ -258,7 +254,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	request, err := json.Marshal(map[string]any{"type": "subscribe", "id": "1", "payload": payload})
 	if err == nil {
-		err = conn.Write(ctx, websocket.MessageText, request)
+		err = conn.WriteMessage(websocket.TextMessage, request)
 	}
 	var held []Item
 	if again {
@@ -266,7 +262,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	for err == nil {
 		var f *frame
-		if f, err = st.read(ctx, conn); err != nil {
+		if f, err = st.read(conn); err != nil {
 			break
 		}
 		switch {
@@ -297,7 +293,10 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			if !again || held[0].Resync {
 				st.seq, st.epoch = cursor.Seq, cursor.Epoch
 			}
-			return conn, held, nil
+			if unhook() {
+				return conn, held, nil
+			} // else ctx has ended, which closes it
+			err = context.Cause(ctx)
 		case f.Type == "resync_required" && again:
 			held[0].Resync = true
 		default:
@@ -306,20 +305,60 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 		}
 	}
-	conn.CloseNow()
+	if !unhook() {
+		err = context.Cause(ctx)
+	}
+	conn.Close()
 	st.seq, st.epoch = seq, epoch // what was held is given up, and replayed once more
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
-func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
-	_, r, err := conn.Reader(ctx)
+// dial makes a connection for events, which ctx closes until unhook has returned true.
+func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
+	dialer := websocket.Dialer{
+		ReadBufferSize: readSize,
+		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library heeds no more than its deadline
+			}
+			return c, err
+		},
+	}
+	url := "ws" + strings.TrimPrefix(s.url, "http") + "/api/v1/ws"
+	conn, resp, err := dialer.DialContext(ctx, url, http.Header{"Authorization": {"Bearer " + s.token}})
+	switch {
+	case err == nil:
+		return conn, unhook, nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case resp != nil:
+		err = fmt.Errorf("%w: HTTP status %d", err, resp.StatusCode)
+	}
+	if unhook != nil {
+		unhook()
+	}
+	return nil, nil, err
+}
+
+// readSize is how much is read of a connection at once. Most messages have a few hundred bytes.
+const readSize = 16 << 10
+
+// maxBuf is how large a buffer may be that is kept for the next message.
+const maxBuf = 1 << 20
+
+func (st *Stream) read(conn *websocket.Conn) (*frame, error) {
+	_, r, err := conn.NextReader()
 	if err != nil {
 		return nil, err
 	}
-	data, err := st.message(r)
-	if err != nil {
+	if st.buf.Reset(); st.buf.Cap() > maxBuf {
+		st.buf = bytes.Buffer{}
+	}
+	if _, err := st.buf.ReadFrom(r); err != nil {
 		return nil, err
 	}
+	data := st.buf.Bytes()
 	f := new(frame)
 	if st.dec.DecodeDelta(data, &f.Event) {
 		return f, nil
@@ -329,29 +368,6 @@ func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error
 		return &frame{Event: api.Event{Type: "unreadable", Volatile: true}}, nil
 	}
 	return f, nil
-}
-
-// bufSize is the size of the buffers into which messages are read.
-const bufSize = 32 << 10
-
-// message reads a message. No other message uses its memory.
-func (st *Stream) message(r io.Reader) ([]byte, error) {
-	start := len(st.buf)
-	for {
-		if cap(st.buf)-len(st.buf) < 512 {
-			begun := st.buf[start:]
-			st.buf = append(make([]byte, 0, max(bufSize, 3*len(begun))), begun...)
-			start = 0
-		}
-		n, err := r.Read(st.buf[len(st.buf):cap(st.buf)])
-		st.buf = st.buf[:len(st.buf)+n]
-		if err == io.EOF {
-			return st.buf[start:len(st.buf):len(st.buf)], nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 }
 
 // control reports whether a frame of this type is of the connection.
@@ -431,12 +447,12 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 // serve gives out what one connection brings. It reports false when the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
 	alive, stop := context.WithCancel(ctx)
-	unhook := context.AfterFunc(ctx, func() { conn.CloseNow() }) // once, rather than with each read
+	unhook := context.AfterFunc(ctx, func() { conn.Close() })
 	ponged := make(chan struct{})
 	defer func() { // a pong that cannot be written ends with the connection
 		stop()
 		unhook()
-		conn.CloseNow()
+		conn.Close()
 		<-ponged
 	}()
 	var reads atomic.Int64 // that have begun and that have ended: it is odd while one waits
@@ -454,20 +470,16 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 					continue
 				}
 				close(st.refused)
-				conn.CloseNow()
+				conn.Close()
 				return
 			case <-st.bye:
-				conn.Close(websocket.StatusNormalClosure, "")
+				bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+				conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(byeTime)) // the answer ends the reading
 				return
 			case <-tick.C:
-				if quiet.tick(reads.Load()) {
-					conn.CloseNow()
-					return
-				}
-				ctx, cancel := context.WithTimeout(alive, pongEvery) // which closes the connection, too
-				err := conn.Write(ctx, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`))
-				cancel()
-				if err != nil {
+				conn.SetWriteDeadline(time.Now().Add(pongEvery))
+				if quiet.tick(reads.Load()) || conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong","payload":{}}`)) != nil {
+					conn.Close()
 					return
 				}
 			case <-alive.Done():
@@ -482,7 +494,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 	}
 	for {
 		reads.Add(1)
-		f, err := st.read(context.Background(), conn)
+		f, err := st.read(conn)
 		reads.Add(1) // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
