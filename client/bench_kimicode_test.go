@@ -248,7 +248,7 @@ func (m medians) ms() float64 {
 type overServer struct{ child *webtest.Child }
 
 func (t overServer) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
-	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.child, nil })
+	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.child, nil }, nil)
 }
 
 // bareSession is a session of a server with nothing between.

@@ -76,10 +76,10 @@ type Conn struct {
 
 var errClosed = errors.New("the bridge is closed")
 
-// Start parses the command line and returns a bridge. Kimi Code starts when the client has sent its tools and hooks,
-// because these are set up first.
-func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
-	return start(ctx, cmd, ownServer{spawn}, nil)
+// Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
+// it offers, since its tools and hooks are set up before. tools is nil for a client that offers none.
+func Start(ctx context.Context, cmd *Command, spawn Spawn, tools ToolServer) (*Conn, error) {
+	return start(ctx, cmd, ownServer{spawn, tools}, nil)
 }
 
 func start(ctx context.Context, cmd *Command, host host, watch func(translator.Input, time.Time)) (*Conn, error) {

@@ -342,7 +342,7 @@ func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() 
 }
 
 // readSize is how much is read of a connection at once. Most messages have a few hundred bytes.
-const readSize = 16 << 10
+const readSize = 32 << 10
 
 // maxBuf is how large a buffer may be that is kept for the next message.
 const maxBuf = 1 << 20
