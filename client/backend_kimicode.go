@@ -231,7 +231,7 @@ func byArgument(err error) error {
 type bridgeTransport struct {
 	process *processTransport
 	shared  *bridge.Shared    // nil for a server of its own
-	tools   bridge.ToolServer // nil for a session without tools
+	tools   bridge.ToolServer // nil if the session has no tools
 }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {

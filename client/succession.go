@@ -28,9 +28,9 @@ type succession struct {
 
 	// The reader's own.
 	last    byte    // that Read has given out
-	maxLine int     // for Decode
-	from    Conn    // the agent that Decode is at
-	said    decoder // what it says; nil before its first frame
+	maxLine int     // of Decode
+	from    Conn    // the agent that Decode reads
+	said    decoder // of that agent; nil before its first frame
 }
 
 func newSuccession(first Conn) *succession {
@@ -251,7 +251,7 @@ func (c *succession) Read(p []byte) (int, error) {
 	}
 }
 
-// Decode reads what the agents say, one after the other, as a [decoder] does. A line that an agent has not ended is its last one.
+// Decode reads the frames of the agents, one agent after the other.
 func (c *succession) Decode() (*wireproto.Frame, error) {
 	for {
 		if c.said == nil {

@@ -57,16 +57,16 @@ type Conn interface {
 	Wait() error
 }
 
-// decoder gives out the frames that an agent says, as [wireproto.Decoder] does, which is one. A Conn that is one gives out its
-// frames without the way through lines; what its Read gives is the same.
+// decoder reads the frames of an agent. [wireproto.Decoder] is one. A Conn can be one, too: it then has frames that need
+// not become lines first. Its Read gives the same frames as lines.
 type decoder interface {
 	SetMaxLine(int)
 	Decode() (*wireproto.Frame, error)
-	Size() int      // of the last frame's line in bytes, or about that
-	Buffered() bool // Decode would return without waiting
+	Size() int      // about the length of the last line, in bytes
+	Buffered() bool // Decode would return at once
 }
 
-// decoderOf returns the decoder of what a Conn reads.
+// decoderOf returns the decoder of a Conn: the Conn itself, or one that reads its lines.
 func decoderOf(c Conn, maxLine int) decoder {
 	d, ok := c.(decoder)
 	if !ok {

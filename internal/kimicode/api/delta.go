@@ -11,8 +11,8 @@ import (
 // reads these in one pass, if they have the form that the server writes. encoding/json reads everything else.
 type Decoder struct{ session, epoch, agent string } // as they were last
 
-// DecodeDelta reads a thinking or assistant delta into e, which is zero, and its payload, too. It reports false for any
-// other frame, and for one with a member that it does not expect; what is in e then counts for nothing.
+// DecodeDelta reads a thinking or assistant delta and its payload into e, which must be zero. For any other frame, and
+// for a frame with an unexpected member, it returns false, and the content of e does not count.
 func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	both := new(struct {
 		delta  Delta
@@ -190,7 +190,7 @@ func (s *scanner) plain() []byte {
 	return nil
 }
 
-// word takes a string that is w, which is plain.
+// word takes the string w. It reports false, and takes nothing, if another value comes. w needs no escapes.
 func (s *scanner) word(w string) bool {
 	s.space()
 	rest := s.data[s.at:]
@@ -202,7 +202,7 @@ func (s *scanner) word(w string) bool {
 	return true
 }
 
-// same returns what stands in a plain string: the last one if it is the same, as it is nearly always.
+// same returns the text of a plain string. It nearly always equals the last one and needs no copy.
 func (s *scanner) same(last *string) string {
 	if !s.word(*last) {
 		*last = string(s.plain())
@@ -210,7 +210,7 @@ func (s *scanner) same(last *string) string {
 	return *last
 }
 
-// plain tells the bytes that stand for themselves in a string.
+// plain has the bytes that need no escape in a string and are ASCII.
 var plain = func() (is [256]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		is[c] = c != '"' && c != '\\'

@@ -76,8 +76,8 @@ type Conn struct {
 
 var errClosed = errors.New("the bridge is closed")
 
-// Start parses the command line and returns a bridge. Kimi Code starts once the client has said what
-// it offers, since its tools and hooks are set up before. tools is nil for a client that offers none.
+// Start parses the command line and returns a bridge. Kimi Code starts when the client has sent its tools and hooks,
+// because these are set up first. tools is nil if the client has no tools.
 func Start(ctx context.Context, cmd *Command, spawn Spawn, tools ToolServer) (*Conn, error) {
 	return start(ctx, cmd, ownServer{spawn, tools}, nil)
 }
@@ -113,16 +113,16 @@ func connect(ctx context.Context, set *settings, host host, watch func(translato
 // Read reads the lines of the protocol.
 func (c *Conn) Read(p []byte) (int, error) { return c.out.Read(p) }
 
-// Decode reads the frames of the protocol, as [wireproto.Decoder] does, in place of Read: a text does not become a line on the way.
+// Decode reads frames of the protocol. Use it or Read, not both. A text does not become a line for it.
 func (c *Conn) Decode() (*wireproto.Frame, error) { return c.out.Decode() }
 
-// SetMaxLine sets the longest line, in bytes, that Decode gives out the frame of.
+// SetMaxLine sets the longest line that Decode accepts, in bytes.
 func (c *Conn) SetMaxLine(n int) { c.out.setMaxLine(n) }
 
-// Size returns the size of the last frame's line in bytes, or about that.
+// Size returns about the length of the last frame's line, in bytes.
 func (c *Conn) Size() int { return c.out.last }
 
-// Buffered reports whether Decode would return without waiting.
+// Buffered reports whether Decode would return at once.
 func (c *Conn) Buffered() bool { return c.out.buffered() }
 
 // Write takes lines of the protocol.

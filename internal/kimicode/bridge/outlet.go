@@ -11,41 +11,42 @@ import (
 // crowded is how many bytes may wait for the client before the loop takes no more events.
 const crowded = 1 << 20
 
-// outlet is the queue of frames to the client, who reads them as frames or as lines. Adding to it never waits.
+// outlet is the queue of frames to the client. The client reads frames or lines. Adding to the queue never waits.
 type outlet struct {
 	mu      sync.Mutex
 	waiting []said
-	size    int  // of their lines, about
+	size    int  // about the length of their lines
 	ended   bool // nothing more comes
 	stopped bool // no one reads
 	wanted  bool // the loop waits for room
 
-	added bool          // since flush; the loop's own
+	added bool          // something, since flush; only the loop uses it
 	wake  chan struct{} // to the reader: something new
 	room  chan struct{} // tells the loop that there is room again
 
 	// The reader's own.
 	batch   []said
 	pos     int
-	lines   bytes.Buffer       // what Read has yet to give out, or the line that Decode reads
-	enc     *wireproto.Encoder // to lines
-	dec     *wireproto.Decoder // of lines
-	maxLine int
-	last    int // the size of what Decode has returned
+	lines   bytes.Buffer       // what Read returns next, or the line that Decode reads
+	enc     *wireproto.Encoder // writes to lines
+	dec     *wireproto.Decoder // reads from lines
+	maxLine int                // of Decode
+	last    int                // the size of the last frame of Decode
 }
 
-// said is a frame: itself, if it is a text and could be nothing else once it was a line, or its line.
+// said is a frame of text, or the line of any other frame. A text is the same before and after it was a line. Other
+// messages are not: a line has no nil list, for example.
 type said struct {
 	frame *wireproto.Frame
 	line  []byte
-	size  int // of the line, or about that
+	size  int // about the length of the line
 }
 
-// around is more than the length of a text's line without the text.
+// around is an upper bound for the length of a text's line without the text.
 const around = 128
 
-// textSize returns the length of the text of a frame that is nothing but text or thinking, as most are; false for any other frame,
-// and for one whose line may have more than limit bytes.
+// textSize returns the length of the text in a frame of text or thinking, as most frames are. It returns false for any
+// other frame, and if the line may be longer than limit.
 func textSize(f *wireproto.Frame, limit int) (int, bool) {
 	n := 0
 	switch p := f.Message.(type) {
@@ -59,7 +60,7 @@ func textSize(f *wireproto.Frame, limit int) (int, bool) {
 	default:
 		return 0, false
 	}
-	const longest = len(`\u0000`) // of what a byte may become
+	const longest = len(`\u0000`) // what one byte can become
 	return n, f.Method == wireproto.MethodEvent && n*longest < limit-around
 }
 
@@ -76,7 +77,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// add queues a frame, of which the reader learns by flush. One that has no line is refused.
+// add queues a frame. The reader learns of it by flush. add refuses a frame that cannot be a line.
 func (o *outlet) add(f *wireproto.Frame) error {
 	s := said{frame: f}
 	if n, ok := textSize(f, wireproto.MaxLine); ok {
@@ -120,7 +121,7 @@ func (o *outlet) full() bool {
 	return o.wanted
 }
 
-// next returns what comes next, waiting for it; false at the end. It is called by one goroutine at a time.
+// next waits for the next frame. It returns false at the end. Only one goroutine at a time may call it.
 func (o *outlet) next() (said, bool) {
 	for o.pos == len(o.batch) {
 		o.mu.Lock()
@@ -147,7 +148,7 @@ func (o *outlet) next() (said, bool) {
 	return s, true
 }
 
-// buffered reports whether next would return without waiting.
+// buffered reports whether next would return at once.
 func (o *outlet) buffered() bool {
 	if o.pos < len(o.batch) {
 		return true
@@ -157,7 +158,7 @@ func (o *outlet) buffered() bool {
 	return len(o.waiting) > 0
 }
 
-// Decode returns the next frame, as [wireproto.Decoder] does.
+// Decode returns the next frame, with the errors of a [wireproto.Decoder].
 func (o *outlet) Decode() (*wireproto.Frame, error) {
 	s, ok := o.next()
 	if !ok {
@@ -175,7 +176,7 @@ func (o *outlet) Decode() (*wireproto.Frame, error) {
 	return f, err
 }
 
-// Read gives out the lines of the frames. Whoever calls it does not call Decode.
+// Read returns the lines of the frames. A reader uses Read or Decode, not both.
 func (o *outlet) Read(p []byte) (int, error) {
 	for o.lines.Len() == 0 || o.lines.Len() < len(p) && o.buffered() {
 		s, ok := o.next()
@@ -187,10 +188,10 @@ func (o *outlet) Read(p []byte) (int, error) {
 	return o.lines.Read(p)
 }
 
-// write puts a line into lines.
+// write adds a line to lines.
 func (o *outlet) write(s said) {
 	if s.frame != nil {
-		o.enc.Encode(s.frame) // which does not fail for a text
+		o.enc.Encode(s.frame) // a text always has a line
 	} else {
 		o.lines.Write(s.line)
 	}

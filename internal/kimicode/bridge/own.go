@@ -47,11 +47,11 @@ func (p *parts) takeDown() error {
 	return nil
 }
 
-// ToolServer offers the client's tools to a server that is started here: [ServeTools] does. Being given as a value, it and the MCP
-// SDK are linked into a program only where something can have tools.
+// ToolServer offers the client's tools to Kimi Code. It is [ServeTools] or nil. Because it is a value, a program that
+// cannot have tools does not contain the MCP server.
 type ToolServer func(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*toolhost.Host, error)
 
-// ServeTools is the ToolServer that there is.
+// ServeTools starts an MCP server with the tools.
 func ServeTools(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*toolhost.Host, error) {
 	return toolhost.Start(tools, calls)
 }
@@ -59,7 +59,7 @@ func ServeTools(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*to
 // ownServer is a host that starts a server for one session.
 type ownServer struct {
 	spawn Spawn
-	tools ToolServer // nil where no session has tools
+	tools ToolServer // nil if no session has tools
 }
 
 func (h ownServer) launch(c *Conn, o translator.Launch) launched {

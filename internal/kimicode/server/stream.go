@@ -55,11 +55,11 @@ type Item struct {
 	Until int64
 }
 
-// Stream is the events of one session, in order, each durable one once, over as many
-// connections as it takes. That of a server elsewhere ends when it could not connect for [Patience]. While no one takes what has come,
-// no more than a little is read from the connection, and the server keeps what comes: it has no limit.
+// Stream has the events of one session, in order, each durable one once. It connects as often as needed. For a server
+// elsewhere, it ends if it cannot connect for [Patience]. While no one calls Next, nothing is read from the connection,
+// and the server keeps the events without a limit.
 type Stream struct {
-	C <-chan struct{} // receives after something has come, and at the end
+	C <-chan struct{} // has a value when Next may have an item, and at the end
 
 	server  *Server
 	session string
@@ -71,12 +71,12 @@ type Stream struct {
 	done    chan struct{}
 
 	mu    sync.Mutex
-	queue []Item // that Next has yet to take
+	queue []Item // for Next
 	over  bool   // no more comes
 	wake  chan struct{}
-	room  chan struct{} // to the goroutine: Next has taken the queue
+	room  chan struct{} // tells the goroutine that Next has taken the queue
 
-	// That of Next.
+	// Next's own.
 	batch []Item
 	pos   int
 
@@ -84,7 +84,7 @@ type Stream struct {
 	seq   int64
 	epoch string
 	dec   api.Decoder
-	buf   bytes.Buffer // the message that was read last
+	buf   bytes.Buffer // the last message
 	short int          // how often a replay was not whole
 	jump  int64        // the number after which one was missing, 0 for none
 }
@@ -139,10 +139,10 @@ func (st *Stream) Close() {
 	st.cancel()
 }
 
-// Last says that the server has ended: the stream is over after what is left. It is called once.
+// Last says that the server has ended: Next returns what is left, and the stream is over. It is called once.
 func (st *Stream) Last() { close(st.last) }
 
-// Next returns the next item, if one has come. It is not for use by two goroutines at once.
+// Next returns the next item, or false if there is none yet. Only one goroutine may use Next and Over.
 func (st *Stream) Next() (Item, bool) {
 	if st.pos == len(st.batch) {
 		st.mu.Lock()
@@ -160,20 +160,20 @@ func (st *Stream) Next() (Item, bool) {
 	return item, true
 }
 
-// Over reports whether Next has returned all that there will ever be.
+// Over reports whether the stream has ended and Next has returned all items.
 func (st *Stream) Over() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.over && st.pos == len(st.batch) && len(st.queue) == 0
 }
 
-// Wake has C receive once more.
+// Wake puts a value into C.
 func (st *Stream) Wake() { signal(st.wake) }
 
 // most is how many items may wait for Next.
 const most = 64
 
-// give hands an item to Next, and waits while many wait. It reports false when the stream is to end.
+// give queues an item for Next, and waits while the queue is full. It reports false when the stream is to end.
 func (st *Stream) give(ctx context.Context, item Item) bool {
 	for {
 		st.mu.Lock()
@@ -182,7 +182,7 @@ func (st *Stream) give(ctx context.Context, item Item) bool {
 			st.queue = append(st.queue, item)
 		}
 		st.mu.Unlock()
-		if n == 0 { // else C has received, and Next takes all
+		if n == 0 { // else C has got a value, and Next takes the whole queue
 			st.Wake()
 		}
 		if n < most {
@@ -198,7 +198,7 @@ func (st *Stream) give(ctx context.Context, item Item) bool {
 	}
 }
 
-// end lets Next and Over tell the end.
+// end ends the stream after the queue.
 func (st *Stream) end() {
 	st.mu.Lock()
 	st.over = true
@@ -295,7 +295,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 			if unhook() {
 				return conn, held, nil
-			} // else ctx has ended, which closes it
+			} // else ctx has ended and closes the connection
 			err = context.Cause(ctx)
 		case f.Type == "resync_required" && again:
 			held[0].Resync = true
@@ -313,14 +313,14 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
-// dial makes a connection for events, which ctx closes until unhook has returned true.
+// dial makes a connection for events. The end of ctx closes the connection, unless unhook was called before.
 func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
 	dialer := websocket.Dialer{
 		ReadBufferSize: readSize,
 		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			c, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err == nil {
-				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library heeds no more than its deadline
+				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library only looks at the deadline
 			}
 			return c, err
 		},
@@ -341,10 +341,10 @@ func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() 
 	return nil, nil, err
 }
 
-// readSize is how much is read of a connection at once. Most messages have a few hundred bytes.
+// readSize is how much one call of the system reads from a connection. Most messages have a few hundred bytes.
 const readSize = 32 << 10
 
-// maxBuf is how large a buffer may be that is kept for the next message.
+// maxBuf is the largest buffer that is kept for the next message.
 const maxBuf = 1 << 20
 
 func (st *Stream) read(conn *websocket.Conn) (*frame, error) {

@@ -53,11 +53,10 @@ type Host struct {
 
 	calls func(*Call)
 	keys  atomic.Int64
-	close func() // a value, so that a program which starts no Host has no HTTP server in it
+	close func() // a value, so that a program without a Host does not contain an HTTP server
 }
 
-// Start starts a server with the tools that Kimi Code can take. calls receives each call, from a
-// goroutine of its own.
+// Start starts a server with the tools that Kimi Code accepts. calls receives each call, each from its own goroutine.
 func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	server := mcp.NewServer(&mcp.Implementation{Name: ServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())
