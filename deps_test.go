@@ -16,11 +16,11 @@ var allowed = []string{
 	"github.com/BurntSushi/toml",
 	"github.com/creack/pty",
 	"github.com/google/jsonschema-go",
+	"github.com/gorilla/websocket",
 	"github.com/modelcontextprotocol/go-sdk",
 	"go.yaml.in/yaml",
 	// What the MCP SDK needs itself.
 	"github.com/segmentio/asm",
-	"github.com/coder/websocket",
 	"github.com/segmentio/encoding",
 	"github.com/yosida95/uritemplate",
 	"golang.org/x/oauth2",
@@ -147,6 +147,34 @@ func TestKitIsLight(t *testing.T) {
 		if !within(dep, append([]string{module, "github.com/google/go-cmp"}, allowed...)) {
 			t.Errorf("client/clienttest needs %s", dep)
 		}
+	}
+}
+
+// A program without Go tools does not contain the MCP server.
+func TestAskIsLight(t *testing.T) {
+	contains := func(call, function string) bool {
+		t.Helper()
+		dir := t.TempDir()
+		source, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "program")
+		code := "package main\nimport (\"context\"; \"" + module + "/client\")\nfunc main() { " + call + "(context.Background(), \"hello\", nil) }\n"
+		if err := os.WriteFile(source, []byte(code), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, source).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		out, err := exec.CommandContext(t.Context(), "go", "tool", "nm", program).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(out), function+"\n")
+	}
+	const server = "go-sdk/mcp.NewServer"
+	if contains("client.Ask", server) || !contains("client.Ask", "client.Ask") {
+		t.Error("a program that calls Ask alone contains the MCP server")
+	}
+	if !contains("client.AskAs[int]", server) {
+		t.Error("a program that calls AskAs does not contain the MCP server")
 	}
 }
 

@@ -65,7 +65,11 @@ func (kimiCode) model(l *launch) string {
 }
 
 func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
-	return l.connect(ctx, &bridgeTransport{process: p, shared: l.shared}, id, l.opts.byOptions())
+	t := &bridgeTransport{process: p, shared: l.shared}
+	for _, tool := range l.opts.Tools {
+		t.tools = tool.server
+	}
+	return l.connect(ctx, t, id, l.opts.byOptions())
 }
 
 func (kimiCode) discard(*Session) {} // the bridge does
@@ -192,7 +196,7 @@ func (b kimiCode) finds(l *launch, id string) (bool, error) {
 // server of "kimi web". It is for programs that offer Wire themselves. kimi's standard error goes to stderr; nil
 // drops it.
 func KimiCode(stderr io.Writer) Transport {
-	return &bridgeTransport{process: &processTransport{stderr: stderr}}
+	return &bridgeTransport{process: &processTransport{stderr: stderr}, tools: bridge.ServeTools}
 }
 
 // byOption names the option in an error about the flag that the option became.
@@ -226,7 +230,8 @@ func byArgument(err error) error {
 // bridgeTransport runs Kimi Code through the bridge.
 type bridgeTransport struct {
 	process *processTransport
-	shared  *bridge.Shared // nil for a server of its own
+	shared  *bridge.Shared    // nil for a server of its own
+	tools   bridge.ToolServer // nil if the session has no tools
 }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
@@ -240,7 +245,7 @@ func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 			return nil, err
 		}
 		return p, nil
-	})
+	}, t.tools)
 	var no *bridge.UnsupportedError
 	switch {
 	case errors.As(err, &no):

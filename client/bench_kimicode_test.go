@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
@@ -248,7 +248,7 @@ func (m medians) ms() float64 {
 type overServer struct{ child *webtest.Child }
 
 func (t overServer) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
-	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.child, nil })
+	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.child, nil }, nil)
 }
 
 // bareSession is a session of a server with nothing between.
@@ -266,23 +266,20 @@ func newBareSession(b *testing.B, k *webtest.Kimi) *bareSession {
 	s.post(b, "/sessions", map[string]any{"metadata": map[string]string{"cwd": k.Options.WorkDir}}, &made)
 	s.id = made.ID
 	s.post(b, "/sessions/"+s.id+"/profile", map[string]any{"agent_config": map[string]any{"model": "__kimi_env_model__", "permission_mode": "manual"}}, nil)
-	conn, _, err := websocket.Dial(b.Context(), "ws"+strings.TrimPrefix(k.URL, "http")+"/api/v1/ws", &websocket.DialOptions{
-		HTTPHeader: http.Header{"Authorization": {"Bearer " + k.Token}},
-	})
+	conn, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(k.URL, "http")+"/api/v1/ws", http.Header{"Authorization": {"Bearer " + k.Token}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { conn.CloseNow() })
-	conn.SetReadLimit(-1)
+	b.Cleanup(func() { conn.Close() })
 	s.conn = conn
-	if err := conn.Write(b.Context(), websocket.MessageText, fmt.Appendf(nil, `{"type":"subscribe","id":"1","payload":{"session_ids":[%q]}}`, s.id)); err != nil {
+	if err := conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"subscribe","id":"1","payload":{"session_ids":[%q]}}`, s.id)); err != nil {
 		b.Fatal(err)
 	}
 	go func() { // as any client does
 		for {
 			select {
 			case <-time.After(5 * time.Second):
-				if conn.Write(b.Context(), websocket.MessageText, []byte(`{"type":"pong","payload":{}}`)) != nil {
+				if conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong","payload":{}}`)) != nil {
 					return
 				}
 			case <-b.Context().Done():
@@ -305,7 +302,7 @@ func (s *bareSession) post(b *testing.B, path string, body, result any) {
 func (s *bareSession) until(b *testing.B, kind string) []byte {
 	b.Helper()
 	for {
-		_, data, err := s.conn.Read(b.Context())
+		_, data, err := s.conn.ReadMessage()
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 // all its state. Three goroutines serve it: read, write and wait. All of them end with the agent.
 type conn struct {
 	peer    Conn
-	dec     *wireproto.Decoder
+	dec     decoder
 	log     *slog.Logger
 	handler handler
 	lastID  atomic.Int64
@@ -71,12 +71,11 @@ type heldLine struct {
 
 func newConn(peer Conn, maxLine int, log *slog.Logger, h handler) *conn {
 	c := &conn{
-		peer: peer, dec: wireproto.NewDecoder(peer), log: log, handler: h,
+		peer: peer, dec: decoderOf(peer, maxLine), log: log, handler: h,
 		calls: make(map[string]*call),
 		wake:  make(chan struct{}, 1), exited: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.quiet = sync.NewCond(&c.mu)
-	c.dec.SetMaxLine(maxLine)
 	return c
 }
 
@@ -109,7 +108,7 @@ func (c *conn) start() {
 	}()
 }
 
-// read hands on each line until the output ends.
+// read hands on each frame until the output ends.
 func (c *conn) read() {
 	for {
 		f, err := c.dec.Decode()

@@ -1,8 +1,11 @@
 package client
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // succession is the Conn of a session whose agent may be followed by another agent. The session sees one stream of
@@ -23,7 +26,11 @@ type succession struct {
 	fallen   Conn             // the last one that has ended by itself, or that was ended: what is written to it is for no one
 	drained  chan struct{}    // closed when all that now has said is read; nil unless another one is to follow it
 
-	last byte // that was read; the reader's own
+	// The reader's own.
+	last    byte    // that Read has given out
+	maxLine int     // of Decode
+	from    Conn    // the agent that Decode reads
+	said    decoder // of that agent; nil before its first frame
 }
 
 func newSuccession(first Conn) *succession {
@@ -243,6 +250,29 @@ func (c *succession) Read(p []byte) (int, error) {
 		}
 	}
 }
+
+// Decode reads the frames of the agents, one agent after the other.
+func (c *succession) Decode() (*wireproto.Frame, error) {
+	for {
+		if c.said == nil {
+			c.from, _ = c.current()
+			c.said = decoderOf(c.from, c.maxLine)
+		}
+		f, err := c.said.Decode()
+		if err == nil || errors.As(err, new(*wireproto.LineError)) {
+			return f, err
+		}
+		c.drain(c.from)
+		if !c.followed(c.from) {
+			return nil, err
+		}
+		c.said = nil
+	}
+}
+
+func (c *succession) SetMaxLine(n int) { c.maxLine = n }
+func (c *succession) Size() int        { return c.said.Size() }
+func (c *succession) Buffered() bool   { return c.said.Buffered() }
 
 // Write writes to the agent. If the agent has ended and another one follows, Write drops the data: the old agent may have
 // read a part of it. The conn keeps the lines for the next agent.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 
 	"github.com/google/jsonschema-go/jsonschema"
+
+	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -17,7 +19,8 @@ type Tool struct {
 	description string
 	schema      json.RawMessage
 	run         func(*request, json.RawMessage) (wireproto.ToolReturnValue, error)
-	owner       any // the Answer that it belongs to; nil for none
+	owner       any               // the Answer that it belongs to; nil for none
+	server      bridge.ToolServer // by which Kimi Code calls it
 }
 
 // Name returns the name under which the model calls the tool.
@@ -82,7 +85,7 @@ func toolOf(name, description string, schema *jsonschema.Schema) (Tool, *jsonsch
 	if err != nil {
 		return Tool{}, nil, fmt.Errorf("client: tool %s: %w", name, err)
 	}
-	return Tool{name: name, description: description, schema: raw}, resolved, nil
+	return Tool{name: name, description: description, schema: raw, server: bridge.ServeTools}, resolved, nil
 }
 
 func toolOutput(out any) (v wireproto.ToolReturnValue, err error) {

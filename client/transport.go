@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // Transport starts an agent that speaks Wire and connects to it. The default starts
@@ -53,4 +55,23 @@ type Conn interface {
 	// Wait returns when the agent has ended, and says how: with a [*ProcessError] for a child process, whatever its
 	// exit code, or with nil if there is nothing to say.
 	Wait() error
+}
+
+// decoder reads the frames of an agent. [wireproto.Decoder] is one. A Conn can be one, too: it then has frames that need
+// not become lines first. Its Read gives the same frames as lines.
+type decoder interface {
+	SetMaxLine(int)
+	Decode() (*wireproto.Frame, error)
+	Size() int      // about the length of the last line, in bytes
+	Buffered() bool // Decode would return at once
+}
+
+// decoderOf returns the decoder of a Conn: the Conn itself, or one that reads its lines.
+func decoderOf(c Conn, maxLine int) decoder {
+	d, ok := c.(decoder)
+	if !ok {
+		d = wireproto.NewDecoder(c)
+	}
+	d.SetMaxLine(maxLine)
+	return d
 }

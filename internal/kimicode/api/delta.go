@@ -12,7 +12,7 @@ import (
 type Decoder struct{ session, epoch, agent string } // as they were last
 
 // DecodeDelta reads a thinking or assistant delta and its payload into e, which must be zero. For any other frame, and
-// for a frame with an unexpected member, it returns false, and the content of e does not count. The event shares data.
+// for a frame with an unexpected member, it returns false, and the content of e does not count.
 func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	both := new(struct {
 		delta  Delta
@@ -23,10 +23,10 @@ func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	for s.member('{') {
 		switch string(s.name()) {
 		case "type":
-			switch string(s.plain()) {
-			case TypeAssistantDelta:
+			switch {
+			case s.word(TypeAssistantDelta):
 				e.Type = TypeAssistantDelta
-			case TypeThinkingDelta:
+			case s.word(TypeThinkingDelta):
 				e.Type = TypeThinkingDelta
 			default:
 				return false
@@ -34,9 +34,9 @@ func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 		case "seq":
 			e.Seq = s.number()
 		case "session_id":
-			e.SessionID = same(&d.session, s.plain())
+			e.SessionID = s.same(&d.session)
 		case "epoch":
-			e.Epoch = same(&d.epoch, s.plain())
+			e.Epoch = s.same(&d.epoch)
 		case "timestamp":
 			s.plain()
 		case "volatile":
@@ -45,11 +45,9 @@ func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 			both.offset = s.int()
 			e.Offset = &both.offset
 		case "payload":
-			s.space()
-			start := s.at
 			both.delta = Delta{Common: Common{TurnID: -1}}
 			s.payload(d, &both.delta, &both.text)
-			e.Payload, e.Delta = data[start:s.at], &both.delta
+			e.Delta = &both.delta
 		default:
 			return false
 		}
@@ -61,28 +59,22 @@ func (s *scanner) payload(d *Decoder, delta *Delta, text *string) {
 	for s.member('{') {
 		switch string(s.name()) {
 		case "agentId":
-			delta.AgentID = same(&d.agent, s.plain())
+			delta.AgentID = s.same(&d.agent)
 		case "turnId":
 			delta.TurnID = s.int()
 		case "delta":
 			*text = s.text()
 			delta.Delta = text
-		case "type", "sessionId":
+		case "type":
 			s.plain()
+		case "sessionId":
+			s.same(&d.session)
 		case "time":
 			s.number()
 		default:
 			s.bad = true
 		}
 	}
-}
-
-// same returns a string that equals b: the last one if it does.
-func same(last *string, b []byte) string {
-	if *last != string(b) {
-		*last = string(b)
-	}
-	return *last
 }
 
 // scanner reads simple JSON only. If it meets anything else, it becomes bad, and none of its results count.
@@ -94,7 +86,7 @@ type scanner struct {
 }
 
 func (s *scanner) space() {
-	for s.at < len(s.data) {
+	for s.at < len(s.data) && s.data[s.at] <= ' ' {
 		switch s.data[s.at] {
 		case ' ', '\t', '\n', '\r':
 			s.at++
@@ -106,7 +98,9 @@ func (s *scanner) space() {
 
 // next takes the byte c, after space.
 func (s *scanner) next(c byte) bool {
-	s.space()
+	if s.at < len(s.data) && s.data[s.at] <= ' ' {
+		s.space()
+	}
 	if s.at < len(s.data) && s.data[s.at] == c {
 		s.at++
 		return true
@@ -183,20 +177,46 @@ func (s *scanner) plain() []byte {
 		s.bad = true
 		return nil
 	}
-	for i := s.at; i < len(s.data); i++ {
-		switch c := s.data[i]; {
-		case c == '"':
-			text := s.data[s.at:i]
-			s.at, s.more = i+1, true
-			return text
-		case c < ' ' || c == '\\' || c >= utf8.RuneSelf:
-			s.bad = true
-			return nil
+	for i, c := range s.data[s.at:] {
+		if plain[c] {
+			continue
 		}
+		text := s.data[s.at : s.at+i]
+		s.bad = s.bad || c != '"'
+		s.at, s.more = s.at+i+1, true
+		return text
 	}
 	s.bad = true
 	return nil
 }
+
+// word takes the string w. It reports false, and takes nothing, if another value comes. w needs no escapes.
+func (s *scanner) word(w string) bool {
+	s.space()
+	rest := s.data[s.at:]
+	n := len(w) + 2
+	if len(rest) < n || rest[0] != '"' || string(rest[1:n-1]) != w || rest[n-1] != '"' {
+		return false
+	}
+	s.at, s.more = s.at+n, true
+	return true
+}
+
+// same returns the text of a plain string. It nearly always equals the last one and needs no copy.
+func (s *scanner) same(last *string) string {
+	if !s.word(*last) {
+		*last = string(s.plain())
+	}
+	return *last
+}
+
+// plain has the bytes that need no escape in a string and are ASCII.
+var plain = func() (is [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
 
 // text returns the text of a string.
 func (s *scanner) text() (text string) {

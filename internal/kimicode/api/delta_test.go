@@ -22,7 +22,7 @@ func reference(data []byte) (*api.Event, error) {
 	if err := json.Unmarshal(e.Payload, d); err != nil {
 		return nil, err
 	}
-	e.Delta = d
+	e.Payload, e.Delta = nil, d
 	return e, nil
 }
 

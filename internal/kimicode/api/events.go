@@ -13,8 +13,8 @@ type Event struct {
 	Volatile  bool            `json:"volatile"` // not replayed
 	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil if the server does not say
 	SessionID string          `json:"session_id"`
-	Payload   json.RawMessage `json:"payload"`
-	Delta     *Delta          `json:"-"` // the payload, where it was decoded with the frame
+	Payload   json.RawMessage `json:"payload"` // nil if Delta is set
+	Delta     *Delta          `json:"-"`       // the payload, where it was decoded with the frame
 }
 
 // The types of events that are used.

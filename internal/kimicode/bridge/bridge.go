@@ -77,9 +77,9 @@ type Conn struct {
 var errClosed = errors.New("the bridge is closed")
 
 // Start parses the command line and returns a bridge. Kimi Code starts when the client has sent its tools and hooks,
-// because these are set up first.
-func Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
-	return start(ctx, cmd, ownServer{spawn}, nil)
+// because these are set up first. tools is nil if the client has no tools.
+func Start(ctx context.Context, cmd *Command, spawn Spawn, tools ToolServer) (*Conn, error) {
+	return start(ctx, cmd, ownServer{spawn, tools}, nil)
 }
 
 func start(ctx context.Context, cmd *Command, host host, watch func(translator.Input, time.Time)) (*Conn, error) {
@@ -112,6 +112,18 @@ func connect(ctx context.Context, set *settings, host host, watch func(translato
 
 // Read reads the lines of the protocol.
 func (c *Conn) Read(p []byte) (int, error) { return c.out.Read(p) }
+
+// Decode reads frames of the protocol. Use it or Read, not both. A text does not become a line for it.
+func (c *Conn) Decode() (*wireproto.Frame, error) { return c.out.Decode() }
+
+// SetMaxLine sets the longest line that Decode accepts, in bytes.
+func (c *Conn) SetMaxLine(n int) { c.out.setMaxLine(n) }
+
+// Size returns about the length of the last frame's line, in bytes.
+func (c *Conn) Size() int { return c.out.last }
+
+// Buffered reports whether Decode would return at once.
+func (c *Conn) Buffered() bool { return c.out.buffered() }
 
 // Write takes lines of the protocol.
 func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }

@@ -13,5 +13,5 @@ func StartWatched(ctx context.Context, cmd *Command, spawn Spawn, watch func(tra
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, cmd, ownServer{spawn}, func(in translator.Input, now time.Time) { watch(set.Settings, in, now) })
+	return start(ctx, cmd, ownServer{spawn, ServeTools}, func(in translator.Input, now time.Time) { watch(set.Settings, in, now) })
 }

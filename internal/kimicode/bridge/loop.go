@@ -23,7 +23,6 @@ import (
 type loop struct {
 	c      *Conn
 	tr     *translator.Translator
-	enc    *wireproto.Encoder
 	parts  parts
 	stream *server.Stream
 	timers map[string]*time.Timer
@@ -61,7 +60,7 @@ func newLoop(c *Conn) *loop {
 	gone, endCall := context.WithCancel(c.ctx)
 	return &loop{
 		gone: gone, endCall: endCall,
-		c: c, tr: translator.New(c.set.Settings), enc: wireproto.NewEncoder(c.out), timers: make(map[string]*time.Timer),
+		c: c, tr: translator.New(c.set.Settings), timers: make(map[string]*time.Timer),
 		calls: make(map[int]*toolhost.Call), hooks: make(map[int]*relay.Call),
 	}
 }
@@ -71,7 +70,8 @@ func (l *loop) run() {
 	c := l.c
 	hangUp := c.hangUp
 	for {
-		var events <-chan server.Item
+		c.out.flush()
+		var events <-chan struct{}
 		if l.stream != nil && !c.out.full() {
 			events = l.stream.C
 		}
@@ -82,8 +82,8 @@ func (l *loop) run() {
 			l.input(in)
 		case in := <-c.launches:
 			l.launched(in)
-		case item, ok := <-events:
-			l.items(item, ok)
+		case <-events:
+			l.items()
 		case <-c.out.room:
 		case <-hangUp:
 			hangUp = nil
@@ -213,38 +213,43 @@ func (l *loop) input(in any) {
 // batch is the most events that are handled before anything else is looked at.
 const batch = 64
 
-// items passes on an event and those that have come since.
-func (l *loop) items(item server.Item, ok bool) {
-	for n := 1; ; n++ {
-		if !ok {
+// items passes on the events that have come.
+func (l *loop) items() {
+	now := time.Now()
+	for range batch {
+		item, ok := l.stream.Next()
+		switch {
+		case ok:
+			l.item(item, now)
+		case l.stream.Over():
 			l.stream = nil
 			l.streamEnded()
 			return
-		}
-		l.item(item)
-		if n == batch || l.stream == nil || l.c.out.full() {
-			return
-		}
-		select {
-		case item, ok = <-l.stream.C:
 		default:
 			return
 		}
+		if l.stream == nil {
+			return
+		}
+		if l.c.out.full() {
+			break
+		}
 	}
+	l.stream.Wake() // more may have come
 }
 
 // item passes on an event. If an approval is about writing a file, it adds the current text of the file.
-func (l *loop) item(item server.Item) {
+func (l *loop) item(item server.Item, now time.Time) {
 	if item.Lost {
-		l.step(translator.Lost{})
+		l.stepAt(translator.Lost{}, now)
 	}
 	switch {
 	case item.Gap:
-		l.step(translator.Gap{Resync: item.Resync, Until: item.Until})
+		l.stepAt(translator.Gap{Resync: item.Resync, Until: item.Until}, now)
 	case item.Event.Type == api.TypeApprovalRequested && !l.c.set.remote:
-		l.step(translator.Event{Event: withOldText(item.Event)})
+		l.stepAt(translator.Event{Event: withOldText(item.Event)}, now)
 	default:
-		l.step(translator.Event{Event: item.Event})
+		l.stepAt(translator.Event{Event: item.Event}, now)
 	}
 }
 
@@ -276,8 +281,9 @@ func withOldText(e *api.Event) *api.Event {
 }
 
 // step gives the translator an input and does what it says.
-func (l *loop) step(in translator.Input) {
-	now := time.Now()
+func (l *loop) step(in translator.Input) { l.stepAt(in, time.Now()) }
+
+func (l *loop) stepAt(in translator.Input, now time.Time) {
 	if l.c.watch != nil {
 		l.c.watch(in, now)
 	}
@@ -351,13 +357,13 @@ func (l *loop) do(o translator.Output) {
 
 // send queues a frame for the client. One that is too long for a line is answered as an error.
 func (l *loop) send(f *wireproto.Frame) {
-	err := l.enc.Encode(f)
+	err := l.c.out.add(f)
 	if err == nil || errors.Is(err, io.ErrClosedPipe) {
 		return
 	}
 	switch {
 	case f.Method == "" && f.ID != "":
-		l.enc.Encode(&wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}})
+		l.c.out.add(&wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}})
 	case f.ID != "": // a request that cannot be sent is not answered by the client
 		l.step(translator.Frame{Frame: &wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}}})
 	}

@@ -4,28 +4,70 @@ import (
 	"bytes"
 	"io"
 	"sync"
+
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // crowded is how many bytes may wait for the client before the loop takes no more events.
 const crowded = 1 << 20
 
-// outlet is the queue of lines to the client. Writing to it never waits.
+// outlet is the queue of frames to the client. The client reads frames or lines. Adding to the queue never waits.
 type outlet struct {
 	mu      sync.Mutex
-	waiting bytes.Buffer
+	waiting []said
+	size    int  // about the length of their lines
 	ended   bool // nothing more comes
 	stopped bool // no one reads
 	wanted  bool // the loop waits for room
 
-	wake chan struct{} // to the reader: something new
-	room chan struct{} // tells the loop that there is room again
+	added bool          // something, since flush; only the loop uses it
+	wake  chan struct{} // to the reader: something new
+	room  chan struct{} // tells the loop that there is room again
 
 	// The reader's own.
-	batch bytes.Buffer
+	batch   []said
+	pos     int
+	lines   bytes.Buffer       // what Read returns next, or the line that Decode reads
+	enc     *wireproto.Encoder // writes to lines
+	dec     *wireproto.Decoder // reads from lines
+	maxLine int                // of Decode
+	last    int                // the size of the last frame of Decode
+}
+
+// said is a frame of text, or the line of any other frame. A text is the same before and after it was a line. Other
+// messages are not: a line has no nil list, for example.
+type said struct {
+	frame *wireproto.Frame
+	line  []byte
+	size  int // about the length of the line
+}
+
+// around is an upper bound for the length of a text's line without the text.
+const around = 128
+
+// textSize returns the length of the text in a frame of text or thinking, as most frames are. It returns false for any
+// other frame, and if the line may be longer than limit.
+func textSize(f *wireproto.Frame, limit int) (int, bool) {
+	n := 0
+	switch p := f.Message.(type) {
+	case *wireproto.TextPart:
+		n = len(p.Text)
+	case *wireproto.ThinkPart:
+		if p.Encrypted != nil {
+			return 0, false
+		}
+		n = len(p.Think)
+	default:
+		return 0, false
+	}
+	const longest = len(`\u0000`) // what one byte can become
+	return n, f.Method == wireproto.MethodEvent && n*longest < limit-around
 }
 
 func newOutlet() *outlet {
-	return &outlet{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+	o := &outlet{wake: make(chan struct{}, 1), room: make(chan struct{}, 1), maxLine: wireproto.MaxLine}
+	o.enc, o.dec = wireproto.NewEncoder(&o.lines), wireproto.NewDecoder(&o.lines)
+	return o
 }
 
 func signal(c chan struct{}) {
@@ -35,59 +77,127 @@ func signal(c chan struct{}) {
 	}
 }
 
-// Write queues a line.
-func (o *outlet) Write(p []byte) (int, error) {
+// add queues a frame. The reader learns of it by flush. add refuses a frame that cannot be a line.
+func (o *outlet) add(f *wireproto.Frame) error {
+	s := said{frame: f}
+	if n, ok := textSize(f, wireproto.MaxLine); ok {
+		s.size = around + n
+	} else {
+		var line bytes.Buffer
+		if err := wireproto.NewEncoder(&line).Encode(f); err != nil {
+			return err
+		}
+		s = said{line: line.Bytes(), size: line.Len()}
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.stopped {
-		return 0, io.ErrClosedPipe
+		return io.ErrClosedPipe
 	}
-	if o.waiting.Len() == 0 { // else the reader has been woken
+	o.waiting = append(o.waiting, s)
+	o.size += s.size
+	o.added = true
+	return nil
+}
+
+func (o *outlet) setMaxLine(n int) {
+	o.maxLine = n
+	o.dec.SetMaxLine(n)
+}
+
+// flush wakes the reader if something waits for it.
+func (o *outlet) flush() {
+	if o.added {
+		o.added = false
 		signal(o.wake)
 	}
-	o.waiting.Write(p)
-	return len(p), nil
 }
 
 // full reports whether much waits for the client.
 func (o *outlet) full() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.wanted = o.waiting.Len() > crowded && !o.stopped
+	o.wanted = o.size > crowded && !o.stopped
 	return o.wanted
 }
 
-// Read returns what waits. Only one goroutine at a time may call it.
-func (o *outlet) Read(p []byte) (int, error) {
-	for o.batch.Len() == 0 {
+// next waits for the next frame. It returns false at the end. Only one goroutine at a time may call it.
+func (o *outlet) next() (said, bool) {
+	for o.pos == len(o.batch) {
 		o.mu.Lock()
 		switch {
-		case o.stopped:
+		case o.stopped, len(o.waiting) == 0 && o.ended:
 			o.mu.Unlock()
-			return 0, io.EOF
-		case o.waiting.Len() == 0 && o.ended:
-			o.mu.Unlock()
-			return 0, io.EOF
-		case o.waiting.Len() == 0:
+			return said{}, false
+		case len(o.waiting) == 0:
 			o.mu.Unlock()
 			<-o.wake
 			continue
 		}
-		o.batch, o.waiting = o.waiting, o.batch
-		o.waiting.Reset()
-		if o.waiting.Cap() > 2*crowded {
-			o.waiting = bytes.Buffer{}
-		}
+		o.batch, o.waiting = o.waiting, o.batch[:0]
+		o.pos, o.size = 0, 0
 		if o.wanted {
 			o.wanted = false
 			signal(o.room)
 		}
 		o.mu.Unlock()
 	}
-	return o.batch.Read(p)
+	s := o.batch[o.pos]
+	o.batch[o.pos] = said{}
+	o.pos++
+	return s, true
 }
 
-// end lets Read end after what waits.
+// buffered reports whether next would return at once.
+func (o *outlet) buffered() bool {
+	if o.pos < len(o.batch) {
+		return true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting) > 0
+}
+
+// Decode returns the next frame, with the errors of a [wireproto.Decoder].
+func (o *outlet) Decode() (*wireproto.Frame, error) {
+	s, ok := o.next()
+	if !ok {
+		return nil, io.EOF
+	}
+	if s.frame != nil {
+		if _, ok := textSize(s.frame, o.maxLine); ok {
+			o.last = s.size
+			return s.frame, nil
+		}
+	}
+	o.write(s)
+	f, err := o.dec.Decode()
+	o.last = o.dec.Size()
+	return f, err
+}
+
+// Read returns the lines of the frames. A reader uses Read or Decode, not both.
+func (o *outlet) Read(p []byte) (int, error) {
+	for o.lines.Len() == 0 || o.lines.Len() < len(p) && o.buffered() {
+		s, ok := o.next()
+		if !ok {
+			return 0, io.EOF
+		}
+		o.write(s)
+	}
+	return o.lines.Read(p)
+}
+
+// write adds a line to lines.
+func (o *outlet) write(s said) {
+	if s.frame != nil {
+		o.enc.Encode(s.frame) // a text always has a line
+	} else {
+		o.lines.Write(s.line)
+	}
+}
+
+// end lets the reader end after what waits.
 func (o *outlet) end() {
 	o.mu.Lock()
 	o.ended = true
@@ -95,7 +205,7 @@ func (o *outlet) end() {
 	signal(o.wake)
 }
 
-// stop ends Read at once.
+// stop ends the reader at once.
 func (o *outlet) stop() {
 	o.mu.Lock()
 	o.stopped = true

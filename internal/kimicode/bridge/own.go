@@ -11,6 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // host has the server that the session of a Conn continues.
@@ -46,15 +47,27 @@ func (p *parts) takeDown() error {
 	return nil
 }
 
+// ToolServer offers the client's tools to Kimi Code. It is [ServeTools] or nil. Because it is a value, a program that
+// cannot have tools does not contain the MCP server.
+type ToolServer func(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*toolhost.Host, error)
+
+// ServeTools starts an MCP server with the tools.
+func ServeTools(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*toolhost.Host, error) {
+	return toolhost.Start(tools, calls)
+}
+
 // ownServer is a host that starts a server for one session.
-type ownServer struct{ spawn Spawn }
+type ownServer struct {
+	spawn Spawn
+	tools ToolServer // nil if no session has tools
+}
 
 func (h ownServer) launch(c *Conn, o translator.Launch) launched {
 	known, err := c.set.find()
 	if err != nil {
 		return launched{Launched: translator.Launched{Err: err}}
 	}
-	l := setUp(c.ctx, c.set, o, h.spawn, events{
+	l := setUp(c.ctx, c.set, o, h, events{
 		tool: func(call *toolhost.Call) { c.tell(toolCalled{call}) },
 		hook: func(call *relay.Call) { c.tell(hookCalled{call}) },
 		runs: c.runs,
@@ -72,7 +85,7 @@ type events struct {
 
 // setUp sets up what a session needs and starts a server. The parts hold what must be removed later, also if setUp
 // fails. If it fails, the child has ended.
-func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn, on events) (l launched) {
+func setUp(ctx context.Context, set *settings, o translator.Launch, own ownServer, on events) (l launched) {
 	fail := func(err error) launched {
 		if l.parts.child != nil {
 			l.parts.child.Close()
@@ -83,7 +96,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 	p := &l.parts
 	spec := set.overlay
 	if len(o.Tools) > 0 {
-		host, err := toolhost.Start(o.Tools, on.tool)
+		host, err := own.tools(o.Tools, on.tool)
 		if err != nil {
 			return fail(err)
 		}
@@ -91,7 +104,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 		l.Accepted, l.Rejected, l.OwnTools = host.Accepted, host.Rejected, host.Names
 		if len(host.Accepted) > 0 {
 			l.ToolHost = toolhost.ServerName
-			spec.Tools = &home.ToolServer{Name: toolhost.ServerName, URL: host.URL, Authorization: host.Authorization()}
+			spec.Tools = &home.ToolServer{Name: toolhost.ServerName, URL: host.URL, Authorization: host.Authorization}
 		}
 	}
 	if len(o.Hooks) > 0 {
@@ -120,7 +133,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, spawn Spawn,
 		l.Warnings = append(l.Warnings, err.Error())
 	}
 	l.MCP = slices.DeleteFunc(l.MCP, func(name string) bool { return name == l.ToolHost })
-	child, err := spawn(ctx, &Command{Path: set.path, Args: server.Args, Env: env, Dir: set.dir}, home.Instances(inHome), remove)
+	child, err := own.spawn(ctx, &Command{Path: set.path, Args: server.Args, Env: env, Dir: set.dir}, home.Instances(inHome), remove)
 	if err != nil {
 		l.exit = err
 		return fail(translator.ErrEnded)

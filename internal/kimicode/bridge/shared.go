@@ -61,8 +61,8 @@ func NewShared() *Shared {
 }
 
 // Start is [Start] for a session on the shared server.
-func (s *Shared) Start(ctx context.Context, cmd *Command, spawn Spawn) (*Conn, error) {
-	return start(ctx, cmd, &lodging{s, ownServer{spawn}}, nil)
+func (s *Shared) Start(ctx context.Context, cmd *Command, spawn Spawn, tools ToolServer) (*Conn, error) {
+	return start(ctx, cmd, &lodging{s, ownServer{spawn, tools}}, nil)
 }
 
 // Close ends the server and all sessions that are left, and returns when nothing is left.
@@ -94,7 +94,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 		l.Err = err
 		return l
 	}
-	house, err := h.shared.enter(c.set, o, h.own.spawn)
+	house, err := h.shared.enter(c.set, o, h.own)
 	if err != nil {
 		l.Err = err
 		return l
@@ -135,7 +135,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 }
 
 // enter returns the house for one more session; nil if its hooks are others.
-func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house, error) {
+func (s *Shared) enter(set *settings, o translator.Launch, own ownServer) (*house, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
@@ -152,7 +152,7 @@ func (s *Shared) enter(set *settings, o translator.Launch, spawn Spawn) (*house,
 		}
 		h.ctx, h.cancel = context.WithCancelCause(s.ctx)
 		s.house = h
-		s.open.Go(func() { h.run(set, o, spawn) })
+		s.open.Go(func() { h.run(set, o, own) })
 	}
 	h := s.house
 	if !slices.Equal(h.hooks, o.Hooks) {
@@ -174,8 +174,8 @@ func (h *house) hasEnded() bool {
 }
 
 // run starts the server, and ends it when it is to end.
-func (h *house) run(set *settings, o translator.Launch, spawn Spawn) {
-	h.l = setUp(h.ctx, set, o, spawn, events{hook: h.hook, runs: func(Child) {}})
+func (h *house) run(set *settings, o translator.Launch, own ownServer) {
+	h.l = setUp(h.ctx, set, o, own, events{hook: h.hook, runs: func(Child) {}})
 	child := h.l.parts.child
 	if h.l.Err != nil {
 		if child != nil && errors.Is(h.l.Err, translator.ErrEnded) {

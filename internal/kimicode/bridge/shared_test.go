@@ -63,7 +63,7 @@ func (h *houses) Start(ctx context.Context, cmd *client.Command) (client.Conn, e
 			return endedChild{child}, nil
 		}
 		return child, nil
-	})
+	}, bridge.ServeTools)
 }
 
 // endedChild has said nothing before its end.

@@ -29,7 +29,7 @@ func (t transport) Start(ctx context.Context, cmd *client.Command) (client.Conn,
 	if t.watch != nil {
 		return bridge.StartWatched(ctx, (*bridge.Command)(cmd), spawn, t.watch)
 	}
-	return bridge.Start(ctx, (*bridge.Command)(cmd), spawn)
+	return bridge.Start(ctx, (*bridge.Command)(cmd), spawn, bridge.ServeTools)
 }
 
 // tale is what a client gets of a turn, with pieces joined.

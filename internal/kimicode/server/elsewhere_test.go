@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
@@ -25,12 +25,12 @@ func TestElsewhereStream(t *testing.T) {
 			w.Write([]byte(`{"code":0,"data":{}}`))
 			return
 		}
-		conn, err := websocket.Accept(w, r, nil)
+		conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
-		defer conn.CloseNow()
-		if _, _, err := conn.Read(r.Context()); err != nil {
+		defer conn.Close()
+		if _, _, err := conn.ReadMessage(); err != nil {
 			return
 		}
 		if cold.Load() && !loaded.Load() {
@@ -38,7 +38,7 @@ func TestElsewhereStream(t *testing.T) {
 			return
 		}
 		acked(conn, 0, "E")
-		conn.Read(r.Context())
+		conn.ReadMessage()
 	})
 	listen := func(address string) *httptest.Server {
 		l, err := net.Listen("tcp", address)
@@ -66,18 +66,17 @@ func TestElsewhereStream(t *testing.T) {
 	}
 	end(first)
 	cold.Store(true)
-	select {
-	case item, ok := <-st.C:
+	// Longer than this side looks whether a server of this machine listens.
+	if item, ok, late := st.Take(time.After(3 * time.Second)); !late {
 		t.Fatalf("while it is away: %+v, %t", item, ok)
-	case <-time.After(3 * time.Second): // longer than this side looks whether a server of this machine listens
 	}
 	second := listen(address)
-	item, ok := <-st.C
+	item, ok, _ := st.Take(nil)
 	if !ok || !item.Gap || !loaded.Load() {
 		t.Fatalf("once it is there again: %+v, %t, loaded %t", item, ok, loaded.Load())
 	}
 	end(second)
-	for item := range st.C {
+	for item := range st.Items() {
 		t.Errorf("after its end: %+v", item)
 	}
 	closed(t, st)

@@ -73,7 +73,7 @@ func TestKimi(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// More events than the channel takes, and nothing reads for 25 s: the unasked pong keeps the connection.
+	// More events than wait for Next, and nothing reads for 25 s: the unasked pong keeps the connection.
 	lines := make([]string, 40)
 	for i := range lines {
 		lines[i] = "text: x\nwait: 20ms"
@@ -85,7 +85,7 @@ func TestKimi(t *testing.T) {
 	case <-ctx.Done():
 	}
 	var text strings.Builder
-	for item := range st.C {
+	for item := range st.Items() {
 		if item.Gap || item.Lost {
 			t.Fatalf("the connection was lost: %+v", item)
 		}
@@ -129,14 +129,14 @@ func TestKimiKilled(t *testing.T) {
 	}
 	k.Model.Add("text: x\nhang:")
 	prompt(t, k.Server, id)
-	for item := range st.C {
+	for item := range st.Items() {
 		if item.Event != nil && item.Event.Type == api.TypeAssistantDelta {
 			break
 		}
 	}
 	k.Process.Close()
 	st.Last()
-	for range st.C {
+	for range st.Items() {
 	}
 	closed(t, st)
 	var exit *exec.ExitError

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
@@ -166,12 +166,12 @@ func TestCheck(t *testing.T) {
 func socket(t *testing.T, serve ...func(conn *websocket.Conn, cursor string)) *server.Server {
 	var n atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, nil)
+		conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 		if err != nil {
 			return
 		}
-		defer conn.CloseNow()
-		_, data, err := conn.Read(r.Context())
+		defer conn.Close()
+		_, data, err := conn.ReadMessage()
 		if err != nil {
 			return
 		}
@@ -191,7 +191,7 @@ func socket(t *testing.T, serve ...func(conn *websocket.Conn, cursor string)) *s
 }
 
 func write(conn *websocket.Conn, format string, args ...any) {
-	conn.Write(context.Background(), websocket.MessageText, fmt.Appendf(nil, format, args...))
+	conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, format, args...))
 }
 
 func acked(conn *websocket.Conn, seq int, epoch string) {
@@ -206,20 +206,18 @@ func event(conn *websocket.Conn, seq int, epoch string) {
 func got(t *testing.T, st *server.Stream, n int) (list []string) {
 	t.Helper()
 	for range n {
-		select {
-		case item, ok := <-st.C:
-			switch {
-			case !ok:
-				return append(list, "end")
-			case item.Gap:
-				list = append(list, fmt.Sprintf("gap %v %d", item.Resync, item.Until))
-			case item.Lost:
-				list = append(list, "lost "+item.Event.Type)
-			default:
-				list = append(list, item.Event.Type)
-			}
-		case <-time.After(30 * time.Second):
+		item, ok, late := st.Take(time.After(30 * time.Second))
+		switch {
+		case late:
 			t.Fatalf("nothing more after %q", list)
+		case !ok:
+			return append(list, "end")
+		case item.Gap:
+			list = append(list, fmt.Sprintf("gap %v %d", item.Resync, item.Until))
+		case item.Lost:
+			list = append(list, "lost "+item.Event.Type)
+		default:
+			list = append(list, item.Event.Type)
 		}
 	}
 	return list
@@ -241,7 +239,7 @@ func closed(t *testing.T, st *server.Stream) {
 }
 
 func TestStream(t *testing.T) {
-	wait := func(conn *websocket.Conn) { conn.Read(context.Background()) }
+	wait := func(conn *websocket.Conn) { conn.ReadMessage() }
 	for _, test := range []struct {
 		name  string
 		serve []func(*websocket.Conn, string)
@@ -342,13 +340,13 @@ func TestStream(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	_, err := socket(t, func(c *websocket.Conn, _ string) {
 		write(c, `{"type":"ack","id":"1","code":0,"payload":{"accepted":[],"not_found":["s"]}}`)
-		c.Read(context.Background())
+		c.ReadMessage()
 	}).Open(within(t, time.Minute), "s")
 	if !errors.As(err, new(*server.NotFoundError)) {
 		t.Errorf("not loaded: %v", err)
 	}
 	began := time.Now()
-	_, err = socket(t, func(c *websocket.Conn, _ string) { c.Read(context.Background()) }).Open(within(t, 100*time.Millisecond), "s")
+	_, err = socket(t, func(c *websocket.Conn, _ string) { c.ReadMessage() }).Open(within(t, 100*time.Millisecond), "s")
 	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 8*time.Second {
 		t.Errorf("no answer: %v after %v", err, time.Since(began))
 	}
@@ -384,7 +382,7 @@ func TestEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		prompt(t, s, "session_fake_1")
-		<-st.C
+		st.Take(nil)
 		closed(t, st)
 	})
 	t.Run("deaf peer", func(t *testing.T) { // its buffers are full: not even a pong can be written

@@ -1,11 +1,12 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
@@ -55,14 +56,13 @@ type Item struct {
 }
 
 // Stream has the events of one session, in order, each durable one once. It connects as often as needed. For a server
-// elsewhere, it ends if it cannot connect for [Patience]. While C is not read, nothing is read from the connection,
+// elsewhere, it ends if it cannot connect for [Patience]. While no one calls Next, nothing is read from the connection,
 // and the server keeps the events without a limit.
 type Stream struct {
-	C <-chan Item
+	C <-chan struct{} // has a value when Next may have an item, and at the end
 
 	server  *Server
 	session string
-	c       chan Item
 	cancel  context.CancelFunc
 	last    chan struct{} // closed when the connection that there is is the last
 	refused chan struct{} // closed when the server takes no more connections
@@ -70,13 +70,23 @@ type Stream struct {
 	bye     chan struct{} // closed by Close
 	done    chan struct{}
 
+	mu    sync.Mutex
+	queue []Item // for Next
+	over  bool   // no more comes
+	wake  chan struct{}
+	room  chan struct{} // tells the goroutine that Next has taken the queue
+
+	// Next's own.
+	batch []Item
+	pos   int
+
 	// The goroutine's own.
 	seq   int64
 	epoch string
 	dec   api.Decoder
-	buf   []byte
-	short int   // how often a replay was not whole
-	jump  int64 // the number after which one was missing, 0 for none
+	buf   bytes.Buffer // the last message
+	short int          // how often a replay was not whole
+	jump  int64        // the number after which one was missing, 0 for none
 }
 
 func isLost(i Item) bool { return i.Lost }
@@ -85,8 +95,11 @@ func isLost(i Item) bool { return i.Lost }
 // opening.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
-	st := &Stream{server: s, session: session, c: make(chan Item, 64), cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{})}
-	st.C = st.c
+	st := &Stream{
+		server: s, session: session, cancel: cancel, last: make(chan struct{}), refused: make(chan struct{}), bye: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1),
+	}
+	st.C = st.wake
 	stop := context.AfterFunc(ctx, cancel)
 	conn, held, err := st.connect(life)
 	for deadline, wait := time.Now().Add(settleTime), retryFirst; lost(err) && time.Now().Before(deadline); wait = min(2*wait, retryMost) {
@@ -102,7 +115,7 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	if err != nil {
 		cancel()
 		if conn != nil {
-			conn.CloseNow()
+			conn.Close()
 		}
 		return nil, err
 	}
@@ -126,8 +139,79 @@ func (st *Stream) Close() {
 	st.cancel()
 }
 
-// Last says that the server has ended: C yields what is left and is closed. It is called once.
+// Last says that the server has ended: Next returns what is left, and the stream is over. It is called once.
 func (st *Stream) Last() { close(st.last) }
+
+// Next returns the next item, or false if there is none yet. Only one goroutine may use Next and Over.
+func (st *Stream) Next() (Item, bool) {
+	if st.pos == len(st.batch) {
+		st.mu.Lock()
+		st.batch, st.queue = st.queue, st.batch[:0]
+		st.pos = 0
+		st.mu.Unlock()
+		if len(st.batch) == 0 {
+			return Item{}, false
+		}
+		signal(st.room)
+	}
+	item := st.batch[st.pos]
+	st.batch[st.pos] = Item{}
+	st.pos++
+	return item, true
+}
+
+// Over reports whether the stream has ended and Next has returned all items.
+func (st *Stream) Over() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.over && st.pos == len(st.batch) && len(st.queue) == 0
+}
+
+// Wake puts a value into C.
+func (st *Stream) Wake() { signal(st.wake) }
+
+// most is how many items may wait for Next.
+const most = 64
+
+// give queues an item for Next, and waits while the queue is full. It reports false when the stream is to end.
+func (st *Stream) give(ctx context.Context, item Item) bool {
+	for {
+		st.mu.Lock()
+		n := len(st.queue)
+		if n < most {
+			st.queue = append(st.queue, item)
+		}
+		st.mu.Unlock()
+		if n == 0 { // else C has got a value, and Next takes the whole queue
+			st.Wake()
+		}
+		if n < most {
+			return true
+		}
+		select {
+		case <-st.room:
+		case <-st.bye:
+			return true // no reader is left: the connection is being closed
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// end ends the stream after the queue.
+func (st *Stream) end() {
+	st.mu.Lock()
+	st.over = true
+	st.mu.Unlock()
+	st.Wake()
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
 
 // frame is what comes over the WebSocket: an event, or the server's own words.
 type frame struct {
@@ -159,15 +243,10 @@ func (e *NotFoundError) Error() string {
 func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, errors.New("the server did not answer in time"))
 	defer cancel()
-	url := "ws" + strings.TrimPrefix(st.server.url, "http") + "/api/v1/ws"
-	conn, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		HTTPClient: st.server.http,
-		HTTPHeader: http.Header{"Authorization": {"Bearer " + st.server.token}},
-	})
+	conn, unhook, err := st.server.dial(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("connect to the server's events: %w", err)
 	}
-	conn.SetReadLimit(-1)
 	again, seq, epoch := st.epoch != "", st.seq, st.epoch
 	payload := map[string]any{"session_ids": []string{st.session}}
 	if again {
@@ -175,7 +254,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	request, err := json.Marshal(map[string]any{"type": "subscribe", "id": "1", "payload": payload})
 	if err == nil {
-		err = conn.Write(ctx, websocket.MessageText, request)
+		err = conn.WriteMessage(websocket.TextMessage, request)
 	}
 	var held []Item
 	if again {
@@ -183,7 +262,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	for err == nil {
 		var f *frame
-		if f, err = st.read(ctx, conn); err != nil {
+		if f, err = st.read(conn); err != nil {
 			break
 		}
 		switch {
@@ -214,7 +293,10 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			if !again || held[0].Resync {
 				st.seq, st.epoch = cursor.Seq, cursor.Epoch
 			}
-			return conn, held, nil
+			if unhook() {
+				return conn, held, nil
+			} // else ctx has ended and closes the connection
+			err = context.Cause(ctx)
 		case f.Type == "resync_required" && again:
 			held[0].Resync = true
 		default:
@@ -223,20 +305,60 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 		}
 	}
-	conn.CloseNow()
+	if !unhook() {
+		err = context.Cause(ctx)
+	}
+	conn.Close()
 	st.seq, st.epoch = seq, epoch // what was held is given up, and replayed once more
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
-func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error) {
-	_, r, err := conn.Reader(ctx)
+// dial makes a connection for events. The end of ctx closes the connection, unless unhook was called before.
+func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
+	dialer := websocket.Dialer{
+		ReadBufferSize: readSize,
+		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err == nil {
+				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library only looks at the deadline
+			}
+			return c, err
+		},
+	}
+	url := "ws" + strings.TrimPrefix(s.url, "http") + "/api/v1/ws"
+	conn, resp, err := dialer.DialContext(ctx, url, http.Header{"Authorization": {"Bearer " + s.token}})
+	switch {
+	case err == nil:
+		return conn, unhook, nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case resp != nil:
+		err = fmt.Errorf("%w: HTTP status %d", err, resp.StatusCode)
+	}
+	if unhook != nil {
+		unhook()
+	}
+	return nil, nil, err
+}
+
+// readSize is how much one call of the system reads from a connection. Most messages have a few hundred bytes.
+const readSize = 32 << 10
+
+// maxBuf is the largest buffer that is kept for the next message.
+const maxBuf = 1 << 20
+
+func (st *Stream) read(conn *websocket.Conn) (*frame, error) {
+	_, r, err := conn.NextReader()
 	if err != nil {
 		return nil, err
 	}
-	data, err := st.message(r)
-	if err != nil {
+	if st.buf.Reset(); st.buf.Cap() > maxBuf {
+		st.buf = bytes.Buffer{}
+	}
+	if _, err := st.buf.ReadFrom(r); err != nil {
 		return nil, err
 	}
+	data := st.buf.Bytes()
 	f := new(frame)
 	if st.dec.DecodeDelta(data, &f.Event) {
 		return f, nil
@@ -246,29 +368,6 @@ func (st *Stream) read(ctx context.Context, conn *websocket.Conn) (*frame, error
 		return &frame{Event: api.Event{Type: "unreadable", Volatile: true}}, nil
 	}
 	return f, nil
-}
-
-// bufSize is the size of the buffers into which messages are read.
-const bufSize = 32 << 10
-
-// message reads a message. No other message uses its memory.
-func (st *Stream) message(r io.Reader) ([]byte, error) {
-	start := len(st.buf)
-	for {
-		if cap(st.buf)-len(st.buf) < 512 {
-			begun := st.buf[start:]
-			st.buf = append(make([]byte, 0, max(bufSize, 3*len(begun))), begun...)
-			start = 0
-		}
-		n, err := r.Read(st.buf[len(st.buf):cap(st.buf)])
-		st.buf = st.buf[:len(st.buf)+n]
-		if err == io.EOF {
-			return st.buf[start:len(st.buf):len(st.buf)], nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 }
 
 // control reports whether a frame of this type is of the connection.
@@ -301,7 +400,7 @@ func (st *Stream) take(f *frame) (Item, bool) {
 // run gives out the events until Close, connecting again as often as it takes.
 func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	defer close(st.done)
-	defer close(st.c)
+	defer st.end()
 	var since time.Time // when the first attempt failed; zero if the last one has not
 	for wait := retryFirst; ; {
 		if conn != nil {
@@ -348,12 +447,12 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 // serve gives out what one connection brings. It reports false when the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
 	alive, stop := context.WithCancel(ctx)
-	unhook := context.AfterFunc(ctx, func() { conn.CloseNow() }) // once, rather than with each read
+	unhook := context.AfterFunc(ctx, func() { conn.Close() })
 	ponged := make(chan struct{})
 	defer func() { // a pong that cannot be written ends with the connection
 		stop()
 		unhook()
-		conn.CloseNow()
+		conn.Close()
 		<-ponged
 	}()
 	var reads atomic.Int64 // that have begun and that have ended: it is odd while one waits
@@ -371,20 +470,16 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 					continue
 				}
 				close(st.refused)
-				conn.CloseNow()
+				conn.Close()
 				return
 			case <-st.bye:
-				conn.Close(websocket.StatusNormalClosure, "")
+				bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+				conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(byeTime)) // the answer ends the reading
 				return
 			case <-tick.C:
-				if quiet.tick(reads.Load()) {
-					conn.CloseNow()
-					return
-				}
-				ctx, cancel := context.WithTimeout(alive, pongEvery) // which closes the connection, too
-				err := conn.Write(ctx, websocket.MessageText, []byte(`{"type":"pong","payload":{}}`))
-				cancel()
-				if err != nil {
+				conn.SetWriteDeadline(time.Now().Add(pongEvery))
+				if quiet.tick(reads.Load()) || conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong","payload":{}}`)) != nil {
+					conn.Close()
 					return
 				}
 			case <-alive.Done():
@@ -392,29 +487,14 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			}
 		}
 	}()
-	give := func(item Item) bool {
-		select {
-		case st.c <- item:
-			return true
-		default:
-		}
-		select {
-		case st.c <- item:
-			return true
-		case <-st.bye:
-			return true // no reader is left: the connection is being closed
-		case <-ctx.Done():
-			return false
-		}
-	}
 	for _, item := range held {
-		if !give(item) {
+		if !st.give(ctx, item) {
 			return false
 		}
 	}
 	for {
 		reads.Add(1)
-		f, err := st.read(context.Background(), conn)
+		f, err := st.read(conn)
 		reads.Add(1) // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
@@ -427,7 +507,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			if json.Unmarshal(f.Payload, &p) == nil && p.Epoch != "" {
 				st.seq, st.epoch = p.Seq, p.Epoch
 			}
-			if !give(Item{Gap: true, Resync: true, Until: st.seq}) {
+			if !st.give(ctx, Item{Gap: true, Resync: true, Until: st.seq}) {
 				return false
 			}
 			continue
@@ -436,7 +516,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			st.jump = st.seq
 			return true
 		}
-		if item, ok := st.take(f); ok && !give(item) {
+		if item, ok := st.take(f); ok && !st.give(ctx, item) {
 			return false
 		}
 	}

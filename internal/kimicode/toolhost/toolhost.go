@@ -49,24 +49,18 @@ type Host struct {
 	Rejected []wireproto.RejectedTool
 	Names    map[string]string // the program's names, by the model's
 
-	guard *guard
+	Authorization string // the header that Kimi Code must send
+
 	calls func(*Call)
 	keys  atomic.Int64
-	stop  context.CancelFunc
-	done  chan struct{} // closed when the server has ended
+	close func() // a value, so that a program without a Host does not contain an HTTP server
 }
-
-// Authorization returns the header that Kimi Code must send.
-func (h *Host) Authorization() string { return h.guard.authorization() }
 
 // Start starts a server with the tools that Kimi Code accepts. calls receives each call, each from its own goroutine.
 func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	server := mcp.NewServer(&mcp.Implementation{Name: ServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())
-	h := &Host{
-		Accepted: []string{}, Rejected: []wireproto.RejectedTool{}, Names: make(map[string]string),
-		calls: calls, stop: stop, done: make(chan struct{}),
-	}
+	h := &Host{Accepted: []string{}, Rejected: []wireproto.RejectedTool{}, Names: make(map[string]string), calls: calls}
 	for _, t := range tools {
 		if why := h.refusal(t); why != "" {
 			h.Rejected = append(h.Rejected, wireproto.RejectedTool{Name: t.Name, Reason: why})
@@ -84,10 +78,17 @@ func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	h.URL = "http://" + listener.Addr().String() + "/"
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
 		&mcp.StreamableHTTPOptions{MaxRequestBodyBytes: wireproto.MaxLine})
-	h.guard = newGuard(ctx, handler)
+	guard := newGuard(ctx, handler)
+	h.Authorization = guard.authorization()
+	done := make(chan struct{})
+	h.close = func() {
+		stop()
+		guard.http.Close()
+		<-done
+	}
 	go func() {
-		defer close(h.done)
-		h.guard.http.Serve(listener)
+		defer close(done)
+		guard.http.Serve(listener)
 		for session := range server.Sessions() {
 			session.Close()
 		}
@@ -140,11 +141,7 @@ func (h *Host) handler(ctx context.Context, name string) mcp.ToolHandler {
 }
 
 // Close ends the server and every call.
-func (h *Host) Close() {
-	h.stop()
-	h.guard.http.Close()
-	<-h.done
-}
+func (h *Host) Close() { h.close() }
 
 // resultOf turns a result into that of MCP.
 func resultOf(v *wireproto.ToolReturnValue) *mcp.CallToolResult {

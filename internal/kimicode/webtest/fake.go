@@ -17,7 +17,7 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 )
 
 //go:embed testdata/openapi.json
@@ -444,16 +444,17 @@ func (s *fakeSession) note(r *recorded, fields map[string]json.RawMessage) {
 
 // stream serves a connection for events.
 func (f *Fake) stream(w http.ResponseWriter, r *http.Request) {
-	conn, err := websocket.Accept(w, r, nil)
+	conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	f.all.Add(1)
 	defer f.all.Done()
-	defer conn.CloseNow()
+	defer conn.Close()
 	ctx, cancel := context.WithCancel(f.life)
 	defer cancel()
-	write := func(frame []byte) bool { return conn.Write(ctx, websocket.MessageText, frame) == nil }
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	write := func(frame []byte) bool { return conn.WriteMessage(websocket.TextMessage, frame) == nil }
 	if !write([]byte(`{"type":"server_hello","payload":{"protocol_version":2,"heartbeat_ms":10000}}`)) {
 		return
 	}
@@ -467,7 +468,7 @@ func (f *Fake) stream(w http.ResponseWriter, r *http.Request) {
 			} `json:"cursors"`
 		} `json:"payload"`
 	}
-	_, data, err := conn.Read(ctx)
+	_, data, err := conn.ReadMessage()
 	if err != nil || json.Unmarshal(data, &subscribe) != nil || len(subscribe.Payload.Sessions) != 1 {
 		return
 	}
@@ -498,7 +499,7 @@ func (f *Fake) stream(w http.ResponseWriter, r *http.Request) {
 	go func() { // pongs
 		defer cancel()
 		for {
-			if _, _, err := conn.Read(ctx); err != nil {
+			if _, _, err := conn.ReadMessage(); err != nil {
 				return
 			}
 		}

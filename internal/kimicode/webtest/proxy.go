@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/coder/websocket"
+	"github.com/gorilla/websocket"
 )
 
 // Fate is what becomes of a call.
@@ -116,7 +116,7 @@ func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.streams {
-		go c.CloseNow()
+		go c.Close()
 	}
 }
 
@@ -177,24 +177,20 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // stream relays a connection for events, frame by frame.
 func (p *Proxy) stream(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
 	if p.hooks.Closed != nil {
 		defer p.hooks.Closed()
 	}
-	up, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(p.target, "http")+r.URL.Path, &websocket.DialOptions{
-		HTTPHeader: http.Header{"Authorization": r.Header["Authorization"]},
-	})
+	up, _, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(p.target, "http")+r.URL.Path, http.Header{"Authorization": r.Header["Authorization"]})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
-	defer up.CloseNow()
-	down, err := websocket.Accept(w, r, nil)
+	defer up.Close()
+	down, err := new(websocket.Upgrader).Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
-	defer down.CloseNow()
+	defer down.Close()
 	p.mu.Lock()
 	p.streams[down] = true
 	p.mu.Unlock()
@@ -203,20 +199,17 @@ func (p *Proxy) stream(w http.ResponseWriter, r *http.Request) {
 		delete(p.streams, down)
 		p.mu.Unlock()
 	}()
-	up.SetReadLimit(-1)
-	down.SetReadLimit(-1)
 	go func() {
-		defer cancel()
-		defer up.CloseNow()
+		defer up.Close()
 		for {
-			kind, data, err := down.Read(ctx)
-			if err != nil || up.Write(ctx, kind, data) != nil {
+			kind, data, err := down.ReadMessage()
+			if err != nil || up.WriteMessage(kind, data) != nil {
 				return
 			}
 		}
 	}()
 	for {
-		kind, data, err := up.Read(ctx)
+		kind, data, err := up.ReadMessage()
 		if err != nil {
 			return
 		}
@@ -235,7 +228,7 @@ func (p *Proxy) stream(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		for _, frame := range frames {
-			if down.Write(ctx, kind, frame) != nil {
+			if down.WriteMessage(kind, frame) != nil {
 				return
 			}
 		}

@@ -82,7 +82,11 @@ func Encode(in translator.Input, at time.Time) ([]byte, error) {
 	case translator.Opened:
 		kind, v = "opened", fail(in.Err)
 	case translator.Event:
-		kind, v = "event", in.Event
+		e := *in.Event
+		if e.Delta != nil {
+			e.Payload, _ = json.Marshal(e.Delta)
+		}
+		kind, v = "event", e
 	case translator.Gap:
 		kind = "gap"
 	case translator.Lost:
