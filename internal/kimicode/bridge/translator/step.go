@@ -23,9 +23,10 @@ type step struct {
 // trust counts what the transcripts of steps have confirmed. A server of another version may send less than it writes
 // down, and then always does. So once enough is confirmed, only unusual steps are checked.
 type trust struct {
-	steps    int // that were looked at
-	thinking int // in which thinking was confirmed
-	text     int // likewise
+	steps    int  // that were looked at
+	thinking int  // in which thinking was confirmed
+	text     int  // likewise
+	lost     bool // one had more than was sent
 }
 
 // asks reports whether the next step is to be checked.
@@ -91,7 +92,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		return
 	case a.step.doubtful:
 	// A step without output that ends the turn is checked, too.
-	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.trustIn(a).asks()):
+	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.checks(a, p)):
 	default:
 		t.fillContext(a, kind, p)
 		return
@@ -111,6 +112,13 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 		}
 		t.fillContext(a, kind, p)
 	})
+}
+
+// checks reports whether the transcript of a step is read to see if the server sends all that it writes down. Kimi Code does
+// not give out the transcript of a subagent while that is at work, and all events would wait for it. So of a subagent
+// only the step that ends its work is checked, and every step once one was not whole.
+func (t *Translator) checks(a *agent, p *api.Step) bool {
+	return t.trustIn(a).asks() && (a.main() || p.FinishReason != "tool_use" || t.trustSub.lost)
 }
 
 func (t *Translator) trustIn(a *agent) *trust {
@@ -137,6 +145,7 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 	switch trust := t.trustIn(a); {
 	case a.step.doubtful: // the connection was lost, not the server's words
 	case more:
+		trust.lost = true
 		t.noteDrift("lost text", "the server did not send everything in its transcript")
 	case a.step.kept && (a.step.thought > units(thinking) || a.step.said > units(text)):
 		t.noteDrift("doubled text", "the server has sent more than its transcript has")
