@@ -4,13 +4,13 @@ package client_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
@@ -66,28 +66,49 @@ func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	e2eSame(t, "continued with", []string(nil), asked)
 }
 
-// codePlan is options whose model can have a plan written to the plan's file, by a Go tool.
+// codePlan is options whose model can have each plan written once to the plan's file, by a Go tool.
 func codePlan(t testing.TB, scripts ...string) *client.Options {
 	opts := clienttest.KimiCode(t, scripts...)
-	opts.Tools = []client.Tool{mustTool(client.NewTool("write_plan", "", func(context.Context, noInput) (string, error) {
-		model := filepath.Join(opts.ShareDir, "sessions", "*", "*", "agents", "main", "wire.jsonl")
-		files, err := filepath.Glob(model)
-		if err != nil || len(files) != 1 {
-			return "", errors.New("no journal")
+	written := ""
+	opts.Tools = []client.Tool{mustTool(client.NewTool("write_plan", "", func(ctx context.Context, _ noInput) (string, error) {
+		look := time.NewTicker(10 * time.Millisecond)
+		defer look.Stop()
+		for {
+			path := planFile(opts)
+			if path != "" && path != written { // else the journal does not name this plan yet
+				written = path
+				return "written", os.WriteFile(path, []byte("# The plan\n"), 0o600)
+			}
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+				return "", ctx.Err()
+			}
 		}
-		data, err := os.ReadFile(files[0])
-		if err != nil {
-			return "", err
-		}
-		const head = "Plan file: "
-		i := strings.LastIndex(string(data), head)
-		path, _, ok := strings.Cut(string(data[i+len(head):]), `\n`)
-		if i < 0 || !ok {
-			return "", errors.New("the journal names no plan file")
-		}
-		return "written", os.WriteFile(path, []byte("# The plan\n"), 0o600)
 	}))}
 	return opts
+}
+
+// planFile is the file of the last plan that the journal names, "" for none.
+func planFile(opts *client.Options) string {
+	files, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "*", "*", "agents", "main", "wire.jsonl"))
+	if err != nil || len(files) != 1 {
+		return ""
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		return ""
+	}
+	const head = "Plan file: "
+	i := strings.LastIndex(string(data), head)
+	if i < 0 {
+		return ""
+	}
+	path, _, ok := strings.Cut(string(data[i+len(head):]), `\n`)
+	if !ok {
+		return ""
+	}
+	return path
 }
 
 func codePlanTold(msgs []wireproto.Message) (told []bool) {
