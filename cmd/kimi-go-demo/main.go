@@ -25,8 +25,8 @@ const description = `The flags of a command: ` + program + ` <command> --help. T
 cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
-turn reached the limit of steps, 4 it finished, but a request was rejected because
-there was no one to ask, 130 cancelled by Ctrl-C, 143 by a termination signal.`
+turn reached the limit of steps, 4 it finished, but a request was rejected
+because there was no one to ask, 130 cancelled by Ctrl-C, 143 by SIGTERM.`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
