@@ -27,7 +27,7 @@ var (
 	ErrIdle            = errors.New("client: the agent has been silent for Options.IdleTimeout")
 	ErrLimit           = errors.New("client: a limit of Options.Limits or Options.SessionLimits is used up")
 	ErrInUse           = errors.New("client: the session is open elsewhere; close it there first")
-	ErrUnasked         = errors.New("client: everything would run unasked, but the options do not ask for that")
+	ErrUnasked         = errors.New("client: the session lets everything run without asking, but the options do not allow that")
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )

@@ -37,9 +37,9 @@ type Limits struct {
 
 // LimitError says which limit is used up. [errors.Is] finds [ErrLimit] in it.
 type LimitError struct {
-	Limit   string  `json:"limit"` // the field, such as "Limits.Tokens" or "SessionLimits.Cost"
-	Most    float64 `json:"most"`  // tokens, tool calls, seconds, or what CostOf returns
-	Used    float64 `json:"used"`
+	Limit   string  `json:"limit"`   // the field, such as "Limits.Tokens" or "SessionLimits.Cost"
+	Most    float64 `json:"most"`    // tokens, tool calls, seconds, or what CostOf returns
+	Used    float64 `json:"used"`    // in the unit of Most
 	Refused bool    `json:"refused"` // true: the prompt was not sent; false: the turn was cancelled
 }
 

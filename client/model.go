@@ -13,12 +13,12 @@ import (
 
 // Model is a model that kimi's configuration names.
 type Model struct {
-	Name             string   `json:"name"` // for SetModel and Options.Model
-	DisplayName      string   `json:"display_name"`
-	Provider         string   `json:"provider"`
-	MaxContextTokens int      `json:"max_context_tokens"`
-	Capabilities     []string `json:"capabilities"` // such as "thinking" and "image_in"
-	Efforts          []string `json:"efforts"`      // for Options.Effort, in addition to "on" and "off"; none in kimi-cli
+	Name             string   `json:"name"`               // for SetModel and Options.Model
+	DisplayName      string   `json:"display_name"`       // for people; "" if the configuration has none
+	Provider         string   `json:"provider"`           // name of the provider in the configuration
+	MaxContextTokens int      `json:"max_context_tokens"` // size of the context
+	Capabilities     []string `json:"capabilities"`       // such as "thinking" and "image_in"
+	Efforts          []string `json:"efforts"`            // for Options.Effort, in addition to "on" and "off"; none in kimi-cli
 }
 
 // Models lists the models that the session can use, sorted by name. For kimi-cli, these are the models of the

@@ -136,10 +136,10 @@ type ApprovalEnded struct {
 type Retried struct {
 	Scope
 	Step        int
-	At          time.Time
-	Attempt     int           // the next one
-	MaxAttempts int           // the most there will be
-	Wait        time.Duration // until the next one
+	At          time.Time     // when the call failed
+	Attempt     int           // number of the next attempt; the first call was attempt 1
+	MaxAttempts int           // how many attempts the agent makes at most
+	Wait        time.Duration // until the next attempt
 	ErrorType   string        // the agent's name for it, such as "APIStatusError"
 	StatusCode  int           // HTTP status; 0 if there was none
 }

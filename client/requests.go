@@ -12,8 +12,9 @@ import (
 
 // ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for Approve, ApproveForSession or Reject.
 // The first answer counts. A second one returns [ErrAnswered]. So does an answer to a request that the agent has
-// resolved itself; when one request is approved for the session, kimi-cli also resolves the others of its kind. If
-// the body of a loop neither answers nor holds the request, it is rejected when the loop asks for the next message.
+// resolved itself; when one request is approved for the session, kimi-cli also resolves the others of its kind. An
+// answer after the end of the request's turn returns [ErrNoTurn]. If the body of a loop neither answers nor holds the
+// request, it is rejected when the loop asks for the next message.
 type ApprovalRequest struct {
 	wireproto.ApprovalRequest
 	request *request
@@ -59,7 +60,8 @@ type QuestionRequest struct {
 }
 
 // Answer answers the questions. A key is the text of a question. A value is a label, several labels joined by ", ",
-// or any other text. Questions that are left out count as not answered.
+// or any other text. Questions that are left out count as not answered. A key that is not the text of a question gives
+// an error, and the request still waits.
 func (r *QuestionRequest) Answer(answers map[string]string) error {
 	for text := range answers {
 		known := false

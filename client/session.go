@@ -70,13 +70,13 @@ type Session struct {
 
 // Status is what the agent has last reported about itself.
 type Status struct {
-	ContextUsage     float64              `json:"context_usage"` // used part of the context, 0 to 1
-	ContextTokens    int                  `json:"context_tokens"`
-	MaxContextTokens int                  `json:"max_context_tokens"`
-	PlanMode         bool                 `json:"plan_mode"`
-	MCP              *wireproto.MCPStatus `json:"mcp_status"`  // nil until kimi reports it, which it does while servers start in a turn
-	Usage            wireproto.TokenUsage `json:"token_usage"` // of all turns of this Session, with subagents
-	Approvals        Approvals            `json:"approvals"`   // what runs without a question
+	ContextUsage     float64              `json:"context_usage"`      // used part of the context, 0 to 1
+	ContextTokens    int                  `json:"context_tokens"`     // tokens that are in the context
+	MaxContextTokens int                  `json:"max_context_tokens"` // tokens that fit into the context
+	PlanMode         bool                 `json:"plan_mode"`          // whether plan mode is on
+	MCP              *wireproto.MCPStatus `json:"mcp_status"`         // nil until kimi reports it, which it does while servers start in a turn
+	Usage            wireproto.TokenUsage `json:"token_usage"`        // of all turns of this Session, with subagents
+	Approvals        Approvals            `json:"approvals"`          // what runs without a question
 }
 
 // NewSession starts an agent and a new session. ctx limits the start only. The caller must call Close. If

@@ -75,9 +75,10 @@ func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	}
 }
 
-// HistoryRecords is [History] with the times at which kimi has recorded the messages. Text that came in parts is recorded once, when
-// it was whole; the end of a turn of Kimi Code has the time of the last record before it. Time is zero where kimi has kept none, as an
-// old kimi-cli, and ProtocolVersion is "" where it is not the file's own.
+// HistoryRecords yields what [History] does, with the times at which kimi has recorded the messages. Text that came in
+// parts is one record, with the time at which it was complete. The end of a turn of Kimi Code has the time of the last
+// record before it. Time is zero if kimi has kept none, as for sessions of an old kimi-cli. ProtocolVersion is "" if the
+// file does not say it.
 func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord, error] {
 	return func(yield func(wireproto.SessionRecord, error) bool) {
 		l, err := newLaunch(opts)

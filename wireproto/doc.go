@@ -32,5 +32,6 @@
 // A line that is not a frame is a [*LineError]. The stream can be read after it. The error
 // that answers a call is an [*RPCError].
 //
+// The comments say since when a message exists: "Protocol 1.4" is the version of the protocol that InitializeResult has.
 // The types follow kimi-cli 1.51.0: kimi_cli/wire/types.py, jsonrpc.py, server.py, file.py.
 package wireproto

@@ -39,7 +39,7 @@ type StepRetry struct {
 	StatusCode  *int    `json:"status_code"`  // HTTP status, nil if there was none
 }
 
-// HookTriggered says that hooks run. A HookResolved does not always follow. Protocol 1.7 by the text; kimi-cli has it
+// HookTriggered says that hooks run. A HookResolved does not always follow. The text of the protocol says 1.7; kimi-cli has it
 // since 1.28, which speaks 1.8.
 type HookTriggered struct {
 	Event     string `json:"event"`      // such as "PreToolUse"

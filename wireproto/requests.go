@@ -20,7 +20,7 @@ type ApprovalRequest struct {
 }
 
 // QuestionRequest asks the user one to four questions. It is answered with a QuestionAnswer; an answer without
-// answers dismisses it. Protocol 1.4 by the text; kimi-cli has it since 1.14, which speaks 1.3.
+// answers dismisses it. The text of the protocol says 1.4; kimi-cli has it since 1.14, which speaks 1.3.
 type QuestionRequest struct {
 	ID         string         `json:"id"`
 	ToolCallID string         `json:"tool_call_id"`

@@ -12,7 +12,7 @@ const (
 	MethodPrompt      = "prompt"        // protocol 1.0; its result ends the turn
 	MethodCancel      = "cancel"        // protocol 1.0
 	MethodReplay      = "replay"        // protocol 1.3
-	MethodSteer       = "steer"         // protocol 1.4 by the text, 1.3 by kimi-cli 1.14
+	MethodSteer       = "steer"         // protocol 1.4 in its text, 1.3 in kimi-cli 1.14
 	MethodSetPlanMode = "set_plan_mode" // protocol 1.4
 	MethodUndo        = "undo"          // of this module's bridge to Kimi Code: see BridgeInfo
 )
@@ -97,7 +97,7 @@ type HookSubscription struct {
 	Timeout int    `json:"timeout,omitempty"` // seconds, 30 when 0; then kimi allows
 }
 
-// ClientCapabilities says what the client can answer. Protocol 1.4 by the text; kimi-cli has it since 1.14, which
+// ClientCapabilities says what the client can answer. The text of the protocol says 1.4; kimi-cli has it since 1.14, which
 // speaks 1.3.
 type ClientCapabilities struct {
 	SupportsQuestion bool `json:"supports_question"`

@@ -89,10 +89,13 @@ func (c *agentConn) Write(p []byte) (int, error) { return c.in.Write(p) }
 func (c *agentConn) CloseWrite() error           { return c.in.Close() }
 func (c *agentConn) Interrupt() error            { return c.in.Close() }
 func (c *agentConn) Close() error {
-	c.end(&client.ProcessError{ExitCode: -1, Signal: "killed"})
+	c.end(killed())
 	return nil
 }
 func (c *agentConn) Wait() error { <-c.ended; return c.exit }
+
+// killed returns how an agent ends that a signal has killed.
+func killed() *client.ProcessError { return &client.ProcessError{ExitCode: -1, Signal: "killed"} }
 
 // end ends the agent, once.
 func (c *agentConn) end(exit error) {
@@ -438,7 +441,8 @@ func (t *Turn) hook(r wireproto.HookRequest) wireproto.HookAnswer {
 	return answer
 }
 
-// Fail ends the turn with an error, such as [wireproto.CodeChatProviderError]. It does not return.
+// Fail ends the turn with a *wireproto.RPCError: a code of the protocol, such as [wireproto.CodeChatProviderError], and
+// a message. Fail does not return.
 func (t *Turn) Fail(code int, message string) {
 	t.failure = &wireproto.RPCError{Code: code, Message: message}
 	t.exit()
@@ -450,8 +454,12 @@ func (t *Turn) Hang() {
 	t.exit()
 }
 
-// Die ends the agent in the middle of the turn. It does not return.
+// Die ends the agent in the middle of the turn. The session and the turn end with the error exit; nil means that the
+// agent was killed by a signal. Die does not return.
 func (t *Turn) Die(exit *client.ProcessError) {
+	if exit == nil {
+		exit = killed()
+	}
 	t.c.end(exit)
 	t.exit()
 }

@@ -103,6 +103,17 @@ func TestAgent(t *testing.T) {
 	})
 }
 
+// An agent that ends without a given reason ends the turn with an error, too.
+func TestAgentDiesOfNothing(t *testing.T) {
+	t.Parallel()
+	agent := clienttest.NewAgent(t, func(turn *clienttest.Turn) { turn.Say("half"); turn.Die(nil) })
+	answer, err := client.Ask(t.Context(), "hi", &client.Options{Transport: agent, Yolo: true})
+	var exit *client.ProcessError
+	if answer != "half" || !errors.As(err, &exit) || exit == nil || exit.Signal != "killed" {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
 // recording runs kimi once with a turn that asks for an approval, and returns the file.
 func recording(t *testing.T) string {
 	t.Helper()

@@ -22,7 +22,7 @@ import (
 // skipped when there is none.
 const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 
-// Kimi returns options that run the real kimi with its own scripted model. They need no key and no network. Each script is
+// Kimi returns options that run the real kimi-cli with its own scripted model. They need no key and no network. Each script is
 // what the model says in one call. Its lines begin with text:, think:, usage:, tool_call:, error: and others
 // (kosong/chat_provider/echo/dsl.py in kimi-cli). [Text], [Think], [ToolCall] and [Error] write such lines with any text in
 // them, and [Reply] joins lines to a script. Work dir, share dir and home are temporary. The configuration is an object,
@@ -45,8 +45,8 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 // come from a server like that of [KimiCode]. The processes then share the scripts. Before kimi-cli tries a failed call
 // again, its HTTP client tries it twice more, each time with the next script.
 //
-// Kimi looks for kimi in KIMI_PATH, then in .kimi/bin in the root of the module, then as Options.Executable describes. If
-// there is no kimi with Wire mode, the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. If there is a kimi that
+// Kimi uses the kimi that KIMI_PATH names. Without KIMI_PATH, it looks for .kimi/bin/kimi in the working directory and
+// above it, then as Options.Executable describes. If it finds no kimi with Wire mode, the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. If there is a kimi that
 // does not start or does not answer in time, the test fails. If KIMI_GO_INSTALL_KIMI names a program, it runs first,
 // once: without arguments for Kimi, with --code for KimiCode.
 func Kimi(t TB, scripts ...string) *client.Options {
@@ -86,7 +86,7 @@ func scripted(t TB, opts *client.Options, scripts []string) config.Provider {
 // the scripts continue.
 //
 // The model calls a Go tool as mcp__program__NAME, and the shell is Bash. KimiCode looks for .kimi/code/bin/kimi in the
-// working directory and above it, then as Options.Executable describes. If there is no Kimi Code, the test is skipped;
+// working directory and above it, then as Options.Executable describes. If it finds no Kimi Code, the test is skipped;
 // with KIMI_GO_REQUIRE_KIMI set, it fails.
 func KimiCode(t TB, scripts ...string) *client.Options {
 	t = report(t)
@@ -155,7 +155,7 @@ var findKimi = sync.OnceValues(func() (string, error) {
 	if os.Getenv("KIMI_PATH") == "" {
 		opts.Executable = findAbove(filepath.Join(".kimi", "bin", "kimi"))
 	}
-	return inspect(opts, client.BackendWire, "kimi-cli")
+	return inspect(opts, client.BackendWire, "kimi-cli", filepath.Join(".kimi", "bin", "kimi"))
 })
 
 // findKimiCode finds Kimi Code, once for all tests.
@@ -166,15 +166,16 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	if path := findAbove(filepath.Join(".kimi", "code", "bin", "kimi")); path != "" {
 		return path, nil
 	}
-	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x")
+	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x", filepath.Join(".kimi", "code", "bin", "kimi"))
 })
 
 // errNoKimi says that there is no kimi, or none with the back end. A kimi that does not start, or does not answer in
 // time, gives another error: a skipped test would hide it.
 var errNoKimi = errors.New("no kimi for this test")
 
-// inspect returns the path of the kimi that the options find, if it has the back end.
-func inspect(opts *client.Options, backend client.Backend, name string) (string, error) {
+// inspect returns the path of the kimi that the options find, if it has the back end. place is where else a program of
+// that name would be found.
+func inspect(opts *client.Options, backend client.Backend, name, place string) (string, error) {
 	info, err := client.Inspect(context.Background(), opts)
 	switch {
 	case errors.As(err, new(*client.NotFoundError)), errors.As(err, new(*client.IncompatibleError)):
@@ -182,7 +183,8 @@ func inspect(opts *client.Options, backend client.Backend, name string) (string,
 	case err != nil:
 		return "", err
 	case info.Backend != backend:
-		return "", fmt.Errorf("%w: %s %s is not %s; set KIMI_PATH to one", errNoKimi, info.Path, info.Version, name)
+		return "", fmt.Errorf("%w: %s %s is not %s; set KIMI_PATH to one, or install one as %s in this folder or above it",
+			errNoKimi, info.Path, info.Version, name, place)
 	}
 	return info.Path, nil
 }

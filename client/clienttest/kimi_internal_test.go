@@ -34,7 +34,7 @@ func TestInspectSkips(t *testing.T) {
 		"without its interpreter": {path: script("/gone/python")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path, err := inspect(&client.Options{Executable: test.path, StartTimeout: test.timeout}, client.BackendServer, "Kimi Code 2.x")
+			path, err := inspect(&client.Options{Executable: test.path, StartTimeout: test.timeout}, client.BackendServer, "Kimi Code 2.x", ".kimi")
 			if err == nil || errors.Is(err, errNoKimi) != test.skips {
 				t.Errorf("got %s, %v", path, err)
 			}

@@ -17,7 +17,7 @@ import (
 // Options say how a relay works. With the zero value, or nil, Go code can read the log, and all HTTP requests are
 // refused.
 type Options struct {
-	// Authorize decides about every HTTP request, before anything else. With nil, the request goes on. An error
+	// Authorize decides about every HTTP request, before anything else. If it returns nil, the request goes on. An error
 	// refuses it with status 403 and the text of the error. Default: nil, all requests are refused.
 	Authorize func(*http.Request) error
 	// Keep is how many entries stay in memory. Default: 10,000.

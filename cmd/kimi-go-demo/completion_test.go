@@ -31,8 +31,8 @@ func TestCompletion(t *testing.T) {
 	d := bareDemo(t)
 	for shell, want := range map[string][]string{
 		"bash": {"prompt) list='", "--work-dir", "--no-thinking", "-y", "view) list='", "--markdown", "list='prompt chat sessions resume replay view "},
-		"zsh":  {"#compdef kimi-go-demo", "'prompt:Run one turn.'", `'shell:Hand a session to kimi'\''s own user interface.'`, "prompt) list=(", "'--work-dir:Directory that", "view) list=(", "'--markdown:Write", "_files"},
-		"fish": {"-a prompt -d 'Run one turn.'", "'__fish_seen_subcommand_from prompt' -l work-dir -r -d", "-l yolo -s y -d", `-a shell -d 'Hand a session to kimi\'s own user interface.'`},
+		"zsh":  {"#compdef kimi-go-demo", "'prompt:Run one turn.'", `'shell:Open a session in kimi'\''s own user interface.'`, "prompt) list=(", "'--work-dir:Directory that", "view) list=(", "'--markdown:Write", "_files"},
+		"fish": {"-a prompt -d 'Run one turn.'", "'__fish_seen_subcommand_from prompt' -l work-dir -r -d", "-l yolo -s y -d", `-a shell -d 'Open a session in kimi\'s own user interface.'`},
 	} {
 		d.run(t, "", "completion", shell).check(t, 0, want, nil)
 	}

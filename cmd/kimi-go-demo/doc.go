@@ -8,9 +8,9 @@
 //	                                      without one you choose at the terminal. Without TEXT it shows
 //	                                      the history and, at a terminal, starts a chat
 //	kimi-go-demo replay FILE              shows a recording, as prompt shows a turn
-//	kimi-go-demo view FILE|ID -o PAGE     a recording or a stored session as an HTML page, or --markdown
-//	kimi-go-demo proxy [flags] -- KIMI …  stands between a Wire client and kimi, and may record
-//	kimi-go-demo wire [flags of kimi]     is "kimi --wire" for a Wire client, with Kimi Code 2.x
+//	kimi-go-demo view -o PAGE FILE|ID     a recording or a stored session as an HTML page, or --markdown
+//	kimi-go-demo proxy [flags] -- KIMI …  starts kimi for a Wire client; --record records what both say
+//	kimi-go-demo wire [flags of kimi]     does what "kimi --wire" does, with Kimi Code 2.x
 //	kimi-go-demo shell [ID]               kimi's own user interface on a session, - for the newest
 //	kimi-go-demo login                    kimi's own login
 //	kimi-go-demo doctor                   what would run, with which configuration, and what is wrong

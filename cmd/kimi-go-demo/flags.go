@@ -55,9 +55,9 @@ type runFlags struct {
 	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
-	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject."`
+	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject (default: ask at a terminal, otherwise n)."`
 	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. What you always allow can be written to it. Keep it where the agent cannot write."`
-	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens, input and output; a third is for cached input. The cost is shown. Kimi does not tell prices."`
+	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens: of input, of output and, if there is a third, of cached input. The command then shows the cost. kimi does not report prices."`
 	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
 	Plan        bool          `help:"Start a new session in plan mode."`
 	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
@@ -65,7 +65,7 @@ type runFlags struct {
 	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
 	files
 	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
-	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message a line to standard output. Requests are answered by --answer or rejected."`
+	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. Requests are answered by --answer or rejected."`
 	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 
 	cost *cost // nil without Price

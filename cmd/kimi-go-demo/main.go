@@ -25,8 +25,8 @@ const description = `The flags of a command: ` + program + ` <command> --help. T
 cancels the turn, a second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
-turn reached the limit of steps, 4 it finished, but a request was rejected since
-there was no one to ask, 130 cancelled by Ctrl-C, 143 by a termination signal.`
+turn reached the limit of steps, 4 it finished, but a request was rejected
+because there was no one to ask, 130 cancelled by Ctrl-C, 143 by SIGTERM.`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -34,14 +34,14 @@ type cli struct {
 	Prompt     promptCmd        `cmd:"" help:"Run one turn."`
 	Chat       chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
 	Sessions   sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
-	Resume     resumeCmd        `cmd:"" help:"Go on with a session, or show its history."`
-	Replay     replayCmd        `cmd:"" help:"Show a recording as prompt would have."`
+	Resume     resumeCmd        `cmd:"" help:"Continue a session, or show its history."`
+	Replay     replayCmd        `cmd:"" help:"Show a recording, as prompt shows a turn."`
 	View       viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
-	Proxy      proxyCmd         `cmd:"" help:"Stand between a Wire client and kimi."`
-	Wire       wireCmd          `cmd:"" passthrough:"" help:"Be kimi --wire for a Wire client, with Kimi Code 2.x."`
-	Shell      shellCmd         `cmd:"" help:"Hand a session to kimi's own user interface."`
-	Login      loginCmd         `cmd:"" help:"Log in, as kimi does it."`
-	Doctor     doctorCmd        `cmd:"" help:"Tell which kimi would run, how it is set up, and what is wrong."`
+	Proxy      proxyCmd         `cmd:"" help:"Pass on what a Wire client and kimi say."`
+	Wire       wireCmd          `cmd:"" passthrough:"" help:"Do what kimi --wire does, with Kimi Code 2.x."`
+	Shell      shellCmd         `cmd:"" help:"Open a session in kimi's own user interface."`
+	Login      loginCmd         `cmd:"" help:"Run kimi's own login."`
+	Doctor     doctorCmd        `cmd:"" help:"Say which kimi runs, how it is set up, and what is wrong."`
 	Completion completionCmd    `cmd:"" help:"Write a script for the completion of a shell."`
 }
 
@@ -140,7 +140,7 @@ func usage(format string, args ...any) error { return usageError{fmt.Errorf(form
 
 // errUnasked ends a command whose turns have finished, although a request was rejected because there was no one to
 // ask. A message said so at that time.
-var errUnasked = errors.New("a request was rejected, since there was no one to ask")
+var errUnasked = errors.New("a request was rejected, because there was no one to ask")
 
 // toldError was reported already. It only decides the exit status.
 type toldError struct{ error }

@@ -16,9 +16,9 @@ import (
 
 type replayCmd struct {
 	Speed   float64 `placeholder:"X" help:"Play X times as fast as it was recorded (default: all at once)."`
-	JSON    bool    `name:"json" xor:"output" help:"Write one Wire message a line."`
+	JSON    bool    `name:"json" xor:"output" help:"Write one Wire message on each line."`
 	Quiet   bool    `short:"q" xor:"output" help:"Write the agent's text only."`
-	Fixture string  `arg:"" help:"A recording, such as prompt --record makes."`
+	Fixture string  `arg:"" name:"recording" help:"A recording, such as prompt --record makes."`
 }
 
 // Run shows the agent's side of a recording as prompt shows a turn, and ends as the last turn of the recording did.

@@ -22,9 +22,9 @@ import (
 
 type viewCmd struct {
 	where
-	Output   string `short:"o" required:"" placeholder:"FILE" help:"The file to write; it must not be there yet."`
+	Output   string `short:"o" required:"" placeholder:"FILE" help:"The file to write; it must not exist."`
 	Markdown bool   `help:"Write Markdown to paste into an issue, instead of an HTML page."`
-	Session  string `arg:"" name:"fixture|id" help:"A recording, such as prompt --record makes, or the id of a session of the work dir."`
+	Session  string `arg:"" name:"recording|id" help:"A recording, such as prompt --record makes, or the id of a session of the work dir."`
 }
 
 // Run writes a page of a recording or of a stored session.
@@ -53,7 +53,7 @@ func (v *viewCmd) Run(e *env) error {
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return hinted{fmt.Errorf("--output %s is there already", path), "name another file, or remove that one first"}
+		return hinted{fmt.Errorf("--output %s already exists", path), "name another file, or remove that one first"}
 	}
 	if err != nil {
 		return hinted{fmt.Errorf("--output: %w", err), "name a file in a directory that can be written"}
