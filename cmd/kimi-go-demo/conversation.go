@@ -355,9 +355,9 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 	}
 	u := result.Usage
 	in := u.InputOther + u.InputCacheRead + u.InputCacheCreation
-	text := fmt.Sprintf("%s: %s", how, plural(result.Steps, "step"))
+	text := fmt.Sprintf("%s: %s", how, screen.Count(result.Steps, "step"))
 	if u.Total() > 0 {
-		text += fmt.Sprintf(", %s (%s in, %s out)", plural(u.Total(), "token"), number(in), number(u.Output))
+		text += fmt.Sprintf(", %s (%s in, %s out)", screen.Count(u.Total(), "token"), screen.Number(in), screen.Number(u.Output))
 	} else {
 		text += ", no token count"
 	}

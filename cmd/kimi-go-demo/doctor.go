@@ -51,7 +51,7 @@ func (f *doctorCmd) Run(e *env) error {
 	}
 	d.named()
 	if d.failed > 0 {
-		fmt.Fprintf(e.stdout, "\nnot usable: %s to fix\n", plural(d.failed, "thing"))
+		fmt.Fprintf(e.stdout, "\nnot usable: %s to fix\n", screen.Count(d.failed, "thing"))
 		return errNotUsable
 	}
 	fmt.Fprintln(e.stdout, "\nusable")
@@ -204,7 +204,7 @@ func (d *doctor) configuration() {
 	if model.Problem != "" {
 		d.fail(loginHint, "model: %s", model.Problem)
 	} else {
-		d.ok("model %s, provider type %s%s, %s tokens of context", name, model.Type, at(model.BaseURL), number(model.MaxContextSize))
+		d.ok("model %s, provider type %s%s, %s tokens of context", name, model.Type, at(model.BaseURL), screen.Number(model.MaxContextSize))
 		d.key(cfg, model)
 	}
 	if cfg.DefaultYolo {
@@ -308,7 +308,7 @@ func (d *doctor) files() {
 	case err != nil:
 		d.fail("fix or remove the file", "MCP servers: %s", strings.TrimPrefix(err.Error(), "config: "))
 	default:
-		d.ok("%s in %s", plural(len(servers), "MCP server"), mcp)
+		d.ok("%s in %s", screen.Count(len(servers), "MCP server"), mcp)
 	}
 	d.sessions()
 }
@@ -337,7 +337,7 @@ func (d *doctor) named() {
 		case err != nil:
 			d.fail("fix the file", "--mcp-config-file: %s", strings.TrimPrefix(err.Error(), "config: "))
 		default:
-			d.ok("%s in %s", plural(len(servers), "MCP server"), file)
+			d.ok("%s in %s", screen.Count(len(servers), "MCP server"), file)
 		}
 	}
 	for _, dir := range d.given.SkillsDir {
@@ -388,7 +388,7 @@ func (d *doctor) sessions() {
 		d.fail("fix or remove the file, so that kimi can start", "%s", line)
 		return
 	}
-	d.ok("%s in this work dir", plural(len(list), "session"))
+	d.ok("%s in this work dir", screen.Count(len(list), "session"))
 }
 
 // writable tries to write to a directory. made is false if the directory does not exist but can be made.

@@ -14,6 +14,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 	"github.com/kimi-go/kimi-go/internal/regular"
@@ -83,7 +84,7 @@ func (d *doctor) codeMCP() {
 	case err != nil:
 		d.fail("fix or remove the file", "MCP servers: %v", err)
 	case len(servers) > 0:
-		d.ok("%s in %s", plural(len(servers), "MCP server"), filepath.Join(d.share, "mcp.json"))
+		d.ok("%s in %s", screen.Count(len(servers), "MCP server"), filepath.Join(d.share, "mcp.json"))
 	}
 }
 
@@ -159,7 +160,7 @@ func (d *doctor) codeModel(cfg *codeConfig) {
 	}
 	size := ""
 	if m.MaxContextSize > 0 {
-		size = ", " + number(m.MaxContextSize) + " tokens of context"
+		size = ", " + screen.Number(m.MaxContextSize) + " tokens of context"
 	}
 	d.ok("model %s (%s), provider type %s%s%s", name, m.Model, p.Type, at(shownURL(p.BaseURL)), size)
 	switch {

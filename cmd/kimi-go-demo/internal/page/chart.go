@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
 // chart is a drawing of 1000 units in width.
@@ -61,7 +63,7 @@ func (m *model) timeline() (c chart, ok bool) {
 		}
 		ok = true
 		if len(spans) > maxBars {
-			notes = append(notes, fmt.Sprintf("Of %s %s the first %s are drawn.", number(len(spans)), name, number(maxBars)))
+			notes = append(notes, fmt.Sprintf("Of %s %s the first %s are drawn.", screen.Number(len(spans)), name, screen.Number(maxBars)))
 			spans = spans[:maxBars]
 		}
 		var lanes []float64 // where each ends
@@ -90,7 +92,7 @@ func (m *model) timeline() (c chart, ok bool) {
 	for i := range 6 {
 		x := left + (right-left)*float64(i)/5
 		c.Lines = append(c.Lines, edge{"", units(x), "4", units(x), units(y)})
-		text := number(int(m.length * float64(i) / 5))
+		text := screen.Number(int(m.length * float64(i) / 5))
 		if m.timed {
 			text = strconv.FormatFloat(m.length*float64(i)/5/1000, 'f', 1, 64)
 		}
@@ -126,10 +128,10 @@ func (m *model) tokens() (chart, bool) {
 	if most == 0 {
 		return chart{}, false
 	}
-	c := frame("Tokens", number(most))
+	c := frame("Tokens", screen.Number(most))
 	c.Note = "Each bar is a step. From below: input from the cache (grey), other input (blue), input written to the cache (violet), output (green)."
 	if len(steps) > maxBars {
-		c.Note += fmt.Sprintf(" Of %s the first %s are drawn.", number(len(steps)), number(maxBars))
+		c.Note += fmt.Sprintf(" Of %s the first %s are drawn.", screen.Number(len(steps)), screen.Number(maxBars))
 		steps = steps[:maxBars]
 	}
 	width := math.Min((right-left)/float64(len(steps)), 40)
@@ -144,7 +146,7 @@ func (m *model) tokens() (chart, bool) {
 			}
 			h := (plotBottom - plotTop) * float64(part.n) / float64(most)
 			y -= h
-			c.Bars = append(c.Bars, bar{part.class, units(left + float64(i)*width), units(y), units(math.Max(width-1, 0.4)), units(h), number(part.n) + " " + part.name, u.id})
+			c.Bars = append(c.Bars, bar{part.class, units(left + float64(i)*width), units(y), units(math.Max(width-1, 0.4)), units(h), screen.Number(part.n) + " " + part.name, u.id})
 		}
 	}
 	return c, true

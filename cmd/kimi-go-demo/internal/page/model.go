@@ -46,7 +46,7 @@ type item struct {
 }
 
 // RawTitle says how much the item shows when it is opened.
-func (i *item) RawTitle() string { return plural(len(i.Raw), "line") }
+func (i *item) RawTitle() string { return screen.Count(len(i.Raw), "line") }
 
 // block is a text of an item, or a change of a file.
 type block struct {
@@ -500,7 +500,7 @@ func (r *reader) status(m *wireproto.StatusUpdate, from, raw string) {
 		r.total.Output = sum(r.total.Output, m.TokenUsage.Output)
 		r.total.InputCacheRead = sum(r.total.InputCacheRead, m.TokenUsage.InputCacheRead)
 		r.total.InputCacheCreation = sum(r.total.InputCacheCreation, m.TokenUsage.InputCacheCreation)
-		words = append(words, fmt.Sprintf("%s tokens in, %s out", number(input(u.tokens)), number(atLeast(u.tokens.Output))))
+		words = append(words, fmt.Sprintf("%s tokens in, %s out", screen.Number(input(u.tokens)), screen.Number(atLeast(u.tokens.Output))))
 	}
 	if m.ContextUsage != nil && from == "" {
 		u.context = min(max(*m.ContextUsage, 0), 1)
@@ -542,20 +542,20 @@ func (r *reader) finish() {
 		}
 	}
 	facts := func(name, value string) { r.Facts = append(r.Facts, fact{name, value}) }
-	facts("Turns", number(r.count[turnRow]))
-	facts("Steps", number(r.count[stepRow]))
-	calls := number(r.count[toolRow])
+	facts("Turns", screen.Number(r.count[turnRow]))
+	facts("Steps", screen.Number(r.count[stepRow]))
+	calls := screen.Number(r.count[toolRow])
 	if r.bad > 0 {
-		calls += fmt.Sprintf(" (%s failed)", number(r.bad))
+		calls += fmt.Sprintf(" (%s failed)", screen.Number(r.bad))
 	}
 	facts("Tool calls", calls)
-	facts("Requests", number(r.count[waitRow]))
+	facts("Requests", screen.Number(r.count[waitRow]))
 	if r.timed {
 		facts("Duration", duration(r.now))
 		facts("Waiting for answers", duration(r.waits))
 	}
-	facts("Tokens in", number(input(r.total)))
-	facts("Tokens out", number(atLeast(r.total.Output)))
+	facts("Tokens in", screen.Number(input(r.total)))
+	facts("Tokens out", screen.Number(atLeast(r.total.Output)))
 }
 
 // arguments writes JSON in lines, and anything else as it is.
@@ -594,7 +594,7 @@ func content(c wireproto.Content) string {
 
 func medium(kind string, m wireproto.MediaURL) string {
 	if head, data, ok := strings.Cut(m.URL, ","); ok && strings.HasPrefix(head, "data:") {
-		return fmt.Sprintf("[%s: %s, %s characters]", kind, short(strings.TrimPrefix(head, "data:"), 60), number(len(data)))
+		return fmt.Sprintf("[%s: %s, %s characters]", kind, short(strings.TrimPrefix(head, "data:"), 60), screen.Number(len(data)))
 	}
 	return fmt.Sprintf("[%s: %s]", kind, short(m.URL, 300))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -27,7 +28,7 @@ func cut(t string, n int) string {
 	for n > 0 && !utf8.RuneStart(t[n]) {
 		n--
 	}
-	return t[:n] + fmt.Sprintf("… and %s bytes more", number(len(t)-n))
+	return t[:n] + fmt.Sprintf("… and %s bytes more", screen.Number(len(t)-n))
 }
 
 func deref(s *string, or string) string {
@@ -55,20 +56,4 @@ func sum(a, b int) int {
 
 func input(u wireproto.TokenUsage) int {
 	return sum(sum(atLeast(u.InputOther), u.InputCacheRead), u.InputCacheCreation)
-}
-
-// number writes 12345 as 12,345.
-func number(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return number(n) + " " + what + "s"
 }

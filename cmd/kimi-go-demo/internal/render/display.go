@@ -61,7 +61,7 @@ func diffRows(b *wireproto.DiffDisplayBlock, limit int) []screen.Row {
 	list := []screen.Row{{Style: screen.Bold, Mark: "    ", Text: fmt.Sprintf("%s:%d  +%d -%d", b.Path, b.NewStart, added, removed)}}
 	for i, c := range changes {
 		if limit > 0 && i == limit-1 && len(changes) > limit {
-			return append(list, screen.Row{Style: screen.Dim, Mark: "    … ", Text: count(len(changes)-i, "more line")})
+			return append(list, screen.Row{Style: screen.Dim, Mark: "    … ", Text: screen.Count(len(changes)-i, "more line")})
 		}
 		st := screen.Plain
 		switch c.op {

@@ -266,7 +266,7 @@ func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
 		r.servers[server.Name] = server.Status
 		switch server.Status {
 		case "connected":
-			r.line(s, screen.Dim, fmt.Sprintf("MCP server %s: %s", server.Name, count(len(server.Tools), "tool")))
+			r.line(s, screen.Dim, fmt.Sprintf("MCP server %s: %s", server.Name, screen.Count(len(server.Tools), "tool")))
 		case "failed", "unauthorized":
 			r.line(s, screen.Yellow, fmt.Sprintf("MCP server %s: %s", server.Name, server.Status))
 		}

@@ -72,7 +72,7 @@ func value(v any) string {
 	case string:
 		return `"` + oneLine(v, 30) + `"`
 	case []any:
-		return "[" + count(len(v), "item") + "]"
+		return "[" + screen.Count(len(v), "item") + "]"
 	case map[string]any:
 		return "{" + strings.Join(slices.Sorted(maps.Keys(v)), ", ") + "}"
 	case nil:
@@ -149,5 +149,5 @@ func cut(lines []string, n int) []string {
 	if len(lines) <= n {
 		return lines
 	}
-	return append(lines[:n-1:n-1], "… "+count(len(lines)-n+1, "more line"))
+	return append(lines[:n-1:n-1], "… "+screen.Count(len(lines)-n+1, "more line"))
 }

@@ -138,10 +138,3 @@ func Said(c wireproto.Content) string {
 	}
 	return strings.Join(list, " ")
 }
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}

@@ -255,7 +255,7 @@ func (b *call) nested(v view) []string {
 	inside.columns = max(v.columns-4, 10)
 	list := b.inner.open(inside)
 	if hidden := len(list) - maxNested; !b.done() && hidden > 0 {
-		list = append([]string{paint(screen.Dim, "… "+count(hidden, "line")+" before")}, list[hidden:]...)
+		list = append([]string{paint(screen.Dim, "… "+screen.Count(hidden, "line")+" before")}, list[hidden:]...)
 	}
 	return under(list, bar, bar)
 }
@@ -302,7 +302,7 @@ func foldRows(rows []screen.Row, n, columns int) []string {
 	}
 	shown := min(len(lines), n-1)
 	rest += len(lines) - shown
-	return append(lines[:shown:shown], paint(screen.Dim, "    … "+count(rest, "more line")+" (Ctrl-O shows all)"))
+	return append(lines[:shown:shown], paint(screen.Dim, "    … "+screen.Count(rest, "more line")+" (Ctrl-O shows all)"))
 }
 
 func (b *call) done() bool { return !b.end.IsZero() }

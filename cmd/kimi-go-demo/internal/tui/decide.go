@@ -397,7 +397,7 @@ func (r *request) page(body []string, room int) []string {
 		how = fmt.Sprintf("lines %d to %d of %d; m begins again", r.top+1, end, len(body))
 	}
 	if rest := r.unseen(); rest > 0 {
-		how = "NOT SHOWN YET: " + count(rest, "line") + "; " + how
+		how = "NOT SHOWN YET: " + screen.Count(rest, "line") + "; " + how
 	}
 	return append(body[r.top:end:end], paint(screen.Yellow, how))
 }

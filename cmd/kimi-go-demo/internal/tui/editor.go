@@ -82,9 +82,9 @@ func (e *editor) paste(text string) {
 		e.insert(text)
 		return
 	}
-	mark := fmt.Sprintf("[pasted %s]", count(lines, "line"))
+	mark := fmt.Sprintf("[pasted %s]", screen.Count(lines, "line"))
 	for n := 2; e.pasted[mark] != "" && e.pasted[mark] != text; n++ {
-		mark = fmt.Sprintf("[pasted %s, %d]", count(lines, "line"), n)
+		mark = fmt.Sprintf("[pasted %s, %d]", screen.Count(lines, "line"), n)
 	}
 	e.pasted[mark] = text
 	e.insert(mark)

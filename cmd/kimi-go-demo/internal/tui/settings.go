@@ -155,7 +155,7 @@ func (m *model) undo(turns int) {
 	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
 		err := s.Undo(ctx, turns)
 		if err == nil {
-			return changedItem{said: count(turns, "turn") + " taken back; what was done to files stays done"}
+			return changedItem{said: screen.Count(turns, "turn") + " taken back; what was done to files stays done"}
 		}
 		if !errors.Is(err, client.ErrUnsupported) {
 			return changedItem{err: err}
@@ -165,11 +165,11 @@ func (m *model) undo(turns int) {
 			return changedItem{err: err}
 		}
 		if turns > all {
-			return changedItem{err: fmt.Errorf("there are %s to take back", count(all, "turn"))}
+			return changedItem{err: fmt.Errorf("there are %s to take back", screen.Count(all, "turn"))}
 		}
 		c := m.forked(ctx, s, all-turns, model, effort)
 		if c.err == nil {
-			c.said = count(turns, "turn") + " taken back; " + c.said
+			c.said = screen.Count(turns, "turn") + " taken back; " + c.said
 		}
 		return c
 	})

@@ -56,7 +56,7 @@ func (s *status) mcp(st *wireproto.MCPStatus) []block {
 		s.servers[server.Name] = server.Status
 		switch server.Status {
 		case "connected":
-			list = append(list, note(screen.Dim, "MCP server "+server.Name+": "+count(len(server.Tools), "tool")))
+			list = append(list, note(screen.Dim, "MCP server "+server.Name+": "+screen.Count(len(server.Tools), "tool")))
 		case "failed", "unauthorized":
 			list = append(list, note(screen.Yellow, "MCP server "+server.Name+": "+server.Status))
 		}
@@ -186,7 +186,7 @@ func (m *model) statusLine() string {
 		}
 	}
 	if queued > 0 {
-		add(count(queued, "message") + " queued")
+		add(screen.Count(queued, "message") + " queued")
 	}
 	if m.session != nil || m.status.context > 0 {
 		context := fmt.Sprintf("context %.0f%%", 100*m.status.context)
@@ -244,7 +244,7 @@ func (s *status) summary(result *client.TurnResult, err error, now time.Time) st
 	if result == nil {
 		return text
 	}
-	text += ": " + count(result.Steps, "step")
+	text += ": " + screen.Count(result.Steps, "step")
 	if u := result.Usage; u.Total() > 0 {
 		text += fmt.Sprintf(", %s tokens in, %s out", tokens(u.Total()-u.Output), tokens(u.Output))
 	}

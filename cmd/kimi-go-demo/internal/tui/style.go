@@ -149,14 +149,6 @@ func wrapWords(t string, columns int) []string {
 	return strings.Split(lipgloss.Wrap(t, max(columns, 1), ""), "\n")
 }
 
-// count writes a number with its noun.
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // tokens writes a number of tokens in three digits or so.
 func tokens(n int) string {
 	switch {

@@ -90,7 +90,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	live := m.log.open(v)
 	if room := m.rows - len(below) - 1; len(live) > room {
 		hidden := len(live) - max(room-1, 0)
-		live = append([]string{paint(screen.Dim, "… "+count(hidden, "line")+" above, until this is finished")}, live[hidden:]...)
+		live = append([]string{paint(screen.Dim, "… "+screen.Count(hidden, "line")+" above, until this is finished")}, live[hidden:]...)
 		live = live[:max(min(len(live), room), 0)]
 	}
 	return append(live, below...), down(cursor, len(live))
