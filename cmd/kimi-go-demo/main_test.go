@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image/color"
 	"io"
 	"os"
 	"os/exec"
@@ -168,7 +167,6 @@ const limit = 2 * time.Minute
 type demo struct {
 	work, share, config string
 	env                 []string
-	paper               color.Color // background of the emulated terminal; nil if the terminal does not say
 }
 
 // newDemo sets up the real kimi with scripts; see [clienttest.Kimi].

@@ -48,6 +48,12 @@ func (d *demo) glass(t *testing.T, columns, rows int, args ...string) *glass {
 // glassOf is glass with another command.
 func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	t.Helper()
+	return d.glassOn(t, columns, rows, nil, cmd)
+}
+
+// glassOn is glassOf with a terminal that tells its background, unless that is nil.
+func (d *demo) glassOn(t *testing.T, columns, rows int, paper color.Color, cmd *exec.Cmd) *glass {
+	t.Helper()
 	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+filepath.Join(filepath.Dir(d.work), "state"))
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: uint16(rows), Cols: uint16(columns)})
 	if err != nil {
@@ -55,8 +61,8 @@ func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	}
 	g := &glass{t: t, tty: tty, done: make(chan error, 1), code: func() int { return cmd.ProcessState.ExitCode() }, emu: vt.NewEmulator(columns, rows)}
 	g.news.L = &g.mu
-	if d.paper != nil {
-		g.emu.SetDefaultBackgroundColor(d.paper)
+	if paper != nil {
+		g.emu.SetDefaultBackgroundColor(paper)
 	}
 	go io.Copy(tty, g.emu) // what the terminal replies
 	go func() {

@@ -348,9 +348,8 @@ func TestScreenBackground(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDemo(t, echo("1", "on$((1))ce"), "text: done")
-			d.paper = tt.paper
 			d.env = append(d.env, "TERM="+tt.term, "COLORTERM=")
-			g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+			g := d.glassOn(t, 80, 24, tt.paper, d.command(t, d.chatArgs("chat")...))
 			g.typed("draft")
 			g.shows("\n> draft\n", "Enter sends")
 			g.typed("\r")
