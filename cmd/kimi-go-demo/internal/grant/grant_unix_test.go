@@ -78,6 +78,34 @@ func TestOffers(t *testing.T) {
 	}
 }
 
+// A star in the path of the work dir is no pattern. The home is not offered for a folder that has its sign as a name.
+func TestOffersOfStrangeFolders(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+	b, err := Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for work, path := range map[string]string{"a*b/work": "../x", "work": "./~/a.txt"} {
+		dir := filepath.Join(home, work)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		args, err := json.Marshal(map[string]string{"path": path, "content": "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range b.offers(dir, "edit file", "WriteFile", args, false) {
+			if o.rule != nil {
+				t.Errorf("%s in %s: %s is offered as %q", path, work, o.rule, o.Words)
+			}
+		}
+	}
+}
+
 // With a file, each rule can be kept. kimi's own approval for the session is offered too.
 func TestOffersOfKimi(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "r.toml")

@@ -86,7 +86,13 @@ func paths(tool, path, workDir string) []suggestion {
 		return nil
 	}
 	rel = filepath.ToSlash(rel)
+	if strings.HasPrefix(rel, "~") { // in a rule it is the home
+		return nil
+	}
 	if rel == ".." || strings.HasPrefix(rel, "../") {
+		if strings.Contains(path, "*") { // a part of the work dir's path
+			return nil
+		}
 		return []suggestion{{rules.Rule{Tool: tool, Path: path}, tool + " of “" + path + "”", true}}
 	}
 	list := []suggestion{{rules.Rule{Tool: tool, Path: rel}, tool + " of “" + rel + "”", true}}
