@@ -316,9 +316,10 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 // dial makes a connection for events. The end of ctx closes the connection, unless unhook was called before.
 func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
 	dialer := websocket.Dialer{
-		ReadBufferSize: readSize,
+		ReadBufferSize:  readSize,
+		TLSClientConfig: s.tls,
 		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			c, err := s.dialer(ctx, network, address)
 			if err == nil {
 				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library only looks at the deadline
 			}
