@@ -40,6 +40,8 @@ func TestOffers(t *testing.T) {
 		{"another folder", "Bash", map[string]any{"command": "git status", "cwd": "/"}, "run", nil},
 		{"an argument that it should not have", "Shell", map[string]any{"command": "ls", "x": 1}, "run command", nil},
 		{"a tool of another under the name", "Shell", map[string]any{"command": "ls"}, "mcp:Shell", nil},
+		{"a tool of another under the name of one of the other kimi", "CronCreate", map[string]any{"x": 1}, "mcp:CronCreate", nil},
+		{"a tool of another", "search", map[string]any{"x": 1}, "mcp:search", []string{"every call of search, whatever its arguments"}},
 		{"a file", "WriteFile", map[string]any{"path": "a.txt", "content": "x"}, "edit file", []string{"WriteFile of “a.txt”", "WriteFile of any file of the work dir"}},
 		{"a file below", "Edit", map[string]any{"path": "src/sub/a.txt", "old_string": "x", "new_string": "y"}, "edit", []string{
 			"Edit of “src/sub/a.txt”", "Edit of any file below “src/sub/”"}},

@@ -35,7 +35,17 @@ func suggest(tool string, arguments json.RawMessage, workDir string, foreign boo
 		}
 		return paths(tool, text(arguments, "path"), workDir)
 	}
+	if foreign && isOwn(tool) { // the rule would not allow this tool, but the one of kimi
+		return nil
+	}
 	return []suggestion{{rules.Rule{Tool: tool}, "every call of " + tool + ", whatever its arguments", false}}
+}
+
+// isOwn reports whether one of the two kimis has a tool of this name. A rule about a server leaves no doubt about such a
+// tool.
+func isOwn(tool string) bool {
+	servers := rules.Rules{Deny: []rules.Rule{{MCPServer: "any"}}}
+	return servers.Decide(tool, json.RawMessage("{}"), "/").Verdict == ""
 }
 
 // plain matches words that stand for themselves in a shell and in a pattern.
