@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -148,8 +149,11 @@ func (c *conn) skip(err error) bool {
 
 func (c *conn) answer(f *wireproto.Frame) {
 	c.mu.Lock()
-	call := c.calls[f.ID]
-	delete(c.calls, f.ID)
+	var call *call
+	if !slices.ContainsFunc(c.held, func(h heldLine) bool { return h.id == f.ID }) { // what was not sent has no answer
+		call = c.calls[f.ID]
+		delete(c.calls, f.ID)
+	}
 	c.mu.Unlock()
 	switch {
 	case call == nil:

@@ -36,11 +36,16 @@ func killMarked(marker string) error {
 			case pid == os.Getpid(), errors.Is(err, fs.ErrPermission): // another user's
 				continue
 			case err == nil && len(env) == 0, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
-				changing = changing || isChanging(pid)
-				continue
+				stat := readStat(pid)
+				changing = changing || stat.isChanging()
+				if !stat.headless() {
+					continue
+				}
+				env = environOfThreads(pid)
 			case err != nil:
 				return err
-			case !bytes.Contains(env, entry):
+			}
+			if !bytes.Contains(env, entry) {
 				continue
 			}
 			switch err := syscall.Kill(pid, syscall.SIGKILL); err {
@@ -61,23 +66,51 @@ func killMarked(marker string) error {
 	return nil // what still ends is no longer ours to hurry
 }
 
+// stat has the fields 3 to 52 of proc_pid_stat(5), or none if the process is gone.
+type stat []string
+
+const statState, statFlags, statThreads, statEnvEnd = 0, 6, 17, 48
+
+func readStat(pid int) stat {
+	data, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return nil
+	}
+	// The name, which may hold anything, is the second field.
+	fields := stat(strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:])))
+	if len(fields) <= statEnvEnd {
+		return nil
+	}
+	return fields
+}
+
 // isChanging reports whether a process shows no environment because it is just being started, or
 // has been killed and is not gone yet. A zombie, a kernel thread and a process that was
 // given no environment are not changing.
-func isChanging(pid int) bool {
-	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return false
-	}
-	// The name, which may hold anything, is the second field. What follows it are the fields 3 to 52 of proc_pid_stat(5).
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	const state, flags, envEnd = 0, 6, 48
-	if len(fields) <= envEnd || fields[state] == "Z" || fields[state] == "X" {
+func (s stat) isChanging() bool {
+	if s == nil || s[statState] == "Z" || s[statState] == "X" {
 		return false
 	}
 	const kernelThread = 0x00200000 // PF_KTHREAD
-	set, _ := strconv.ParseUint(fields[flags], 10, 64)
-	return set&kernelThread == 0 && fields[envEnd] == "0"
+	set, _ := strconv.ParseUint(s[statFlags], 10, 64)
+	return set&kernelThread == 0 && s[statEnvEnd] == "0"
+}
+
+// headless reports whether the first thread of a process has ended and others run. Such a process looks like a zombie.
+func (s stat) headless() bool {
+	return s != nil && s[statState] == "Z" && s[statThreads] != "0" && s[statThreads] != "1"
+}
+
+// environOfThreads returns the environment of a process as one of its threads shows it.
+func environOfThreads(pid int) []byte {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
+	threads, _ := os.ReadDir(dir)
+	for _, t := range threads {
+		if env, err := os.ReadFile(filepath.Join(dir, t.Name(), "environ")); err == nil && len(env) > 0 {
+			return env
+		}
+	}
+	return nil
 }
 
 // processes lists the ids of all processes, none if there is no /proc.

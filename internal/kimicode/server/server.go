@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +46,10 @@ type Server struct {
 	http  *http.Client
 	child Child // nil for a server that was not started here
 	far   bool  // it is not on this machine
+
+	// Of the connections for events, as the program has them for its requests.
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	tls    *tls.Config
 
 	patience time.Duration // as Patience
 }
@@ -100,10 +105,22 @@ func Elsewhere(url, token string) *Server {
 }
 
 func newServer(url, token string, child Child) *Server {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	usual, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // the program has another one
+		usual = &http.Transport{ForceAttemptHTTP2: true, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second}
+	}
+	transport := usual.Clone()
 	transport.Proxy = nil // the token is for the server alone
 	transport.MaxIdleConnsPerHost = 8
-	return &Server{url: url, token: token, child: child, http: &http.Client{
+	dialer := transport.DialContext
+	if dialer == nil {
+		dialer = new(net.Dialer).DialContext
+	}
+	events := transport.TLSClientConfig.Clone() // of nil, too
+	if events != nil {
+		events.NextProtos = nil // a WebSocket needs HTTP/1.1
+	}
+	return &Server{url: url, token: token, child: child, dialer: dialer, tls: events, http: &http.Client{
 		Transport: transport,
 		// Go would also send the token to another port of the same host.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -76,6 +77,9 @@ type Stream struct {
 	wake  chan struct{}
 	room  chan struct{} // tells the goroutine that Next has taken the queue
 
+	// How many reads of messages have begun and have ended: it is odd while one waits. A part of a message counts as two.
+	reads atomic.Int64
+
 	// Next's own.
 	batch []Item
 	pos   int
@@ -85,6 +89,7 @@ type Stream struct {
 	epoch string
 	dec   api.Decoder
 	buf   bytes.Buffer // the last message
+	part  io.Reader    // of the message that comes
 	short int          // how often a replay was not whole
 	jump  int64        // the number after which one was missing, 0 for none
 }
@@ -316,9 +321,10 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 // dial makes a connection for events. The end of ctx closes the connection, unless unhook was called before.
 func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
 	dialer := websocket.Dialer{
-		ReadBufferSize: readSize,
+		ReadBufferSize:  readSize,
+		TLSClientConfig: s.tls,
 		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
-			c, err := new(net.Dialer).DialContext(ctx, network, address)
+			c, err := s.dialer(ctx, network, address)
 			if err == nil {
 				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library only looks at the deadline
 			}
@@ -347,6 +353,18 @@ const readSize = 32 << 10
 // maxBuf is the largest buffer that is kept for the next message.
 const maxBuf = 1 << 20
 
+// message is the Stream as a reader of the message that comes.
+type message struct{ *Stream }
+
+// Read notes that the connection is not silent: a long message may take any time.
+func (m message) Read(p []byte) (int, error) {
+	n, err := m.part.Read(p)
+	if n > 0 {
+		m.reads.Add(2)
+	}
+	return n, err
+}
+
 func (st *Stream) read(conn *websocket.Conn) (*frame, error) {
 	_, r, err := conn.NextReader()
 	if err != nil {
@@ -355,7 +373,9 @@ func (st *Stream) read(conn *websocket.Conn) (*frame, error) {
 	if st.buf.Reset(); st.buf.Cap() > maxBuf {
 		st.buf = bytes.Buffer{}
 	}
-	if _, err := st.buf.ReadFrom(r); err != nil {
+	st.part = r
+	_, err = st.buf.ReadFrom(message{st})
+	if st.part = nil; err != nil {
 		return nil, err
 	}
 	data := st.buf.Bytes()
@@ -455,7 +475,6 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		conn.Close()
 		<-ponged
 	}()
-	var reads atomic.Int64 // that have begun and that have ended: it is odd while one waits
 	go func() {
 		defer close(ponged)
 		probe := time.NewTicker(probeEvery)
@@ -478,7 +497,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 				return
 			case <-tick.C:
 				conn.SetWriteDeadline(time.Now().Add(pongEvery))
-				if quiet.tick(reads.Load()) || conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong","payload":{}}`)) != nil {
+				if quiet.tick(st.reads.Load()) || conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"pong","payload":{}}`)) != nil {
 					conn.Close()
 					return
 				}
@@ -493,9 +512,9 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 		}
 	}
 	for {
-		reads.Add(1)
+		st.reads.Add(1)
 		f, err := st.read(conn)
-		reads.Add(1) // giving out may take any time
+		st.reads.Add(1) // giving out may take any time
 		if err != nil {
 			return ctx.Err() == nil
 		}

@@ -40,6 +40,8 @@ func TestOffers(t *testing.T) {
 		{"another folder", "Bash", map[string]any{"command": "git status", "cwd": "/"}, "run", nil},
 		{"an argument that it should not have", "Shell", map[string]any{"command": "ls", "x": 1}, "run command", nil},
 		{"a tool of another under the name", "Shell", map[string]any{"command": "ls"}, "mcp:Shell", nil},
+		{"a tool of another under the name of one of the other kimi", "CronCreate", map[string]any{"x": 1}, "mcp:CronCreate", nil},
+		{"a tool of another", "search", map[string]any{"x": 1}, "mcp:search", []string{"every call of search, whatever its arguments"}},
 		{"a file", "WriteFile", map[string]any{"path": "a.txt", "content": "x"}, "edit file", []string{"WriteFile of “a.txt”", "WriteFile of any file of the work dir"}},
 		{"a file below", "Edit", map[string]any{"path": "src/sub/a.txt", "old_string": "x", "new_string": "y"}, "edit", []string{
 			"Edit of “src/sub/a.txt”", "Edit of any file below “src/sub/”"}},
@@ -75,6 +77,34 @@ func TestOffers(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A star in the path of the work dir is no pattern. The home is not offered for a folder that has its sign as a name.
+func TestOffersOfStrangeFolders(t *testing.T) {
+	home, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+	b, err := Open("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for work, path := range map[string]string{"a*b/work": "../x", "work": "./~/a.txt"} {
+		dir := filepath.Join(home, work)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		args, err := json.Marshal(map[string]string{"path": path, "content": "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range b.offers(dir, "edit file", "WriteFile", args, false) {
+			if o.rule != nil {
+				t.Errorf("%s in %s: %s is offered as %q", path, work, o.rule, o.Words)
+			}
+		}
 	}
 }
 

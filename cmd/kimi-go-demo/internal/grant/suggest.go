@@ -35,7 +35,17 @@ func suggest(tool string, arguments json.RawMessage, workDir string, foreign boo
 		}
 		return paths(tool, text(arguments, "path"), workDir)
 	}
+	if foreign && isOwn(tool) { // the rule would not allow this tool, but the one of kimi
+		return nil
+	}
 	return []suggestion{{rules.Rule{Tool: tool}, "every call of " + tool + ", whatever its arguments", false}}
+}
+
+// isOwn reports whether one of the two kimis has a tool of this name. A rule about a server leaves no doubt about such a
+// tool.
+func isOwn(tool string) bool {
+	servers := rules.Rules{Deny: []rules.Rule{{MCPServer: "any"}}}
+	return servers.Decide(tool, json.RawMessage("{}"), "/").Verdict == ""
 }
 
 // plain matches words that stand for themselves in a shell and in a pattern.
@@ -86,7 +96,13 @@ func paths(tool, path, workDir string) []suggestion {
 		return nil
 	}
 	rel = filepath.ToSlash(rel)
+	if strings.HasPrefix(rel, "~") { // in a rule it is the home
+		return nil
+	}
 	if rel == ".." || strings.HasPrefix(rel, "../") {
+		if strings.Contains(path, "*") { // a part of the work dir's path
+			return nil
+		}
 		return []suggestion{{rules.Rule{Tool: tool, Path: path}, tool + " of “" + path + "”", true}}
 	}
 	list := []suggestion{{rules.Rule{Tool: tool, Path: rel}, tool + " of “" + rel + "”", true}}

@@ -15,12 +15,13 @@ type agent struct {
 	id          string
 	kind        string // a subagent's type, such as coder
 	description string
-	parent      string // the call that started it
-	background  bool   // it outlives the turn that started it
-	turn        int    // the number of its turn
-	number      int    // of the step, as the client was told
-	retrying    bool   // the next step is the same step again
-	step        *step  // that runs
+	parent      string      // the call that started it
+	background  bool        // it outlives the turn that started it
+	turn        int         // the number of its turn
+	number      int         // of the step, as the client was told
+	retrying    bool        // the next step is the same step again
+	step        *step       // that runs
+	unchecked   []unchecked // of a subagent
 	calls       map[string]*call
 	lastCall    string // that the client was told of: parts of arguments belong to it
 }

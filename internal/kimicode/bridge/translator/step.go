@@ -94,6 +94,9 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 	// A step without output that ends the turn is checked, too.
 	case completed && (a.step.said == 0 && p.FinishReason != "tool_use" || p.Usage == nil || t.checks(a, p)):
 	default:
+		if completed && !a.main() && len(a.unchecked) < maxUnchecked {
+			a.unchecked = append(a.unchecked, unchecked{p.TurnID, p.Step, *a.step})
+		}
 		t.fillContext(a, kind, p)
 		return
 	}
@@ -107,6 +110,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 			err = json.Unmarshal(data, &transcript)
 		}
 		t.compare(a, p, transcript.Step(p.TurnID, p.Step), err)
+		t.compareEarlier(a, &transcript)
 		if completed && p.Usage == nil {
 			t.noteDrift(kind, "it does not say what the step has used")
 		}
@@ -116,7 +120,7 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 
 // checks reports whether the transcript of a step is read to see if the server sends all that it writes down. Kimi Code does
 // not give out the transcript of a subagent while that is at work, and all events would wait for it. So of a subagent
-// only the step that ends its work is checked, and every step once one was not whole.
+// only the step that ends its work is checked, the others with it, and every step at once after one was not whole.
 func (t *Translator) checks(a *agent, p *api.Step) bool {
 	return t.trustIn(a).asks() && (a.main() || p.FinishReason != "tool_use" || t.trustSub.lost)
 }
@@ -158,6 +162,34 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 			trust.text++
 		}
 	}
+}
+
+// maxUnchecked is how many steps of a subagent are checked with the one that ends its work.
+const maxUnchecked = 20
+
+// unchecked is a step of a subagent that has ended and was not checked.
+type unchecked struct {
+	turn, step int
+	told       step
+}
+
+// compareEarlier notes if the client was told something else of earlier steps of a subagent than the transcript has.
+func (t *Translator) compareEarlier(a *agent, transcript *api.Transcript) {
+	for _, e := range a.unchecked {
+		kept := transcript.Step(e.turn, e.step)
+		if kept == nil {
+			continue
+		}
+		thinking, text := units(kept.Said("thinking")), units(kept.Said("text"))
+		switch {
+		case e.told.thought < thinking || e.told.said < text:
+			t.trustIn(a).lost = true
+			t.noteDrift("lost text", "the server did not send everything in its transcript")
+		case e.told.kept && (e.told.thought > thinking || e.told.said > text):
+			t.noteDrift("doubled text", "the server has sent more than its transcript has")
+		}
+	}
+	a.unchecked = nil
 }
 
 // fillContext asks how full the context is, if no event of the step has said so, and ends the step.
