@@ -3,11 +3,17 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/charmbracelet/x/ansi"
+
+	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
 // In a window of 40 columns the lines that name keys are whole, and ? shows all keys.
@@ -72,6 +78,113 @@ func TestScreenForkModel(t *testing.T) {
 		g.typed("second\r")
 		g.shows("> second", "finished after")
 		g.typed(ctrlD)
+		g.end(0)
+	})
+}
+
+// All of a plan that is longer than the window can be read before it is approved.
+func TestScreenLongPlan(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: thought of it")
+		g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("\x1b[Z") // Shift-Tab
+		g.shows("plan mode · context")
+		g.typed("plan it\r")
+		g.shows("  thought of it", "finished after")
+		file := regexp.MustCompile(`Plan file: ([^\\" ]+\.md)`).FindStringSubmatch(string(model.Requests()[0]))
+		if file == nil {
+			t.Fatalf("no file of the plan is in %s", model.Requests()[0])
+		}
+		plan, steps := "# The plan\n\n", []string{}
+		for i := range 60 {
+			steps = append(steps, fmt.Sprintf("  %d. step %d\n", i+1, i+1))
+			plan += steps[i][2:]
+		}
+		if err := os.MkdirAll(filepath.Dir(file[1]), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file[1], []byte(plan), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		model.Add(clienttest.ToolCall("p", "ExitPlanMode", struct{}{}), "text: off I go")
+		g.typed("show it\r")
+		g.asked(slices.Concat([]string{"  The plan\n"}, steps, []string{"? Plan: Approve this plan", "❯ 1 Approve"})...)
+		g.typed("1\r")
+		g.shows("answered: Approve", "  off I go", "finished after", "asks first")
+		g.typed(ctrlD)
+		g.end(0)
+	})
+}
+
+// Enter takes what is chosen in the menu, or what the head of a command means. The agent does not get it.
+func TestScreenMenu(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, model := k.twoModels(t, "text: never")
+		g := d.glass(t, 80, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("/")
+		g.shows("❯ /help")
+		g.typed("\x1b[B") // down
+		g.shows("❯ /plan")
+		g.typed("\r")
+		g.shows("\n> /plan\n", "Enter sends")
+		g.typed("\r")
+		g.shows("plan mode · context")
+		g.typed("/mod\r")
+		g.shows("\n> /model\n", "Enter sends")
+		g.typed("\r")
+		g.shows("❯ scripted", "/model NAME changes it")
+		g.typed("/model o\r")
+		g.shows("\n> /model other\n", "Enter sends")
+		g.typed("\r")
+		g.shows("the model is other")
+		g.typed(ctrlD)
+		g.end(0)
+		if n := len(model.Requests()); n != 0 {
+			t.Errorf("the model was asked %d times", n)
+		}
+	})
+}
+
+// What a person does by mistake is said to be one, and nothing that was typed is lost.
+func TestScreenMistakes(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: one")
+		g := d.glass(t, 110, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("work\r")
+		g.asked("until [ -e go ]", "y yes, once")
+		g.typed("hey") // a word is no answer
+		g.shows("until [ -e go ]", "y yes, once", "this key does nothing: y, n, e or a answers")
+		g.typed("\x0c") // Ctrl-L
+		g.asked("until [ -e go ]", "y yes, once")
+		if strings.Contains(g.now(), "What instead?") {
+			t.Errorf("a letter of a word is a key:\n%s", g.now())
+		}
+		g.typed("e")
+		g.shows("What instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
+		g.typed("\x1b")
+		g.asked("y yes, once")
+		g.typed("y")
+		g.shows(k.shell + " runs")
+		g.typed("/undo\r")
+		g.shows("\n> /undo\n", "not now: wait for kimi")
+		g.typed("\x15/export talk.md\r")
+		g.shows("\n> /export talk.md\n", "when the turn is over")
+		g.typed("\x15later\r\t")
+		g.shows("⋯ queued: later", "↑ takes back · Enter steers the turn")
+		g.typed("\x1b[A")
+		g.shows("\n> later\n")
+		g.gone("queued")
+		d.touch(t, "go")
+		g.shows("  one", "finished after", "Enter sends")
+		g.typed(ctrlC)
+		g.shows("Ctrl-C again, or Ctrl-D, leaves · ↑ brings back what you typed")
+		g.gone("> later")
+		g.typed("\x1b[A")
+		g.shows("\n> later\n")
+		g.typed("\x15" + ctrlD)
 		g.end(0)
 	})
 }

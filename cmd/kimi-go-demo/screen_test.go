@@ -174,13 +174,13 @@ func TestScreenQuestions(t *testing.T) {
 		ask := clienttest.ToolCall("q", "AskUserQuestion", map[string]any{"questions": []any{
 			map[string]any{"question": "Which one?", "header": "Colour", "options": []any{option("Red", "warm"), option("Blue", "cold")}},
 			map[string]any{"question": "Which ones?", "header": "Parts", "multi_select": true, "options": []any{option("tests", "a"), option("docs", "b"), option("code", "c")}},
-			map[string]any{"question": "Why?", "header": "Reason", "options": []any{option("Because", "x"), option("Just so", "y")}},
+			map[string]any{"question": "Why would anyone want to do such a thing, and not another one of these?", "header": "Reason", "options": []any{option("Because", "x"), option("Just so", "y")}},
 		}})
 		d := k.demo(t, ask, "text: thanks")
 		g := d.glass(t, 60, 24, d.chatArgs("chat")...)
 		g.shows("Enter sends")
 		g.typed("ask\r")
-		g.asked("? (1 of 3) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Other words", "Enter chooses")
+		g.asked("? AskUserQuestion questions=[3 items]", "waits for you", "? (1 of 3) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Other words", "Enter chooses")
 		g.typed("\x1b[B") // down
 		g.shows("❯ 2 Blue")
 		g.typed("\r")
@@ -188,7 +188,7 @@ func TestScreenQuestions(t *testing.T) {
 		g.typed("13")
 		g.shows("[x] tests", "[ ] docs", "❯ 3 [x] code")
 		g.typed("\r")
-		g.asked("? (3 of 3) Reason: Why?")
+		g.asked("? (3 of 3) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
 		g.typed("3\r")
 		g.shows("In other words")
 		g.typed("it is 世界\r")
@@ -279,8 +279,8 @@ func TestScreenResume(t *testing.T) {
 		g.end(0)
 		g.shows("go on with: ")
 
-		g = d.glass(t, 80, 24, d.chatArgs("resume")...)
-		g.shows("Which session?")
+		g = d.glass(t, 40, 24, d.chatArgs("resume")...)
+		g.shows("Which session?", "type to search · ↑ ↓ choose · Enter goes\non with it · Esc leaves")
 		g.typed("\x1b")
 		g.end(130)
 	})
@@ -566,6 +566,11 @@ func TestScreenForkUndo(t *testing.T) {
 		g.shows("❯ /undo")
 		g.typed("\t\r")
 		g.shows("1 turn taken back", "\n>", "Enter sends")
+		defer func() {
+			if strings.Contains(g.all(), "unknown event") {
+				t.Errorf("the person reads of events:\n%s", g.all())
+			}
+		}()
 		g.typed("gamma\r")
 		g.shows("> gamma", "  three", "finished after")
 		g.typed("/fork 1\r")

@@ -102,6 +102,10 @@ func (m *model) command(text string) bool {
 	case word == "/help":
 		m.log.add(&guide{slices.Concat(keys, m.commands())})
 	case word == "/plan" && (arg == "" || arg == "on" || arg == "off") && m.session != nil:
+		if m.doing != "" {
+			m.notNow()
+			return true
+		}
 		m.setPlan(arg == "on" || arg == "" && !m.status.plan)
 	default:
 		return false

@@ -22,6 +22,7 @@ type menu struct {
 	word    string // that is completed, its sign included
 	entries []entry
 	current int
+	chosen  bool // the person has moved to the current entry
 }
 
 type entry struct {
@@ -33,7 +34,21 @@ func (m *menu) open() bool { return len(m.entries) > 0 }
 
 // move chooses another entry.
 func (m *menu) move(by int) {
-	m.current = (m.current + by + len(m.entries)) % len(m.entries)
+	m.current, m.chosen = (m.current+by+len(m.entries))%len(m.entries), true
+}
+
+// enters reports whether Enter completes the word. If the word is an entry already, Enter sends it, as it does with a
+// word that merely has letters of an entry, such as a path.
+func (m *menu) enters() bool {
+	c := m.entries[m.current].text
+	switch {
+	case m.word == c:
+		return false
+	case m.chosen || strings.HasPrefix(m.word, "@"):
+		return true
+	}
+	is := func(e entry) bool { return e.text == m.word }
+	return len(m.word) > 1 && !strings.HasSuffix(m.word, " ") && strings.HasPrefix(c, m.word) && !slices.ContainsFunc(m.entries, is)
 }
 
 // lines shows the menu.

@@ -114,6 +114,7 @@ func (d *decider) fits(all bool) {
 // verdict is what a key has decided.
 type verdict struct {
 	done  bool
+	none  bool         // the key means nothing here
 	call  string       // the tool call that was decided about
 	text  string       // for the transcript
 	offer *grant.Offer // to be allowed from now on, nil for none
@@ -200,7 +201,7 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 		d.begin()
 		return verdict{}
 	default:
-		return verdict{}
+		return verdict{none: true}
 	}
 	return v
 }
@@ -374,7 +375,7 @@ func (r *request) body(v view) []string {
 	if n := len(r.question.Questions); n > 1 {
 		head = fmt.Sprintf("(%d of %d) %s", r.index+1, n, head)
 	}
-	list := rowLines([]screen.Row{{Style: screen.Yellow, Mark: "? ", Text: head}}, v.columns)
+	list := under(wrapWords(paint(screen.Yellow, head), v.columns-2), paint(screen.Yellow, "? "), "  ")
 	if q.Body != "" {
 		list = append(list, (&prose{text: q.Body}).lines(v)...)
 	}

@@ -19,6 +19,7 @@ type exportedItem struct{ path string }
 func (m *model) export(path string) {
 	if m.session == nil || m.phase != idle {
 		m.hint = "the conversation can be written to a file when the turn is over"
+		m.edit.set(m.sent)
 		return
 	}
 	s := m.session

@@ -15,6 +15,7 @@ func isCancel(err error) bool { return errors.Is(err, context.Canceled) }
 
 // key takes a key: for the program itself, for the request that is open, or for the editor.
 func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
+	hint := m.hint
 	m.hint = ""
 	s := k.String()
 	if s != "ctrl+c" {
@@ -46,9 +47,14 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			}
 			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
+		if v.none { // perhaps a word: its other letters are no answer either
+			m.hint = "this key does nothing: y, n, e or a answers"
+			return m.guard.typed(m.now)
+		}
 		return nil
 	}
 	if m.decide.open() {
+		m.hint = hint
 		return nil // the next page is not on the screen yet, so the key does nothing
 	}
 	m.typed(k)
@@ -84,6 +90,9 @@ func (m *model) interrupt() {
 	default:
 		m.warned = true
 		m.hint = "Ctrl-C again, or Ctrl-D, leaves"
+		if !m.edit.empty() {
+			m.hint += " · ↑ brings back what you typed"
+		}
 		m.edit.keep()
 	}
 }
@@ -117,7 +126,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 			e.menu = menu{}
 			return
 		case "enter":
-			if c := e.menu.entries[e.menu.current]; strings.HasPrefix(c.text, "@") && e.menu.word != c.text {
+			if e.menu.enters() {
 				m.complete()
 				return
 			}
@@ -201,7 +210,8 @@ func (m *model) complete() {
 
 // togglePlan turns plan mode on or off.
 func (m *model) togglePlan() {
-	if m.session == nil {
+	if m.session == nil || m.doing != "" {
+		m.hint = "not now: wait for kimi"
 		return
 	}
 	m.setPlan(!m.status.plan)
@@ -235,6 +245,8 @@ func (m *model) hints() string {
 		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
 	case m.decide.cut:
 		return paint(screen.Yellow, "too few rows to show what is asked: make the window larger")
+	case m.decide.words != nil && m.decide.open():
+		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:
@@ -245,13 +257,13 @@ func (m *model) hints() string {
 		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 	case m.phase == working:
 		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
-		if len(m.queue) > 0 {
-			list = append([]string{"↑ takes back"}, list...)
-		}
 	case m.paused:
 		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
 	default:
 		list = []string{"Enter sends", "/ commands", "? keys", "@ files", "Ctrl-D leaves", plan, "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
+	}
+	if m.phase == working && len(m.decide.list) == 0 && !m.edit.menu.open() && slices.ContainsFunc(m.queue, func(q *queued) bool { return !q.steer }) {
+		list = append([]string{"↑ takes back"}, list...)
 	}
 	line := items{columns: m.columns}
 	for _, t := range list {

@@ -62,8 +62,9 @@ type model struct {
 	decide  decider
 	guard   guard
 	queue   []*queued
-	paused  bool // the queue waits for the person
-	steers  bool // what is typed while the agent works steers it; otherwise it is queued
+	sent    string // by the last Enter
+	paused  bool   // the queue waits for the person
+	steers  bool   // what is typed while the agent works steers it; otherwise it is queued
 	status  status
 	hint    string // for a moment: what a key has done or will do
 	history error  // was told already
@@ -313,10 +314,14 @@ func (m *model) request(r *request) {
 		r.offers = m.cfg.Grants.Offers(r.approval, r.name, r.arguments, m.perCall())
 	}
 	m.decide.add(r)
+	var id string
 	if r.approval != nil {
-		if c := m.log.find(r.approval.ToolCallID); c != nil {
-			c.asked, c.complete = true, true
-		}
+		id = r.approval.ToolCallID
+	} else {
+		id = r.question.ToolCallID
+	}
+	if c := m.log.find(id); c != nil {
+		c.asked, c.complete = true, true
 	}
 }
 

@@ -94,7 +94,8 @@ func (p *picker) View() tea.View {
 	}
 	search := "Search: " + string(p.search)
 	lines := []string{paint(screen.Bold, fmt.Sprintf("Which session? %d of %d", len(p.found), len(p.all))), paint(screen.Plain, search)}
-	room := max(p.rows-5, 1)
+	keys := wrapWords(paint(screen.Dim, "type to search · ↑ ↓ choose · Enter goes on with it · Esc leaves"), p.columns)
+	room := max(p.rows-4-len(keys), 1)
 	from := max(0, p.current-room+1)
 	for i, e := range p.found[from:min(len(p.found), from+room)] {
 		mark, style := "  ", screen.Plain
@@ -109,7 +110,7 @@ func (p *picker) View() tea.View {
 		}
 		lines = append(lines, cut(mark+title+tail, p.columns))
 	}
-	lines = append(lines, paint(screen.Dim, "type to search · ↑ ↓ choose · Enter goes on with it · Esc leaves"))
+	lines = append(lines, keys...)
 	v := tea.NewView(palette{none: !p.colour}.show(strings.Join(cutAll(lines, p.columns), "\n")))
 	v.Cursor = tea.NewCursor(min(width(search), p.columns-1), 1)
 	return v

@@ -45,6 +45,7 @@ func (m *model) submit() {
 		m.tell(fmt.Errorf("what you type is not kept for later: %w", err))
 	}
 	m.edit.clear()
+	m.sent = text
 	if m.command(text) {
 		return
 	}

@@ -29,7 +29,7 @@ type modelsItem struct {
 // change runs a change of the session that must not happen while a turn runs.
 func (m *model) change(what string, do func(context.Context, *client.Session) changedItem) {
 	if m.session == nil || m.phase != idle {
-		m.hint = "not now: wait for kimi, or cancel the turn by Ctrl-C"
+		m.notNow()
 		return
 	}
 	m.phase, m.doing = starting, what
@@ -42,6 +42,12 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 		}
 		m.feed.add(c)
 	})
+}
+
+// notNow says that a command has to wait. Its text is in the editor again.
+func (m *model) notNow() {
+	m.hint = "not now: wait for kimi, or cancel the turn by Ctrl-C"
+	m.edit.set(m.sent)
 }
 
 // changed handles its result.
@@ -69,7 +75,8 @@ func (m *model) changed(c changedItem) {
 // setModel changes the model; "" lists those there are.
 func (m *model) setModel(name string) {
 	if name == "" {
-		if m.session == nil {
+		if m.session == nil || m.doing != "" {
+			m.notNow()
 			return
 		}
 		s := m.session

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +179,13 @@ func (t *transcript) notice(m wireproto.Message) {
 		}
 		t.add(note(style, "◆ "+m.Title+body))
 	case *wireproto.PlanDisplay:
-		t.add(&prose{strings.TrimSpace("plan " + m.FilePath), m.Content})
+		t.endText(time.Time{})
+		// It stands before the call that asks about it. So all of it can be read before that call has its answer.
+		i := slices.IndexFunc(t.blocks, func(b shown) bool { return !b.done() })
+		if i < 0 {
+			i = len(t.blocks)
+		}
+		t.blocks = slices.Insert(t.blocks, i, shown{block: &prose{strings.TrimSpace("plan " + m.FilePath), m.Content}})
 	case *wireproto.CompactionEnd:
 		t.add(note(screen.Dim, "the context is compacted"))
 	case *wireproto.HookResolved:
