@@ -171,7 +171,9 @@ func (b *Book) write(rule rules.Rule) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(text)
+	if _, err = f.Write(text); err != nil { // half a rule may allow more than the whole
+		err = errors.Join(err, f.Truncate(int64(len(data))))
+	}
 	return errors.Join(err, f.Close())
 }
 
