@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,7 +96,13 @@ func (b kimiCLI) discard(s *Session) {
 	if info, err := root.Lstat(id); err != nil || !info.IsDir() || !certainlyUnused(root, id) {
 		return
 	}
-	if err := root.RemoveAll(id); err != nil {
+	err = nil
+	for _, name := range []string{"context.jsonl", "wire.jsonl", "state.json"} {
+		if e := root.Remove(filepath.Join(id, name)); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	if err = errors.Join(err, root.Remove(id)); err != nil { // also if something else is in it
 		l.opts.Logger.Warn("client: the session that was begun is left", "session", id, "error", err)
 	}
 }
