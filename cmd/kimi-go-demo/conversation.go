@@ -106,10 +106,10 @@ func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhil
 		return nil, err
 	}
 	if meanwhile != nil {
-		var beside sync.WaitGroup
+		var others sync.WaitGroup
 		over, stop := context.WithCancel(ctx)
-		beside.Go(func() { meanwhile(over) })
-		defer beside.Wait()
+		others.Go(func() { meanwhile(over) })
+		defer others.Wait()
 		defer stop()
 	}
 	var broken error // standard output

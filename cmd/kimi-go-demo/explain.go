@@ -15,7 +15,7 @@ import (
 const (
 	installHint = "install Kimi Code: npm install -g @moonshot-ai/kimi-code (Node.js 22.19 or later), " +
 		"or the last kimi-cli: uv tool install kimi-cli==1.51.0 (or pip, Python 3.12 to 3.14)"
-	besideHint = "; then name it by --kimi PATH or KIMI_PATH"
+	nameItHint = "; then name it by --kimi PATH or KIMI_PATH"
 	loginHint  = `run "kimi login", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
 	doctorHint = program + " doctor tells more"
 )
@@ -76,7 +76,7 @@ func explain(err error) (line, hint string) {
 	case errors.As(err, &bad):
 		return line, program + " --help, or --help after the command"
 	case errors.As(err, &incompatible):
-		return oneLine(incompatible.Path + " is " + incompatible.Found), installHint + besideHint
+		return oneLine(incompatible.Path + " is " + incompatible.Found), installHint + nameItHint
 	case errors.As(err, &missing):
 		tried := make([]string, len(missing.Tried))
 		for i, place := range missing.Tried {

@@ -142,8 +142,7 @@ func (w *wine) do(name string, args ...string) error {
 	return nil
 }
 
-// overlay has the standard library delete files as it does on an old Windows: wine 8 says of the newer way that it
-// is not implemented, which no Windows says.
+// overlay has the standard library delete files as it does on an old Windows, since wine 8 does not have the newer way.
 func (w *wine) overlay() error {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {

@@ -66,10 +66,10 @@ type Result struct {
 func (c *Chat) Run(ctx context.Context) Result {
 	m := newModel(c.cfg, c.feed)
 	p := tea.NewProgram(m, tea.WithInput(c.cfg.In), tea.WithOutput(c.cfg.Out), tea.WithoutSignalHandler())
-	var beside sync.WaitGroup
+	var others sync.WaitGroup
 	over, stop := context.WithCancel(context.Background())
-	beside.Go(func() { c.feed.pump(over, p.Send) })
-	beside.Go(func() {
+	others.Go(func() { c.feed.pump(over, p.Send) })
+	others.Go(func() {
 		select {
 		case <-ctx.Done():
 			p.Send(endMsg{context.Cause(ctx)})
@@ -80,7 +80,7 @@ func (c *Chat) Run(ctx context.Context) Result {
 	stop()
 	m.leave()
 	c.feed.close()
-	beside.Wait()
+	others.Wait()
 	m.work.Wait()
 	if m.shots != "" {
 		os.RemoveAll(m.shots)
