@@ -1,14 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"os"
 	"runtime"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/tui"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // plainFlag is the flag of the commands that show a chat.
@@ -76,14 +77,17 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	cfg.Fork = func(ctx context.Context, id string, turns int) (string, error) {
 		return client.ForkSession(ctx, id, turns, opts)
 	}
-	cfg.Turns = func(id string) (int, error) {
-		list, err := client.ListSessions(opts)
-		for _, s := range list {
-			if s.ID == id {
-				return s.Turns, nil
+	cfg.Prompts = func(id string) ([]string, error) {
+		var list []string
+		for m, err := range client.History(id, opts) {
+			if err != nil {
+				return nil, err
+			}
+			if turn, ok := m.(*wireproto.TurnBegin); ok {
+				list = append(list, render.Said(turn.UserInput))
 			}
 		}
-		return 0, cmp.Or(err, client.ErrSessionNotFound)
+		return list, nil
 	}
 	chat := tui.New(cfg)
 	opts.OnMessage = chat.Outside

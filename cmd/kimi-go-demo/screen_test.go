@@ -82,7 +82,7 @@ func TestScreenPages(t *testing.T) {
 					before := g.now()
 					g.typed(key)
 					g.until("another page", func(string) bool { return strings.Join(g.screenLocked(), "\n") != before })
-					g.asked("lines ", " of ")
+					g.asked("wants to", "lines ", " of ")
 				}
 				g.gone("NOT SHOWN")
 				g.asked("y yes, once")
@@ -174,27 +174,38 @@ func TestScreenQuestions(t *testing.T) {
 		ask := clienttest.ToolCall("q", "AskUserQuestion", map[string]any{"questions": []any{
 			map[string]any{"question": "Which one?", "header": "Colour", "options": []any{option("Red", "warm"), option("Blue", "cold")}},
 			map[string]any{"question": "Which ones?", "header": "Parts", "multi_select": true, "options": []any{option("tests", "a"), option("docs", "b"), option("code", "c")}},
+			map[string]any{"question": "Which else?", "header": "Others", "multi_select": true, "options": []any{option("tools", "d"), option("images", "e")}},
 			map[string]any{"question": "Why would anyone want to do such a thing, and not another one of these?", "header": "Reason", "options": []any{option("Because", "x"), option("Just so", "y")}},
 		}})
-		d := k.demo(t, ask, "text: thanks")
+		d, model := k.twoModels(t, ask, "text: thanks")
 		g := d.glass(t, 60, 24, d.chatArgs("chat")...)
 		g.shows("Enter sends")
 		g.typed("ask\r")
-		g.asked("? AskUserQuestion questions=[3 items]", "waits for you", "? (1 of 3) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Other words", "Enter chooses")
+		g.asked("? AskUserQuestion questions=[4 items]", "waits for you", "? (1 of 4) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Other words", "Enter chooses")
 		g.typed("\x1b[B") // down
 		g.shows("❯ 2 Blue")
 		g.typed("\r")
-		g.asked("? (2 of 3) Parts: Which ones?", "1 [ ] tests", "Space or a number marks")
+		g.asked("? (2 of 4) Parts: Which ones?", "1 [ ] tests", "Space or a number marks")
 		g.typed("13")
 		g.shows("[x] tests", "[ ] docs", "❯ 3 [x] code")
 		g.typed("\r")
-		g.asked("? (3 of 3) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
+		g.asked("? (3 of 4) Others: Which else?")
+		g.typed("\r")
+		g.shows("Enter again answers “None of these”")
+		g.typed("\r")
+		g.asked("? (4 of 4) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
 		g.typed("3\r")
 		g.shows("In other words")
 		g.typed("it is 世界\r")
-		g.shows("answered: Blue / tests, code / it is 世", "  thanks", "finished after")
+		g.shows("answered: Blue / tests, code / None of …", "  thanks", "finished after")
 		g.typed(ctrlD)
 		g.end(0)
+		asked := model.Requests()
+		for _, answer := range []string{"Blue", "tests, code", "None of these", "it is 世界"} {
+			if last := string(asked[len(asked)-1]); !strings.Contains(last, `\":\"`+answer+`\"`) && !strings.Contains(last, `\": \"`+answer+`\"`) {
+				t.Errorf("the model is not told %q: %s", answer, last)
+			}
+		}
 	})
 }
 
@@ -565,7 +576,11 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("/un")
 		g.shows("❯ /undo")
 		g.typed("\t\r")
-		g.shows("1 turn taken back", "\n>", "Enter sends")
+		g.shows("1 turn taken back: “beta”; ", "\n>", "Enter sends")
+		g.typed("/undo 99\r")
+		g.shows("✗ this session has 1 turn\n", "\n>", "Enter sends")
+		g.typed("/fork 2\r")
+		g.until("that there is no second turn", func(all string) bool { return strings.Count(all, "✗ this session has 1 turn\n") == 2 })
 		defer func() {
 			if strings.Contains(g.all(), "unknown event") {
 				t.Errorf("the person reads of events:\n%s", g.all())
@@ -574,7 +589,7 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("gamma\r")
 		g.shows("> gamma", "  three", "finished after")
 		g.typed("/fork 1\r")
-		g.shows("this is session ", ", a copy; ", "\n>", "Enter sends")
+		g.shows("this is session ", ", a copy; ", "its last turn is “alpha”", "\n>", "Enter sends")
 		g.typed("delta\r")
 		g.shows("> delta", "  four", "finished after")
 		g.typed(ctrlD)
@@ -613,6 +628,10 @@ func TestScreenModel(t *testing.T) {
 		g.shows("the model is other", "other · asks first")
 		g.typed("second\r")
 		g.shows("  two", "finished after")
+		g.typed("/effort ")
+		g.shows("❯ /effort on", "/effort off")
+		g.typed("\r")
+		g.shows("  on\n  off\n", "/effort NAME changes it")
 		g.typed("/effort enormous\r")
 		g.shows("✗ ", "ffort", "Enter sends")
 		g.typed("/effort on\r")

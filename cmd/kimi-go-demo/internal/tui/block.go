@@ -25,7 +25,7 @@ type block interface {
 	// close ends what is still growing, for example at the end of the turn.
 	close(now time.Time)
 	// folded reports whether the lines leave something out, and full returns all.
-	folded() bool
+	folded(v view) bool
 	full(v view) []string
 	// tight says that no empty line stands between the block and a tight one before it.
 	tight() bool
@@ -35,17 +35,21 @@ type block interface {
 const (
 	maxResult = 6  // lines of a result
 	maxChange = 40 // lines of a change
+	maxPrompt = 20 // lines of what the person said
 	maxNested = 5  // lines of a subagent that works
 )
 
 // said is a line or more that are complete from the start.
-type said struct{ rows []screen.Row }
+type said struct {
+	rows []screen.Row
+	most int // lines that are shown, 0 for all
+}
 
-func (b *said) lines(v view) []string { return rowLines(b.rows, v.columns) }
+func (b *said) lines(v view) []string { return foldRows(b.rows, b.most, v.columns) }
 func (b *said) done() bool            { return true }
 func (b *said) close(time.Time)       {}
-func (b *said) folded() bool          { return false }
-func (b *said) full(view) []string    { return nil }
+func (b *said) folded(v view) bool    { return b.most > 0 && len(rowLines(b.rows, v.columns)) > b.most }
+func (b *said) full(v view) []string  { return rowLines(b.rows, v.columns) }
 func (b *said) tight() bool           { return false }
 
 // notice is a sentence of this program.
@@ -61,7 +65,7 @@ func (b *notice) lines(v view) []string {
 }
 func (b *notice) done() bool         { return true }
 func (b *notice) close(time.Time)    {}
-func (b *notice) folded() bool       { return false }
+func (b *notice) folded(view) bool   { return false }
 func (b *notice) full(view) []string { return nil }
 func (b *notice) tight() bool        { return true }
 
@@ -77,7 +81,7 @@ func (b *prose) lines(v view) []string {
 }
 func (b *prose) done() bool         { return true }
 func (b *prose) close(time.Time)    {}
-func (b *prose) folded() bool       { return false }
+func (b *prose) folded(view) bool   { return false }
 func (b *prose) full(view) []string { return nil }
 func (b *prose) tight() bool        { return false }
 
@@ -120,7 +124,7 @@ func (b *answer) lines(v view) []string {
 }
 func (b *answer) done() bool         { return b.over }
 func (b *answer) close(time.Time)    { b.over = true }
-func (b *answer) folded() bool       { return false }
+func (b *answer) folded(view) bool   { return false }
 func (b *answer) full(view) []string { return nil }
 func (b *answer) tight() bool        { return false }
 
@@ -147,15 +151,19 @@ func (b *thought) lines(v view) []string {
 		return []string{cut(paint(screen.Dim, head+text), v.columns)}
 	}
 	first, more, _ := strings.Cut(text, "\n")
-	head := "✻ thought: "
-	if !b.replayed {
-		head = "✻ thought for " + took(b.end.Sub(b.begin)) + ": "
-	}
-	line := paint(screen.Dim, head+first)
+	line := paint(screen.Dim, b.head()+first)
 	if more != "" {
 		line = cut(line, v.columns-2) + paint(screen.Dim, " …")
 	}
 	return []string{cut(line, v.columns)}
+}
+
+// head begins the line of a thought that is over.
+func (b *thought) head() string {
+	if b.replayed {
+		return "✻ thought: "
+	}
+	return "✻ thought for " + took(b.end.Sub(b.begin)) + ": "
 }
 func (b *thought) done() bool { return !b.end.IsZero() }
 func (b *thought) close(now time.Time) {
@@ -163,7 +171,10 @@ func (b *thought) close(now time.Time) {
 		b.end = now
 	}
 }
-func (b *thought) folded() bool { return true }
+func (b *thought) folded(v view) bool {
+	text := strings.TrimSpace(b.text.String())
+	return strings.Contains(text, "\n") || width(b.head()+text) > v.columns
+}
 func (b *thought) full(v view) []string {
 	rows := screen.Rows(screen.Dim, "✻ ", "  ", strings.TrimSpace(b.text.String()))
 	return rowLines(rows, v.columns)
@@ -316,7 +327,7 @@ func (b *call) close(now time.Time) {
 	}
 }
 
-func (b *call) folded() bool { return b.result != nil }
+func (b *call) folded(view) bool { return b.result != nil }
 
 func (b *call) full(v view) []string {
 	list := []string{paint(screen.Bold, b.name)}

@@ -14,7 +14,7 @@ var own = []entry{
 	{"/help", "what there is"},
 	{"/plan", "plan mode: on, off, or the other"},
 	{"/model", "NAME: go on with another model; without a name, list the models"},
-	{"/effort", "on, off, or what the model offers: how much it thinks"},
+	{"/effort", "NAME: how much the model thinks; without a name, list what it offers"},
 	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns"},
 	{"/undo", "N: take back the last N turns; without N, the last one"},
 	{"/export", "FILE: write the conversation as Markdown"},
@@ -29,7 +29,7 @@ var keys = []entry{
 	{"@path", "names a file; if it is an image, it is sent. Dropping a file on the terminal does the same"},
 	{"Ctrl-V", "adds the picture that is in the clipboard"},
 	{"Shift-Tab", "plan mode on and off: the agent plans and asks before it changes anything"},
-	{"Ctrl-O", "shows the last folded text in full: a result, or what the model thought"},
+	{"Ctrl-O", "shows the last folded text in full: a result, a long prompt, or what the model thought. Again: the one before it"},
 	{"Ctrl-C", "cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves"},
 	{"y n e a", "when the agent asks: allow once, refuse, refuse and say what instead, allow more, which you choose. m shows more of a long request, Tab the next"},
 	{"?", "in an empty editor: these keys; /help has the commands"},
@@ -55,7 +55,7 @@ func (b *guide) lines(v view) []string {
 }
 func (b *guide) done() bool         { return true }
 func (b *guide) close(time.Time)    {}
-func (b *guide) folded() bool       { return false }
+func (b *guide) folded(view) bool   { return false }
 func (b *guide) full(view) []string { return nil }
 func (b *guide) tight() bool        { return false }
 
@@ -90,6 +90,7 @@ func (m *model) command(text string) bool {
 		switch {
 		case arg != "" && (err != nil || n < 0 || n == 0 && word == "/undo"):
 			m.hint = word + " takes a number of turns"
+			m.edit.set(m.sent)
 		case word == "/undo":
 			m.undo(max(n, 1))
 		case arg == "":

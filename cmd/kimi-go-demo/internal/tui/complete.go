@@ -81,12 +81,17 @@ func word(line string) string {
 	return line[i+1:]
 }
 
+// chooses reports whether a line is a command whose argument is completed.
+func chooses(line string) bool {
+	return strings.HasPrefix(line, "/model ") || strings.HasPrefix(line, "/effort ")
+}
+
 // suggest returns the menu for the text before the cursor.
-func suggest(before string, first bool, commands, models []entry, files []string) menu {
+func suggest(before string, first bool, commands, choices []entry, files []string) menu {
 	w := word(before)
 	switch {
-	case first && strings.HasPrefix(before, "/model ") && len(models) > 0:
-		return menu{word: before, entries: matching(models, before[1:])}
+	case first && chooses(before):
+		return menu{word: before, entries: matching(choices, before[1:])}
 	case first && strings.HasPrefix(before, "/") && w == before:
 		return menu{word: w, entries: matching(commands, w[1:])}
 	case strings.HasPrefix(w, "@") && len(files) > 0:

@@ -38,6 +38,7 @@ type request struct {
 	index   int // of the question that is asked
 	cursor  int // the option it stands at
 	chosen  map[int]bool
+	none    bool // Enter was pressed with nothing chosen
 	answers map[string]string
 }
 
@@ -115,6 +116,7 @@ func (d *decider) fits(all bool) {
 type verdict struct {
 	done  bool
 	none  bool         // the key means nothing here
+	hint  string       // what another key would do
 	call  string       // the tool call that was decided about
 	text  string       // for the transcript
 	offer *grant.Offer // to be allowed from now on, nil for none
@@ -127,6 +129,7 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 	if d.words != nil {
 		return d.say(r, k)
 	}
+	r.none = r.none && k.String() == "enter"
 	switch s := k.String(); s {
 	case "tab", "shift+tab":
 		if n := len(d.list); n > 1 {
@@ -255,6 +258,12 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			d.begin()
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
+		case len(r.labels(q)) == 0:
+			if r.none {
+				return d.answer(r, "None of these")
+			}
+			r.none = true
+			return verdict{hint: "nothing is marked: Enter again answers “None of these”"}
 		default:
 			return d.answer(r, strings.Join(r.labels(q), ", "))
 		}
@@ -273,16 +282,13 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
-// labels returns the options that are chosen, the one at the cursor if none is.
+// labels returns the options that are marked.
 func (r *request) labels(q wireproto.QuestionItem) []string {
 	var list []string
 	for i, o := range q.Options {
 		if r.chosen[i] {
 			list = append(list, o.Label)
 		}
-	}
-	if list == nil {
-		list = append(list, q.Options[r.cursor].Label)
 	}
 	return list
 }
@@ -291,7 +297,7 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 func (d *decider) answer(r *request, text string) verdict {
 	r.answers[r.question.Questions[r.index].Question] = text
 	if r.index++; r.index < len(r.question.Questions) {
-		r.cursor, r.top, r.seen, r.open = 0, 0, 0, false
+		r.cursor, r.top, r.seen, r.open, r.none = 0, 0, 0, false, false
 		clear(r.chosen)
 		return verdict{}
 	}
@@ -310,11 +316,14 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 		r.top, r.seen, r.columns = 0, 0, v.columns
 	}
 	r.total = len(body)
-	var below []string
+	var above, below []string
+	if len(d.list) > 1 {
+		above = d.others(v)
+	}
 	if r.approval != nil {
 		below = approvalKeys(r, v)
 	} else {
-		below = r.options(v)
+		below = r.options(v, height-minBody-len(above))
 	}
 	var cursor *tea.Cursor
 	if d.words != nil {
@@ -331,10 +340,6 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 	}
 	if !kept {
 		below = append(below, paint(screen.Dim, "(what you typed before this appeared does not answer it)"))
-	}
-	var above []string
-	if len(d.list) > 1 {
-		above = d.others(v)
 	}
 	room := max(height-len(below)-len(above)-1, 3)
 	body = r.page(body, room)
@@ -391,7 +396,11 @@ func (r *request) page(body []string, room int) []string {
 	if r.top >= len(body) {
 		r.top = 0
 	}
-	end := min(r.top+room-1, len(body))
+	var head []string // names the request again
+	if r.top > 0 && room > 3 {
+		head = []string{body[0]}
+	}
+	end := min(r.top+room-1-len(head), len(body))
 	r.end, r.seen = end, max(r.seen, end)
 	how := fmt.Sprintf("lines %d to %d of %d; m goes on", r.top+1, end, len(body))
 	if end == len(body) {
@@ -400,7 +409,7 @@ func (r *request) page(body []string, room int) []string {
 	if rest := r.unseen(); rest > 0 {
 		how = "NOT SHOWN YET: " + screen.Count(rest, "line") + "; " + how
 	}
-	return append(body[r.top:end:end], paint(screen.Yellow, how))
+	return slices.Concat(head, body[r.top:end], []string{paint(screen.Yellow, how)})
 }
 
 // approvalKeys says which key does what.
@@ -443,8 +452,11 @@ func optionLine(v view, current bool, head, label, about string) []string {
 
 func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }
 
-// options shows what may be chosen, and how.
-func (r *request) options(v view) []string {
+// minBody is how many lines of a question are shown with its options.
+const minBody = 5
+
+// options shows what may be chosen, and how, in about height lines. If there are more, those near the cursor are shown.
+func (r *request) options(v view, height int) []string {
 	q := r.question.Questions[r.index]
 	other := q.OtherLabel
 	if other == "" {
@@ -454,10 +466,15 @@ func (r *request) options(v view) []string {
 		}
 	}
 	var list []string
+	from, to := 0, 0 // the lines of the option at the cursor
 	row := func(i int, label, about string) {
 		box := ""
 		if q.MultiSelect && i < len(q.Options) {
 			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
+		}
+		if i == r.cursor {
+			from = len(list)
+			defer func() { to = len(list) }()
 		}
 		list = append(list, optionLine(v, i == r.cursor, fmt.Sprintf("%d ", i+1)+box, label, about)...)
 	}
@@ -469,5 +486,25 @@ func (r *request) options(v view) []string {
 	if q.MultiSelect {
 		how = "↑ ↓, Space or a number marks, Enter sends, Esc answers nothing"
 	}
-	return append(list, wrapWords(paint(screen.Dim, how), v.columns)...)
+	keys := wrapWords(paint(screen.Dim, how), v.columns)
+	return append(around(list, from, to, height-len(keys)), keys...)
+}
+
+// around returns n of the lines, or a few more: those from from to to, and as many before and after them as there is
+// room for.
+func around(lines []string, from, to, n int) []string {
+	if len(lines) <= n {
+		return lines
+	}
+	n = max(n-2, to-from) // two rows say how much is left out
+	first := min(max(from-(n-(to-from))/2, 0), len(lines)-n)
+	var list []string
+	if first > 0 {
+		list = append(list, paint(screen.Dim, "  ↑ "+screen.Count(first, "more line")))
+	}
+	list = append(list, lines[first:first+n]...)
+	if rest := len(lines) - first - n; rest > 0 {
+		list = append(list, paint(screen.Dim, "  ↓ "+screen.Count(rest, "more line")))
+	}
+	return list
 }

@@ -45,11 +45,12 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			if v.offer != nil && v.err == nil {
 				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
 			}
-			return m.guard.typed(m.now) // the same key again does not answer the next
+			return m.noAnswer() // the same key again does not answer the next
 		}
+		m.hint = v.hint
 		if v.none { // perhaps a word: its other letters are no answer either
 			m.hint = "this key does nothing: y, n, e or a answers"
-			return m.guard.typed(m.now)
+			return m.noAnswer()
 		}
 		return nil
 	}
@@ -58,6 +59,12 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil // the next page is not on the screen yet, so the key does nothing
 	}
 	m.typed(k)
+	return m.noAnswer()
+}
+
+// noAnswer notes a key that was no answer.
+func (m *model) noAnswer() tea.Cmd {
+	m.guard.draft = !m.edit.empty()
 	return m.guard.typed(m.now)
 }
 
@@ -97,14 +104,20 @@ func (m *model) interrupt() {
 	}
 }
 
-// unfold prints in full what was folded last.
+// unfold prints in full what was folded last and has not been unfolded yet.
 func (m *model) unfold() {
-	if m.log.lastFold == nil {
-		m.hint = "nothing is folded"
+	n := len(m.log.folds)
+	if n == 0 {
+		m.hint = "nothing more is folded"
 		return
 	}
-	m.print.add(m.log.lastFold.full(m.view())...)
+	last := m.log.folds[n-1]
+	m.log.folds = m.log.folds[:n-1]
+	m.print.add(last.full(m.view())...)
 	m.log.lastTidy = false
+	if n > 1 {
+		m.hint = "Ctrl-O again unfolds the text before it"
+	}
 }
 
 // typed takes a key for the editor.
@@ -194,7 +207,11 @@ func (m *model) suggest() {
 		dir := m.cfg.WorkDir
 		m.work.Go(func() { m.feed.add(filesItem{listFiles(dir)}) })
 	}
-	m.edit.menu = suggest(before, first, m.commands(), m.models, m.files)
+	if first && chooses(before) && !m.listed && m.session != nil && m.doing == "" {
+		m.listed = true
+		m.fetchModels(nil)
+	}
+	m.edit.menu = suggest(before, first, m.commands(), m.choices, m.files)
 }
 
 // complete puts what is chosen in the menu in the place of the word.
@@ -231,9 +248,12 @@ func (m *model) setPlan(on bool) {
 type planItem struct{ on bool }
 
 // hints are the keys that work now, the most useful first.
-func (m *model) hints() string {
-	if m.hint != "" {
-		return paint(screen.Yellow, m.hint)
+func (m *model) hints() []string {
+	switch {
+	case m.hint != "":
+		return wrapWords(paint(screen.Yellow, m.hint), m.columns)
+	case m.decide.cut:
+		return []string{paint(screen.Yellow, "too few rows to show what is asked: make the window larger")}
 	}
 	plan := "Shift-Tab plan mode"
 	if m.status.plan {
@@ -243,8 +263,6 @@ func (m *model) hints() string {
 	switch {
 	case m.phase == starting && m.session == nil:
 		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
-	case m.decide.cut:
-		return paint(screen.Yellow, "too few rows to show what is asked: make the window larger")
 	case m.decide.words != nil && m.decide.open():
 		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}
 	case m.guard.open(m.now):
@@ -269,5 +287,5 @@ func (m *model) hints() string {
 	for _, t := range list {
 		line.add(screen.Dim, t)
 	}
-	return line.String()
+	return []string{line.String()}
 }

@@ -56,7 +56,8 @@ type model struct {
 	log     *transcript
 	print   printer
 	edit    *editor
-	models  []entry  // that /model completes
+	choices []entry  // that /model and /effort complete
+	listed  bool     // kimi was asked for them
 	files   []string // of the work dir, for @
 	asked   bool     // for them
 	decide  decider
@@ -136,12 +137,13 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.key(msg))
 	case tea.PasteMsg:
 		m.paste(msg.Content)
-		cmds = append(cmds, m.guard.typed(m.now))
+		cmds = append(cmds, m.noAnswer())
 	case guardMsg:
 		cmds = append(cmds, m.guard.tick(msg, m.now))
 	case tea.CursorPositionMsg:
 		cmds = append(cmds, m.guard.reply())
 	}
+	m.guard.draft = !m.edit.empty()
 	if r := m.decide.now(); r != nil {
 		r.open = r.open || m.guard.open(m.now)
 		m.screen() // counts how much of the request is shown
@@ -195,11 +197,7 @@ func (m *model) item(item any) {
 	case changedItem:
 		m.changed(item)
 	case modelsItem:
-		if item.err != nil {
-			m.tell(item.err)
-		} else {
-			m.listModels(item.models)
-		}
+		m.gotModels(item)
 	case requestItem:
 		m.request(item.request)
 	case ruledItem:
@@ -352,7 +350,7 @@ func (m *model) tell(err error) {
 		return
 	}
 	line, hint := err.Error(), ""
-	if m.cfg.Explain != nil {
+	if _, own := err.(slip); !own && m.cfg.Explain != nil {
 		line, hint = m.cfg.Explain(err)
 	}
 	m.log.add(note(screen.Red, "✗ "+line))
@@ -379,5 +377,5 @@ func (m *model) end(err error) {
 
 // input shows what the person has said.
 func input(mark string, c wireproto.Content) *said {
-	return &said{rows: screen.Rows(screen.Bold, mark, "  ", saidText(c))}
+	return &said{screen.Rows(screen.Bold, mark, "  ", saidText(c)), maxPrompt}
 }

@@ -213,7 +213,7 @@ func TestHostile(t *testing.T) {
 		s.decide = decider{list: []*request{r, r}}
 		view := s.View()
 		lines := append(append([]string{view.WindowTitle}, s.printed...), strings.Split(view.Content, "\n")...)
-		for _, l := range append(lines, s.log.lastFold.full(s.view())...) {
+		for _, l := range append(lines, s.log.folds[len(s.log.folds)-1].full(s.view())...) {
 			bare := sgr.ReplaceAllString(l, "")
 			if screen.Clean(bare) != bare {
 				t.Errorf("%q acts on the terminal", l)
@@ -234,6 +234,73 @@ func TestFakePrompt(t *testing.T) {
 		if l != "" && !strings.HasPrefix(l, "  ") {
 			t.Errorf("%q stands where the program's rows do", l)
 		}
+	}
+}
+
+// Ctrl-O shows the folded texts in full, the last one first, each once.
+func TestUnfold(t *testing.T) {
+	s := newStage(t, 60, 30)
+	var long []string
+	for i := range 30 {
+		long = append(long, fmt.Sprintf("line %d", i+1))
+	}
+	s.log.replay = true
+	s.play(&wireproto.TurnBegin{UserInput: wireproto.Content{Text: strings.Join(long, "\n")}}, &run{thinking, []byte("first\nsecond")}, say("done\n\n"))
+	s.shows(t, "> line 1\n", "  line 19\n    … 11 more lines (Ctrl-O shows all)\n", "✻ thought: first …")
+	for _, want := range [][]string{{"✻ first\n  second"}, {"> line 1\n", "  line 30\n"}, nil} {
+		s.printed = nil
+		s.keys("ctrl+o")
+		s.play()
+		s.shows(t, want...)
+	}
+	s.shows(t, "nothing more is folded")
+}
+
+// Choices that do not fit the screen go by with the cursor.
+func TestManyOptions(t *testing.T) {
+	s := newStage(t, 60, 20)
+	q := wireproto.QuestionItem{Question: "Which?"}
+	for i := range 30 {
+		q.Options = append(q.Options, wireproto.QuestionOption{Label: fmt.Sprintf("option %d.", i+1), Description: strings.Repeat("word ", 15)})
+	}
+	r := &request{id: "1", question: &client.QuestionRequest{QuestionRequest: wireproto.QuestionRequest{Questions: []wireproto.QuestionItem{q}}}, chosen: map[int]bool{}, answers: map[string]string{}}
+	s.decide.add(r)
+	for i := range 31 {
+		want := fmt.Sprintf("❯ %d option %d.", i+1, i+1)
+		if i == 30 {
+			want = "❯ 31 Other words"
+		}
+		s.shows(t, "? Which?", want, "Enter chooses")
+		if lines, _ := s.model.screen(); len(lines) > 19 || s.decide.cut {
+			t.Fatalf("%d lines on a screen of 20, cut: %v", len(lines), s.decide.cut)
+		}
+		s.decide.press(tea.KeyPressMsg{Code: tea.KeyDown})
+	}
+}
+
+// While the session changes, a command that needs it waits, and its text stays in the editor.
+func TestChangeBusy(t *testing.T) {
+	for _, command := range []string{"/model", "/model other", "/effort", "/effort high", "/plan", "/fork", "/undo"} {
+		s := newStage(t, 60, 20)
+		s.session, s.phase, s.doing = new(client.Session), starting, "the session is copied"
+		s.typed(command)
+		s.keys("esc", "enter")
+		if s.edit.text() != command || !strings.Contains(s.hint, "not now") {
+			t.Errorf("%s: the editor has %q, the hint is %q", command, s.edit.text(), s.hint)
+		}
+	}
+}
+
+// A search that finds no session says so, and Enter chooses nothing.
+func TestPickerEmpty(t *testing.T) {
+	p := &picker{columns: 60, rows: 20, all: []entry{{text: "/about it 1234"}}}
+	p.filter()
+	for _, c := range "xyz" {
+		p.Update(tea.KeyPressMsg{Code: c, Text: string(c)})
+	}
+	p.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
+	if text := ansi.Strip(p.View().Content); !strings.Contains(text, "no session has these letters") || p.over {
+		t.Errorf("over: %v, it shows\n%s", p.over, text)
 	}
 }
 

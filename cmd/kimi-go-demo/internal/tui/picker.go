@@ -110,6 +110,9 @@ func (p *picker) View() tea.View {
 		}
 		lines = append(lines, cut(mark+title+tail, p.columns))
 	}
+	if len(p.found) == 0 {
+		lines = append(lines, paint(screen.Plain, "  no session has these letters: Backspace takes one back"))
+	}
 	lines = append(lines, keys...)
 	v := tea.NewView(palette{none: !p.colour}.show(strings.Join(cutAll(lines, p.columns), "\n")))
 	v.Cursor = tea.NewCursor(min(width(search), p.columns-1), 1)

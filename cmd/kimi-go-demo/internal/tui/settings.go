@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -24,6 +23,7 @@ type changedItem struct {
 type modelsItem struct {
 	models []client.Model
 	err    error
+	show   func(*model, []client.Model) // nil if they are for the menu only
 }
 
 // change runs a change of the session that must not happen while a turn runs.
@@ -66,6 +66,7 @@ func (m *model) changed(c changedItem) {
 	if c.model != "" {
 		m.model = c.model
 	}
+	m.choices, m.listed = nil, false // another model has other efforts
 	if c.said != "" {
 		m.log.add(note(screen.Dim, c.said))
 	}
@@ -75,15 +76,7 @@ func (m *model) changed(c changedItem) {
 // setModel changes the model; "" lists those there are.
 func (m *model) setModel(name string) {
 	if name == "" {
-		if m.session == nil || m.doing != "" {
-			m.notNow()
-			return
-		}
-		s := m.session
-		m.work.Go(func() {
-			list, err := s.Models(m.ctx)
-			m.feed.add(modelsItem{list, err})
-		})
+		m.list((*model).listModels)
 		return
 	}
 	m.change("the model is changed", func(ctx context.Context, s *client.Session) changedItem {
@@ -94,31 +87,91 @@ func (m *model) setModel(name string) {
 	})
 }
 
+// list asks kimi for its models, and shows something of them.
+func (m *model) list(show func(*model, []client.Model)) {
+	if m.session == nil || m.doing != "" {
+		m.notNow()
+		return
+	}
+	m.fetchModels(show)
+}
+
+func (m *model) fetchModels(show func(*model, []client.Model)) {
+	s := m.session
+	m.work.Go(func() {
+		list, err := s.Models(m.ctx)
+		m.feed.add(modelsItem{list, err, show})
+	})
+}
+
+// gotModels keeps models for the menu, and shows what was asked for.
+func (m *model) gotModels(item modelsItem) {
+	if item.err != nil {
+		if item.show != nil {
+			m.tell(item.err)
+		}
+		return
+	}
+	m.choices = nil
+	for _, model := range item.models {
+		m.choices = append(m.choices, entry{"/model " + screen.Line(screen.Clean(model.Name)), aboutModel(model)})
+		if model.Name == m.session.Model() {
+			for _, effort := range efforts(model) {
+				m.choices = append(m.choices, entry{text: "/effort " + screen.Line(screen.Clean(effort))})
+			}
+		}
+	}
+	m.suggest()
+	if item.show != nil {
+		item.show(m, item.models)
+	}
+}
+
+func aboutModel(model client.Model) string {
+	about := ""
+	if model.MaxContextTokens > 0 {
+		about = tokens(model.MaxContextTokens) + " context"
+	}
+	if len(model.Efforts) > 0 {
+		about = strings.TrimPrefix(about+", effort "+strings.Join(model.Efforts, ", "), ", ")
+	}
+	return about
+}
+
+// efforts returns what [client.Options.Effort] may be with a model.
+func efforts(model client.Model) []string { return append([]string{"on", "off"}, model.Efforts...) }
+
 // listModels shows the models, the one in use marked.
 func (m *model) listModels(list []client.Model) {
-	m.models = nil
 	var rows []screen.Row
 	for _, model := range list {
-		mark, style := "  ", screen.Plain
-		if model.Name == m.session.Model() {
-			mark, style = "❯ ", screen.Bold
-		}
-		text := model.Name
-		about := ""
-		if model.MaxContextTokens > 0 {
-			about = tokens(model.MaxContextTokens) + " context"
-		}
-		if len(model.Efforts) > 0 {
-			about = strings.TrimPrefix(about+", effort "+strings.Join(model.Efforts, ", "), ", ")
-		}
-		m.models = append(m.models, entry{"/model " + screen.Line(screen.Clean(model.Name)), about})
-		if about != "" {
-			text += "  " + about
-		}
-		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: text})
+		rows = append(rows, choiceRow(model.Name == m.session.Model(), model.Name, aboutModel(model)))
 	}
 	rows = append(rows, screen.Row{Style: screen.Dim, Mark: "  ", Text: "/model NAME changes it"})
 	m.log.add(&said{rows: rows})
+}
+
+// listEfforts shows the efforts of the model in use.
+func (m *model) listEfforts(list []client.Model) {
+	var rows []screen.Row
+	for _, model := range list {
+		if model.Name != m.session.Model() {
+			continue
+		}
+		for _, effort := range efforts(model) {
+			rows = append(rows, choiceRow(effort == m.effort, effort, ""))
+		}
+	}
+	rows = append(rows, screen.Row{Style: screen.Dim, Mark: "  ", Text: "/effort NAME changes it"})
+	m.log.add(&said{rows: rows})
+}
+
+func choiceRow(current bool, name, about string) screen.Row {
+	mark, style := "  ", screen.Plain
+	if current {
+		mark, style = "❯ ", screen.Bold
+	}
+	return screen.Row{Style: style, Mark: mark, Text: strings.TrimRight(name+"  "+about, " ")}
 }
 
 // move closes the session and opens another one. If that fails, it opens the same one again.
@@ -140,7 +193,20 @@ func (m *model) move(ctx context.Context, s *client.Session, id, model, effort s
 func (m *model) fork(turns int) {
 	model, effort := m.model, m.effort
 	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
-		return m.forked(ctx, s, turns, model, effort)
+		prompts, err := m.cfg.Prompts(s.ID())
+		if err != nil {
+			return changedItem{err: err}
+		}
+		if turns > len(prompts) {
+			return changedItem{err: tooMany(len(prompts))}
+		}
+		c := m.forked(ctx, s, turns, model, effort)
+		if c.err == nil && turns > 0 {
+			c.said += "; its last turn is " + quoted(prompts[turns-1])
+		} else if c.err == nil && turns == 0 {
+			c.said += "; it has no turn yet"
+		}
+		return c
 	})
 }
 
@@ -160,32 +226,54 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, model,
 func (m *model) undo(turns int) {
 	model, effort := m.model, m.effort
 	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
-		err := s.Undo(ctx, turns)
+		prompts, err := m.cfg.Prompts(s.ID())
+		if err != nil {
+			return changedItem{err: err}
+		}
+		rest := len(prompts) - turns
+		if rest < 0 {
+			return changedItem{err: tooMany(len(prompts))}
+		}
+		said := screen.Count(turns, "turn") + " taken back: " + quoted(prompts[rest])
+		if turns > 1 {
+			said += " and what came after it"
+		}
+		err = s.Undo(ctx, turns)
 		if err == nil {
-			return changedItem{said: screen.Count(turns, "turn") + " taken back; what was done to files stays done"}
+			return changedItem{said: said + "; what was done to files stays done"}
 		}
 		if !errors.Is(err, client.ErrUnsupported) {
 			return changedItem{err: err}
 		}
-		all, err := m.cfg.Turns(s.ID())
-		if err != nil {
-			return changedItem{err: err}
-		}
-		if turns > all {
-			return changedItem{err: fmt.Errorf("there are %s to take back", screen.Count(all, "turn"))}
-		}
-		c := m.forked(ctx, s, all-turns, model, effort)
+		c := m.forked(ctx, s, rest, model, effort)
 		if c.err == nil {
-			c.said = screen.Count(turns, "turn") + " taken back; " + c.said
+			c.said = said + "; " + c.said
 		}
 		return c
 	})
 }
 
+func tooMany(turns int) error {
+	if turns == 0 {
+		return slip("this session has no turn yet")
+	}
+	return slip("this session has " + screen.Count(turns, "turn"))
+}
+
+// slip is an error of the person, who knows what to do when it is named.
+type slip string
+
+func (s slip) Error() string { return string(s) }
+
+// quoted returns the head of a prompt.
+func quoted(prompt string) string {
+	return "“" + cut(screen.Line(screen.Clean(strings.Join(strings.Fields(prompt), " "))), 60) + "”"
+}
+
 // setEffort continues the session with another effort of thinking, which only a start can change.
 func (m *model) setEffort(effort string) {
 	if effort == "" {
-		m.hint = "/effort on, off, or what the model offers; /model lists it"
+		m.list((*model).listEfforts)
 		return
 	}
 	model := m.model

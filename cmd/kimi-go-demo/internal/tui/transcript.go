@@ -20,11 +20,14 @@ type transcript struct {
 	calls    map[string]*call // by their ids, those without a result
 	latest   *call            // that arguments come in for
 	subs     map[string]*transcript
-	lastFold block // the last one that was not shown in full
-	any      bool  // something has been settled
-	lastTidy bool  // what was settled last was tight
-	replay   bool  // it is history: nothing says how long it took
+	folds    []block // the latest that were not shown in full
+	any      bool    // something has been settled
+	lastTidy bool    // what was settled last was tight
+	replay   bool    // it is history: nothing says how long it took
 }
+
+// maxFolds is how many folded blocks are kept to be shown in full.
+const maxFolds = 100
 
 // shown is a block and, once it is done, its last form on the screen.
 type shown struct {
@@ -283,8 +286,8 @@ func (t *transcript) settle(v view) []string {
 			lines = a.settle(v)
 		} else {
 			lines = b.lines(v)
-			if b.block.folded() {
-				t.lastFold = b.block
+			if b.block.folded(v) {
+				t.folds = append(t.folds[max(0, len(t.folds)-maxFolds+1):], b.block)
 			}
 		}
 		if fresh && len(lines) > 0 {

@@ -37,7 +37,7 @@ type Config struct {
 	Start   func(context.Context) (*client.Session, error)
 	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a closed session; model "" is the one of the command line
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
-	Turns   func(id string) (int, error)                                                 // of a session
+	Prompts func(id string) ([]string, error)                                            // of the turns of a session, the oldest first
 	Cost    func() string                                                                // of the session so far, "" if it is not known; may be nil
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)

@@ -66,7 +66,8 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	}
 	menu := m.edit.menu.lines(v.columns)
 
-	const others = 5 // the rows of activity, status and keys, one that is empty, and the last, which stays free
+	hints := m.hints()
+	others := 4 + len(hints) // the rows of activity and status, one that is empty, and the last, which stays free
 	if m.decide.now() != nil {
 		if m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu) < minRequest { // what is asked about comes first
 			todo, waiting, menu = nil, nil, nil
@@ -82,7 +83,8 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	place([]string{activity}, nil)
 	place(edit, typing)
 	place(menu, nil)
-	place([]string{cut(m.statusLine(), v.columns), cut(m.hints(), v.columns)}, nil)
+	place([]string{m.statusLine()}, nil)
+	place(hints, nil)
 
 	m.decide.fits(len(below) <= m.window)
 
