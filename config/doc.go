@@ -46,18 +46,20 @@
 //
 // # The environment
 //
-// These environment variables override the config file. Which ones do depends on
-// the type of the chosen provider. An empty variable counts as not set.
+// For each type of provider, these environment variables override the config file.
+// An empty variable counts as not set.
 //
 //	kimi                             KIMI_BASE_URL, KIMI_API_KEY, KIMI_MODEL_NAME,
-//	                                 KIMI_MODEL_MAX_CONTEXT_SIZE, KIMI_MODEL_CAPABILITIES; and these,
-//	                                 which have no key in the file: KIMI_MODEL_TEMPERATURE, _TOP_P, _MAX_COMPLETION_TOKENS (or
-//	                                 _MAX_TOKENS) and _THINKING_KEEP
+//	                                 KIMI_MODEL_MAX_CONTEXT_SIZE, KIMI_MODEL_CAPABILITIES
 //	openai_legacy, openai_responses  OPENAI_BASE_URL, OPENAI_API_KEY
 //	the others                       none
 //
-// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together need no provider in the
-// config in two cases: neither --model nor default_model names a model, or --model
+// For a provider of type kimi, these variables set what the file has no key for:
+// KIMI_MODEL_TEMPERATURE, KIMI_MODEL_TOP_P, KIMI_MODEL_THINKING_KEEP, and
+// KIMI_MODEL_MAX_COMPLETION_TOKENS or, without it, KIMI_MODEL_MAX_TOKENS.
+//
+// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together define a model without
+// a provider in the config, in two cases: neither --model nor default_model names a model, or --model
 // names a model that is not in the config. A stored OAuth login
 // overrides the API key of the file and of the environment. A provider's own env
 // table has an effect only for vertexai and _scripted_echo.

@@ -31,7 +31,7 @@
 // # Errors
 //
 // For a line that is not a frame, the error is a [*LineError]. The lines after it can still
-// be read. If the agent answers a call with an error, this is an [*RPCError].
+// be read. An error with which the agent answers a call is an [*RPCError].
 //
 // The comments say which version of the protocol was the first to have a message, such as "Protocol 1.4". The version that
 // an agent speaks is in InitializeResult.

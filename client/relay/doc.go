@@ -14,9 +14,9 @@
 //
 // # The log
 //
-// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}. It is a message of the session, or one of
-// the relay's own types, whose names begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded], [Pending], [Settled]
-// and [SessionEnded]. A page needs nothing else to show the session. Numbers begin at 1 and have no gaps.
+// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}. It is a message of the session, or a value of one of
+// the relay's own types. In JSON, the names of these types begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded], [Pending], [Settled]
+// and [SessionEnded]. A page can show the session with these entries alone. Numbers begin at 1 and have no gaps.
 //
 // Options.Keep and KeepBytes limit what stays in memory. With Options.SpillDir, older entries go to a file. Without SpillDir,
 // the relay drops them, and a reader that asks for them gets a [GapError]. A slow reader does not slow down the session or

@@ -59,8 +59,8 @@
 // -la. Without options, "*" matches
 // every option except those that this package knows to be dangerous. That list is not complete, so name the options
 // if a wrong one could do harm. The author of a rule must know what the program does with the words that are no options. "git *" allows git config,
-// which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path rules do
-// not limit commands.
+// which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path rules have
+// no effect on commands.
 //
 // A rule of deny or ask matches a script if it matches any command of the script. The commands within $(…), functions, sh -c, eval, env,
 // xargs, sudo, nohup, timeout, find -exec and the like count, too. Such a rule ignores the folder of a program, and
@@ -81,11 +81,11 @@
 //
 // A rule of allow follows all symbolic links and ".." of the path first, because src/link may lead out of src.
 // So write an absolute pattern without symbolic links, such as /private/tmp for /tmp on macOS. Four kinds of paths are never allowed:
-// a missing path, one that begins with "~", one that cannot be resolved, and one that leads to different places for programs
-// that read ".." after a link in different ways. A rule of deny or ask compares both the path as it is written and the path with links resolved, and
+// a missing path; a path that begins with "~"; a path that cannot be resolved; and a path with ".." after a link, if programs that
+// read such a path in different ways would find different files. A rule of deny or ask compares both the path as it is written and the path with links resolved, and
 // ignores upper and lower case.
 //
-// A search covers a whole tree. A pattern that ends in "**" allows it. If the tree may hold something that a rule denies, the
+// Glob and Grep search a whole tree. Only a pattern that ends in "**" allows a search. If the tree may hold something that a rule denies, the
 // verdict is ask. With Options.Server, the files are on another machine: no path is allowed, and a rule that denies
 // paths makes the verdict ask for every path. This package follows links when it decides. A command that runs at the same time
 // can change a link afterwards.
@@ -95,7 +95,7 @@
 // mcp_server matches all tools of a server. Together with tool, it matches only that tool. Kimi Code names the server in each
 // call (mcp__SERVER__TOOL). kimi-cli does not. So with kimi-cli, a rule with mcp_server allows nothing. If it denies or asks,
 // the verdict is ask for every call of a tool that this package does not know. With kimi-cli, allow such a tool by a rule with
-// only its name.
+// only its name. For a tool that this package does not know, a rule compares only the name.
 //
 // # What is never allowed
 //

@@ -1,21 +1,21 @@
 // Command kimi-go-demo runs Kimi Code or kimi-cli from the command line, through package client. It shows
 // what a program can do with that package. You can also use it for your work.
 //
-//	kimi-go-demo prompt [flags] TEXT      one turn; TEXT "-" reads standard input
-//	kimi-go-demo chat [flags]             a conversation of many turns
-//	kimi-go-demo sessions [--json]        the sessions of the work dir
+//	kimi-go-demo prompt [flags] TEXT      runs one turn; TEXT "-" reads standard input
+//	kimi-go-demo chat [flags]             runs a conversation of many turns
+//	kimi-go-demo sessions [--json]        lists the sessions of the work dir
 //	kimi-go-demo resume [ID [TEXT]]       continues a session; ID "-" or --last means the newest.
 //	                                      Without ID, you choose a session at the terminal. Without TEXT,
 //	                                      it shows the history and, at a terminal, starts a chat
 //	kimi-go-demo replay FILE              shows a recording, as prompt shows a turn
 //	kimi-go-demo view -o PAGE FILE|ID     writes a recording or a stored session as an HTML page or,
 //	                                      with --markdown, as Markdown
-//	kimi-go-demo proxy [flags] -- KIMI …  starts kimi for a Wire client; --record records what both say
+//	kimi-go-demo proxy [flags] -- KIMI …  starts kimi for a Wire client; --record records the messages
 //	kimi-go-demo wire [flags of kimi]     does what "kimi --wire" does, with Kimi Code 2.x
 //	kimi-go-demo shell [ID]               opens a session in kimi's own user interface; ID "-" means the newest
-//	kimi-go-demo login                    kimi's own login
+//	kimi-go-demo login                    runs kimi's own login
 //	kimi-go-demo doctor                   says which kimi is used, with which configuration, and what is wrong
-//	kimi-go-demo completion SHELL         a script for bash, zsh or fish
+//	kimi-go-demo completion SHELL         writes a script that completes commands in bash, zsh or fish
 //
 // At a terminal, the command asks you before the agent acts. It shows the whole call with all its arguments, a page at
 // a time. m shows the next page, y allows the call once, and n rejects it. After n, you can tell the agent what to do
@@ -29,7 +29,7 @@
 // instead. A key that you typed before the request appeared does not answer it. The chat keeps your texts, for each work dir, in a
 // file of the user's state directory that only the user can read. The arrow keys bring them back.
 //
-// With --plain, ACCESSIBLE=1 or TERM=dumb, and without a terminal, a chat is plain lines. A line that ends in \ continues
+// With --plain, ACCESSIBLE=1 or TERM=dumb, and without a terminal, a chat writes plain lines. A line that ends in \ continues
 // in the next one. Text that you type while the agent works steers it. In both forms, /help lists the commands. Text that
 // you type there may be a command of kimi, such as /compact. A TEXT, or the input of a chat that is not a terminal, is
 // only text for the agent, unless --slash is given, because /yolo and /afk turn approvals off.
@@ -43,11 +43,11 @@
 //
 // The first Ctrl-C cancels the turn, and the session can be resumed. A second one closes the session at once.
 //
-// # As the kimi of other programs
+// # Use by other programs
 //
 // Kimi Code 2.x has no Wire mode. "kimi-go-demo wire" replaces "kimi --wire", with its arguments and its environment. It
-// also answers "kimi info --json" and "kimi --version". Under the name kimi-wire, as a symbolic link or a copy, the
-// program does the same, so any Wire client may have it as its executable:
+// also answers "kimi info --json" and "kimi --version". A Wire client starts its kimi without
+// the argument wire. So make a symbolic link with the name kimi-wire, and set it as the kimi of the Wire client:
 //
 //	ln -s "$(command -v kimi-go-demo)" ~/bin/kimi-wire
 //

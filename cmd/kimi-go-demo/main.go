@@ -75,6 +75,7 @@ func run(args []string) int {
 	parser, err := kong.New(new(cli), kong.Name(program), kong.Help(help), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
 		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.PostBuild(func(k *kong.Kong) error { k.Model.HelpFlag.Help = "Show this help."; return nil }),
 		kong.Exit(func(code int) {
 			if exit < 0 {
 				exit = code

@@ -24,7 +24,7 @@ func errorScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "provider-error", Shows: "error -32003: the model's provider fails at once with HTTP 400, and after retries with lost connections, which have no status; the configuration has a hook for StopFailure",
+			Name: "provider-error", Shows: "error -32003: the model's provider answers HTTP 400, and kimi does not try again; connections are lost, which gives no HTTP status, and kimi tries again without success; the configuration has a hook for StopFailure",
 			Scripts: []string{"error: 400 bad request", "error: connection lost", "error: connection lost", "error: timeout late", "text: Back."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Config.Hooks = []config.Hook{{Event: config.HookStopFailure, Command: "true"}}

@@ -309,7 +309,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-hooks", Shows: "hooks of the program: they block one tool call and allow another, continue a turn at its end, and block a prompt",
+			Name: "code-hooks", Shows: "hooks of the program: they block one tool call and allow another, keep a turn from ending once, and block a prompt",
 			Scripts: []string{lines(bash("s1", "echo 1"), bash("s2", "rm -r .")), "text: Half done.", "text: All done."},
 			Options: func(p *Play) {
 				p.Options.Yolo = true

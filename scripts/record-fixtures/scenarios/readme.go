@@ -42,7 +42,7 @@ agent gave. The name and version are empty if there was no handshake.
 
     {"fixture":1,"agent":{"name":"Kimi Code CLI","version":"1.51.0"},"wire":"1.10"}
 
-Each further line is a record: the milliseconds since the start, who wrote (` + "`client`" + ` or ` + "`agent`" + `), and the exact line without its end. Lines
+Each further line is a record: the milliseconds since the start, who wrote the line (` + "`client`" + ` or ` + "`agent`" + `), and the exact line without its end. Lines
 that are not frames of the protocol are recorded as well. Bytes that are not UTF-8 become U+FFFD.
 
     {"ms":1130,"from":"client","line":"{\"jsonrpc\":\"2.0\",\"method\":\"prompt\",…}"}
@@ -60,8 +60,7 @@ temporary files. Ids and times are unchanged.
 `
 
 const readmeUnprovoked = `
-
-## What cannot be provoked
+## What cannot be recorded
 
 In a test, kimi-cli never sends these parts of the protocol. A test fails if any other part of the protocol is in no recording of kimi-cli.
 
