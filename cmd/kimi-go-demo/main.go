@@ -37,7 +37,7 @@ type cli struct {
 	Resume     resumeCmd        `cmd:"" help:"Continue a session, or show its history."`
 	Replay     replayCmd        `cmd:"" help:"Show a recording, as prompt shows a turn."`
 	View       viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
-	Proxy      proxyCmd         `cmd:"" help:"Start kimi for a Wire client and pass the messages on."`
+	Proxy      proxyCmd         `cmd:"" help:"Start kimi for a Wire client, and pass on the messages."`
 	Wire       wireCmd          `cmd:"" passthrough:"" help:"Speak the protocol of kimi --wire, with Kimi Code 2.x."`
 	Shell      shellCmd         `cmd:"" help:"Open a session in kimi's own user interface."`
 	Login      loginCmd         `cmd:"" help:"Run kimi's own login."`
