@@ -14,9 +14,10 @@
 //
 // # The log
 //
-// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}. It is a message of the session, or a value of one of
-// the relay's own types. In JSON, the names of these types begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded], [Pending], [Settled]
-// and [SessionEnded]. A page can show the session with these entries alone. Numbers begin at 1 and have no gaps.
+// An [Entry] is JSON in the envelope of the protocol, {"type":…,"payload":…}. It is a message of the session, or a value of one
+// of the relay's own types. In JSON, the names of these types begin with "relay.": [TurnQueued], [TurnStarted], [TurnEnded],
+// [Pending], [Settled] and [SessionEnded]. A page can show the session with these entries alone. Numbers begin at 1 and have no
+// gaps.
 //
 // Options.Keep and KeepBytes limit what stays in memory. With Options.SpillDir, older entries go to a file. Without SpillDir,
 // the relay drops them, and a reader that asks for them gets a [GapError]. A slow reader does not slow down the session or
@@ -24,10 +25,10 @@
 //
 // # Turns and requests
 //
-// The relay reads the turns that it has begun itself, with [Relay.Prompt] and [Relay.Queue]. The program should begin no
-// other turns. If no handler of the session answers a request for approval or a question, the relay holds it until
-// [Relay.Answer] is called or the turn of the request ends. The log then has a [Pending] entry with the whole call that the request is
-// about, and later a [Settled] entry.
+// The relay reads the turns that it has begun itself, with [Relay.Prompt] and [Relay.Queue]. The program should begin no other
+// turns. If no handler of the session answers a request for approval or a question, the relay holds it until [Relay.Answer] is
+// called or the turn of the request ends. The log then has a [Pending] entry with the whole call that the request is about, and
+// later a [Settled] entry.
 //
 // # HTTP
 //

@@ -31,9 +31,9 @@
 //
 // The file testdata/rules.toml is a longer example. Keep the file where the agent cannot write it, or deny its path.
 //
-// Approve sees only what kimi asks about. With Options.Yolo, kimi-cli asks about nothing, and Kimi Code asks about few
-// calls. Neither asks before it reads files. Kimi Code does not ask before it changes files in a Git work tree. In these cases, Rules.Hook blocks
-// what the rules deny.
+// Approve sees only what kimi asks about. With Options.Yolo, kimi-cli asks about nothing, and Kimi Code asks about few calls.
+// Neither asks before it reads files. Kimi Code does not ask before it changes files in a Git work tree. In these cases,
+// Rules.Hook blocks what the rules deny.
 //
 // # Commands
 //
@@ -53,17 +53,16 @@
 //
 // The name of a program is compared exactly: "git" does not match "./git".
 //
-// Some options make programs run other programs or write files: git diff --output=FILE, go test -exec, find -delete,
-// sort -o, rg --pre. The options of a rule limit the last "*": it then matches a word that begins
-// with "-" or "+" only if the options name this word. They must also name abbreviations, and several letters in one word, such as
-// -la. Without options, "*" matches
-// every option except those that this package knows to be dangerous. That list is not complete, so name the options
-// if a wrong one could do harm. The author of a rule must know what the program does with the words that are no options. "git *" allows git config,
-// which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path rules have
-// no effect on commands.
+// Some options make programs run other programs or write files: git diff --output=FILE, go test -exec, find -delete, sort -o, rg
+// --pre. The options of a rule limit the last "*": it then matches a word that begins with "-" or "+" only if the options name
+// this word. They must also name abbreviations, and several letters in one word, such as -la. Without options, "*" matches every
+// option except those that this package knows to be dangerous. That list is not complete, so name the options if a wrong one
+// could do harm. The author of a rule must know what the program does with the words that are no options. "git *" allows git
+// config, which can make git diff run anything; "cat *" reads any file; "go test *" runs what the agent has written. Path rules
+// have no effect on commands.
 //
-// A rule of deny or ask matches a script if it matches any command of the script. The commands within $(…), functions, sh -c, eval, env,
-// xargs, sudo, nohup, timeout, find -exec and the like count, too. Such a rule ignores the folder of a program, and
+// A rule of deny or ask matches a script if it matches any command of the script. The commands within $(…), functions, sh -c,
+// eval, env, xargs, sudo, nohup, timeout, find -exec and the like count, too. Such a rule ignores the folder of a program, and
 // upper and lower case: "rm *" also matches /bin/rm. Some words are not known before they run, as in $x or in a pipe to sh. If a
 // rule might match them, the verdict is ask. Rules guard against mistakes, not against a hostile program: no rule can know what
 // python3 x.py removes. If something must never happen, use a sandbox, too.
@@ -79,14 +78,14 @@
 // the rule. "src/**" is relative to the work dir, "/etc/**" is absolute, and "~/" is the home of this program. "*" matches any
 // characters of a name. "**" matches any number of names, also none. All other characters match themselves.
 //
-// A rule of allow follows all symbolic links and ".." of the path first, because src/link may lead out of src.
-// So write an absolute pattern without symbolic links, such as /private/tmp for /tmp on macOS. Four kinds of paths are never allowed:
-// a missing path; a path that begins with "~"; a path that cannot be resolved; and a path with ".." after a link, if programs that
-// read such a path in different ways would find different files. A rule of deny or ask compares both the path as it is written and the path with links resolved, and
-// ignores upper and lower case.
+// A rule of allow follows all symbolic links and ".." of the path first, because src/link may lead out of src. So write an
+// absolute pattern without symbolic links, such as /private/tmp for /tmp on macOS. Four kinds of paths are never allowed: a
+// missing path; a path that begins with "~"; a path that cannot be resolved; and a path with ".." after a link, if programs that
+// read such a path in different ways would find different files. A rule of deny or ask compares both the path as it is written
+// and the path with links resolved, and ignores upper and lower case.
 //
-// Glob and Grep search a whole tree. Only a pattern that ends in "**" allows a search. If the tree may hold something that a rule denies, the
-// verdict is ask. With Options.Server, the files are on another machine: no path is allowed, and a rule that denies
+// Glob and Grep search a whole tree. Only a pattern that ends in "**" allows a search. If the tree may hold something that a rule
+// denies, the verdict is ask. With Options.Server, the files are on another machine: no path is allowed, and a rule that denies
 // paths makes the verdict ask for every path. This package follows links when it decides. A command that runs at the same time
 // can change a link afterwards.
 //
@@ -101,7 +100,6 @@
 //
 // Three kinds of requests are never allowed: a request whose whole call is not known; a request with an argument that occurs
 // twice or does not belong to the tool; and a request for a tool of an MCP server or a plugin if the tool has the name of one of
-// kimi's own tools. Rules that
-// Validate refuses deny everything. The rules never approve a request for the session, because kimi-cli would then run every later
-// command and not ask again.
+// kimi's own tools. Rules that Validate refuses deny everything. The rules never approve a request for the session, because
+// kimi-cli would then run every later command and not ask again.
 package rules

@@ -23,11 +23,11 @@
 // answer it. Without a terminal, the command rejects requests, and its exit status says so. With --answer, the command
 // answers y, a or n to every request; a then allows for the session. With --yolo or --afk, kimi itself allows everything.
 //
-// At a terminal, a chat has a screen. Finished text scrolls into the terminal's history. Below it are the running turn and
-// an editor. The last line shows the keys that work now. Text that you type while the agent works waits for the next
-// turn; after Tab, it steers the running turn. When the agent asks, y, a and n answer. e rejects, and lets you say what to do
-// instead. A key that you typed before the request appeared does not answer it. The chat keeps your texts, for each work dir, in a
-// file of the user's state directory that only the user can read. The arrow keys bring them back.
+// At a terminal, a chat has a screen. Finished text scrolls into the terminal's history. Below it are the running turn and an
+// editor. The last line shows the keys that work now. Text that you type while the agent works waits for the next turn; after
+// Tab, it steers the running turn. When the agent asks, y, a and n answer. e rejects, and lets you say what to do instead. A key
+// that you typed before the request appeared does not answer it. The chat keeps your texts, for each work dir, in a file of the
+// user's state directory that only the user can read. The arrow keys bring them back.
 //
 // With --plain, ACCESSIBLE=1 or TERM=dumb, and without a terminal, a chat writes plain lines. A line that ends in \ continues
 // in the next one. Text that you type while the agent works steers it. In both forms, /help lists the commands. Text that
@@ -52,7 +52,8 @@
 //	ln -s "$(command -v kimi-go-demo)" ~/bin/kimi-wire
 //
 // If Kimi Code has nothing that corresponds to an argument, the program prints an error with the name of the argument, and its
-// exit status is 2. Otherwise the program ends with the exit status, or by the signal, of kimi. If kimi is kimi-cli, which has a Wire mode, the program runs it unchanged.
+// exit status is 2. Otherwise the program ends with the exit status, or by the signal, of kimi. If kimi is kimi-cli, which has a
+// Wire mode, the program runs it unchanged.
 //
 // # Exit status
 //

@@ -56,7 +56,7 @@ type runFlags struct {
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
 	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject (default: ask at a terminal, otherwise n)."`
-	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. If you choose so, the command adds what you always allow. Keep the file where the agent cannot write."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. If you want, the command writes what you always allow into the file. Keep the file where the agent cannot write."`
 	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens of input and of output. A third number is the price of cached input. The command then shows the cost. kimi does not report prices."`
 	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. In a chat at a terminal, it always can be."`
 	Plan        bool          `help:"Start a new session in plan mode."`
@@ -65,7 +65,7 @@ type runFlags struct {
 	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
 	files
 	Record string `placeholder:"FILE" help:"Write a recording of all messages, without keys and paths. The command replay shows it."`
-	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. Requests are answered by --answer or rejected."`
+	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. The command answers requests as --answer says; without --answer, it rejects them."`
 	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 
 	cost *cost // nil without Price
