@@ -44,7 +44,7 @@ lint: ## format, vet, go fix and staticcheck for this system only
 vuln: ## known vulnerabilities in what the modules call (asks the Go vulnerability database)
 	govulncheck=$$(go tool -n -modfile=tools/go.mod govulncheck) && for module in . $$(cat scripts/modules); do (cd $$module && $$govulncheck ./...) || exit 1; done
 
-bench: kimi ## the benchmarks
+bench: kimi ## all benchmarks, those of docs/performance.md included
 	$(WITH_KIMI) go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## each fuzz test for a minute (FUZZTIME=… for another time)
@@ -61,7 +61,7 @@ fixtures: kimi ## record testdata/fixtures again and tell what has changed (NAME
 screenshots: kimi ## record the terminal casts in docs/pictures again, and draw the pictures
 	$(WITH_KIMI) go test -count=1 -run '^TestPictures$$' ./cmd/kimi-go-demo -pictures
 
-matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md
+matrix: ## test older releases of kimi-cli and Kimi Code, and print their rows for docs/kimi-code.md
 	@./scripts/matrix.sh
 
 kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once if they are there)

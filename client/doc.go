@@ -1,5 +1,6 @@
-// Package client drives Kimi Code from Go. It starts kimi as a child process and gives the program its events, approvals,
-// questions, tools, hooks and sessions. [Ask] runs one turn:
+// Package client runs Kimi Code for a Go program. It starts kimi as a child process and gives the program its events, approvals,
+// questions, tools, hooks and sessions. A turn is one prompt and everything that the agent does because of it. [Ask] runs one
+// turn:
 //
 //	answer, err := client.Ask(ctx, "Which Go version is this?", &client.Options{Yolo: true})
 //
@@ -22,7 +23,7 @@
 // The folder docs has a page for each subject: session.md for lifetimes and cancellation, approvals.md, tools.md,
 // kimi-code.md for the two programs, watching.md for limits, troubleshooting.md for every error.
 //
-// The way of a message, by file:
+// This is how a message gets from kimi to your code, with the file that does each part:
 //
 //	kimi's stdout -> process.go (pipe) -> conn.go (line) -> dispatch.go (message) -> turn.go -> your loop
 //	                                                                             \-> handlers.go -> your handlers

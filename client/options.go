@@ -162,8 +162,9 @@ type Options struct {
 	// Restart continues the session in a new process if kimi has ended by itself. The turn that ran still ends with
 	// the error, and is not tried again, because it is not known how far it came. Turns that wait begin in the new
 	// process. The stream of the next turn begins with a Notification of the Type [NotificationRestarted]. PID
-	// changes; Done and Err are not affected. Background tasks of kimi end. The session is over after three ends
-	// without a finished turn between them, or if the new process does not continue the session. Default: false.
+	// changes; Done and Err are not affected. Background tasks of kimi end. The library starts at most three new
+	// processes in a row without a finished turn. If kimi then ends again, or if a new process does not continue the
+	// session, the session is over. Default: false.
 	Restart bool
 
 	// StartTimeout limits the time from the start to the end of the handshake, and the time of Inspect. kimi takes a

@@ -10,20 +10,21 @@
 //
 // # The model
 //
-// [Config] has a field for every key. Its zero value is kimi's default. Fields
-// that are not set are not written; the comment of [Config] has the rule. Keys
-// that this version does not know are kept in the Extra field of their table and
-// written back, so a file of another version keeps them. Saving loses comments,
-// the order and the layout of the file, and lines that set a plain field to its
-// default (default_yolo = false).
+// [Config] has a field for every key. Its zero value is kimi's default. Saving
+// leaves out fields that are not set; the comment of [Config] has the exact rule.
+// Keys that this package does not know go to the Extra field of their table, and
+// saving writes them back. So a file for another version of kimi keeps its keys.
+// Saving loses comments, the order and the layout of the file, and lines that set
+// a plain field to its default (default_yolo = false).
 //
 // # Reading and writing
 //
-// [Load] reads a file, [LoadDefault] the default file (kimi's defaults if it is
-// missing), [Parse] text in TOML or JSON. They accept what Kimi Code accepts,
-// with pydantic's conversions ("5" for 5), and refuse everything else. There are
-// three differences: integers have 64 bits, JSON has no NaN, and the readers
-// also accept TOML 1.1, which Kimi Code does not. Written files are TOML 1.0.
+// [Load] reads a file. [LoadDefault] reads the default file; if it is missing,
+// the result has kimi's defaults. [Parse] reads text in TOML or JSON. All three
+// accept what kimi-cli accepts, with pydantic's conversions ("5" for 5), and
+// refuse everything else. There are three differences: integers have 64 bits, JSON
+// has no NaN, and the three functions also accept TOML 1.1. Written files are
+// TOML 1.0.
 // [Config.Save] writes the whole file or nothing, with mode 0600.
 // [Config.MarshalTOML] and [Config.MarshalJSONFile] return the bytes.
 //
@@ -34,30 +35,32 @@
 //
 //	config: providers.kimi.base_url: required
 //
-// No error holds a secret, also if the syntax is broken in the middle of one.
+// No error contains a secret, even if the syntax error is in the middle of a secret.
 //
 // # Secrets
 //
 // API keys, header values and environment values have the type [Secret], which
 // never shows its value. Unknown keys may hold secrets, too, so [Extra] shows
 // only its keys. The output of json.Marshal for a Config is therefore safe to
-// show, but cannot be used as a file: use the functions above.
+// show, but kimi cannot use it as a file. For a file, use [Config.Save].
 //
 // # The environment
 //
-// Environment variables override the config file, by the type of the chosen
-// provider; an empty variable counts as not set:
+// For each type of provider, these environment variables override the config file.
+// An empty variable counts as not set.
 //
 //	kimi                             KIMI_BASE_URL, KIMI_API_KEY, KIMI_MODEL_NAME,
-//	                                 KIMI_MODEL_MAX_CONTEXT_SIZE, KIMI_MODEL_CAPABILITIES; and, without a key in
-//	                                 the file, KIMI_MODEL_TEMPERATURE, _TOP_P, _MAX_COMPLETION_TOKENS (else
-//	                                 _MAX_TOKENS) and _THINKING_KEEP
+//	                                 KIMI_MODEL_MAX_CONTEXT_SIZE, KIMI_MODEL_CAPABILITIES
 //	openai_legacy, openai_responses  OPENAI_BASE_URL, OPENAI_API_KEY
 //	the others                       none
 //
-// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together are enough, without a
-// provider in the config, in two cases: neither --model nor default_model names
-// a model, or --model names one that is not in the config. A stored OAuth login
+// For a provider of type kimi, these variables set what the file has no key for:
+// KIMI_MODEL_TEMPERATURE, KIMI_MODEL_TOP_P, KIMI_MODEL_THINKING_KEEP, and
+// KIMI_MODEL_MAX_COMPLETION_TOKENS or, without it, KIMI_MODEL_MAX_TOKENS.
+//
+// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together define a model without
+// a provider in the config, in two cases: neither --model nor default_model names a model, or --model
+// names a model that is not in the config. A stored OAuth login
 // overrides the API key of the file and of the environment. A provider's own env
 // table has an effect only for vertexai and _scripted_echo.
 // [Config.Effective] returns the result for a given environment.

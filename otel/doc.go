@@ -6,10 +6,10 @@
 // # Spans
 //
 // A turn is a span invoke_agent, a child of the span in the ctx of [client.Session.Prompt]. Each call of the model is a
-// child span chat, which ends with the message of the model. Each tool call is a span execute_tool, a child of the call of
+// child span chat, which ends when the message of the model is complete. Each tool call is a span execute_tool, a child of the call of
 // the model that made it. A subagent is a span invoke_agent, a child of the tool call that started it, with its own calls
-// as children. Approvals and retries are events with the names kimi.approval and kimi.retry. The times are those of the
-// observations.
+// as children. Approvals and retries are events with the names kimi.approval and kimi.retry. The times of the spans are
+// the times of the observations.
 //
 // # Metrics
 //

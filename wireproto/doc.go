@@ -1,6 +1,6 @@
 // Package wireproto has the types of Kimi Code's Wire protocol, version 1.10, and
-// the codec of its lines. It starts no goroutine and no program; package client
-// does.
+// the codec of its lines. It starts no goroutine and no program. To start kimi, use
+// package client.
 //
 // # Messages
 //
@@ -17,21 +17,23 @@
 //
 // Optional scalars are pointers. They are nil if the agent wrote null or nothing. If an
 // agent leaves out a member that kimi-cli always writes, the field has its default or zero
-// value. Members that this version does not know are dropped from the types it knows.
-// A message, a content part or a display block that this version does not know decodes
-// to a value that keeps the JSON and encodes back to it: [*UnknownMessage],
-// [*UnknownPart], [*UnknownDisplayBlock].
+// value. If a message of a known type has a member that this package does not know, the
+// member is dropped. If the type of a message, a content part or a display block is not
+// known, the result is an [*UnknownMessage], an [*UnknownPart] or an
+// [*UnknownDisplayBlock]. It keeps the JSON, and encodes to the same JSON.
 //
 // # Lines
 //
-// A [Frame] is one line, JSON-RPC 2.0 with string ids. [Decoder] and [Encoder] read and
-// write them; [ReadSessionFile] reads the wire.jsonl of a stored session.
+// A [Frame] is one line: a JSON-RPC 2.0 message whose id is a string. [Decoder] reads
+// frames, and [Encoder] writes them. [ReadSessionFile] reads the file wire.jsonl of a
+// stored session.
 //
 // # Errors
 //
-// A line that is not a frame is a [*LineError]. The stream can be read after it. The error
-// that answers a call is an [*RPCError].
+// For a line that is not a frame, the error is a [*LineError]. The lines after it can still
+// be read. An error with which the agent answers a call is an [*RPCError].
 //
-// The comments say since when a message exists: "Protocol 1.4" is the version of the protocol that InitializeResult has.
+// The comments say which version of the protocol was the first to have a message, such as "Protocol 1.4". The version that
+// an agent speaks is in InitializeResult.
 // The types follow kimi-cli 1.51.0: kimi_cli/wire/types.py, jsonrpc.py, server.py, file.py.
 package wireproto

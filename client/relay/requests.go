@@ -181,7 +181,7 @@ func (r *Relay) Answer(id string, a Answer) error {
 			how.Feedback = a.Feedback
 			err = m.Reject(a.Feedback)
 		case a.Feedback != "":
-			err = errors.New("relay: answer: only a rejection takes a feedback; leave it out")
+			err = errors.New("relay: answer: only a rejection takes feedback; leave it out")
 		case a.Response == wireproto.Approve:
 			err = m.Approve()
 		case a.Response == wireproto.ApproveForSession:

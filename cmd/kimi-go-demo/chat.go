@@ -17,7 +17,7 @@ const prompt = "> "
 type chatCmd struct {
 	runFlags
 	plainFlag
-	Session string `placeholder:"ID" help:"Id of the session; one that exists is continued (default: a new one)."`
+	Session string `placeholder:"ID" help:"Id of the session (default: a new one). If the session exists, it is continued."`
 }
 
 func (f *chatCmd) Run(e *env) error {

@@ -13,11 +13,11 @@ type completionCmd struct {
 
 // Help says what to do with the script.
 func (completionCmd) Help() string {
-	return `bash: source <(` + program + ` completion bash), in ~/.bashrc.
+	return `bash: write the line "source <(` + program + ` completion bash)" in ~/.bashrc.
 
-zsh: source <(` + program + ` completion zsh), in ~/.zshrc after compinit.
+zsh: write the line "source <(` + program + ` completion zsh)" in ~/.zshrc, after compinit.
 
-fish: ` + program + ` completion fish > ~/.config/fish/completions/` + program + `.fish.`
+fish: run "` + program + ` completion fish > ~/.config/fish/completions/` + program + `.fish".`
 }
 
 // Run writes a script that completes the commands and their flags, and the names of files elsewhere.

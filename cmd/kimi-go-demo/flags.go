@@ -21,13 +21,13 @@ import (
 type where struct {
 	Kimi     string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
 	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
-	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR, else ~/.kimi; for Kimi Code KIMI_CODE_HOME or ~/.kimi-code)."`
+	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR or ~/.kimi; for Kimi Code, KIMI_CODE_HOME or ~/.kimi-code)."`
 }
 
 // which chooses the kimi, its configuration and its model.
 type which struct {
 	where
-	Config string `placeholder:"FILE" help:"Configuration file, TOML, or JSON by its suffix (default: config.toml in the share dir)."`
+	Config string `placeholder:"FILE" help:"Configuration file: JSON if its name ends in .json, otherwise TOML (default: config.toml in the share dir)."`
 	Model  string `short:"m" placeholder:"NAME" help:"A model of the configuration (default: its default_model)."`
 }
 
@@ -43,7 +43,7 @@ func (w *which) options() *client.Options {
 
 // files are the files and folders that a session is given.
 type files struct {
-	AgentFile     string   `placeholder:"FILE" help:"Agent specification."`
+	AgentFile     string   `placeholder:"FILE" help:"File that describes the agent: YAML, or for Kimi Code also Markdown."`
 	MCPConfigFile []string `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
 	SkillsDir     []string `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
 }
@@ -52,20 +52,20 @@ type files struct {
 type runFlags struct {
 	which
 	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
-	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: as --thinking)."`
+	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: what --thinking says)."`
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
 	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject (default: ask at a terminal, otherwise n)."`
-	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. What you always allow can be written to it. Keep it where the agent cannot write."`
-	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens: of input, of output and, if there is a third, of cached input. The command then shows the cost. kimi does not report prices."`
-	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. What is typed at a terminal may always be one."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. If you want, the command writes what you always allow into the file. Keep the file where the agent cannot write."`
+	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens of input and of output. A third number is the price of cached input. The command then shows the cost. kimi does not report prices."`
+	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. In a chat at a terminal, it always can be."`
 	Plan        bool          `help:"Start a new session in plan mode."`
 	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
 	IdleTimeout time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
 	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
 	files
-	Record string `placeholder:"FILE" help:"Write a recording of the wire, for replay; keys and paths are left out."`
-	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. Requests are answered by --answer or rejected."`
+	Record string `placeholder:"FILE" help:"Write a recording of all messages, without keys and paths. The command replay shows it."`
+	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. The command answers requests as --answer says; without --answer, it rejects them."`
 	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 
 	cost *cost // nil without Price

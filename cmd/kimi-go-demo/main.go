@@ -22,11 +22,11 @@ const program = "kimi-go-demo"
 
 // description is the end of --help, in lines of a terminal.
 const description = `The flags of a command: ` + program + ` <command> --help. The first Ctrl-C
-cancels the turn, a second one closes the session at once.
+cancels the turn. A second one closes the session at once.
 
 Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
-turn reached the limit of steps, 4 it finished, but a request was rejected
-because there was no one to ask, 130 cancelled by Ctrl-C, 143 by SIGTERM.`
+turn reached the limit of steps, 4 the turn finished, but a request was rejected
+because no one was there to ask, 130 Ctrl-C, 143 SIGTERM.`
 
 // cli are the commands. A new one is a field with a Run method.
 type cli struct {
@@ -37,12 +37,12 @@ type cli struct {
 	Resume     resumeCmd        `cmd:"" help:"Continue a session, or show its history."`
 	Replay     replayCmd        `cmd:"" help:"Show a recording, as prompt shows a turn."`
 	View       viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
-	Proxy      proxyCmd         `cmd:"" help:"Pass on what a Wire client and kimi say."`
-	Wire       wireCmd          `cmd:"" passthrough:"" help:"Do what kimi --wire does, with Kimi Code 2.x."`
+	Proxy      proxyCmd         `cmd:"" help:"Start kimi for a Wire client, and pass on the messages."`
+	Wire       wireCmd          `cmd:"" passthrough:"" help:"Speak the protocol of kimi --wire, with Kimi Code 2.x."`
 	Shell      shellCmd         `cmd:"" help:"Open a session in kimi's own user interface."`
 	Login      loginCmd         `cmd:"" help:"Run kimi's own login."`
-	Doctor     doctorCmd        `cmd:"" help:"Say which kimi runs, how it is set up, and what is wrong."`
-	Completion completionCmd    `cmd:"" help:"Write a script for the completion of a shell."`
+	Doctor     doctorCmd        `cmd:"" help:"Say which kimi is used, how it is configured, and what is wrong."`
+	Completion completionCmd    `cmd:"" help:"Write a script that completes commands in a shell."`
 }
 
 // env is everything outside of the program that the commands use.
@@ -75,6 +75,7 @@ func run(args []string) int {
 	parser, err := kong.New(new(cli), kong.Name(program), kong.Help(help), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
 		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.PostBuild(func(k *kong.Kong) error { k.Model.HelpFlag.Help = "Show this help."; return nil }),
 		kong.Exit(func(code int) {
 			if exit < 0 {
 				exit = code

@@ -8,7 +8,7 @@ import (
 
 type promptCmd struct {
 	runFlags
-	Session string   `placeholder:"ID" help:"Id of the session; one that exists is continued (default: a new one)."`
+	Session string   `placeholder:"ID" help:"Id of the session (default: a new one). If the session exists, it is continued."`
 	Image   []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
 	Text    []string `arg:"" help:"The prompt; - reads standard input."`
 }
@@ -39,10 +39,10 @@ func (p *promptCmd) Run(e *env) error {
 type resumeCmd struct {
 	runFlags
 	plainFlag
-	Last  bool     `help:"The newest session of the work dir; then no ID is given."`
+	Last  bool     `help:"Continue the newest session of the work dir. Give no ID then."`
 	Image []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
-	ID    string   `arg:"" optional:"" help:"Id of the session; - is the newest. At a terminal, without one, you choose."`
-	Text  []string `arg:"" optional:"" help:"A prompt. Without one the history is shown and, at a terminal, the chat goes on."`
+	ID    string   `arg:"" optional:"" help:"Id of the session; - means the newest. Without an id, you choose one at the terminal."`
+	Text  []string `arg:"" optional:"" help:"A prompt. Without a prompt, the command shows the history and, at a terminal, starts a chat."`
 }
 
 func (r *resumeCmd) Run(e *env) error {

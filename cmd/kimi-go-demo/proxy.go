@@ -21,8 +21,8 @@ import (
 )
 
 type proxyCmd struct {
-	Typed  bool     `help:"Send every line through this module's types; what comes out is equal JSON."`
-	Record string   `placeholder:"FILE" help:"Write a recording of the wire."`
+	Typed  bool     `help:"Decode and encode every line with the types of this module. The result is equal JSON."`
+	Record string   `placeholder:"FILE" help:"Write a recording of all messages."`
 	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, after --."`
 }
 

@@ -18,7 +18,7 @@ type shellCmd struct {
 	which
 	Yolo bool   `short:"y" help:"Let kimi do everything without asking."`
 	Plan bool   `help:"Start in plan mode."`
-	ID   string `arg:"" optional:"" help:"Id of the session; - is the newest of the work dir (default: a new one)."`
+	ID   string `arg:"" optional:"" help:"Id of the session; - means the newest of the work dir (default: a new session)."`
 }
 
 // Run gives the terminal to kimi's own user interface, and takes it back.

@@ -24,12 +24,12 @@ const wireHelp = `Usage: %[1]s [KIMI WIRE FLAGS ...]
        %[1]s info [--json]
        %[1]s --version
 
-Speaks the Wire protocol on standard input and output, as "kimi --wire" of kimi-cli does. It drives
-Kimi Code 2.x, which has no such mode. It takes the flags and the environment of "kimi --wire" and
-refuses what Kimi Code has no place for. If kimi is kimi-cli, it runs that kimi unchanged.
-A command of kimi, such as login, goes to kimi as it is.
+Speaks the Wire protocol on standard input and output, as "kimi --wire" of kimi-cli does. It uses
+Kimi Code 2.x, which has no such mode. It takes the flags and the environment of "kimi --wire". It
+refuses a flag for which Kimi Code has nothing. If kimi is kimi-cli, it runs kimi-cli unchanged.
+It passes a command of kimi, such as login, to kimi.
 
-kimi is found as KIMI_PATH, on PATH or in the usual places.
+It looks for kimi in KIMI_PATH, on PATH and in the usual places.
 `
 
 // wireCmd is for the help only. Its arguments are kimi's, so main.go passes them to wire without reading them.

@@ -1,5 +1,5 @@
-// Command bot lets strangers talk to one agent, all in one conversation: curl -d text='How does it work?' localhost:8080
-// The file rules.toml says what the agent may do. The operator decides about the rest, by typing "approve ID" or "reject ID".
+// Command bot lets people whom you do not know talk to one agent. All of them share one conversation. The file rules.toml says
+// what the agent may do. The operator decides about the rest, by typing "approve ID" or "reject ID".
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command monitor gives an agent the prompts from stdin, one on each line. The log and localhost:6060/debug/vars show
-// what they use.
+// Command monitor reads prompts from standard input, one on each line, and gives them to an agent. The log and
+// localhost:6060/debug/vars show how much time and how many tokens the prompts take.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command review has an agent review a change in CI: git diff main... | review >comment.md
+// Command review lets an agent review a change in CI. It reads the output of "git diff" and writes a comment.
 // Its exit status is 0 if the change can be merged, 1 if it needs work, and 2 if there is no review.
 package main
 

@@ -1,4 +1,4 @@
-// Command sessions works on the stored sessions of the current folder, of kimi-cli and Kimi Code. It starts neither program.
+// Command sessions lists, reads, copies, renames and deletes the stored sessions of the current folder. It does not start kimi.
 package main
 
 import (

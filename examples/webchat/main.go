@@ -1,10 +1,10 @@
-// Command webchat shows a conversation with kimi in a browser. Text streams, an approval shows the whole call, a
-// reloaded page misses nothing, and any number of tabs show the same.
+// Command webchat shows a conversation with kimi in a browser. Text appears while the model writes it. A request for
+// approval shows the whole call. Several tabs show the same conversation, and a tab that is loaded again shows all of it.
 //
 //	go run ./webchat -dir PROJECT
 //
-// It listens only on the loopback interface. Everyone who has the URL that it prints may do what kimi may do in that
-// folder.
+// It listens only on the loopback interface. Everyone who has the URL that it prints can make kimi act in the
+// folder PROJECT.
 package main
 
 import (

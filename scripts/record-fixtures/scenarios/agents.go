@@ -23,7 +23,7 @@ var longAnswer = "text: " + strings.Repeat("The subagent has run the command and
 func agentScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "subagent", Shows: "a subagent: SubagentEvents, its approval at the top level, the hooks SubagentStart and SubagentStop",
+			Name: "subagent", Shows: "a subagent: SubagentEvents, a request for approval that is not in a SubagentEvent, the hooks SubagentStart and SubagentStop",
 			Scripts: []string{delegate("a1", false), "text: It is done."},
 			Sub:     []string{lines("think: easy", shell("s1", "echo sub"), "usage: input_other=3 output=4"), longAnswer},
 			Options: func(p *Play) {
@@ -46,7 +46,7 @@ func agentScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "background-task", Shows: "three background tasks, of which one fails and one takes too long: their display blocks, and the Notifications of their end in the same turn",
+			Name: "background-task", Shows: "three background tasks; one fails and one takes too long: their display blocks, and Notifications in the same turn that say how they ended",
 			Scripts: []string{
 				lines(call("b1", "Shell", map[string]any{"command": "echo done", "run_in_background": true, "description": "say done"}),
 					call("b2", "Shell", map[string]any{"command": "exit 3", "run_in_background": true, "description": "fail"}),
@@ -73,7 +73,7 @@ func agentScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "background-agent", Shows: "a background agent that asks for an approval while no turn runs, and the Notification of its end in the next turn",
+			Name: "background-agent", Shows: "a background agent that asks for an approval while no turn runs; a Notification in the next turn says that it has ended",
 			Scripts: []string{delegate("a1", true), "text: It has started.", shell("s2", "sleep 3"), "text: It has ended."},
 			Sub:     []string{look, look, look, look, shell("s1", "echo sub"), longAnswer},
 			Options: func(p *Play) {

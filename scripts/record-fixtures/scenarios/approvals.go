@@ -27,7 +27,7 @@ func decisions(list Messages) (d []wireproto.ApprovalDecision) {
 func approvalScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "approve", Shows: "an approval, given in the loop, with a shell block",
+			Name: "approve", Shows: "a request with a shell block, approved in the loop",
 			Scripts: []string{lines("text: I look. ", shell("s1", "echo 1")), "text: Done."},
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", p.answering(approve))
@@ -39,7 +39,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "approve-for-session", Shows: "three approvals pending, one given for the session: kimi resolves the others, and asks no more",
+			Name: "approve-for-session", Shows: "three requests wait, and one is approved for the session: kimi then resolves the others itself, and does not ask again",
 			Scripts: []string{lines(shell("s1", "echo 1"), shell("s2", "echo 2"), shell("s3", "echo 3")), shell("s4", "echo 4"), "text: Done."},
 			Run: func(p *Play) {
 				var pending []*client.ApprovalRequest
@@ -57,7 +57,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "reject", Shows: "an approval rejected without feedback: the turn ends as finished",
+			Name: "reject", Shows: "a request that is rejected without feedback: the turn ends as finished",
 			Scripts: []string{shell("s1", "echo 1")},
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", p.answering(func(a *client.ApprovalRequest) error { return a.Reject("") }))
@@ -66,7 +66,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "reject-feedback", Shows: "an approval rejected with feedback, by the handler: the model goes on",
+			Name: "reject-feedback", Shows: "a request that the handler rejects with feedback: the model goes on",
 			Scripts: []string{shell("s1", "rm -r ."), "text: Sorry."},
 			Options: func(p *Play) { p.Options.Approve = client.RejectAll },
 			Run: func(p *Play) {
@@ -77,7 +77,7 @@ func approvalScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "approval-unanswered", Shows: "an approval that the loop does not answer, so the client rejects it",
+			Name: "approval-unanswered", Shows: "a request that the loop does not answer, so the client rejects it",
 			Scripts: []string{shell("s1", "echo 1")},
 			Run: func(p *Play) {
 				list := p.Turn("Run echo", nil)

@@ -53,8 +53,8 @@ var known = map[string]string{
 
 // unprovoked says why the real kimi cannot be made to show a feature.
 var unprovoked = map[Feature]string{
-	{"event", "BtwBegin"}:                       "kimi's terminal interface alone sends it; over Wire /btw is an unknown command (see slash-commands)",
-	{"event", "BtwEnd"}:                         "as BtwBegin",
+	{"event", "BtwBegin"}:                       "only kimi's terminal interface sends it; over Wire, /btw is an unknown command (see slash-commands)",
+	{"event", "BtwEnd"}:                         "the same as for BtwBegin",
 	{"error -32000 of", "set_plan_mode"}:        "every agent that kimi serves over Wire has plan mode",
 	{"hook event", "PostToolUseFailure"}:        "it needs a tool that raises an exception; kimi's own tools return an error instead, and PostToolUse runs",
 	{"hook event", "SessionStart"}:              "it runs before kimi serves Wire",

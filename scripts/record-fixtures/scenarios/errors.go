@@ -24,7 +24,7 @@ func errorScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "provider-error", Shows: "the model's provider fails: by HTTP 400 at once, by lost connections after retries without status: -32003; a hook StopFailure of the configuration",
+			Name: "provider-error", Shows: "error -32003: the model's provider answers HTTP 400, and kimi does not try again; connections are lost, which gives no HTTP status, and kimi tries again without success; the configuration has a hook for StopFailure",
 			Scripts: []string{"error: 400 bad request", "error: connection lost", "error: connection lost", "error: timeout late", "text: Back."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Config.Hooks = []config.Hook{{Event: config.HookStopFailure, Command: "true"}}
@@ -40,7 +40,7 @@ func errorScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "llm-not-set", Shows: "no model configured: -32001",
+			Name: "llm-not-set", Shows: "error -32001: no model is configured",
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Config = &config.Config{}
 				return nil
@@ -50,7 +50,7 @@ func errorScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "llm-not-supported", Shows: "an image for a model that takes none, in the prompt and in a tool's result: -32002",
+			Name: "llm-not-supported", Shows: "error -32002: an image for a model that takes no images, in a prompt and in the result of a tool",
 			Scripts: []string{call("d1", "draw", word{"gopher"})},
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{tool("draw", func(context.Context, word) (wireproto.ContentPart, error) {
@@ -64,7 +64,7 @@ func errorScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "auth-expired", Shows: "a login that has expired, HTTP 401 for an OAuth session: -32004",
+			Name: "auth-expired", Shows: "error -32004: a login that has expired; the provider answers HTTP 401",
 			Prepare: func(_ context.Context, r *Rig) error {
 				dir := filepath.Join(r.Options.ShareDir, "credentials")
 				if err := os.Mkdir(dir, 0o700); err != nil {

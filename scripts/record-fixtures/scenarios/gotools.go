@@ -26,7 +26,7 @@ type word struct {
 func goToolScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "go-tools", Shows: "tools of the program: a string, JSON, content parts, an error, bad arguments",
+			Name: "go-tools", Shows: "Go tools that return a string, JSON, content parts and an error; a call with bad arguments",
 			Scripts: []string{
 				call("g1", "upper", word{"gopher"}), call("g2", "count", word{"gopher"}), call("g3", "draw", word{"gopher"}),
 				call("g4", "fail", word{"gopher"}), call("g5", "upper", map[string]int{"word": 1}), "text: Done."},
@@ -54,7 +54,7 @@ func goToolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "go-tools-parallel", Shows: "two tools of the program at the same time, answered in the other order",
+			Name: "go-tools-parallel", Shows: "two calls of a Go tool at the same time; the second call is answered first",
 			Scripts: []string{lines(call("a", "meet", word{"first"}), call("b", "meet", word{"second"})), "text: Met."},
 			Options: func(p *Play) {
 				second := make(chan struct{})
@@ -78,7 +78,7 @@ func goToolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "go-tool-display", Shows: "every display block in the result of a tool of the program, also an unknown one, and extras",
+			Name: "go-tool-display", Shows: "a result of a Go tool with every kind of display block, with an unknown kind, and with extras",
 			Scripts: []string{call("d1", "show", word{"all"}), "text: Shown."},
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{tool("show", func(context.Context, word) (*wireproto.ToolReturnValue, error) {
@@ -108,7 +108,7 @@ func goToolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "go-tool-rejected", Shows: "a tool with the name of one of kimi's own is rejected in the handshake",
+			Name: "go-tool-rejected", Shows: "a Go tool that has the name of one of kimi's own tools: kimi rejects it in the handshake",
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{tool("Shell", func(context.Context, word) (string, error) { return "", nil })}
 			},
@@ -120,7 +120,7 @@ func goToolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "steer", Shows: "input added to a running turn: steered, then SteerInput",
+			Name: "steer", Shows: "text that steers a running turn: the answer to steer, then SteerInput",
 			Scripts: []string{call("w1", "wait", word{"on"}), "text: Changed."},
 			Options: func(p *Play) { p.Options.Tools = []client.Tool{p.waiting()} },
 			Run: func(p *Play) {

@@ -35,7 +35,7 @@ func resolved(list Messages, event string) (actions []wireproto.HookAction) {
 func hookScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "hooks", Shows: "hooks that allow: UserPromptSubmit, PreToolUse, PostToolUse (of a failure too), Stop",
+			Name: "hooks", Shows: "hooks that allow: UserPromptSubmit, PreToolUse, PostToolUse (also after a failure), Stop",
 			Scripts: []string{lines(shell("s1", "echo 1"), shell("s2", "exit 3")), shell("s3", "sleep 0.3"), "text: Done."},
 			Options: func(p *Play) {
 				p.Options.Yolo = true
@@ -54,7 +54,7 @@ func hookScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "hook-block-tool", Shows: "a PreToolUse hook of the program that blocks one tool call of two",
+			Name: "hook-block-tool", Shows: "a PreToolUse hook of the program that blocks one of two tool calls",
 			Scripts: []string{lines(shell("s1", "echo 1"), shell("s2", "rm -r .")), "text: Half done."},
 			Options: func(p *Play) {
 				p.Options.Yolo = true
@@ -104,7 +104,7 @@ func hookScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "hook-shell", Shows: "hooks of the configuration, shell commands: one blocks by exit status 2, one fails and has no effect",
+			Name: "hook-shell", Shows: "hooks of the configuration, which are shell commands: one blocks with exit status 2; one fails and has no effect",
 			Scripts: []string{shell("s1", "echo 1"), call("t1", "SetTodoList", map[string]any{"todos": []any{}}), "text: Done."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Config.Hooks = []config.Hook{

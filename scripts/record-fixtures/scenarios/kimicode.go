@@ -41,7 +41,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-approve", Shows: "approvals: given once, given for the session, not asked again",
+			Name: "code-approve", Shows: "requests: one approved once, one approved for the session, and the same call again, about which Kimi Code does not ask",
 			Scripts: []string{bash("s1", "echo 1"), bash("s2", "echo 2"), bash("s3", "echo 2"), "text: Done."},
 			Run: func(p *Play) {
 				n := 0
@@ -61,7 +61,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-reject", Shows: "rejections: with feedback, which the model reads, and without an answer; the turn goes on",
+			Name: "code-reject", Shows: "requests: one rejected with feedback, which the model reads, and one without an answer; the turn goes on",
 			Scripts: []string{bash("s1", "echo 1"), bash("s2", "echo 2"), "text: Sorry."},
 			Run: func(p *Play) {
 				n := 0
@@ -100,7 +100,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-question", Shows: "questions answered by a choice, by several, and in other words; then dismissed",
+			Name: "code-question", Shows: "questions that are answered with one choice, with several choices and with free text; then a question that is dismissed",
 			Scripts: []string{ask("q1"), "text: Go it is.", ask("q2"), "text: Rust, then.", ask("q3"), "text: Then I choose."},
 			Options: func(p *Play) { p.Options.SupportsQuestion = true },
 			Run: func(p *Play) {
@@ -119,7 +119,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-plan", Shows: "plan mode entered by the model, a plan shown and approved; plan mode switched by the client",
+			Name: "code-plan", Shows: "the model enters plan mode and shows a plan, which is approved; then the client turns plan mode on and off",
 			Scripts: []string{call("p1", "EnterPlanMode", map[string]string{}), "text: I plan."},
 			Options: func(p *Play) { p.Options.SupportsQuestion, p.Options.SupportsPlanMode = true, true },
 			Run: func(p *Play) {
@@ -168,7 +168,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-errors", Shows: "failures of the provider: 429, after which a retry succeeds; 500, after which no retry succeeds; 400; 401; an answer that breaks off, whose outcome is not known",
+			Name: "code-errors", Shows: "failures of the provider: 429, after which a retry succeeds; 500, after which no retry succeeds; 400; 401; a connection that is lost during an answer, so that the outcome is not known",
 			Scripts: []string{"error: 429 slow down", "text: Here.", "error: 500 down", "error: 500 down", "error: 400 bad request", "error: 401 bad key",
 				lines("text: so", "end:")},
 			Options: func(p *Play) { p.Options.MaxRetriesPerStep = 2 },
@@ -193,7 +193,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-go-tools", Shows: "tools of the program, which the bridge serves over MCP: a string, an error, bad arguments; no one is asked",
+			Name: "code-go-tools", Shows: "Go tools, which the bridge offers over MCP: they return a string and an error; a call with bad arguments; kimi asks for no approval",
 			Scripts: []string{call("g1", "mcp__program__upper", word{"gopher"}), call("g2", "mcp__program__fail", word{"gopher"}), "text: Done."},
 			Options: func(p *Play) {
 				p.Options.Tools = []client.Tool{
@@ -211,7 +211,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-subagent", Shows: "a subagent: its events, its approval at the top level",
+			Name: "code-subagent", Shows: "a subagent: SubagentEvents, and a request for approval that is not in a SubagentEvent",
 			Scripts: []string{call("a1", "Agent", map[string]string{"description": "echo", "prompt": "Run echo", "subagent_type": "coder"}),
 				lines("think: easy", bash("s1", "echo sub")), "text: It printed sub.", "text: It is done."},
 			Run: func(p *Play) {
@@ -230,7 +230,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-compact", Shows: "/compact, whose turn ends with the compaction, and an unknown command",
+			Name: "code-compact", Shows: "/compact: its turn ends with the compaction; then an unknown command",
 			Scripts: []string{"text: One.", "text: The summary.", "text: Two."},
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
@@ -270,7 +270,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-media", Shows: "prompts of text and an image in the prompt, an image by its URL, and a video, which the model gets as a file",
+			Name: "code-media", Shows: "prompts with text and an image, with the URL of an image, and with a video, which the model gets as a file",
 			Scripts: []string{"text: A dot.", "text: A house.", "text: A film."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Env["KIMI_MODEL_CAPABILITIES"] = "image_in,video_in"
@@ -309,7 +309,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-hooks", Shows: "hooks of the program: a tool call blocked and one allowed, another round at the end, a prompt blocked",
+			Name: "code-hooks", Shows: "hooks of the program: they block one tool call and allow another, keep a turn from ending once, and block a prompt",
 			Scripts: []string{lines(bash("s1", "echo 1"), bash("s2", "rm -r .")), "text: Half done.", "text: All done."},
 			Options: func(p *Play) {
 				p.Options.Yolo = true
@@ -345,7 +345,7 @@ func kimiCodeScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "code-btw", Shows: "a side question (/btw), without a turn and by steering within one: BtwBegin and BtwEnd",
+			Name: "code-btw", Shows: "a side question (/btw), sent while no turn runs, and sent by steering a turn: BtwBegin and BtwEnd",
 			Scripts: []string{"text: First.", "text: An aside.", bash("s1", "echo 1"), "text: Another.", "text: Last."},
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {

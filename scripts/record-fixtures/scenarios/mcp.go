@@ -76,7 +76,7 @@ func (r *Rig) addMCP(name string, s config.MCPServer) {
 func mcpScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "mcp", Shows: "an MCP server: MCPLoadingBegin and End, its status, a call of its tool",
+			Name: "mcp", Shows: "an MCP server: MCPLoadingBegin and MCPLoadingEnd, its status, a call of its tool",
 			Scripts: []string{call("m1", "repeat", map[string]int{"n": 7}), "text: Seven."},
 			Prepare: func(_ context.Context, r *Rig) error { return r.serveMCP("echo") },
 			Run: func(p *Play) {
@@ -88,7 +88,7 @@ func mcpScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "mcp-bad", Shows: "an MCP server that cannot be started and one that can: -32603 for the first prompt, the second runs without it",
+			Name: "mcp-bad", Shows: "an MCP server that does not start, and one that does: the first prompt fails with error -32603; the second prompt runs without the server that did not start",
 			Scripts: []string{"text: Without it."},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.addMCP("broken", config.MCPServer{Command: "/no/such/mcp-server"})

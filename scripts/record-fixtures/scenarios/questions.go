@@ -55,7 +55,7 @@ func questionScenarios() []Scenario {
 			Run: func(p *Play) { p.Result(p.Turn("Ask me", nil), "q1", false, "dismissed") },
 		},
 		{
-			Name: "question-unsupported", Shows: "questions to a client that takes none: kimi answers the model itself",
+			Name: "question-unsupported", Shows: "questions to a client that does not support questions: kimi itself answers the model",
 			Scripts: []string{ask("q1"), "text: Then I choose."},
 			Run: func(p *Play) {
 				list := p.Turn("Ask me", nil)
@@ -64,7 +64,7 @@ func questionScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "afk", Shows: "no one is there (--afk): no approval, no question",
+			Name: "afk", Shows: "afk mode: kimi asks for no approval and asks no question",
 			Scripts: []string{lines(ask("q1"), shell("s1", "echo 1")), "text: Done alone."},
 			Options: func(p *Play) { p.Options.AFK = true },
 			Run: func(p *Play) {
@@ -80,7 +80,7 @@ func questionScenarios() []Scenario {
 func planScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "set-plan-mode", Shows: "plan mode switched on and off by the client, outside a turn",
+			Name: "set-plan-mode", Shows: "the client turns plan mode on and off while no turn runs",
 			Run: func(p *Play) {
 				for _, on := range []bool{true, false} {
 					got, err := p.Session.SetPlanMode(p.Ctx, on)
@@ -90,7 +90,7 @@ func planScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "plan", Shows: "plan mode entered by the model, a plan shown, sent back, and approved by one of its options",
+			Name: "plan", Shows: "the model enters plan mode and shows a plan; the client sends it back once, and then approves it with one of its options",
 			Scripts: []string{
 				call("p1", "EnterPlanMode", struct{}{}),
 				call("p2", "ExitPlanMode", struct{}{}),
@@ -111,7 +111,7 @@ func planScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "plan-rejected", Shows: "a plan dismissed, rejected, and rejected with the end of plan mode",
+			Name: "plan-rejected", Shows: "plans that the client dismisses, rejects, and rejects together with plan mode",
 			Scripts: []string{
 				call("p1", "EnterPlanMode", struct{}{}),
 				call("p2", "ExitPlanMode", struct{}{}),

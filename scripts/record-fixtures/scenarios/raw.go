@@ -149,7 +149,7 @@ func rawScenarios() []Scenario {
 	const id = "00000000-0000-4000-8000-000000000002"
 	return []Scenario{
 		{
-			Name: "raw-bad-lines", Shows: "lines that are not calls: -32700, -32600, -32601, -32602, and silence",
+			Name: "raw-bad-lines", Shows: "lines that are not valid calls: errors -32700, -32600, -32601 and -32602, or no answer",
 			Scripts: []string{"text: Still here."},
 			Raw: func(w *Wire) {
 				for _, line := range []string{"not JSON", "", "\ufeff{}", `{"jsonrpc":"2.0"`} {
@@ -173,7 +173,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-invalid-state", Shows: "-32000 from every method that has it, while idle and while a turn runs",
+			Name: "raw-invalid-state", Shows: "error -32000 from every method that can return it, while no turn runs and while a turn runs",
 			Scripts: []string{shell("s1", "echo 1")},
 			Raw: func(w *Wire) {
 				w.send(initialize("i", nil), method("c1", "cancel", nil))
@@ -197,7 +197,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-pipelined", Shows: "initialize, two prompts and a cancel in one write: the second prompt is refused, the first cancelled",
+			Name: "raw-pipelined", Shows: "initialize, two prompts and a cancel in one write: kimi refuses the second prompt and cancels the first",
 			Scripts: []string{shell("s1", "echo 1"), "text: after"},
 			Raw: func(w *Wire) {
 				w.send(initialize("i", nil), prompt("a", "One"), prompt("b", "Two"), method("c", "cancel", nil))
@@ -208,7 +208,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-no-initialize", Shows: "a client that sends no initialize: text comes, an approval never does",
+			Name: "raw-no-initialize", Shows: "a client that sends no initialize: text comes, but no request for approval",
 			Scripts: []string{"text: Hello.", shell("s1", "echo 1")},
 			Raw: func(w *Wire) {
 				w.send(prompt("a", "Hello"))
@@ -220,7 +220,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-initialize-again", Shows: "a second initialize: its hooks are added to the first's",
+			Name: "raw-initialize-again", Shows: "a second initialize: kimi adds its hooks to those of the first",
 			Raw: func(w *Wire) {
 				hooks := map[string]any{"hooks": []any{map[string]string{"id": "h", "event": "PreToolUse"}, map[string]string{"id": "u", "event": "NoSuchEvent"}}}
 				w.send(initialize("i1", hooks))
@@ -230,7 +230,7 @@ func rawScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "raw-bad-answers", Shows: "answers that kimi cannot read: tools fail, hooks allow, questions count as dismissed, approvals as rejected",
+			Name: "raw-bad-answers", Shows: "answers that kimi cannot read: Go tools fail, hooks allow, kimi dismisses questions and rejects requests for approval",
 			Scripts: []string{call("e1", "ext", word{"a"}), call("e2", "ext", word{"b"}), ask("q1"), ask("q2"), shell("s1", "echo 1")},
 			Raw: func(w *Wire) {
 				w.send(initialize("i", map[string]any{

@@ -28,41 +28,41 @@ func README() []byte {
 
 const readmeHead = `# Recordings of the real kimi
 
-Each file is one conversation with kimi-cli 1.51.0 (one of them with 1.52.0). Files with a name that begins with ` + "`code-`" + ` are
-conversations with Kimi Code 2.1.0: they have the Wire messages that this module's bridge makes of them. ` + "`make fixtures`" + ` records the files and
-writes this page. The code that drives the conversations, ` + "`scripts/record-fixtures/scenarios`" + `, also replays them in the tests. A replay needs no kimi:
-` + "`clienttest.Replay`" + ` plays the agent's lines and checks that the client says what it said. The model is kimi's own
-scripted one, or a server on loopback: nothing here describes the behaviour of a real model. To record kimi-cli 1.52.0 too, set
-` + "`" + TombstoneKey + "`" + ` to its kimi. ` + "`testdata/acp`" + ` has old recordings of Kimi Code over ACP. They replay, but cannot be made again.
+Each file is the recording of one conversation with kimi-cli 1.51.0; [tombstone](tombstone.jsonl) is one with 1.52.0. If the name of a file begins with ` + "`code-`" + `, it is a
+conversation with Kimi Code 2.1.0. It has the Wire messages into which the bridge of this module translates the conversation. ` + "`make fixtures`" + ` records the files and
+writes this page. The code in ` + "`scripts/record-fixtures/scenarios`" + ` holds the conversations. The tests use the same code to replay the recordings. A replay needs no kimi:
+` + "`clienttest.Replay`" + ` sends the lines of the agent, and checks that the client sends the same lines as in the recording. The model is scripted: it is part of kimi-cli, or a
+server on the loopback interface. So the recordings do not show how a real model behaves. To record kimi-cli 1.52.0 too, set ` + "`" + TombstoneKey + "`" + ` to the path of its program.
+` + "`testdata/acp`" + ` has old recordings of Kimi Code over ACP, another protocol. The tests replay them, but no one can record them again.
 
 ## Format
 
-A file is JSON lines, made by ` + "`Options.Record`" + `. The first line is the header: the version of the format, and the name and version that the
-agent gave. They are empty if there was no handshake.
+` + "`Options.Record`" + ` writes these files. Each line is JSON. The first line is the header. It has the version of the format, and the name and version that the
+agent gave. The name and version are empty if there was no handshake.
 
     {"fixture":1,"agent":{"name":"Kimi Code CLI","version":"1.51.0"},"wire":"1.10"}
 
-Each further line is a record: the milliseconds since the start, who wrote (` + "`client`" + ` or ` + "`agent`" + `), and the exact line without its end. Lines
+Each further line is a record: the milliseconds since the start, who wrote the line (` + "`client`" + ` or ` + "`agent`" + `), and the exact line without its end. Lines
 that are not frames of the protocol are recorded as well. Bytes that are not UTF-8 become U+FFFD.
 
     {"ms":1130,"from":"client","line":"{\"jsonrpc\":\"2.0\",\"method\":\"prompt\",…}"}
     {"ms":1180,"from":"agent","line":"{\"jsonrpc\":\"2.0\",\"method\":\"event\",…}"}
 
-The last line says how the agent ended. ` + "`signal`" + ` names the signal that killed it. ` + "`unasked`" + ` says that the client had neither closed its input nor ended it.
+The last line says how the agent ended. ` + "`signal`" + ` names the signal that killed it. ` + "`unasked`" + ` says that the agent ended although the client had not closed the agent's input and had not ended the agent.
 
     {"ms":1600,"from":"agent","end":{"exit_code":0}}
 
-Secrets that the configuration, the environment or a stored login hold are ` + "`***`" + `, and so is everything that looks like a bearer token or an
-API key. The work dir is ` + "`/work`" + `, the share dir ` + "`/share`" + `, the home ` + "`/home/user`" + `, the place where kimi is installed ` + "`/kimi`" + `, the directory of
-temporary files ` + "`/tmp`" + `. Ids and times are unchanged.
+In a recording, ` + "`***`" + ` stands for the secrets of the configuration, of the environment and of stored logins, and for everything that looks like a bearer token or an
+API key. ` + "`/work`" + ` stands for the work dir, ` + "`/share`" + ` for the share dir, ` + "`/home/user`" + ` for the home, ` + "`/kimi`" + ` for the folder where kimi is installed, and ` + "`/tmp`" + ` for the folder of
+temporary files. Ids and times are unchanged.
 
 ## The recordings
 `
 
 const readmeUnprovoked = `
-A test fails if some part of the protocol is in no recording of kimi-cli and not in this table.
+## What cannot be recorded
 
-## What cannot be provoked
+In a test, kimi-cli never sends these parts of the protocol. A test fails if any other part of the protocol is in no recording of kimi-cli.
 
 | kind | name | why |
 |---|---|---|

@@ -19,7 +19,7 @@ func sessionScenarios() []Scenario {
 	const id = "00000000-0000-4000-8000-000000000001"
 	return []Scenario{
 		{
-			Name: "replay", Shows: "the history of a stored session: merged text, a tool of the program and a question as old requests",
+			Name: "replay", Shows: "the history of a stored session: text comes in one piece, a call of a Go tool and a question come as old requests",
 			Resume:  id,
 			Scripts: []string{lines("think: hm", "text: Hel", "text: lo", call("g1", "upper", word{"old"})), ask("q1"), "text: Bye.", "text: New."},
 			Prepare: func(ctx context.Context, r *Rig) error {
@@ -45,7 +45,7 @@ func sessionScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "resume", Shows: "a session continued after a crash: its history has no TurnEnd; then a new turn",
+			Name: "resume", Shows: "a session that is continued after a crash: its history has no TurnEnd; then a new turn runs",
 			Resume:  id,
 			Scripts: []string{"text: One.", shell("s1", "echo 1")},
 			Prepare: func(ctx context.Context, r *Rig) error {

@@ -28,7 +28,7 @@ func textScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "two-turns", Shows: "two turns; the second without usage, whose StatusUpdate has nulls",
+			Name: "two-turns", Shows: "two turns; the second reports no token usage, so its StatusUpdate has nulls",
 			Scripts: []string{"text: one\nusage: input_other=5 output=1", "text: two"},
 			Run: func(p *Play) {
 				p.Says(p.Turn("first", nil), "one")
@@ -70,7 +70,7 @@ func textScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "odd-text", Shows: "NUL, CR, U+2028, U+2029, U+0085, emoji and HTML in prompt and answer",
+			Name: "odd-text", Shows: "NUL, CR, U+2028, U+2029, U+0085, emoji and HTML in a prompt and in an answer",
 			Prepare: func(_ context.Context, r *Rig) error {
 				return r.Model(config.Provider{APIKey: "none"}, func(w http.ResponseWriter, _ *http.Request) {
 					stream(w, odd, " end")
@@ -84,7 +84,7 @@ func textScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "secrets", Shows: "keys, headers and paths of the machine that the model repeats are not in the recording",
+			Name: "secrets", Shows: "a model that repeats keys, headers and paths of the machine: they are not in the recording",
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Env["MY_SERVICE_TOKEN"] = Planted[2]
 				return r.Model(config.Provider{

@@ -15,7 +15,7 @@ func yolo(p *Play) { p.Options.Yolo = true }
 func toolScenarios() []Scenario {
 	return []Scenario{
 		{
-			Name: "tool-stream", Shows: "a tool call with extras, whose arguments come in ToolCallParts, and a todo list",
+			Name: "tool-stream", Shows: "a tool call that has extras and whose arguments come in ToolCallParts; a todo list",
 			Scripts: []string{
 				lines(`text: I plan. `, `tool_call: {"id":"t1","name":"SetTodoList","arguments":"{\"todos\": [{\"title\": \"read\", ","extras":{"signature":"c2ln"}}`,
 					`tool_call_part: {"arguments_part":"\"status\": \"done\"}, {\"title\": \"write\", \"status\": \"in_progress\"}, "}`,
@@ -38,7 +38,7 @@ func toolScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "files", Shows: "files read, written and edited: diff blocks in approvals and results, one of them a summary of a huge file",
+			Name: "files", Shows: "files that are read, written and edited: diff blocks in approvals and in results; one block is a summary of a huge file",
 			Scripts: []string{
 				call("r1", "ReadFile", map[string]string{"path": "old.txt"}),
 				call("w1", "WriteFile", map[string]string{"path": "new.txt", "content": "one\ntwo\n"}),

@@ -55,7 +55,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "cancel-approval", Shows: "a turn cancelled while an approval is pending, which kimi then rejects",
+			Name: "cancel-approval", Shows: "a turn cancelled while a request waits; kimi then rejects the request",
 			Scripts: []string{shell("s1", "echo 1"), "text: Fine."},
 			Run: func(p *Play) {
 				list := p.Ends(client.ErrCancelled, "Run", p.cancelAt(is[*client.ApprovalRequest]))
@@ -65,7 +65,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "cancel-tool", Shows: "a turn cancelled while a tool of the program runs: no result any more",
+			Name: "cancel-tool", Shows: "a turn cancelled while a Go tool runs: no result comes after that",
 			Scripts: []string{call("w1", "wait", word{"long"}), "text: Fine."},
 			Options: func(p *Play) { p.Options.Tools = []client.Tool{p.waiting()} },
 			Run: func(p *Play) {
@@ -77,7 +77,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "cancel-question", Shows: "a turn cancelled while a question is pending: no event about it",
+			Name: "cancel-question", Shows: "a turn cancelled while a question waits: no event says so",
 			Scripts: []string{ask("q1"), "text: Fine."},
 			Options: func(p *Play) { p.Options.SupportsQuestion = true },
 			Run: func(p *Play) {
@@ -142,7 +142,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "noise", Shows: "lines on kimi's stdout that are not of the protocol (KIMI_SCRIPTED_ECHO_TRACE=1)",
+			Name: "noise", Shows: "lines on kimi's standard output that are not part of the protocol (KIMI_SCRIPTED_ECHO_TRACE=1)",
 			Scripts: []string{"text: a", "text: b"},
 			Prepare: func(_ context.Context, r *Rig) error {
 				r.Options.Env["KIMI_SCRIPTED_ECHO_TRACE"] = "1"
@@ -154,7 +154,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "slash-commands", Shows: "prompts that are commands: /clear, /plan, /yolo, and one that does not exist",
+			Name: "slash-commands", Shows: "prompts that are commands: /clear, /plan, /yolo, and a command that does not exist",
 			Options: func(p *Play) { p.Options.SlashCommands = true },
 			Run: func(p *Play) {
 				commands := p.Session.Server().SlashCommands
@@ -185,7 +185,7 @@ func turnScenarios() []Scenario {
 			},
 		},
 		{
-			Name: "compact-auto", Shows: "a context that is full: compacted within a step; then a compaction that fails, which has no CompactionEnd",
+			Name: "compact-auto", Shows: "a context that is full: kimi compacts it within a step; then a compaction that fails: it has no CompactionEnd",
 			Scripts: []string{
 				"text: A long story.\nusage: input_other=95000 output=10", "text: Summary: a story.", "text: And on.\nusage: input_other=96000 output=10",
 				"error: 400 too long",
