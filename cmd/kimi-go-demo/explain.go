@@ -44,7 +44,7 @@ var kinds = []struct {
 
 // flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
-	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
+	"client: ", "", "rules: load: ", "", "rules: load ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
 	"SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
 	"Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "",
 )
