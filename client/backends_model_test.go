@@ -53,7 +53,8 @@ func TestBackendsSetModel(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].Name != "other" || list[0].MaxContextTokens != 200000 || list[1].Name != "scripted" {
 			t.Errorf("models %+v, %v", list, err)
 		}
-		if err := s.SetModel(ctx, "nope"); err == nil || !strings.Contains(err.Error(), `"nope"; it has other, scripted`) {
+		var unknown *client.OptionError
+		if err := s.SetModel(ctx, "nope"); !errors.As(err, &unknown) || unknown.Option != "Model" || !strings.Contains(err.Error(), `"nope"; it has other, scripted`) {
 			t.Errorf("an unknown model: %v", err)
 		}
 		turn, err := s.Prompt(ctx, "the first question")
@@ -228,4 +229,40 @@ func TestKimiCodeEfforts(t *testing.T) {
 	if e2eIs(t, "an effort that the model has not", err, client.ErrUnsupported); !errors.As(err, &bad) || bad.Option != "Effort" || !strings.Contains(err.Error(), "low, high") {
 		t.Errorf("%v", err)
 	}
+}
+
+// The error about a model that there is not names it: kimi-cli's first turn returns it, and Kimi Code's start.
+func TestBackendsUnknownModel(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		for name, set := range map[string]func(*client.Options){
+			"other models": func(*client.Options) {},
+			"none":         func(o *client.Options) { o.Config = nil },
+		} {
+			t.Run(name, func(t *testing.T) {
+				opts, _ := twoModels(t, b)
+				set(opts)
+				opts.Model = "nope"
+				s, err := client.NewSession(ctx, opts)
+				if started := err == nil; started != (b.name == "kimi-cli") {
+					t.Fatalf("it starts: %v, %v", started, err)
+				}
+				if s != nil {
+					defer shut(t, s)
+					turn, promptErr := s.Prompt(ctx, "hello")
+					if promptErr != nil {
+						t.Fatal(promptErr)
+					}
+					_, err = turn.Result()
+				}
+				e2eIs(t, "an unknown model", err, client.ErrLLMNotSet)
+				var unknown *client.OptionError
+				if !errors.As(err, &unknown) || unknown.Option != "Model" || !strings.Contains(unknown.Reason, `no model "nope"`) {
+					t.Errorf("an unknown model: %v", err)
+				}
+				if name == "other models" && !strings.Contains(err.Error(), "it has other, scripted") {
+					t.Errorf("the others are not told: %v", err)
+				}
+			})
+		}
+	})
 }

@@ -460,8 +460,9 @@ func TestBackendsUndo(t *testing.T) {
 			e2eIs(t, "undo", s.Undo(ctx, 1), client.ErrUnsupported)
 			return
 		}
-		if err := s.Undo(ctx, 5); err == nil {
-			t.Error("five turns of two are undone")
+		var few *client.TurnsError
+		if err := s.Undo(ctx, 5); !errors.As(err, &few) || *few != (client.TurnsError{Turns: 2, Want: 5}) {
+			t.Errorf("five turns of two are undone: %#v", err)
 		}
 		if err := s.Undo(ctx, 1); err != nil {
 			t.Fatal(err)

@@ -32,6 +32,7 @@ func TestErrorTexts(t *testing.T) {
 		{&StartError{Path: "/bin/kimi", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: 2 * time.Minute},
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
 		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name one"}, `client: Options.WorkDir: /x is not a directory; name one`},
+		{&TurnsError{Turns: 1, Want: 99}, `client: the session has 1 turn for this, not 99; pass a smaller number`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32001, Message: "LLM is not set"}), ErrLLMNotSet.Error() + ": prompt: LLM is not set (-32001)"},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32603, Message: "oops"}), "client: prompt: oops (-32603)"},

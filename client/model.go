@@ -1,10 +1,12 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -36,7 +38,8 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 }
 
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
-// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
+// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort. If there is
+// no such model, or it does not offer the effort, the error is an [*OptionError] for Model or Effort.
 //
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
 // change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
@@ -51,19 +54,15 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 	}
 	i := slices.IndexFunc(list, func(m Model) bool { return m.Name == name })
 	if i < 0 {
-		names := "none at all"
-		if len(list) > 0 {
-			all := make([]string, len(list))
-			for i, m := range list {
-				all[i] = m.Name
-			}
-			names = strings.Join(all, ", ")
+		all := make([]string, len(list))
+		for i, m := range list {
+			all[i] = m.Name
 		}
-		return fmt.Errorf("client: set model: the configuration has no model %.80q; it has %.200s", name, names)
+		return noModel(name, all, nil)
 	}
 	if effort := s.opts.Effort; effort != "" && effort != "on" && effort != "off" && !slices.Contains(list[i].Efforts, effort) {
 		return &OptionError{Option: "Effort", Reason: fmt.Sprintf("the model %.80q does not offer %.40q", name, effort),
-			Remedy: "use on, off or one of the Efforts of Session.Models", Err: ErrUnsupported}
+			Remedy: "use on, off or what the model offers; Session.Models lists it", Err: ErrUnsupported}
 	}
 	over := make(chan struct{})
 	if err := s.occupy(ctx, "set model", func() { s.changing = over }); err != nil {
@@ -87,6 +86,40 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("client: set model: %w", context.Cause(ctx))
 	}
+}
+
+// noModel says that the configuration has these models, and not the one that is wanted.
+func noModel(name string, has []string, err error) error {
+	remedy := "it has none: " + howToSetModel
+	if len(has) > 0 {
+		remedy = fmt.Sprintf("it has %.200s", strings.Join(has, ", "))
+	}
+	return &OptionError{Option: "Model", Reason: fmt.Sprintf("the configuration has no model %.80q", name), Remedy: remedy, Err: err}
+}
+
+// byModel names the model of the options in kimi-cli's answer to a prompt that no model is set.
+func (s *Session) byModel(err error) error {
+	name := s.opts.Model
+	if !errors.Is(err, ErrLLMNotSet) || name == "" || name != s.Model() || s.opts.Transport != nil || s.backend.kind() != BackendWire {
+		return err
+	}
+	return cmp.Or(s.launch.unknownModel(err), err)
+}
+
+// unknownModel returns an error with the cause err if the configuration does not have the model of the options.
+func (l *launch) unknownModel(err error) error {
+	cfg, cfgErr := l.config()
+	if cfgErr != nil || l.opts.Model == "" {
+		return nil
+	}
+	var has []string
+	if cfg != nil {
+		has = slices.Sorted(maps.Keys(cfg.Models))
+	}
+	if slices.Contains(has, l.opts.Model) {
+		return nil
+	}
+	return noModel(l.opts.Model, has, err)
 }
 
 func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {

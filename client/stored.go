@@ -106,7 +106,7 @@ func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord,
 // are not set back.
 //
 // The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns,
-// ForkSession returns an error. If kimi no longer has the context of that time, the error is [ErrUnsupported].
+// the error is a [*TurnsError]. If kimi no longer has the context of that time, it is [ErrUnsupported].
 func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newID string, err error) {
 	if ctx == nil {
 		return "", errNilContext

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 const (
@@ -45,7 +48,7 @@ var kinds = []struct {
 // flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
 	"client: ", "", "rules: load: ", "", "rules: load ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
-	"SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
+	"Session.Models lists", "/model in a chat lists", "SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
 	"Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "",
 )
 
@@ -67,6 +70,8 @@ func explain(err error) (line, hint string) {
 		incompatible *client.IncompatibleError
 		missing      *client.NotFoundError
 		start        *client.StartError
+		few          *client.TurnsError
+		rpc          *wireproto.RPCError
 		process      *client.ProcessError
 		invalid      *config.Error
 	)
@@ -88,13 +93,21 @@ func explain(err error) (line, hint string) {
 		return "kimi was not found: tried " + strings.Join(tried, ", "), installHint + ", or name one by --kimi PATH or KIMI_PATH"
 	case errors.As(err, &start):
 		return oneLine("start " + start.What()), cmp.Or(start.Hint(), doctorHint)
+	case errors.As(err, &few):
+		return fmt.Sprintf("the session has %s for this, not %d", screen.Count(few.Turns, "turn"), few.Want), "name a smaller number; turns from before a compaction cannot be taken back"
+	case errors.As(err, &rpc):
+		line = strings.Replace(line, oneLine(rpc.Error()), oneLine(message(rpc)), 1)
 	}
 	if options := all[*client.OptionError](err); len(options) > 0 {
 		var lines, hints []string
 		for _, o := range options {
-			lines = append(lines, flagOf(o.Option)+": "+o.Reason)
-			if !slices.Contains(hints, o.Hint()) {
-				hints = append(hints, o.Hint())
+			reason, hint := o.Reason, flagNames.Replace(o.Hint())
+			if o.Option != "Model" && o.Option != "Effort" { // which a chat sets, too, and which the reason names
+				reason = flagOf(o.Option) + ": " + reason
+			}
+			lines = append(lines, reason)
+			if !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
 			}
 		}
 		return oneLine(strings.Join(lines, "\n")), strings.Join(hints, "; ")
@@ -119,8 +132,15 @@ func explain(err error) (line, hint string) {
 		return line, doctorHint
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return line, "check the path"
+	case !strings.HasPrefix(err.Error(), "client: "), rpc != nil && rpc.Code == wireproto.CodeInvalidParams:
+		return line, "" // it is not about kimi, or kimi says what was wrong
 	}
 	return line, doctorHint
+}
+
+// message returns what kimi says, without the method and the code of the protocol.
+func message(e *wireproto.RPCError) string {
+	return strings.TrimSuffix(strings.TrimPrefix(e.Error(), e.Method+": "), fmt.Sprintf(" (%d)", e.Code))
 }
 
 // all returns the errors of a type in the tree of err.

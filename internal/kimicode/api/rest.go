@@ -39,7 +39,8 @@ type Error struct {
 	Method, Path string
 	Code         int
 	Msg          string
-	Err          error // why no answer came; nil if one did
+	Data         json.RawMessage // what the server adds; nil for nothing
+	Err          error           // why no answer came; nil if one did
 }
 
 // Error names the route, the server's words and its code.
