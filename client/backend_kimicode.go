@@ -65,11 +65,6 @@ func (kimiCode) model(l *launch) string {
 }
 
 func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
-	if l.opts.Config != nil || l.opts.ConfigFile != "" {
-		if err := l.unknownModel(ErrLLMNotSet); err != nil {
-			return nil, err
-		}
-	}
 	t := &bridgeTransport{process: p, shared: l.shared}
 	for _, tool := range l.opts.Tools {
 		t.tools = tool.server

@@ -230,39 +230,3 @@ func TestKimiCodeEfforts(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-// The error about a model that there is not names it: kimi-cli's first turn returns it, and Kimi Code's start.
-func TestBackendsUnknownModel(t *testing.T) {
-	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
-		for name, set := range map[string]func(*client.Options){
-			"other models": func(*client.Options) {},
-			"none":         func(o *client.Options) { o.Config = nil },
-		} {
-			t.Run(name, func(t *testing.T) {
-				opts, _ := twoModels(t, b)
-				set(opts)
-				opts.Model = "nope"
-				s, err := client.NewSession(ctx, opts)
-				if started := err == nil; started != (b.name == "kimi-cli") {
-					t.Fatalf("it starts: %v, %v", started, err)
-				}
-				if s != nil {
-					defer shut(t, s)
-					turn, promptErr := s.Prompt(ctx, "hello")
-					if promptErr != nil {
-						t.Fatal(promptErr)
-					}
-					_, err = turn.Result()
-				}
-				e2eIs(t, "an unknown model", err, client.ErrLLMNotSet)
-				var unknown *client.OptionError
-				if !errors.As(err, &unknown) || unknown.Option != "Model" || !strings.Contains(unknown.Reason, `no model "nope"`) {
-					t.Errorf("an unknown model: %v", err)
-				}
-				if name == "other models" && !strings.Contains(err.Error(), "it has other, scripted") {
-					t.Errorf("the others are not told: %v", err)
-				}
-			})
-		}
-	})
-}

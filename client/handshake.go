@@ -131,10 +131,6 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 		s.opts.Logger.Info("client: the agent has no initialize")
 		err = nil
 	}
-	if !wire && o.Model != "" && errors.Is(err, ErrLLMNotSet) { // the answer of a bridge about the model that was set
-		return server, &OptionError{Option: "Model", Reason: fmt.Sprintf("Kimi Code has no model %.80q", o.Model),
-			Remedy: "name one of its config.toml, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME instead", Err: err}
-	}
 	return server, byArgument(err)
 }
 

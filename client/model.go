@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,11 +89,11 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 
 // noModel says that the configuration has these models, and not the one that is wanted.
 func noModel(name string, has []string, err error) error {
-	remedy := "it has none: " + howToSetModel
+	names, remedy := "none at all", howToSetModel
 	if len(has) > 0 {
-		remedy = fmt.Sprintf("it has %.200s", strings.Join(has, ", "))
+		names, remedy = strings.Join(has, ", "), "use one that it has"
 	}
-	return &OptionError{Option: "Model", Reason: fmt.Sprintf("the configuration has no model %.80q", name), Remedy: remedy, Err: err}
+	return &OptionError{Option: "Model", Reason: fmt.Sprintf("the configuration has no model %.80q; it has %.200s", name, names), Remedy: remedy, Err: err}
 }
 
 // byModel names the model of the options in kimi-cli's answer to a prompt that no model is set.
@@ -103,23 +102,18 @@ func (s *Session) byModel(err error) error {
 	if !errors.Is(err, ErrLLMNotSet) || name == "" || name != s.Model() || s.opts.Transport != nil || s.backend.kind() != BackendWire {
 		return err
 	}
-	return cmp.Or(s.launch.unknownModel(err), err)
-}
-
-// unknownModel returns an error with the cause err if the configuration does not have the model of the options.
-func (l *launch) unknownModel(err error) error {
-	cfg, cfgErr := l.config()
-	if cfgErr != nil || l.opts.Model == "" {
-		return nil
+	cfg, cfgErr := s.launch.config()
+	if cfgErr != nil {
+		return err
 	}
 	var has []string
 	if cfg != nil {
 		has = slices.Sorted(maps.Keys(cfg.Models))
 	}
-	if slices.Contains(has, l.opts.Model) {
-		return nil
+	if slices.Contains(has, name) {
+		return err
 	}
-	return noModel(l.opts.Model, has, err)
+	return noModel(name, has, err)
 }
 
 func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {

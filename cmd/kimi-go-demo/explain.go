@@ -31,7 +31,7 @@ var kinds = []struct {
 }{
 	{client.ErrMaxSteps, "the turn reached the limit of steps", "raise --max-steps, or go on with the session"},
 	{client.ErrIdle, "", "raise --idle-timeout if a tool may take longer"},
-	{client.ErrLLMNotSet, "no model is set", loginHint + "; " + doctorHint},
+	{client.ErrLLMNotSet, "", loginHint + "; " + doctorHint},
 	{client.ErrAuthExpired, "the login has expired", `run "kimi login"`},
 	{client.ErrLLMNotSupported, "", "choose a model with the named capability, by --model"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
@@ -48,7 +48,7 @@ var kinds = []struct {
 // flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
 	"client: ", "", "rules: load: ", "", "rules: load ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
-	"Session.Models lists", "/model in a chat lists", "SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
+	"Session.Models lists", "/model in a chat lists", ": LLM is not set", "", ": Model not set", "", "SessionID: ", "--session: ", "options: Model ", "--model ", "options: ", "",
 	"Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "",
 )
 
@@ -63,7 +63,6 @@ func flagOf(option string) string { return cmp.Or(flags[option], option) }
 
 // explain returns an error in a line, and what to do about it.
 func explain(err error) (line, hint string) {
-	line = oneLine(flagNames.Replace(err.Error()))
 	var (
 		hint1        hinted
 		bad          usageError
@@ -75,6 +74,11 @@ func explain(err error) (line, hint string) {
 		process      *client.ProcessError
 		invalid      *config.Error
 	)
+	text := err.Error()
+	if errors.As(err, &rpc) {
+		text = strings.Replace(text, rpc.Error(), message(rpc), 1)
+	}
+	line = oneLine(flagNames.Replace(text))
 	switch {
 	case errors.As(err, &hint1):
 		return line, hint1.hint
@@ -95,8 +99,6 @@ func explain(err error) (line, hint string) {
 		return oneLine("start " + start.What()), cmp.Or(start.Hint(), doctorHint)
 	case errors.As(err, &few):
 		return fmt.Sprintf("the session has %s for this, not %d", screen.Count(few.Turns, "turn"), few.Want), "name a smaller number; turns from before a compaction cannot be taken back"
-	case errors.As(err, &rpc):
-		line = strings.Replace(line, oneLine(rpc.Error()), oneLine(message(rpc)), 1)
 	}
 	if options := all[*client.OptionError](err); len(options) > 0 {
 		var lines, hints []string

@@ -12,14 +12,14 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	rpc := &wireproto.RPCError{Method: wireproto.MethodPrompt, Code: -32001, Message: "LLM is not set"}
+	rpc := &wireproto.RPCError{Method: wireproto.MethodPrompt, Code: -32001, Message: "its words"}
 	for _, tt := range []struct {
 		err        error
 		line, hint string
 	}{
-		{fmt.Errorf("%w: %w", client.ErrLLMNotSet, rpc), "no model is set", "kimi login"},
-		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: ", "--model"},
-		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: ", "try again"},
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSet, rpc), "no model is set: its words", "kimi login"},
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: its words", "--model"},
+		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: its words", "try again"},
 		{client.ErrMaxSteps, "the turn reached the limit of steps", "--max-steps"},
 		{fmt.Errorf("%w: %w", client.ErrOutcomeUnknown, rpc), "it is not known how the turn ended", "look at what it has done"},
 		{client.ErrAuthExpired, "the login has expired", "kimi login"},
@@ -57,8 +57,8 @@ func TestExplainSlips(t *testing.T) {
 		line, hint string
 	}{
 		{&client.TurnsError{Turns: 1, Want: 99}, "the session has 1 turn for this, not 99", "name a smaller number; turns from before a compaction cannot be taken back"},
-		{&client.OptionError{Option: "Model", Reason: `the configuration has no model "nope"`, Remedy: "it has a, b", Err: client.ErrLLMNotSet},
-			`the configuration has no model "nope"`, "it has a, b"},
+		{&client.OptionError{Option: "Model", Reason: `the configuration has no model "nope"; it has a, b`, Remedy: "use one that it has", Err: client.ErrLLMNotSet},
+			`the configuration has no model "nope"; it has a, b`, "use one that it has"},
 		{&client.OptionError{Option: "Effort", Reason: `there is no thinking effort "nope"`, Remedy: "use one that the model offers; Session.Models lists them", Err: client.ErrUnsupported},
 			`there is no thinking effort "nope"`, "use one that the model offers; /model in a chat lists them"},
 		{fmt.Errorf("client: %w", &wireproto.RPCError{Method: "undo", Code: -32602, Message: "undo: nothing to undo"}), "undo: nothing to undo", ""},

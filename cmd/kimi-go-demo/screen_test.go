@@ -647,7 +647,7 @@ func TestScreenSlips(t *testing.T) {
 		slips := [][]string{
 			{"/undo 99", " 1 turn "},
 			{"/fork 99", "✗ the session has 1 turn for this, not 99", "hint: name a smaller number"},
-			{"/model nope", `✗ the configuration has no model "nope"`, "hint: it has other, scripted, seeing"},
+			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
 		}
 		if k.name == "kimi-cli" { // it goes on in a copy
 			slips = append(slips, []string{"/effort nope", `✗ kimi-cli has no thinking effort "nope"`, `hint: use "on" or "off"`},
