@@ -39,7 +39,7 @@ func (s codeStored) fork(ctx context.Context, turns int, title string) (string, 
 	}
 	var few *history.TurnsError
 	if errors.As(err, &few) {
-		err = &TurnsError{Turns: few.Turns, Want: few.Want}
+		err = &ForkError{Turns: few.Want, Available: few.Turns}
 	}
 	return id, err
 }

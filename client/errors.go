@@ -168,21 +168,6 @@ func (e *OptionError) Hint() string { return e.Remedy }
 // Unwrap returns Err. The text of the error contains it.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// TurnsError says that a session has fewer turns than Undo was to take back or ForkSession to keep.
-type TurnsError struct {
-	Turns int `json:"turns"` // that can be taken back or kept
-	Want  int `json:"want"`
-}
-
-// Error names both numbers.
-func (e *TurnsError) Error() string {
-	noun := "turns"
-	if e.Turns == 1 {
-		noun = "turn"
-	}
-	return fmt.Sprintf("client: the session has %d %s for this, not %d; pass a smaller number", e.Turns, noun, e.Want)
-}
-
 // caused is an error with its cause, in one sentence. The name of the package stands once, at the start.
 type caused struct{ error, cause error }
 

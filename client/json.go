@@ -210,8 +210,8 @@ func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
 }
 
 // MarshalJSON writes the fields and a message.
-func (e NotFoundError) MarshalJSON() ([]byte, error) {
-	type fields NotFoundError
+func (e ForkError) MarshalJSON() ([]byte, error) {
+	type fields ForkError
 	return json.Marshal(struct {
 		fields
 		toldJSON
@@ -219,8 +219,8 @@ func (e NotFoundError) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes the fields and a message.
-func (e TurnsError) MarshalJSON() ([]byte, error) {
-	type fields TurnsError
+func (e NotFoundError) MarshalJSON() ([]byte, error) {
+	type fields NotFoundError
 	return json.Marshal(struct {
 		fields
 		toldJSON

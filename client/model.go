@@ -37,8 +37,7 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 }
 
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
-// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort. If there is
-// no such model, or it does not offer the effort, the error is an [*OptionError] for Model or Effort.
+// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
 //
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
 // change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
@@ -46,6 +45,8 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
 // ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
 // then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
+//
+// If there is no such model, or it does not offer the effort, the error is an [*OptionError] for Model or Effort.
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {

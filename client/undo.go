@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -11,7 +10,7 @@ import (
 
 // Undo takes back the last turns: the model does not see them any more. Changes of files stay. If a turn is running,
 // the error is [ErrBusy]. Undo cannot go back to before a compaction. For kimi-cli, the error is [ErrUnsupported];
-// use [ForkSession] at an earlier turn instead. If there are fewer turns, the error is a [*TurnsError].
+// use [ForkSession] at an earlier turn instead.
 func (s *Session) Undo(ctx context.Context, turns int) error {
 	switch {
 	case ctx == nil:
@@ -21,13 +20,5 @@ func (s *Session) Undo(ctx context.Context, turns int) error {
 	case s.backend.kind() == BackendWire:
 		return fmt.Errorf("%w: undo; keep the first turns with ForkSession", ErrUnsupported)
 	}
-	err := s.conn.call(ctx, wireproto.MethodUndo, wireproto.UndoParams{Turns: turns}, nil)
-	var rpc *wireproto.RPCError
-	var limit struct {
-		Turns *int `json:"turns"`
-	}
-	if errors.As(err, &rpc) && json.Unmarshal(rpc.Data, &limit) == nil && limit.Turns != nil {
-		return &TurnsError{Turns: *limit.Turns, Want: turns}
-	}
-	return err
+	return s.conn.call(ctx, wireproto.MethodUndo, wireproto.UndoParams{Turns: turns}, nil)
 }

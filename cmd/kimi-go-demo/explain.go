@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
-	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -55,7 +54,7 @@ var flagNames = strings.NewReplacer(
 // flags are the flags that become fields of Options.
 var flags = map[string]string{
 	"Executable": "--kimi", "ConfigFile": "--config", "WorkDir": "--work-dir", "AddDirs": "--add-dir", "SkillsDirs": "--skills-dir",
-	"AgentFile": "--agent-file", "MCPConfigFiles": "--mcp-config-file", "SessionID": "--session",
+	"Thinking": "--thinking", "AgentFile": "--agent-file", "MCPConfigFiles": "--mcp-config-file", "SessionID": "--session",
 }
 
 // flagOf returns the flag that becomes a field of Options, or the field's name.
@@ -69,10 +68,14 @@ func explain(err error) (line, hint string) {
 		incompatible *client.IncompatibleError
 		missing      *client.NotFoundError
 		start        *client.StartError
-		few          *client.TurnsError
-		rpc          *wireproto.RPCError
-		process      *client.ProcessError
-		invalid      *config.Error
+		told         interface { // a client's error that tells a person, too
+			error
+			What() string
+			Hint() string
+		}
+		rpc     *wireproto.RPCError
+		process *client.ProcessError
+		invalid *config.Error
 	)
 	text := err.Error()
 	if errors.As(err, &rpc) {
@@ -97,8 +100,6 @@ func explain(err error) (line, hint string) {
 		return "kimi was not found: tried " + strings.Join(tried, ", "), installHint + ", or name one by --kimi PATH or KIMI_PATH"
 	case errors.As(err, &start):
 		return oneLine("start " + start.What()), cmp.Or(start.Hint(), doctorHint)
-	case errors.As(err, &few):
-		return fmt.Sprintf("the session has %s for this, not %d", screen.Count(few.Turns, "turn"), few.Want), "name a smaller number; turns from before a compaction cannot be taken back"
 	}
 	if options := all[*client.OptionError](err); len(options) > 0 {
 		var lines, hints []string
@@ -134,6 +135,8 @@ func explain(err error) (line, hint string) {
 		return line, doctorHint
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return line, "check the path"
+	case errors.As(err, &told):
+		return oneLine(told.What()), told.Hint()
 	case !strings.HasPrefix(err.Error(), "client: "), rpc != nil && rpc.Code == wireproto.CodeInvalidParams:
 		return line, "" // it is not about kimi, or kimi says what was wrong
 	}

@@ -645,8 +645,8 @@ func TestScreenSlips(t *testing.T) {
 		g.typed("hi\r")
 		g.shows("  one", "finished after")
 		slips := [][]string{
-			{"/undo 99", " 1 turn "},
-			{"/fork 99", "✗ the session has 1 turn for this, not 99", "hint: name a smaller number"},
+			{"/undo 99", "✗ "},
+			{"/fork 99", "✗ a copy cannot keep 99 turns: there is 1", "hint: keep at most 1"},
 			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
 		}
 		if k.name == "kimi-cli" { // it goes on in a copy

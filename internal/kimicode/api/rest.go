@@ -39,8 +39,7 @@ type Error struct {
 	Method, Path string
 	Code         int
 	Msg          string
-	Data         json.RawMessage // what the server adds; nil for nothing
-	Err          error           // why no answer came; nil if one did
+	Err          error // why no answer came; nil if one did
 }
 
 // Error names the route, the server's words and its code.

@@ -194,7 +194,7 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 		return fail(foreign(resp))
 	}
 	if e.Code != 0 {
-		return &api.Error{Method: method, Path: path, Code: e.Code, Msg: e.Msg, Data: e.Data}
+		return fail(e.Code, e.Msg, nil)
 	}
 	if result == nil || len(e.Data) == 0 {
 		return nil

@@ -29,8 +29,6 @@ func (t *Translator) undo(f *wireproto.Frame) {
 			t.reply(f.ID, struct{}{})
 		case e != nil && e.Code == api.CodeBusy:
 			t.refuse(f.ID, wireproto.CodeInvalidState, "undo: %s", e.Msg)
-		case e != nil && e.Code == api.CodeCannotUndo && undoable(e) != nil:
-			t.fail(f.ID, &wireproto.RPCError{Code: wireproto.CodeInvalidParams, Message: "undo: " + e.Msg, Data: undoable(e)})
 		case e != nil && (e.Code == api.CodeCannotUndo || e.Code == api.CodeBadField):
 			t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: %s", e.Msg)
 		case e != nil && e.Code == api.CodeConnectionError:
@@ -39,16 +37,4 @@ func (t *Translator) undo(f *wireproto.Frame) {
 			t.refuse(f.ID, wireproto.CodeInternalError, "undo: %v", err)
 		}
 	})
-}
-
-// undoable says how many turns can be taken back, if the server does.
-func undoable(e *api.Error) json.RawMessage {
-	var limit struct {
-		Turns *int `json:"undoableCount"`
-	}
-	if json.Unmarshal(e.Data, &limit) != nil || limit.Turns == nil {
-		return nil
-	}
-	data, _ := json.Marshal(map[string]int{"turns": *limit.Turns})
-	return data
 }

@@ -35,7 +35,7 @@ func fail(err error) *failure {
 	f := &failure{Text: err.Error(), Ended: errors.Is(err, translator.ErrEnded)}
 	var e *api.Error
 	if errors.As(err, &e) {
-		f.API = &api.Error{Method: e.Method, Path: e.Path, Code: e.Code, Msg: e.Msg, Data: e.Data}
+		f.API = &api.Error{Method: e.Method, Path: e.Path, Code: e.Code, Msg: e.Msg}
 	}
 	return f
 }
