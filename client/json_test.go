@@ -87,8 +87,8 @@ func TestJSON(t *testing.T) {
 // Every field has a name of the protocol, and no time is in nanoseconds.
 func TestJSONNames(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
-	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
-		client.ProcessError{}, client.StartError{}, client.ForkError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}} {
+	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.ForkError{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
+		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			tag := f.Tag.Get("json")
 			_, lasts := reflect.Zero(f.Type).Interface().(time.Duration)

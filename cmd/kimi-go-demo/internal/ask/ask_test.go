@@ -150,6 +150,9 @@ func TestQuestions(t *testing.T) {
 			if !strings.HasPrefix(out.String(), shown) {
 				t.Errorf("shown %q, want %q first", out.String(), shown)
 			}
+			if !strings.Contains(out.String(), `numbers such as 1,3, or text such as "none of them" (Enter skips): `) {
+				t.Errorf("the question does not say how to choose nothing: %q", out.String())
+			}
 		})
 	}
 }
