@@ -37,6 +37,10 @@ func (s codeStored) fork(ctx context.Context, turns int, title string) (string, 
 	if errors.As(err, new(*history.VersionError)) {
 		err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
+	var few *history.TurnsError
+	if errors.As(err, &few) {
+		err = &ForkError{Turns: few.Want, Available: few.Turns}
+	}
 	return id, err
 }
 

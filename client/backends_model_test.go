@@ -53,7 +53,8 @@ func TestBackendsSetModel(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].Name != "other" || list[0].MaxContextTokens != 200000 || list[1].Name != "scripted" {
 			t.Errorf("models %+v, %v", list, err)
 		}
-		if err := s.SetModel(ctx, "nope"); err == nil || !strings.Contains(err.Error(), `"nope"; it has other, scripted`) {
+		var unknown *client.OptionError
+		if err := s.SetModel(ctx, "nope"); !errors.As(err, &unknown) || unknown.Option != "Model" || !strings.Contains(err.Error(), `"nope"; it has other, scripted`) {
 			t.Errorf("an unknown model: %v", err)
 		}
 		turn, err := s.Prompt(ctx, "the first question")

@@ -255,8 +255,9 @@ func TestBackendsFork(t *testing.T) {
 			t.Fatal(err)
 		}
 		e2eSame(t, "the session that was forked", before, tree(t, folder(t, opts, s.ID())))
-		if _, err := client.ForkSession(ctx, s.ID(), 9, opts); err == nil {
-			t.Error("nine turns of four")
+		var few *client.ForkError
+		if _, err := client.ForkSession(ctx, s.ID(), 9, opts); !errors.As(err, &few) || few.Turns != 9 || few.Available < 4 || few.Available > 5 {
+			t.Errorf("nine turns of four: %#v", few)
 		}
 		e2eSame(t, "history of the early fork", []string{"prompt 1", "prompt 2"}, prompts(told(t, early, opts)))
 		if diff := cmp.Diff(told(t, s.ID(), opts), told(t, whole, opts)); diff != "" {

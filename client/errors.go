@@ -20,7 +20,7 @@ var (
 	ErrCancelled       = errors.New("client: the turn was cancelled")
 	ErrMaxSteps        = errors.New("client: the turn reached the limit of steps; raise Options.MaxStepsPerTurn or prompt again to go on")
 	ErrSessionNotFound = errors.New("client: no such session; ListSessions lists those of a work dir")
-	ErrLLMNotSet       = errors.New("client: no model is set; run \"kimi login\", name a default_model in the configuration, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together")
+	ErrLLMNotSet       = errors.New("client: no model is set; " + howToSetModel)
 	ErrLLMNotSupported = errors.New("client: the model cannot do this; choose a model that has the named capability")
 	ErrProvider        = errors.New("client: the model's provider failed")
 	ErrAuthExpired     = errors.New("client: the login has expired; run \"kimi login\"")
@@ -31,6 +31,8 @@ var (
 	ErrUnsupported     = errors.New("client: this agent cannot do that")
 	ErrOutcomeUnknown  = errors.New("client: the turn ended, and Kimi Code does not say how; look at what it has done before you go on")
 )
+
+const howToSetModel = `run "kimi login", name a default_model in the configuration, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
 
 // ProcessError says how the agent's process ended. Unless Close was called, every end is an error, also with exit
 // code 0.

@@ -210,6 +210,15 @@ func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
 }
 
 // MarshalJSON writes the fields and a message.
+func (e ForkError) MarshalJSON() ([]byte, error) {
+	type fields ForkError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, nil)})
+}
+
+// MarshalJSON writes the fields and a message.
 func (e NotFoundError) MarshalJSON() ([]byte, error) {
 	type fields NotFoundError
 	return json.Marshal(struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,6 +45,8 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
 // ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
 // then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
+//
+// If there is no such model, or it does not offer the effort, the error is an [*OptionError] for Model or Effort.
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {
@@ -51,19 +54,15 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 	}
 	i := slices.IndexFunc(list, func(m Model) bool { return m.Name == name })
 	if i < 0 {
-		names := "none at all"
-		if len(list) > 0 {
-			all := make([]string, len(list))
-			for i, m := range list {
-				all[i] = m.Name
-			}
-			names = strings.Join(all, ", ")
+		all := make([]string, len(list))
+		for i, m := range list {
+			all[i] = m.Name
 		}
-		return fmt.Errorf("client: set model: the configuration has no model %.80q; it has %.200s", name, names)
+		return noModel(name, all, nil)
 	}
 	if effort := s.opts.Effort; effort != "" && effort != "on" && effort != "off" && !slices.Contains(list[i].Efforts, effort) {
 		return &OptionError{Option: "Effort", Reason: fmt.Sprintf("the model %.80q does not offer %.40q", name, effort),
-			Remedy: "use on, off or one of the Efforts of Session.Models", Err: ErrUnsupported}
+			Remedy: "use on, off or what the model offers; Session.Models lists it", Err: ErrUnsupported}
 	}
 	over := make(chan struct{})
 	if err := s.occupy(ctx, "set model", func() { s.changing = over }); err != nil {
@@ -87,6 +86,35 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("client: set model: %w", context.Cause(ctx))
 	}
+}
+
+// noModel says that the configuration has these models, and not the one that is wanted.
+func noModel(name string, has []string, err error) error {
+	names, remedy := "none at all", howToSetModel
+	if len(has) > 0 {
+		names, remedy = strings.Join(has, ", "), "use one that it has"
+	}
+	return &OptionError{Option: "Model", Reason: fmt.Sprintf("the configuration has no model %.80q; it has %.200s", name, names), Remedy: remedy, Err: err}
+}
+
+// byModel names the model of the options in kimi-cli's answer to a prompt that no model is set.
+func (s *Session) byModel(err error) error {
+	name := s.opts.Model
+	if !errors.Is(err, ErrLLMNotSet) || name == "" || name != s.Model() || s.opts.Transport != nil || s.backend.kind() != BackendWire {
+		return err
+	}
+	cfg, cfgErr := s.launch.config()
+	if cfgErr != nil {
+		return err
+	}
+	var has []string
+	if cfg != nil {
+		has = slices.Sorted(maps.Keys(cfg.Models))
+	}
+	if slices.Contains(has, name) {
+		return err
+	}
+	return noModel(name, has, err)
 }
 
 func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {

@@ -470,6 +470,7 @@ func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
 		}
 	}
 	if err != nil {
+		err = t.s.byModel(err)
 		if cause != nil && !errors.Is(cause, ErrCancelled) {
 			err = because(cancelled(cause), err)
 		}

@@ -28,7 +28,7 @@ func Load(path string) (*Rules, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: load %s: %w; name a readable file of rules", path, err)
 	}
-	r, err := Parse(data)
+	r, err := decode(data)
 	if err != nil {
 		return nil, fmt.Errorf("rules: load %s: %w", path, err)
 	}
@@ -37,35 +37,49 @@ func Load(path string) (*Rules, error) {
 
 // Parse reads rules as Load does.
 func Parse(data []byte) (*Rules, error) {
+	r, err := decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	return r, nil
+}
+
+// decode is Parse. Its errors do not name this package.
+func decode(data []byte) (*Rules, error) {
 	if len(data) > maxFile {
-		return nil, fmt.Errorf("rules: more than %d MiB; name a file of rules", maxFile>>20)
+		return nil, fmt.Errorf("more than %d MiB; name a file of rules", maxFile>>20)
 	}
 	r := new(Rules)
 	meta, err := toml.Decode(string(data), r)
 	if err != nil {
 		var syntax toml.ParseError
 		if errors.As(err, &syntax) {
-			return nil, fmt.Errorf("rules: line %d: %w; correct the TOML", syntax.Position.Line, err)
+			return nil, fmt.Errorf("line %d: %s; correct the TOML", syntax.Position.Line, strings.TrimSuffix(syntax.Message, "."))
 		}
-		return nil, fmt.Errorf("rules: %w; every value is a string, every table one of [[deny]], [[ask]] and [[allow]]", err)
+		// The rest of the text names Go types.
+		where, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "toml: "), "): ")
+		return nil, fmt.Errorf("%s): every value is a string, every table one of [[deny]], [[ask]] and [[allow]]", where)
 	}
 	var errs []error
-	seen := make(map[string]int)
-	for _, key := range meta.Undecoded() {
-		seen[key.String()]++
-		errs = append(errs, fmt.Errorf("rules: line %d: unknown key %.80q; a rule has tool, command, path, mcp_server, reason and options",
-			lineOf(string(data), key, seen[key.String()]), key.String()))
-	}
-	// Keys are matched without regard to case by the decoder, not by who reads the file.
+	seen := make(map[string]int) // by the last name of the key, as lineOf counts
 	for _, key := range meta.Keys() {
-		if name := key.String(); name != strings.ToLower(name) && !undecoded(meta, key) {
-			errs = append(errs, fmt.Errorf("rules: line %d: unknown key %.80q; write it in lower case", lineOf(string(data), key, 1), name))
+		name, last := key.String(), key[len(key)-1]
+		seen[last]++
+		remedy := ""
+		switch {
+		case undecoded(meta, key):
+			remedy = "a rule has tool, command, path, mcp_server, reason and options"
+		case name != strings.ToLower(name): // the decoder matches keys without regard to case, who reads the file does not
+			remedy = "write it in lower case"
+		default:
+			continue
 		}
+		errs = append(errs, fmt.Errorf("line %d: unknown key %.80q; %s", lineOf(string(data), key, seen[last]), name, remedy))
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	if err := r.Validate(); err != nil {
+	if err := r.problems(); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -160,9 +160,12 @@ func TestLoad(t *testing.T) {
 		"[[allow]]\nlogger = \"x\"\ntool = \"x\"\n":                                   `line 2: unknown key "allow.logger"`,
 		"Logger = \"x\"\n":                                                            `line 1: unknown key "Logger"`,
 		"allow = [{tool = \"Read\",\n comand = \"x\"}]\n":                             `line 2: unknown key "allow.comand"`,
-		"[[allow]]\ntool = \"Read\n":                                                  "line 2",
-		"[[allow]]\ntool = 1\n":                                                       "string",
-		"[allow]\ntool = \"Read\"\n":                                                  "[[allow]]",
+		"[[deny]]\ncomand = \"a\"\n[[allow]]\ncomand = \"b\"":                         `line 4: unknown key "allow.comand"`,
+		"[[allow]]\ntool = \"Read\"\n[[alow]]\ntool = \"Read\"\n":                     `line 4: unknown key "alow.tool"`,
+		"[[allow]]\ntool = \"Read\n":                                                  "line 2: strings cannot contain newlines; correct the TOML",
+		"[[allow]]\ntool = 1\n":                                                       `line 2 (last key "allow.tool"): every value is a string`,
+		"allow = [\"Read\"]":                                                          `line 1 (last key "allow"): every value`,
+		"[allow]\ntool = \"Read\"\n":                                                  `line 1 (last key "allow"): every value is a string, every table one of [[deny]], [[ask]] and [[allow]]`,
 		"[[allow]]\nreason = \"x\"\n":                                                 "allow rule 1",
 		"[[deny]]\ncommand = \"rm *\"\n[[deny]]\ncommand = \"ls\"\npath = \"/etc\"\n": "deny rule 2",
 		strings.Repeat("#", 1<<20+1):                                                  "MiB",
@@ -173,6 +176,14 @@ func TestLoad(t *testing.T) {
 		}
 		if r, err := rules.Load(file); err == nil || r != nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "rules: load ") {
 			t.Errorf("%.60q: %v, want %q", text, err, want)
+		}
+		if _, err := rules.Load(file); err != nil {
+			told := strings.TrimPrefix(err.Error(), "rules: load "+file+": ")
+			for said := range strings.Lines(told) {
+				if strings.Contains(said, "rules: ") || strings.Contains(said, "toml: ") || strings.Count(said, "line ") > 1 {
+					t.Errorf("%.60q: it is told twice: %v", text, err)
+				}
+			}
 		}
 	}
 	if _, err := rules.Load(t.TempDir()); err == nil {

@@ -13,6 +13,14 @@ func (r *Rules) Validate() error {
 	if r == nil {
 		return nil
 	}
+	if err := r.problems(); err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	return nil
+}
+
+// problems is Validate. Its error does not name this package.
+func (r *Rules) problems() error {
 	var errs []error
 	for _, list := range []struct {
 		verdict Verdict
@@ -20,7 +28,7 @@ func (r *Rules) Validate() error {
 	}{{Deny, r.Deny}, {Ask, r.Ask}, {Allow, r.Allow}} {
 		for i := range list.rules {
 			if problem := list.rules[i].problem(list.verdict == Allow); problem != "" {
-				errs = append(errs, fmt.Errorf("rules: %s rule %d (%.100s): %s", list.verdict, i+1, list.rules[i].String(), problem))
+				errs = append(errs, fmt.Errorf("%s rule %d (%.100s): %s", list.verdict, i+1, list.rules[i].String(), problem))
 			}
 		}
 	}

@@ -35,7 +35,7 @@ func (f *chatCmd) Run(e *env) error {
 	return e.converse(&f.runFlags, start, (*conversation).chat)
 }
 
-const chatHelp = `/help       this, and the agent's own commands
+const chatHelp = `/help or ?  this, and the agent's own commands
 /plan       plan mode: on, off, or the other
 /exit       leave; Ctrl-D does the same
 A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
@@ -50,7 +50,7 @@ func (c *conversation) chat() error {
 		if model != "" {
 			model = ", model " + model
 		}
-		c.note("session " + c.session.ID() + model + "; /help tells more, Ctrl-D leaves")
+		c.note("session " + c.session.ID() + model + "; ? tells more, Ctrl-D leaves")
 	}
 	turns := 0
 	defer func() {
@@ -207,7 +207,7 @@ func (c *conversation) command(text string) (done, known bool) {
 	switch {
 	case word == "/exit" || word == "/quit":
 		return true, true
-	case word == "/help":
+	case word == "/help", word == "?" && arg == "":
 		out := c.e.asking()
 		fmt.Fprintln(out, chatHelp)
 		for _, cmd := range c.session.Server().SlashCommands {

@@ -23,7 +23,7 @@ var errResolved = errors.New("resolved otherwise")
 
 // prompter asks a person. ctx ends when no answer is needed now.
 type prompter interface {
-	Approval(ctx context.Context, rest ask.Pages, always []string) (ask.Decision, error)
+	Approval(ctx context.Context, rest ask.Pages, always []string, silence string) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
 }
 
@@ -116,6 +116,9 @@ func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhil
 	for m, err := range turn.Messages() {
 		if err != nil {
 			break // Result tells it too
+		}
+		if _, cut := m.(*wireproto.StepInterrupted); cut && c.lines == nil {
+			continue // how the turn ends says more
 		}
 		if broken = c.message(ctx, m); broken != nil {
 			break
@@ -228,8 +231,13 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 		d.Response = wireproto.Reject
 	case c.prompter != nil:
 		asked, stop := until(ctx, m.Done())
-		offers = c.grants.Offers(m, name, arguments, c.session.Server().Bridge != nil)
-		d, err = c.prompter.Approval(asked, rest, words(offers))
+		code := c.session.Server().Bridge != nil
+		silence := "the agent goes on without it"
+		if !code && m.AgentID == nil { // a subagent of kimi-cli goes on, too
+			silence = "ends the turn"
+		}
+		offers = c.grants.Offers(m, name, arguments, code)
+		d, err = c.prompter.Approval(asked, rest, words(offers), silence)
 		stop()
 		by = ""
 	default:

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 const (
@@ -28,7 +30,7 @@ var kinds = []struct {
 }{
 	{client.ErrMaxSteps, "the turn reached the limit of steps", "raise --max-steps, or go on with the session"},
 	{client.ErrIdle, "", "raise --idle-timeout if a tool may take longer"},
-	{client.ErrLLMNotSet, "no model is set", loginHint + "; " + doctorHint},
+	{client.ErrLLMNotSet, "", loginHint + "; " + doctorHint},
 	{client.ErrAuthExpired, "the login has expired", `run "kimi login"`},
 	{client.ErrLLMNotSupported, "", "choose a model with the named capability, by --model"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
@@ -44,15 +46,15 @@ var kinds = []struct {
 
 // flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
-	"client: ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
-	"SessionID: ", "--session: ", "Model ", "--model ", "options: ", "",
+	"client: ", "", "rules: load: ", "", "rules: load ", "", "; continue with ResumeSession", "", "; raise the limit if a tool may take longer", "",
+	"Session.Models lists", "/model in a chat lists", ": LLM is not set", "", ": Model not set", "", "SessionID: ", "--session: ", "options: Model ", "--model ", "options: ", "",
 	"Options.IdleTimeout", "--idle-timeout", "Options.StopGrace ", "",
 )
 
 // flags are the flags that become fields of Options.
 var flags = map[string]string{
 	"Executable": "--kimi", "ConfigFile": "--config", "WorkDir": "--work-dir", "AddDirs": "--add-dir", "SkillsDirs": "--skills-dir",
-	"AgentFile": "--agent-file", "MCPConfigFiles": "--mcp-config-file", "SessionID": "--session",
+	"Thinking": "--thinking", "AgentFile": "--agent-file", "MCPConfigFiles": "--mcp-config-file", "SessionID": "--session",
 }
 
 // flagOf returns the flag that becomes a field of Options, or the field's name.
@@ -60,16 +62,26 @@ func flagOf(option string) string { return cmp.Or(flags[option], option) }
 
 // explain returns an error in a line, and what to do about it.
 func explain(err error) (line, hint string) {
-	line = oneLine(flagNames.Replace(err.Error()))
 	var (
 		hint1        hinted
 		bad          usageError
 		incompatible *client.IncompatibleError
 		missing      *client.NotFoundError
 		start        *client.StartError
-		process      *client.ProcessError
-		invalid      *config.Error
+		told         interface { // a client's error that tells a person, too
+			error
+			What() string
+			Hint() string
+		}
+		rpc     *wireproto.RPCError
+		process *client.ProcessError
+		invalid *config.Error
 	)
+	text := err.Error()
+	if errors.As(err, &rpc) {
+		text = strings.Replace(text, rpc.Error(), message(rpc), 1)
+	}
+	line = oneLine(flagNames.Replace(text))
 	switch {
 	case errors.As(err, &hint1):
 		return line, hint1.hint
@@ -92,9 +104,13 @@ func explain(err error) (line, hint string) {
 	if options := all[*client.OptionError](err); len(options) > 0 {
 		var lines, hints []string
 		for _, o := range options {
-			lines = append(lines, flagOf(o.Option)+": "+o.Reason)
-			if !slices.Contains(hints, o.Hint()) {
-				hints = append(hints, o.Hint())
+			reason, hint := o.Reason, flagNames.Replace(o.Hint())
+			if o.Option != "Model" && o.Option != "Effort" { // which a chat sets, too, and which the reason names
+				reason = flagOf(o.Option) + ": " + reason
+			}
+			lines = append(lines, reason)
+			if !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
 			}
 		}
 		return oneLine(strings.Join(lines, "\n")), strings.Join(hints, "; ")
@@ -119,8 +135,17 @@ func explain(err error) (line, hint string) {
 		return line, doctorHint
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return line, "check the path"
+	case errors.As(err, &told):
+		return oneLine(told.What()), told.Hint()
+	case !strings.HasPrefix(err.Error(), "client: "), rpc != nil && rpc.Code == wireproto.CodeInvalidParams:
+		return line, "" // it is not about kimi, or kimi says what was wrong
 	}
 	return line, doctorHint
+}
+
+// message returns what kimi says, without the method and the code of the protocol.
+func message(e *wireproto.RPCError) string {
+	return strings.TrimSuffix(strings.TrimPrefix(e.Error(), e.Method+": "), fmt.Sprintf(" (%d)", e.Code))
 }
 
 // all returns the errors of a type in the tree of err.

@@ -12,14 +12,14 @@ import (
 )
 
 func TestExplain(t *testing.T) {
-	rpc := &wireproto.RPCError{Method: wireproto.MethodPrompt, Code: -32001, Message: "LLM is not set"}
+	rpc := &wireproto.RPCError{Method: wireproto.MethodPrompt, Code: -32001, Message: "its words"}
 	for _, tt := range []struct {
 		err        error
 		line, hint string
 	}{
-		{fmt.Errorf("%w: %w", client.ErrLLMNotSet, rpc), "no model is set", "kimi login"},
-		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: ", "--model"},
-		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: ", "try again"},
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSet, rpc), "no model is set: its words", "kimi login"},
+		{fmt.Errorf("%w: %w", client.ErrLLMNotSupported, rpc), "the model cannot do this: its words", "--model"},
+		{fmt.Errorf("%w: %w", client.ErrProvider, rpc), "the model's provider failed: its words", "try again"},
 		{client.ErrMaxSteps, "the turn reached the limit of steps", "--max-steps"},
 		{fmt.Errorf("%w: %w", client.ErrOutcomeUnknown, rpc), "it is not known how the turn ended", "look at what it has done"},
 		{client.ErrAuthExpired, "the login has expired", "kimi login"},
@@ -34,7 +34,8 @@ func TestExplain(t *testing.T) {
 		{errors.Join(&client.OptionError{Option: "WorkDir", Reason: "a", Remedy: "name one"}, &client.OptionError{Option: "ConfigFile", Reason: "b", Remedy: "name one"}), "--work-dir: a; --config: b", "name one"},
 		{&client.StartError{Path: "/k", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: time.Minute}, "start /k: no answer within 1m0s: it ran and said nothing", "start fewer at once"},
 		{usage("bad"), "bad", "--help"},
-		{errors.New("new"), "new", "doctor"},
+		{errors.New("client: new"), "new", "doctor"},
+		{fmt.Errorf("client: %w", &wireproto.RPCError{Method: "m", Code: -32603, Message: "new"}), "new", "doctor"},
 	} {
 		line, hint := explain(tt.err)
 		if !strings.HasPrefix(line, tt.line) || strings.Contains(line, "\n") {
@@ -45,6 +46,26 @@ func TestExplain(t *testing.T) {
 		}
 		if strings.Contains(line+hint, "Options") || strings.Contains(line+hint, "ResumeSession") {
 			t.Errorf("speaks to Go programs: %s / %s", line, hint)
+		}
+	}
+}
+
+// What a person has mistyped is told in words of this command, and without a hint that does not help.
+func TestExplainSlips(t *testing.T) {
+	for _, tt := range []struct {
+		err        error
+		line, hint string
+	}{
+		{&client.ForkError{Turns: 99, Available: 1}, "a copy cannot keep 99 turns: there is 1", "keep at most 1"},
+		{&client.OptionError{Option: "Model", Reason: `the configuration has no model "nope"; it has a, b`, Remedy: "use one that it has", Err: client.ErrLLMNotSet},
+			`the configuration has no model "nope"; it has a, b`, "use one that it has"},
+		{&client.OptionError{Option: "Effort", Reason: `there is no thinking effort "nope"`, Remedy: "use one that the model offers; Session.Models lists them", Err: client.ErrUnsupported},
+			`there is no thinking effort "nope"`, "use one that the model offers; /model in a chat lists them"},
+		{fmt.Errorf("client: %w", &wireproto.RPCError{Method: "undo", Code: -32602, Message: "undo: nothing to undo"}), "undo: nothing to undo", ""},
+		{errors.New("there are 2 turns to take back"), "there are 2 turns to take back", ""},
+	} {
+		if line, hint := explain(tt.err); line != tt.line || hint != tt.hint {
+			t.Errorf("%v: %q, hint %q; want %q, hint %q", tt.err, line, hint, tt.line, tt.hint)
 		}
 	}
 }

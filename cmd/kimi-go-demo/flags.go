@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -103,7 +104,11 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	b, err := grant.Open(f.Rules)
 	if err != nil {
-		return nil, usage("--rules: %w", err)
+		hint := "a rule is a table and what it is about, such as\n[[allow]]\ncommand = \"go test *\""
+		if errors.As(err, new(*fs.PathError)) {
+			hint = "check the path"
+		}
+		return nil, hinted{usage("--rules: %w", err), hint}
 	}
 	o.Hooks = append(o.Hooks, b.Hooks()...)
 	return b, nil

@@ -186,7 +186,7 @@ func report(e *env, err error) int {
 	line, hint := explain(err)
 	fmt.Fprintf(e.stderr, "%s: %s\n", program, screen.Line(line))
 	if hint != "" {
-		fmt.Fprintf(e.stderr, "hint: %s\n", screen.Line(hint))
+		fmt.Fprintf(e.stderr, "hint: %s\n", strings.ReplaceAll(hint, "\n", "\n      "))
 	}
 	return code
 }

@@ -102,7 +102,7 @@ func TestTerminalAlways(t *testing.T) {
 		x := d.terminal(t, d.chatArgs("chat", "--plain")...)
 		x.expect("> ")
 		x.typed("go\r")
-		x.expect("$ echo one", "allow? [y]es, [n]o, [a]lways (choose what): ")
+		x.expect("$ echo one", "allow? [y]es, [n]o (then say what instead), [a]lways (choose what): ")
 		x.typed("a\r")
 		x.expect("  1  ", "commands that begin with “echo” (no dangerous options), in this session", "number (Enter goes back): ")
 		x.typed(map[string]string{"kimi-cli": "2", "Kimi Code": "1"}[k.name] + "\r")
@@ -120,5 +120,8 @@ func TestRulesAreWrong(t *testing.T) {
 	if err := os.WriteFile(file, []byte("[[allow]]\ncomand = \"echo *\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.run(t, "", "prompt", "--rules", file, "x").check(t, 2, nil, []string{"--rules: ", "line 2", "comand"})
+	r := d.run(t, "", "prompt", "--rules", file, "x")
+	r.check(t, 2, nil, []string{"--rules: " + file + ": line 2: unknown key \"allow.comand\"", "\nhint: a rule is ", "\n      [[allow]]\n      command = \"go test *\"\n"})
+	r = d.run(t, "", "prompt", "--rules", d.work, "x")
+	r.check(t, 2, nil, []string{"--rules: ", d.work, "hint: check the path"})
 }

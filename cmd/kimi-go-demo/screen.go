@@ -75,6 +75,9 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		return s, err
 	}
 	cfg.Fork = func(ctx context.Context, id string, turns int) (string, error) {
+		if turns == 0 {
+			return "", hinted{errors.New("a copy keeps at least 1 turn"), "begin a new chat instead"}
+		}
 		return client.ForkSession(ctx, id, turns, opts)
 	}
 	cfg.Prompts = func(id string) ([]string, error) {

@@ -654,3 +654,36 @@ func TestScreenModel(t *testing.T) {
 		}
 	})
 }
+
+// What a person mistypes is told in words, without routes, codes or a hint that does not help.
+func TestScreenSlips(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, _ := k.twoModels(t, "text: one")
+		g := d.glass(t, 120, 40, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("hi\r")
+		g.shows("  one", "finished after")
+		slips := [][]string{
+			{"/undo 99", "✗ "},
+			{"/fork 99", "✗ a copy cannot keep 99 turns: there is 1", "hint: keep at most 1"},
+			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
+		}
+		if k.name == "kimi-cli" { // it goes on in a copy
+			slips = append(slips, []string{"/effort nope", `✗ kimi-cli has no thinking effort "nope"`, `hint: use "on" or "off"`},
+				[]string{"/undo", "✗ a copy keeps at least 1 turn", "hint: begin a new chat instead"})
+		}
+		for i, slip := range slips {
+			g.typed(slip[0] + "\r")
+			g.until(slip[0], func(all string) bool {
+				return strings.Count(all, "\n✗ ") == i+1 && inOrder(all, append(slip[1:], "Enter sends"))
+			})
+		}
+		g.typed(ctrlD)
+		g.end(0)
+		for _, never := range []string{"doctor", "/api/", "(-32"} {
+			if strings.Contains(g.all(), never) {
+				t.Errorf("a person reads %s:\n%s", never, g.all())
+			}
+		}
+	})
+}

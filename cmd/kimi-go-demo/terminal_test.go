@@ -380,3 +380,57 @@ func TestTerminalChat(t *testing.T) {
 	x.typed("/exit\r")
 	x.end(0)
 }
+
+// A person who has read nothing finds the help of the plain chat by ?, which does not go to the agent, and reads what a
+// rejection without words does.
+func TestTerminalTells(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, k.run("1", "echo no"), "text: after silence", k.run("2", "echo no"), "text: as you like")
+		x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+		x.expect("; ? tells more, Ctrl-D leaves", "\n> ")
+		x.typed("?\r")
+		x.expect("/help or ?  this", "/plan ", "Ctrl-C cancels", "\n> ")
+		x.typed("go\r")
+		x.expect("allow? [y]es, [n]o (then say what instead), [a]lways")
+		x.typed("n\r")
+		if k.name == "kimi-cli" {
+			x.expect("what instead? (Enter alone: ends the turn): ")
+			x.typed("\r")
+			x.expect("finished: 1 step", "\n> ")
+			x.typed("go on\r")
+		} else {
+			x.expect("what instead? (Enter alone: the agent goes on without it): ")
+			x.typed("\r")
+		}
+		x.expect("after silence", "finished: ", "\n> ")
+		x.typed("again\r")
+		x.expect("allow? [y]es")
+		x.typed("n\r")
+		x.expect("what instead?")
+		x.typed("be quiet\r")
+		x.expect("be quiet", "as you like", "finished: 2 steps", "\n> ")
+		x.typed(ctrlD)
+		x.end(0)
+	})
+}
+
+// An error that ends a turn is not announced by a line about its step.
+func TestTerminalNoModel(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d, _ := k.twoModels(t)
+		r := d.run(t, "", "prompt", "x")
+		r.check(t, 1, nil, []string{"failed: 0 steps", program + ": no model is set\nhint: "})
+		if r.stdout != "" {
+			t.Errorf("stdout: %s", r.stdout)
+		}
+		x := d.terminal(t, "chat", "--plain")
+		x.expect("\n> ")
+		x.typed("x\r")
+		x.expect("failed: 0 steps", "no model is set", "hint: ", "\n> ")
+		x.typed(ctrlD)
+		x.end(0)
+		if strings.Contains(x.text(), "interrupted") {
+			t.Errorf("the terminal shows\n%s", x.text())
+		}
+	})
+}

@@ -69,7 +69,13 @@ func (l *line) begins() bool {
 	return l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.Begins()
 }
 
-// Cut finds the first turns of the main agent's journal, -1 for all. If there are fewer, it returns an error.
+// TurnsError says that a session has fewer turns than are to be kept.
+type TurnsError struct{ Turns, Want int }
+
+// Error names both numbers.
+func (e *TurnsError) Error() string { return fmt.Sprintf("it has %d turns, not %d", e.Turns, e.Want) }
+
+// Cut finds the first turns of the main agent's journal, -1 for all. If there are fewer, it returns a [*TurnsError].
 func (s Source) Cut(turns int) (*Cut, error) {
 	chain, err := s.chain()
 	if err != nil {
@@ -89,7 +95,7 @@ func (s Source) Cut(turns int) (*Cut, error) {
 		c.LastPrompt = l.prompt()
 	}
 	if c.Turns < turns {
-		return nil, fmt.Errorf("it has %d turns, not %d; keep fewer, or pass -1 for all", c.Turns, turns)
+		return nil, &TurnsError{c.Turns, turns}
 	}
 	chain = chain[:end]
 	ids, last := make(map[string]bool), 0

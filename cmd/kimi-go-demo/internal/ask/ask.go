@@ -25,6 +25,9 @@ type Console struct {
 	Out io.Writer
 }
 
+// refuse names the key that asks for words next.
+const refuse = "[n]o (then say what instead)"
+
 // Pages is the part of a request that has not been shown yet.
 type Pages interface {
 	Hidden() int // lines
@@ -32,9 +35,9 @@ type Pages interface {
 }
 
 // Approval asks whether to allow the call that was just shown, and the rest of it. always says in words what "always"
-// may cover. With an error, the answer is a rejection: the error is [io.EOF] at the end of the input, or the cause of
+// may cover, and silence what the agent does after a rejection without words. With an error, the answer is a rejection: the error is [io.EOF] at the end of the input, or the cause of
 // ctx's end when the answer is no longer needed.
-func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (Decision, error) {
+func (c *Console) Approval(ctx context.Context, rest Pages, always []string, silence string) (Decision, error) {
 	defer c.In.claim()()
 	covers := "choose what"
 	if len(always) == 1 {
@@ -42,9 +45,9 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (De
 	}
 	for {
 		hidden := rest.Hidden()
-		how, keys := "  allow? [y]es, [n]o, [a]lways ("+covers+"): ", "y, a or n"
+		how, keys := "  allow? [y]es, "+refuse+", [a]lways ("+covers+"): ", "y, a or n"
 		if hidden > 0 {
-			how, keys = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, or [n]o: ", lines(hidden)), "m or n"
+			how, keys = fmt.Sprintf("  NOT SHOWN YET: %s\n  allow? [m]ore of it first, or "+refuse+": ", lines(hidden)), "m or n"
 		}
 		line, err := c.ask(ctx, how)
 		if err != nil {
@@ -70,7 +73,7 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string) (De
 			}
 			return Decision{Response: wireproto.ApproveForSession, Always: which}, nil
 		case "n", "no":
-			feedback, err := c.ask(ctx, "  what instead? (Enter alone ends the turn): ")
+			feedback, err := c.ask(ctx, "  what instead? (Enter alone: "+silence+"): ")
 			return Decision{Response: wireproto.Reject, Feedback: strings.TrimSpace(feedback)}, err
 		}
 		fmt.Fprintln(c.Out, "  "+keys+", please")
@@ -156,7 +159,7 @@ func (c *Console) show(q wireproto.QuestionItem) {
 func (c *Console) choose(ctx context.Context, q wireproto.QuestionItem) (string, error) {
 	how := "  number or text (Enter skips): "
 	if q.MultiSelect {
-		how = "  numbers such as 1,3, or text (Enter skips): "
+		how = `  numbers such as 1,3, or text such as "none of them" (Enter skips): `
 	}
 	for {
 		line, err := c.ask(ctx, how)

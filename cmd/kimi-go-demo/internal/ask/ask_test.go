@@ -39,13 +39,13 @@ var (
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("\ny\na\nm\n\ny\n"), false), Out: &out}
-	got, err := c.Approval(t.Context(), &pages{20, 1}, session)
+	got, err := c.Approval(t.Context(), &pages{20, 1}, session, "stops")
 	if err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
 	const (
-		some = "  allow? [m]ore of it first, or [n]o: "
-		none = "  allow? [y]es, [n]o, [a]lways (all in this session): "
+		some = "  allow? [m]ore of it first, or [n]o (then say what instead): "
+		none = "  allow? [y]es, [n]o (then say what instead), [a]lways (all in this session): "
 	)
 	want := "  NOT SHOWN YET: 21 lines\n" + some + "  m or n, please\n" + "  NOT SHOWN YET: 21 lines\n" + some +
 		"  NOT SHOWN YET: 1 line\n" + some + none + strings.Repeat("  y, a or n, please\n"+none, 2)
@@ -72,7 +72,7 @@ func TestApproval(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := &Console{In: NewInput(strings.NewReader(tt.typed), false), Out: io.Discard}
-			got, err := c.Approval(t.Context(), all, session)
+			got, err := c.Approval(t.Context(), all, session, "stops")
 			if !errors.Is(err, tt.err) {
 				t.Errorf("err = %v, want %v", err, tt.err)
 			}
@@ -83,16 +83,32 @@ func TestApproval(t *testing.T) {
 	}
 }
 
+// The question says that "no" asks for words, and the next one what happens without any.
+func TestApprovalNo(t *testing.T) {
+	for _, silence := range []string{"ends the turn", "the agent goes on"} {
+		var out bytes.Buffer
+		c := &Console{In: NewInput(strings.NewReader("n\n\n"), false), Out: &out}
+		if got, err := c.Approval(t.Context(), all, session, silence); err != nil || got != (Decision{Response: wireproto.Reject}) {
+			t.Errorf("Approval = %+v, %v", got, err)
+		}
+		want := "  allow? [y]es, [n]o (then say what instead), [a]lways (all in this session): " +
+			"  what instead? (Enter alone: " + silence + "): "
+		if diff := cmp.Diff(want, out.String()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 // The person chooses from a list what is always allowed.
 func TestApprovalAlways(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("a\n\na\n3\nx\n2\n"), false), Out: &out}
-	got, err := c.Approval(t.Context(), all, []string{"this", "that\nand more"})
+	got, err := c.Approval(t.Context(), all, []string{"this", "that\nand more"}, "stops")
 	if want := (Decision{Response: wireproto.ApproveForSession, Always: 1}); err != nil || got != want {
 		t.Errorf("Approval = %v, %v, want %v", got, err, want)
 	}
 	const (
-		once  = "  allow? [y]es, [n]o, [a]lways (choose what): "
+		once  = "  allow? [y]es, [n]o (then say what instead), [a]lways (choose what): "
 		list  = "  1  this\n  2  that⏎and more\n"
 		which = "  always allow what? number (Enter goes back): "
 		again = "  a number from 1 to 2, please\n"
@@ -134,6 +150,9 @@ func TestQuestions(t *testing.T) {
 			if !strings.HasPrefix(out.String(), shown) {
 				t.Errorf("shown %q, want %q first", out.String(), shown)
 			}
+			if !strings.Contains(out.String(), `numbers such as 1,3, or text such as "none of them" (Enter skips): `) {
+				t.Errorf("the question does not say how to choose nothing: %q", out.String())
+			}
 		})
 	}
 }
@@ -148,7 +167,7 @@ func TestQuestionEnds(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	ended := make(chan error)
 	go func() {
-		_, err := c.Approval(ctx, all, session)
+		_, err := c.Approval(ctx, all, session, "stops")
 		ended <- err
 	}()
 	io.WriteString(w, "maybe\n") // it is asking
@@ -157,10 +176,10 @@ func TestQuestionEnds(t *testing.T) {
 		t.Fatalf("Approval = %v, want %v", err, errOver)
 	}
 	go io.WriteString(w, "y\n")
-	if got, err := c.Approval(t.Context(), all, session); err != nil || got.Response != wireproto.Approve {
+	if got, err := c.Approval(t.Context(), all, session, "stops"); err != nil || got.Response != wireproto.Approve {
 		t.Errorf("Approval = %v, %v", got, err)
 	}
-	if _, err := c.Approval(ctx, all, session); !errors.Is(err, errOver) {
+	if _, err := c.Approval(ctx, all, session, "stops"); !errors.Is(err, errOver) {
 		t.Errorf("Approval after the end of ctx = %v, want %v", err, errOver)
 	}
 }
@@ -186,7 +205,7 @@ func TestQuestionFirst(t *testing.T) {
 	asked := make(signal, 9)
 	c.Out = asked
 	go func() {
-		d, _ := c.Approval(t.Context(), all, session)
+		d, _ := c.Approval(t.Context(), all, session, "stops")
 		decided <- d
 	}()
 	<-asked
@@ -213,7 +232,7 @@ func TestPromptDuringQuestion(t *testing.T) {
 	c := &Console{In: in, Out: asked}
 	decided := make(chan Decision)
 	go func() {
-		d, _ := c.Approval(t.Context(), all, session)
+		d, _ := c.Approval(t.Context(), all, session, "stops")
 		decided <- d
 	}()
 	<-asked
@@ -274,7 +293,7 @@ func TestTypedTooEarly(t *testing.T) {
 		<-asked
 		io.WriteString(w, "no\n")
 	}()
-	if got, err := c.Approval(t.Context(), all, session); err != nil || got != (Decision{Response: wireproto.Reject, Feedback: "no"}) {
+	if got, err := c.Approval(t.Context(), all, session, "stops"); err != nil || got != (Decision{Response: wireproto.Reject, Feedback: "no"}) {
 		t.Errorf("Approval = %+v, %v", got, err)
 	}
 }

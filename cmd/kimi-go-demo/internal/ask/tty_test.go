@@ -80,7 +80,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 				c := &Console{In: in, Out: asked}
 				decided := make(chan Decision)
 				go func() {
-					d, err := c.Approval(t.Context(), all, session)
+					d, err := c.Approval(t.Context(), all, session, "stops")
 					if err != nil {
 						t.Error(err)
 					}
@@ -117,7 +117,7 @@ func TestTerminalTypedJustBefore(t *testing.T) {
 		k.typed("y\r", "y\r\n")
 		decided := make(chan Decision)
 		go func() {
-			d, _ := c.Approval(t.Context(), all, session)
+			d, _ := c.Approval(t.Context(), all, session, "stops")
 			decided <- d
 		}()
 		<-asked
