@@ -2,17 +2,24 @@ package client
 
 import "slices"
 
-// Approvals says what the agent does without asking. If Options.SlashCommands is set, a slash command can change
-// that, and Approvals does not show the change.
+// Approvals says what the agent does without asking.
 type Approvals struct {
-	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", or the default_yolo of Options.Config or
-	// of the user's configuration file. It is "" if kimi asks about actions.
+	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", the default_yolo of Options.Config or of the
+	// user's configuration file, or "/yolo" or "/afk": with Options.SlashCommands, a prompt of kimi-cli can turn these
+	// modes on and off. All shows that after the turn. It is "" if kimi asks about actions.
 	All string `json:"all"`
 	// Actions are the actions that were approved for the session, with the names of ApprovalRequest.Action ("run
 	// command"). They were approved before the session was resumed, which kimi-cli keeps in the session's state.json,
 	// or by ApproveForSession after that. It is nil for Kimi Code.
 	Actions []string `json:"actions"`
 }
+
+// The commands of kimi-cli that turn on and off a mode in which everything runs unasked
+// (kimi_cli/soul/slash.py, 1.51.0).
+const (
+	commandYolo = "/yolo"
+	commandAFK  = "/afk"
+)
 
 // byOptions is what the options say.
 func (o *Options) byOptions() (a Approvals) {
@@ -35,6 +42,21 @@ func (s *Session) setApprovals(a Approvals) {
 	}
 	if len(a.Actions) > 0 {
 		s.opts.Logger.Warn("client: the session keeps earlier approvals; these actions run unasked", "actions", a.Actions)
+	}
+}
+
+// commanded notes what a turn with a command has changed.
+func (s *Session) commanded(command string) {
+	if command == "" {
+		return
+	}
+	before := s.Status().Approvals
+	after := s.backend.commanded(s, command, before)
+	s.mu.Lock()
+	s.status.Approvals.All = after.All
+	s.mu.Unlock()
+	if after.All != before.All {
+		s.opts.Logger.Warn("client: a command has changed what runs unasked", "because", after.All)
 	}
 }
 

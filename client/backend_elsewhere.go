@@ -150,6 +150,8 @@ func (elsewhere) adopt(s *Session) error {
 	return nil
 }
 
+func (elsewhere) commanded(_ *Session, _ string, before Approvals) Approvals { return before }
+
 func (elsewhere) mayResume(*launch, string) error { return errElsewhere }
 func (elsewhere) holdAgain(*Session) error        { return nil }
 

@@ -60,7 +60,17 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 		return nil, err
 	}
 	defer func() { l.held.Close() }() // of a nil file, too: the session has taken it over
-	return l.connect(ctx, p, id, approvals)
+	kept, err := b.kept(l, id)
+	if err != nil {
+		return nil, err
+	}
+	s, err := l.connect(ctx, p, id, approvals)
+	if err == nil && kept.Plan { // kimi says so only in the first turn
+		s.mu.Lock()
+		s.status.PlanMode = true
+		s.mu.Unlock()
+	}
+	return s, err
 }
 
 // adopt locks the session before another process can follow and lock it again.

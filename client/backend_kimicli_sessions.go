@@ -247,7 +247,7 @@ func shorten(s string, n int) string {
 // (kimi_cli/soul/agent.py, 1.51.0).
 func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 	o := l.opts
-	kept, err := b.keptApprovals(l, id)
+	kept, err := b.kept(l, id)
 	if err != nil {
 		return Approvals{}, err
 	}
@@ -268,15 +268,39 @@ func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 	return a, nil
 }
 
-// kept is what a session of kimi-cli keeps (ApprovalStateData of kimi_cli/session_state.py, 1.51.0).
-type kept struct {
-	Yolo, AFK bool
-	Actions   []string
+// commanded reads what kimi-cli has stored. The file does not have the modes of the command line.
+func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approvals {
+	if command != commandYolo && command != commandAFK {
+		return before
+	}
+	kept, err := b.kept(s.launch, s.ID())
+	if err != nil {
+		s.opts.Logger.Warn("client: what runs unasked is not known", "error", err)
+		return before
+	}
+	byOption := before.All != "" && before.All != commandYolo && before.All != commandAFK
+	wasAFK := before.All == s.opts.byOptions().All && s.opts.AFK
+	switch {
+	case kept.AFK:
+		before.All = commandAFK
+	case kept.Yolo:
+		before.All = commandYolo
+	case byOption && wasAFK == (command == commandYolo): // the other mode
+	default:
+		before.All = ""
+	}
+	return before
 }
 
-// keptApprovals reads the state of a session. It returns the zero value if there is no state, or if kimi cannot read
+// kept is what a session of kimi-cli keeps (SessionState of kimi_cli/session_state.py, 1.51.0).
+type kept struct {
+	Yolo, AFK, Plan bool
+	Actions         []string
+}
+
+// kept reads the state of a session. It returns the zero value if there is no state, or if kimi cannot read
 // it and starts without it.
-func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
+func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 	data, err := regular.Read(filepath.Join(b.sessionsDir(l), id, "state.json"), maxState)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file in the way: kimi will not start either
 		return kept{}, nil
@@ -290,12 +314,13 @@ func (b kimiCLI) keptApprovals(l *launch, id string) (kept, error) {
 			AFK     any   `json:"afk"`
 			Actions []any `json:"auto_approve_actions"`
 		} `json:"approval"`
+		Plan any `json:"plan_mode"`
 	}
 	if json.Unmarshal(data, &state) != nil {
 		return kept{}, nil
 	}
 	on := func(v any) bool { return v != nil && v != false }
-	k := kept{Yolo: on(state.Approval.Yolo), AFK: on(state.Approval.AFK)}
+	k := kept{Yolo: on(state.Approval.Yolo), AFK: on(state.Approval.AFK), Plan: on(state.Plan)}
 	for _, v := range state.Approval.Actions {
 		if action, ok := v.(string); ok {
 			k.Actions = append(k.Actions, action)

@@ -29,6 +29,9 @@ func (kimiCode) endsSteps() bool       { return true }
 func (kimiCode) subagentModels() bool  { return false }
 func (kimiCode) keepsActions() bool    { return false }
 
+// commanded: no command of Kimi Code changes what runs unasked.
+func (kimiCode) commanded(_ *Session, _ string, before Approvals) Approvals { return before }
+
 // mayResume allows everything: the options apply at each start.
 func (kimiCode) mayResume(*launch, string) error { return nil }
 

@@ -5,6 +5,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -152,10 +153,16 @@ func TestBackendsApprovalHandler(t *testing.T) {
 			b.run("run", "echo ran"), clienttest.ToolCall("write", b.write, map[string]string{"path": "there.txt", "content": "new"}),
 			clienttest.ToolCall("create", b.write, map[string]string{"path": "fresh.txt", "content": "fresh"}),
 			clienttest.ToolCall("edit", b.edit, b.editArgs("there.txt", "new", "newer")),
+			clienttest.ToolCall("deep", b.edit, b.editArgs("long.txt", "line 40", "line forty")),
 			clienttest.ToolCall("todo", b.todo, map[string]any{"todos": todos}), "text: done",
 			b.run("refused", "touch refused"),
 		}, b.ifItGoesOn("text: on"), []string{b.run("silent", "touch silent")}, b.ifItGoesOn("text: on"))...)
 		write(t, filepath.Join(opts.WorkDir, "there.txt"), "old", 0o600)
+		var long strings.Builder
+		for i := range 60 {
+			fmt.Fprintf(&long, "line %d\n", i+1)
+		}
+		write(t, filepath.Join(opts.WorkDir, "long.txt"), long.String(), 0o600)
 		shown := make(map[string]wireproto.DisplayBlocks)
 		opts.Approve = func(ctx context.Context, r *client.ApprovalRequest) error {
 			switch id := callID(r.ToolCallID); id {
@@ -175,6 +182,12 @@ func TestBackendsApprovalHandler(t *testing.T) {
 				Path: filepath.Join(opts.WorkDir, path), OldText: from, NewText: to, OldStart: 1, NewStart: 1,
 			}}
 		}
+		deep := shown["deep"][0].(*wireproto.DiffDisplayBlock)
+		before, _, _ := strings.Cut(deep.OldText, "line 40") // kimi-cli shows lines around it
+		if at := deep.OldStart + strings.Count(before, "\n"); at != 40 || deep.NewStart != deep.OldStart {
+			t.Errorf("the change of line 40 is shown at line %d: %+v", at, deep)
+		}
+		delete(shown, "deep")
 		e2eSame(t, "shown", map[string]wireproto.DisplayBlocks{
 			"run":   {&wireproto.ShellDisplayBlock{Language: "bash", Command: "echo ran"}},
 			"write": diff("there.txt", "old", "new"), "create": diff("fresh.txt", "", "fresh"), "edit": diff("there.txt", "new", "newer"),
@@ -187,8 +200,8 @@ func TestBackendsApprovalHandler(t *testing.T) {
 				e2eSame(t, "display of the result of "+id, display, resultOf(t, msgs, id).Display)
 			}
 		}
-		if live, plain := e2eOf[*client.ApprovalRequest](msgs), e2eOf[*wireproto.ApprovalRequest](msgs); len(live) != 0 || len(plain) != 4 {
-			t.Errorf("%d live and %d plain requests in the stream, want 0 and 4", len(live), len(plain))
+		if live, plain := e2eOf[*client.ApprovalRequest](msgs), e2eOf[*wireproto.ApprovalRequest](msgs); len(live) != 0 || len(plain) != 5 {
+			t.Errorf("%d live and %d plain requests in the stream, want 0 and 5", len(live), len(plain))
 		}
 		for _, id := range []string{"refused", "silent"} {
 			turn, err := s.Prompt(ctx, id)

@@ -174,7 +174,25 @@ func TestKimiKeptApprovals(t *testing.T) {
 			opts.SlashCommands, opts.StartTimeout = true, 2*time.Minute
 			s := liveSession(t, ctx, opts)
 			finished(t, ctx, s, "hello", "hello")
+			told := func(s *client.Session, want string) {
+				t.Helper()
+				if got := s.Status().Approvals.All; got != want {
+					t.Errorf("%q runs everything unasked, want %q", got, want)
+				}
+			}
+			told(s, "")
 			playTurn(t, ctx, s, mode)
+			told(s, mode)
+			playTurn(t, ctx, s, mode)
+			told(s, "")
+			playTurn(t, ctx, s, mode)
+			if _, err := s.SetPlanMode(ctx, true); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.SetModel(ctx, s.Model()); err != nil { // a new process keeps the mode
+				t.Fatal(err)
+			}
+			told(s, mode)
 			closed(t, s)
 
 			for name, start := range map[string]func() (*client.Session, error){
@@ -201,7 +219,14 @@ func TestKimiKeptApprovals(t *testing.T) {
 			if got := again.Status().Approvals.All; !strings.HasPrefix(got, "Options.") {
 				t.Errorf("told %q", got)
 			}
+			if !again.Status().PlanMode {
+				t.Error("plan mode, which the session keeps, is not reported")
+			}
+			if _, err := again.SetPlanMode(ctx, false); err != nil {
+				t.Fatal(err)
+			}
 			playTurn(t, ctx, again, mode)
+			told(again, "")
 			closed(t, again)
 
 			set(opts, false)

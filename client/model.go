@@ -164,7 +164,8 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	l := *s.launch
 	o := *l.opts
 	st := s.Status()
-	o.Model, o.Plan = name, o.plans(&st)
+	o.Model = name
+	o.follow(&st)
 	l.opts, l.secrets = &o, secretDir{}
 	cfg, err := l.config()
 	if err != nil {

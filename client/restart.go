@@ -65,7 +65,7 @@ func (s *Session) restart(exit error) error {
 		o.Model = s.chosen
 	}
 	s.mu.Unlock()
-	o.Plan = o.plans(&st)
+	o.follow(&st)
 	l.opts, l.secrets = &o, secretDir{}
 	if o.Transport == nil {
 		if found, err := s.backend.finds(&l, s.id); err != nil || !found && st.ContextTokens > 0 {
@@ -83,10 +83,18 @@ func (s *Session) restart(exit error) error {
 	return nil
 }
 
-// plans reports whether a process that continues the session begins in plan mode. The process itself says so only with
-// the first turn.
-func (o *Options) plans(st *Status) bool {
-	return st.PlanMode || o.Plan && st.ContextTokens == 0
+// follow makes the options those of a process that continues a session with this status. The process itself reports
+// plan mode only with the first turn.
+func (o *Options) follow(st *Status) {
+	o.Plan = st.PlanMode || o.Plan && st.ContextTokens == 0
+	switch st.Approvals.All {
+	case "":
+		o.Yolo, o.AFK = false, false
+	case commandYolo:
+		o.Yolo, o.AFK = true, false
+	case commandAFK:
+		o.Yolo, o.AFK = false, true
+	}
 }
 
 func howEnded(exit error) string {

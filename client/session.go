@@ -235,6 +235,9 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 		return nil, err
 	}
 	t := newTurn(ctx, s, prompt)
+	if s.opts.SlashCommands {
+		t.command = command(text)
+	}
 	if s.opts.Observer != nil {
 		t.input = input
 	}

@@ -27,6 +27,14 @@ func isCommand(text string) bool {
 	return slash && rest != "" && !strings.Contains(rest, "/")
 }
 
+// command returns the command that a text begins with, with its slash, "" if it is none.
+func command(text string) string {
+	if !isCommand(text) {
+		return ""
+	}
+	return strings.FieldsFunc(text, isSpace)[0]
+}
+
 // isSpace reports whether Python's str.isspace does.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 

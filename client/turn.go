@@ -63,6 +63,7 @@ type Turn struct {
 	cancelled bool              // the agent was asked to cancel it
 	lastAt    time.Time         // when it came; kept only for IdleTimeout
 	input     wireproto.Content // for the Observer
+	command   string            // of kimi, that the prompt begins with; "" without SlashCommands
 	number    int               // in the session, from 1; 0 until it begins
 	began     time.Time
 	askedAt   time.Time // since when the user is asked, if asks is not 0
@@ -450,6 +451,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	if !early {
 		t.err = t.outcome(raw, err, cause)
 	}
+	t.s.commanded(t.command)
 	t.s.mu.Lock()
 	t.s.turnEndedLocked(t, t.err)
 	t.s.mu.Unlock()

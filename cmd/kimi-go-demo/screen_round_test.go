@@ -31,7 +31,7 @@ func TestScreenNarrow(t *testing.T) {
 		g.shows("Shift-Tab   plan mode on and off: the\n              agent plans", "Ctrl-C", "y n e a     when the agent asks:\n", "\n>\n")
 		g.typed("/")
 		g.shows("❯ /help", " more\n")
-		whole("Tab completes · ↑ ↓ choose · Esc closes")
+		whole("Tab or Enter completes · ↑ ↓ choose")
 		g.typed("\x15/plan\r")
 		g.shows("plan mode · context")
 		g.typed("\x1b[Z")

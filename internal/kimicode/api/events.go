@@ -65,7 +65,7 @@ func Known(eventType string) bool {
 		TypeCompactionStarted, TypeCompactionDone, TypeCompactionStopped, TypeCompactionBlocked,
 		TypeSubagentSpawned, TypeSubagentDone, TypeSubagentFailed, TypeSubagentStopped, TypeTaskNotified, TypeHookResult:
 		return true
-	case "prompt.submitted", "prompt.queued", "prompt.started", "context.spliced", "context.undone", "session.meta.updated",
+	case "prompt.submitted", "prompt.queued", "prompt.started", "plan.revision", "context.spliced", "context.undone", "session.meta.updated",
 		"agent.created", "agent.disposed", "subagent.started", "subagent.suspended", "error", "warning",
 		"tool.progress", "tool.list.updated", "mcp.server.status", "interaction.request", "interaction.response",
 		"cron.fired", "goal.updated", "skill.activated", "plugin_command.activated", "turn.step.delta":

@@ -144,6 +144,21 @@ func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 	return strings.Split(t, "\n")
 }
 
+// FullResult returns the lines of a result with everything that ResultLines leaves out.
+func FullResult(name string, v *wireproto.ToolReturnValue) []string {
+	picked := ResultLines(name, v)
+	var all []string
+	for _, t := range []string{Said(v.Output), v.Message} {
+		if t = strings.Trim(t, "\n"); t != "" && !strings.Contains(strings.Join(all, "\n"), t) {
+			all = append(all, strings.Split(t, "\n")...)
+		}
+	}
+	if !strings.Contains(strings.Join(all, "\n"), strings.Join(picked, "\n")) {
+		all = append(picked, all...)
+	}
+	return all
+}
+
 // cut leaves out what is more than n lines.
 func cut(lines []string, n int) []string {
 	if len(lines) <= n {

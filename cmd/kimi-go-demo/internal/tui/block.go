@@ -41,16 +41,24 @@ const (
 
 // said is a line or more that are complete from the start.
 type said struct {
-	rows []screen.Row
-	most int // lines that are shown, 0 for all
+	rows  []screen.Row
+	most  int          // lines that are shown, 0 for all
+	whole []screen.Row // that rows stand for, nil if these are all
 }
 
 func (b *said) lines(v view) []string { return foldRows(b.rows, b.most, v.columns) }
 func (b *said) done() bool            { return true }
 func (b *said) close(time.Time)       {}
-func (b *said) folded(v view) bool    { return b.most > 0 && len(rowLines(b.rows, v.columns)) > b.most }
-func (b *said) full(v view) []string  { return rowLines(b.rows, v.columns) }
-func (b *said) tight() bool           { return false }
+func (b *said) folded(v view) bool {
+	return b.whole != nil || b.most > 0 && len(rowLines(b.rows, v.columns)) > b.most
+}
+func (b *said) full(v view) []string {
+	if b.whole != nil {
+		return rowLines(b.whole, v.columns)
+	}
+	return rowLines(b.rows, v.columns)
+}
+func (b *said) tight() bool { return false }
 
 // notice is a sentence of this program.
 type notice struct {
@@ -176,8 +184,7 @@ func (b *thought) folded(v view) bool {
 	return strings.Contains(text, "\n") || width(b.head()+text) > v.columns
 }
 func (b *thought) full(v view) []string {
-	rows := screen.Rows(screen.Dim, "✻ ", "  ", strings.TrimSpace(b.text.String()))
-	return rowLines(rows, v.columns)
+	return under(wrapWords(paintLines(screen.Dim, strings.TrimSpace(b.text.String())), v.columns-2), "✻ ", "  ")
 }
 func (b *thought) tight() bool { return true }
 
@@ -196,6 +203,7 @@ type call struct {
 	verdict    string                     // of the one that was asked
 	result     *wireproto.ToolReturnValue // nil where none came
 	inner      *transcript                // of subagents, nil for none
+	cut        bool                       // the lines left something out
 }
 
 func (b *call) lines(v view) []string {
@@ -227,8 +235,9 @@ func (b *call) lines(v view) []string {
 	var command []string // a long one has lines of its own
 	if b.command != "" && (strings.Contains(b.command, "\n") || width(summary) > room) {
 		rows := screen.Rows(screen.Plain, "    $ ", "      ", strings.TrimRight(b.command, "\n"))
-		command = foldRows(rows, maxResult, v.columns)
+		command = b.fold(rows, maxResult, v.columns)
 	} else if summary != "" && room > 4 {
+		b.cut = b.cut || width(summary) > room || strings.HasSuffix(b.sum, "…")
 		head += " " + cut(summary, room)
 	}
 	list := append([]string{cut(head+state, v.columns)}, command...)
@@ -274,7 +283,7 @@ func (b *call) nested(v view) []string {
 // results returns at most so many lines of the result, and of each change; 0 for all.
 func (b *call) results(v view, lines, change int) []string {
 	if b.result == nil {
-		if b.done() && b.failed {
+		if b.done() && b.failed && b.verdict != "not run" {
 			return []string{paint(screen.Red, "  └ no result")}
 		}
 		return nil
@@ -285,16 +294,23 @@ func (b *call) results(v view, lines, change int) []string {
 	}
 	var rows []screen.Row
 	mark := "  └ "
-	for _, l := range render.ResultLines(b.name, b.result) {
+	text := render.ResultLines(b.name, b.result)
+	if output := strings.Trim(render.Said(b.result.Output), "\n"); !strings.Contains(strings.Join(text, "\n"), output) {
+		b.cut = true
+	}
+	if lines == 0 {
+		text = render.FullResult(b.name, b.result)
+	}
+	for _, l := range text {
 		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: l})
 		mark = "    "
 	}
-	list := foldRows(rows, lines, v.columns)
+	list := b.fold(rows, lines, v.columns)
 	for _, d := range b.result.Display {
 		switch d.(type) {
 		case *wireproto.TodoDisplayBlock, *wireproto.ShellDisplayBlock: // they have places of their own
 		default:
-			list = append(list, foldRows(render.BlockRows(d, 0), change, v.columns)...)
+			list = append(list, b.fold(render.BlockRows(d, 0), change, v.columns)...)
 		}
 	}
 	return list
@@ -316,35 +332,35 @@ func foldRows(rows []screen.Row, n, columns int) []string {
 	return append(lines[:shown:shown], paint(screen.Dim, "    … "+screen.Count(rest, "more line")+" (Ctrl-O shows all)"))
 }
 
+// fold is foldRows, and notes whether it left something out.
+func (b *call) fold(rows []screen.Row, n, columns int) []string {
+	list := foldRows(rows, n, columns)
+	b.cut = b.cut || n > 0 && (len(rows) > n || len(list) < len(rowLines(rows, columns)))
+	return list
+}
+
 func (b *call) done() bool { return !b.end.IsZero() }
 
 func (b *call) close(now time.Time) {
 	if b.inner != nil {
 		b.inner.close(now)
 	}
-	if !b.done() {
-		b.end, b.failed, b.asked = now, true, false
+	if b.done() {
+		return
 	}
+	if b.asked {
+		b.verdict, b.begin = "not run", now
+	}
+	b.end, b.failed, b.asked = now, true, false
 }
 
-func (b *call) folded(view) bool { return b.result != nil }
+func (b *call) folded(view) bool { return b.cut }
 
 func (b *call) full(v view) []string {
 	list := []string{paint(screen.Bold, b.name)}
 	if args := b.arguments.String(); json.Valid([]byte(args)) {
 		list = append(list, rowLines(render.CallRows(b.name, json.RawMessage(args)), v.columns)[1:]...)
 	}
-	list = append(list, b.results(v, 0, 0)...)
-	if b.result == nil {
-		return list
-	}
-	// What the lines were picked from.
-	shown := strings.Join(render.ResultLines(b.name, b.result), "\n")
-	for _, t := range []string{render.Said(b.result.Output), b.result.Message} {
-		if t = strings.Trim(t, "\n"); t != "" && t != shown {
-			list = append(list, rowLines(screen.Rows(screen.Dim, "    ", "    ", t), v.columns)...)
-		}
-	}
-	return list
+	return append(list, b.results(v, 0, 0)...)
 }
 func (b *call) tight() bool { return true }

@@ -1,24 +1,26 @@
 package tui
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // own are the commands of the chat itself; the others are kimi's.
 var own = []entry{
-	{"/help", "what there is"},
-	{"/plan", "plan mode: on, off, or the other"},
-	{"/model", "NAME: go on with another model; without a name, list the models"},
+	{"/help", "show the keys and the commands"},
+	{"/plan", "on, off: plan mode; without a word, switch it"},
+	{"/model", "NAME: change the model; without a name, list the models"},
 	{"/effort", "NAME: how much the model thinks; without a name, list what it offers"},
 	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns"},
 	{"/undo", "N: take back the last N turns; without N, the last one"},
 	{"/export", "FILE: write the conversation as Markdown"},
-	{"/exit", "leave; Ctrl-D does the same"},
+	{"/exit", "leave, as Ctrl-D does"},
 }
 
 // keys is the help of the key ?.
@@ -88,9 +90,8 @@ func (m *model) command(text string) bool {
 	case word == "/fork", word == "/undo":
 		n, err := strconv.Atoi(arg)
 		switch {
-		case arg != "" && (err != nil || n < 0 || n == 0 && word == "/undo"):
-			m.hint = word + " takes a number of turns"
-			m.edit.set(m.sent)
+		case arg != "" && (err != nil || n < 1):
+			m.wrong(word + " takes a number of turns, 1 or more")
 		case word == "/undo":
 			m.undo(max(n, 1))
 		case arg == "":
@@ -101,15 +102,51 @@ func (m *model) command(text string) bool {
 	case word == "/export":
 		m.export(arg)
 	case word == "/help":
-		m.log.add(&guide{slices.Concat(keys, m.commands())})
-	case word == "/plan" && (arg == "" || arg == "on" || arg == "off") && m.session != nil:
-		if m.doing != "" {
-			m.notNow()
-			return true
+		m.echo()
+		m.log.add(&guide{slices.Concat(keys, own)})
+		if of := m.ofKimi(); len(of) > 0 {
+			m.log.add(note(screen.Plain, "kimi's own commands, which / completes: "+strings.Join(of, " ")))
 		}
-		m.setPlan(arg == "on" || arg == "" && !m.status.plan)
+	case word == "/plan":
+		switch {
+		case arg != "" && arg != "on" && arg != "off":
+			m.wrong("/plan takes on or off")
+		case m.session == nil || m.doing != "":
+			m.notNow()
+		default:
+			m.setPlan(arg == "on" || arg == "" && !m.status.plan)
+		}
+	case commandName.MatchString(word) && m.session != nil && len(m.ofKimi()) > 0 && !m.knows(word):
+		m.wrong("there is no command " + word + "; / lists the commands")
 	default:
 		return false
 	}
 	return true
 }
+
+var commandName = regexp.MustCompile("^/[a-z][a-z0-9:_-]*$")
+
+// ofKimi returns the names of kimi's own commands.
+func (m *model) ofKimi() []string {
+	var list []string
+	for _, e := range m.commands()[len(own):] {
+		list = append(list, e.text)
+	}
+	return list
+}
+
+// knows reports whether kimi has a command, by its name or another one.
+func (m *model) knows(command string) bool {
+	return slices.ContainsFunc(m.session.Server().SlashCommands, func(c wireproto.SlashCommand) bool {
+		return "/"+c.Name == command || slices.Contains(c.Aliases, command[1:])
+	})
+}
+
+// wrong says what is wrong with a command. Its text is in the editor again.
+func (m *model) wrong(what string) {
+	m.hint = what
+	m.edit.set(m.sent)
+}
+
+// echo shows the command that was typed, before what it does.
+func (m *model) echo() { m.log.add(&said{rows: screen.Rows(screen.Dim, "> ", "  ", m.sent)}) }

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -139,6 +140,11 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 	case "pgdown", "m":
 		r.top = r.end
 		return verdict{}
+	case "space", "down":
+		if r.unseen() > 0 && r.approval != nil {
+			r.top = r.end
+			return verdict{}
+		}
 	case "pgup":
 		r.top = 0
 		return verdict{}
@@ -204,7 +210,11 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 		d.begin()
 		return verdict{}
 	default:
-		return verdict{none: true}
+		keys := "y, n, e or a answers"
+		if r.unseen() > 0 {
+			keys = "m shows more; n or e refuses"
+		}
+		return verdict{none: true, hint: "this key does nothing: " + keys}
 	}
 	return v
 }
@@ -232,6 +242,10 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		if r.approval != nil {
 			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}
+		q := r.question.Questions[r.index]
+		if q.MultiSelect { // together with what is marked
+			text = strings.Join(append(r.labels(q), text), ", ")
+		}
 		return d.answer(r, text)
 	default:
 		*d.words, _ = d.words.Update(k)
@@ -243,14 +257,26 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
 	last := len(q.Options)
-	switch s := k.String(); s {
+	s := k.String()
+	if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= last+1 {
+		r.cursor = n - 1
+		if q.MultiSelect || r.cursor == last {
+			d.mark(r)
+		}
+		return verdict{}
+	}
+	switch s {
 	case "up", "k":
 		r.cursor = (r.cursor + last) % (last + 1)
 	case "down", "j":
 		r.cursor = (r.cursor + 1) % (last + 1)
+	case "left":
+		if r.index > 0 {
+			r.ask(r.index - 1)
+		}
 	case "space":
-		if q.MultiSelect && r.cursor < last {
-			r.chosen[r.cursor] = !r.chosen[r.cursor]
+		if q.MultiSelect || r.cursor == last {
+			d.mark(r)
 		}
 	case "enter":
 		switch {
@@ -258,28 +284,29 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			d.begin()
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
-		case len(r.labels(q)) == 0:
-			if r.none {
-				return d.answer(r, "None of these")
-			}
+		case len(r.labels(q)) > 0:
+			return d.answer(r, strings.Join(r.labels(q), ", "))
+		case r.none:
+			return d.answer(r, "None of these")
+		default:
 			r.none = true
 			return verdict{hint: "nothing is marked: Enter again answers “None of these”"}
-		default:
-			return d.answer(r, strings.Join(r.labels(q), ", "))
 		}
 	case "esc":
-		return verdict{done: true, call: r.question.ToolCallID, text: "not answered", err: r.question.Dismiss()}
+		return d.answer(r, "")
 	default:
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 1 || n > last+1 {
-			break
-		}
-		r.cursor = n - 1
-		if q.MultiSelect && r.cursor < last {
-			r.chosen[r.cursor] = !r.chosen[r.cursor]
-		}
+		return verdict{none: true, hint: "this key does nothing: choose with ↑ ↓ or a number, then Enter"}
 	}
 	return verdict{}
+}
+
+// mark marks the option at the cursor, or takes its mark away. For free text, it lets the person type.
+func (d *decider) mark(r *request) {
+	if q := r.question.Questions[r.index]; r.cursor == len(q.Options) {
+		d.begin()
+		return
+	}
+	r.chosen[r.cursor] = !r.chosen[r.cursor]
 }
 
 // labels returns the options that are marked.
@@ -293,19 +320,35 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 	return list
 }
 
-// answer answers the question that is asked, and goes on to the next.
+// answer answers the question that is asked, and goes on to the next. An empty text leaves it without an answer.
 func (d *decider) answer(r *request, text string) verdict {
-	r.answers[r.question.Questions[r.index].Question] = text
-	if r.index++; r.index < len(r.question.Questions) {
-		r.cursor, r.top, r.seen, r.open, r.none = 0, 0, 0, false, false
-		clear(r.chosen)
+	list := r.question.Questions
+	if text == "" {
+		delete(r.answers, list[r.index].Question)
+	} else {
+		r.answers[list[r.index].Question] = text
+	}
+	if r.index+1 < len(list) {
+		r.ask(r.index + 1)
 		return verdict{}
 	}
-	var said []string
-	for _, q := range r.question.Questions {
-		said = append(said, r.answers[q.Question])
+	v := verdict{done: true, call: r.question.ToolCallID}
+	if len(r.answers) == 0 {
+		v.text, v.err = "not answered", r.question.Dismiss()
+		return v
 	}
-	return verdict{done: true, call: r.question.ToolCallID, text: "answered: " + strings.Join(said, " / "), err: r.question.Answer(r.answers)}
+	var said []string
+	for _, q := range list {
+		said = append(said, cmp.Or(r.answers[q.Question], "(no answer)"))
+	}
+	v.text, v.err = "answered: "+strings.Join(said, " / "), r.question.Answer(r.answers)
+	return v
+}
+
+// ask asks a question of the request.
+func (r *request) ask(index int) {
+	r.index, r.cursor, r.top, r.seen, r.open, r.none = index, 0, 0, 0, false, false
+	clear(r.chosen)
 }
 
 // lines shows the request in at most height lines, and whether a key answers it yet.
@@ -331,7 +374,7 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 		typed, cursor = areaLines(d.words, v.columns)
 		what := "What instead? Enter sends it, Esc goes back"
 		if r.approval == nil {
-			what = "In other words. Enter sends it, Esc goes back"
+			what = "Your answer. Enter sends it, Esc goes back"
 		}
 		below = append([]string{paint(screen.Bold, what)}, typed...)
 		if cursor != nil {
@@ -460,9 +503,9 @@ func (r *request) options(v view, height int) []string {
 	q := r.question.Questions[r.index]
 	other := q.OtherLabel
 	if other == "" {
-		other = "Other words"
+		other = "Something else: type it"
 		if q.Header == "Plan" {
-			other = "Revise it: say how"
+			other = "Change it: type how"
 		}
 	}
 	var list []string
@@ -482,9 +525,12 @@ func (r *request) options(v view, height int) []string {
 		row(i, o.Label, o.Description)
 	}
 	row(len(q.Options), other, q.OtherDescription)
-	how := "↑ ↓ or a number, Enter chooses, Esc answers nothing"
+	how := "↑ ↓ or a number, Enter chooses, Esc skips"
 	if q.MultiSelect {
-		how = "↑ ↓, Space or a number marks, Enter sends, Esc answers nothing"
+		how = "↑ ↓, Space or a number marks, Enter sends, Esc skips"
+	}
+	if r.index > 0 {
+		how += ", ← goes back"
 	}
 	keys := wrapWords(paint(screen.Dim, how), v.columns)
 	return append(around(list, from, to, height-len(keys)), keys...)

@@ -17,6 +17,7 @@ import (
 const (
 	maxPasteLines = 5
 	maxPasteBytes = 1000
+	maxEntryLines = 20 // of an entry of the history
 )
 
 // editor is where a prompt is typed.
@@ -77,17 +78,24 @@ func (e *editor) paste(text string) {
 		}
 		return
 	}
-	lines := strings.Count(strings.TrimRight(text, "\n"), "\n") + 1
-	if lines <= maxPasteLines && len(text) <= maxPasteBytes {
+	if countLines(text) <= maxPasteLines && len(text) <= maxPasteBytes {
 		e.insert(text)
 		return
 	}
+	e.insert(e.mark(text))
+}
+
+func countLines(text string) int { return strings.Count(strings.TrimRight(text, "\n"), "\n") + 1 }
+
+// mark returns what stands for a long text in the editor.
+func (e *editor) mark(text string) string {
+	lines := countLines(text)
 	mark := fmt.Sprintf("[pasted %s]", screen.Count(lines, "line"))
 	for n := 2; e.pasted[mark] != "" && e.pasted[mark] != text; n++ {
 		mark = fmt.Sprintf("[pasted %s, %d]", screen.Count(lines, "line"), n)
 	}
 	e.pasted[mark] = text
-	e.insert(mark)
+	return mark
 }
 
 func (e *editor) insert(text string) {
@@ -130,7 +138,16 @@ func (e *editor) earlier() {
 		e.draft = e.text()
 	}
 	e.back++
-	e.set(e.history.entries[len(e.history.entries)-e.back])
+	e.recall()
+}
+
+// recall shows the entry of the history that is back entries ago.
+func (e *editor) recall() {
+	text := e.history.entries[len(e.history.entries)-e.back]
+	if countLines(text) > maxEntryLines {
+		text = e.mark(text)
+	}
+	e.set(text)
 }
 
 // later is the way back from earlier.
@@ -143,7 +160,7 @@ func (e *editor) later() {
 		e.set(e.draft)
 		return
 	}
-	e.set(e.history.entries[len(e.history.entries)-e.back])
+	e.recall()
 }
 
 // atTop reports whether the cursor is in the first line; atEnd, whether it is in the last.
@@ -183,7 +200,7 @@ func (e *editor) before() (text string, first bool) {
 
 // keep empties the editor; the history brings back what was there.
 func (e *editor) keep() {
-	if !e.empty() {
+	if !e.empty() && e.back == 0 {
 		e.history.entries = append(e.history.entries, e.whole())
 	}
 	e.clear()

@@ -18,16 +18,20 @@ type exportedItem struct{ path string }
 // export writes the conversation to a file, which must not be there yet.
 func (m *model) export(path string) {
 	if m.session == nil || m.phase != idle {
-		m.hint = "the conversation can be written to a file when the turn is over"
-		m.edit.set(m.sent)
+		m.wrong("the conversation can be written to a file when the turn is over")
 		return
 	}
+	m.echo()
 	s := m.session
-	if path == "" {
+	named := path != ""
+	if !named {
 		path = "kimi-" + s.ID() + ".md"
 	}
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(m.cfg.WorkDir, path)
+	}
+	for n := 2; !named && exists(path); n++ {
+		path = filepath.Join(m.cfg.WorkDir, fmt.Sprintf("kimi-%s-%d.md", s.ID(), n))
 	}
 	title := m.status.title
 	m.work.Go(func() {
@@ -41,6 +45,11 @@ func (m *model) export(path string) {
 		}
 		m.feed.add(exportedItem{path})
 	})
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 func writeNew(path, text string) error {

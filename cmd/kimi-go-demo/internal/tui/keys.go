@@ -49,7 +49,6 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		}
 		m.hint = v.hint
 		if v.none { // perhaps a word: its other letters are no answer either
-			m.hint = "this key does nothing: y, n, e or a answers"
 			return m.noAnswer()
 		}
 		return nil
@@ -182,6 +181,9 @@ func (m *model) typed(k tea.KeyPressMsg) {
 			return
 		}
 	case "esc":
+		if m.phase == working {
+			m.hint = "Ctrl-C cancels the turn"
+		}
 		return
 	}
 	e.key(k)
@@ -270,7 +272,7 @@ func (m *model) hints() []string {
 	case len(m.decide.list) > 0:
 		list = []string{"Ctrl-C cancels the turn"}
 	case m.edit.menu.open():
-		list = []string{"Tab completes", "↑ ↓ choose", "Esc closes"}
+		list = []string{"Tab or Enter completes", "↑ ↓ choose", "Esc closes"}
 	case m.phase == working && m.steers:
 		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 	case m.phase == working:

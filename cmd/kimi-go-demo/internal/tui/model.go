@@ -377,5 +377,5 @@ func (m *model) end(err error) {
 
 // input shows what the person has said.
 func input(mark string, c wireproto.Content) *said {
-	return &said{screen.Rows(screen.Bold, mark, "  ", saidText(c)), maxPrompt}
+	return &said{rows: screen.Rows(screen.Bold, mark, "  ", saidText(c)), most: maxPrompt}
 }

@@ -198,7 +198,7 @@ func TestHostile(t *testing.T) {
 	s.status.begin(evil, time.Now())
 	args, _ := json.Marshal(map[string]string{"command": evil, evil: evil})
 	diff := &wireproto.DiffDisplayBlock{Path: evil, OldText: "a " + evil, NewText: "b " + evil}
-	s.play(&run{thinking, []byte(evil)}, say(evil+"\n\n"+evil), toolCall("1", evil, string(args)), toolResult("1", evil, diff, &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: evil}}}),
+	s.play(&run{thinking, []byte(evil + "\n" + evil)}, say(evil+"\n\n"+evil), toolCall("1", evil, string(args)), toolResult("1", evil, diff, &wireproto.TodoDisplayBlock{Items: []wireproto.TodoItem{{Title: evil}}}),
 		toolCall("2", evil, evil), &wireproto.Notification{Title: evil, Body: evil}, &wireproto.PlanDisplay{Content: evil, FilePath: evil},
 		&wireproto.HookResolved{Event: evil, Target: evil, Reason: evil, Action: wireproto.HookBlock}, &wireproto.BtwBegin{Question: evil}, &wireproto.BtwEnd{Error: ptr(evil)},
 		&wireproto.UnknownMessage{Type: evil}, &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: evil}}, &wireproto.StepRetry{ErrorType: evil},
@@ -213,7 +213,13 @@ func TestHostile(t *testing.T) {
 		s.decide = decider{list: []*request{r, r}}
 		view := s.View()
 		lines := append(append([]string{view.WindowTitle}, s.printed...), strings.Split(view.Content, "\n")...)
-		for _, l := range append(lines, s.log.folds[len(s.log.folds)-1].full(s.view())...) {
+		for _, b := range s.log.folds {
+			lines = append(lines, b.full(s.view())...)
+		}
+		if len(s.log.folds) < 2 {
+			t.Errorf("%d texts are folded", len(s.log.folds))
+		}
+		for _, l := range lines {
 			bare := sgr.ReplaceAllString(l, "")
 			if screen.Clean(bare) != bare {
 				t.Errorf("%q acts on the terminal", l)
@@ -268,7 +274,7 @@ func TestManyOptions(t *testing.T) {
 	for i := range 31 {
 		want := fmt.Sprintf("❯ %d option %d.", i+1, i+1)
 		if i == 30 {
-			want = "❯ 31 Other words"
+			want = "❯ 31 Something else: type it"
 		}
 		s.shows(t, "? Which?", want, "Enter chooses")
 		if lines, _ := s.model.screen(); len(lines) > 19 || s.decide.cut {
@@ -383,7 +389,7 @@ func TestComplete(t *testing.T) {
 	}
 	s.typed("look at @ma")
 	s.play(filesItem{listFiles(s.cfg.WorkDir)})
-	s.shows(t, "❯ @main.go\n", "  @main_test.go\n", `  @"sub/other main.txt"`, "Tab completes")
+	s.shows(t, "❯ @main.go\n", "  @main_test.go\n", `  @"sub/other main.txt"`, "Tab or Enter completes")
 	s.keys("down", "down", "tab")
 	if got, want := s.edit.text(), `look at @"sub/other main.txt" `; got != want {
 		t.Errorf("completed to %q, want %q", got, want)

@@ -47,7 +47,18 @@ type picker struct {
 }
 
 func (p *picker) filter() {
-	p.found, p.current = matching(p.all, strings.TrimSpace(string(p.search))), 0
+	p.found, p.current = nil, 0
+	search := strings.ToLower(strings.TrimSpace(string(p.search)))
+	var byID []entry
+	for _, e := range p.all {
+		id := p.id(e)
+		if title := strings.TrimSuffix(e.text, " "+id); len(matching([]entry{{text: title}}, search)) > 0 {
+			p.found = append(p.found, e)
+		} else if len(search) >= 4 && strings.Contains(strings.ToLower(id), search) {
+			byID = append(byID, e)
+		}
+	}
+	p.found = append(p.found, byID...)
 }
 
 // Init implements [tea.Model].
@@ -75,6 +86,9 @@ func (p *picker) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			p.current = (p.current + 1) % len(p.found)
 		case s == "backspace" && len(p.search) > 0:
 			p.search = p.search[:len(p.search)-1]
+			p.filter()
+		case s == "ctrl+u":
+			p.search = nil
 			p.filter()
 		case msg.Text != "":
 			p.search = append(p.search, []rune(msg.Text)...)

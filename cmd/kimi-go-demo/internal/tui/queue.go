@@ -100,7 +100,11 @@ func (m *model) sendNext() {
 		m.edit.set(q.text)
 		return
 	}
-	m.log.add(input("> ", wireproto.Content{Text: q.text}))
+	prompt := input("> ", wireproto.Content{Text: q.text})
+	if q.whole != q.text {
+		prompt.whole = input("> ", wireproto.Content{Text: q.whole}).rows
+	}
+	m.log.add(prompt)
 	ctx, cancel := context.WithCancel(m.ctx)
 	m.cancel()
 	m.cancel, m.stopped, m.warned = cancel, false, false
@@ -145,6 +149,7 @@ func (m *model) takeBack() bool {
 		if q := m.queue[i]; !q.steer {
 			m.queue = append(m.queue[:i:i], m.queue[i+1:]...)
 			m.edit.set(q.text)
+			m.paused = m.paused && len(m.queue) > 0
 			return true
 		}
 	}

@@ -3,6 +3,8 @@ package tui
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -32,6 +34,7 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 		m.notNow()
 		return
 	}
+	m.echo()
 	m.phase, m.doing = starting, what
 	m.status.since = m.now
 	s := m.session
@@ -46,8 +49,11 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 
 // notNow says that a command has to wait. Its text is in the editor again.
 func (m *model) notNow() {
-	m.hint = "not now: wait for kimi, or cancel the turn by Ctrl-C"
-	m.edit.set(m.sent)
+	what := "not now: wait for kimi"
+	if m.phase == working {
+		what += ", or cancel the turn by Ctrl-C"
+	}
+	m.wrong(what)
 }
 
 // changed handles its result.
@@ -93,6 +99,7 @@ func (m *model) list(show func(*model, []client.Model)) {
 		m.notNow()
 		return
 	}
+	m.echo()
 	m.fetchModels(show)
 }
 
@@ -139,7 +146,17 @@ func aboutModel(model client.Model) string {
 }
 
 // efforts returns what [client.Options.Effort] may be with a model.
-func efforts(model client.Model) []string { return append([]string{"on", "off"}, model.Efforts...) }
+func efforts(model client.Model) []string {
+	var list []string
+	always := slices.Contains(model.Capabilities, "always_thinking")
+	if always || slices.Contains(model.Capabilities, "thinking") || len(model.Efforts) > 0 {
+		list = append(list, "on")
+	}
+	if !always {
+		list = append(list, "off")
+	}
+	return append(list, model.Efforts...)
+}
 
 // listModels shows the models, the one in use marked.
 func (m *model) listModels(list []client.Model) {
@@ -202,9 +219,7 @@ func (m *model) fork(turns int) {
 		}
 		c := m.forked(ctx, s, turns, model, effort)
 		if c.err == nil && turns > 0 {
-			c.said += "; its last turn is " + quoted(prompts[turns-1])
-		} else if c.err == nil && turns == 0 {
-			c.said += "; it has no turn yet"
+			c.said = "kept up to " + quoted(prompts[turns-1]) + ": " + c.said
 		}
 		return c
 	})
@@ -253,6 +268,19 @@ func (m *model) undo(turns int) {
 	})
 }
 
+// offered returns an error if the model does not have the effort.
+func offered(ctx context.Context, s *client.Session, effort string) error {
+	list, err := s.Models(ctx)
+	if err != nil || effort == "on" || effort == "off" {
+		return err
+	}
+	i := slices.IndexFunc(list, func(m client.Model) bool { return m.Name == s.Model() })
+	if i < 0 || slices.Contains(list[i].Efforts, effort) {
+		return nil // the start decides
+	}
+	return slip(fmt.Sprintf("the model %q has no effort %q; it has %s", s.Model(), effort, strings.Join(efforts(list[i]), ", ")))
+}
+
 func tooMany(turns int) error {
 	if turns == 0 {
 		return slip("this session has no turn yet")
@@ -278,6 +306,9 @@ func (m *model) setEffort(effort string) {
 	}
 	model := m.model
 	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
+		if err := offered(ctx, s, effort); err != nil {
+			return changedItem{err: err}
+		}
 		c := m.move(ctx, s, s.ID(), model, effort)
 		if c.err == nil {
 			c.said = "the effort is " + effort

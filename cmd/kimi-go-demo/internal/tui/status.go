@@ -13,6 +13,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
+const waitsForModel = "waits for the model"
+
 // status has what the lines around the editor show.
 type status struct {
 	title   string // of the conversation: the head of its first prompt
@@ -30,7 +32,7 @@ type status struct {
 // begin begins a turn.
 func (s *status) begin(prompt string, now time.Time) {
 	s.name(prompt)
-	s.since, s.waits, s.usage, s.retry = now, "the model", wireproto.TokenUsage{}, nil
+	s.since, s.waits, s.usage, s.retry = now, waitsForModel, wireproto.TokenUsage{}, nil
 }
 
 // name gives the conversation its title, if it has none.
@@ -79,21 +81,21 @@ func (s *status) heard(kind runKind) {
 func (s *status) message(e wireproto.Message, now time.Time) {
 	switch e := e.(type) {
 	case *wireproto.StepBegin:
-		s.waits, s.retry = "the model", nil
+		s.waits, s.retry = waitsForModel, nil
 	case *wireproto.ToolCall:
 		s.waits, s.retry = "the model writes a call of "+e.Function.Name, nil
 	case *wireproto.ToolResult:
-		s.waits = "the model"
+		s.waits = waitsForModel
 	case *wireproto.StepRetry:
 		s.retry, s.retryAt = e, now.Add(time.Duration(e.WaitS*float64(time.Second)))
 	case *wireproto.CompactionBegin:
 		s.waits = "the context is compacted"
 	case *wireproto.CompactionEnd:
-		s.waits = "the model"
+		s.waits = waitsForModel
 	case *wireproto.MCPLoadingBegin:
 		s.waits = "the MCP servers start"
 	case *wireproto.MCPLoadingEnd:
-		s.waits = "the model"
+		s.waits = waitsForModel
 	case *wireproto.SubagentEvent:
 		if u, ok := e.Event.(*wireproto.StatusUpdate); ok && u.TokenUsage != nil {
 			s.usage.Add(*u.TokenUsage)

@@ -28,6 +28,15 @@ func paint(style screen.Style, t string) string {
 	return string(style) + t + reset
 }
 
+// paintLines is paint for a text of several lines.
+func paintLines(style screen.Style, t string) string {
+	lines := strings.Split(t, "\n")
+	for i, l := range lines {
+		lines[i] = paint(style, l)
+	}
+	return strings.Join(lines, "\n")
+}
+
 var sequence = regexp.MustCompile("\x1b\\[([0-9;]+)m")
 
 // onLight maps colours that are hard to read on a light background to darker ones.

@@ -15,7 +15,8 @@ import (
 func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 	var d struct {
 		api.Display
-		Old *string `json:"old"` // see [OldText]
+		Old  *string `json:"old"`  // see [OldText]
+		Line int     `json:"line"` // see [OldText]
 	}
 	if json.Unmarshal(raw, &d) != nil {
 		return nil
@@ -28,7 +29,8 @@ func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 		}
 		return wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Language: language, Command: d.Command}}
 	case d.Kind == "file_io" && d.Before != nil && d.After != nil:
-		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: *d.Before, NewText: *d.After, OldStart: 1, NewStart: 1}}
+		line := max(d.Line, 1)
+		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: *d.Before, NewText: *d.After, OldStart: line, NewStart: line}}
 	case d.Kind == "file_io" && d.Content != nil && d.Old != nil:
 		return wireproto.DisplayBlocks{&wireproto.DiffDisplayBlock{Path: d.Path, OldText: *d.Old, NewText: *d.Content, OldStart: 1, NewStart: 1}}
 	case d.Kind == "file_io" && d.Content != nil:
@@ -47,21 +49,29 @@ func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 	return nil
 }
 
-// OldText returns a display with the current text of a file, if the display is about writing that file. path is "" for
-// any other display.
+// OldText returns a display with what only the file itself tells: its current text, if the display is about writing it,
+// or the number of the line where a change of it begins. It returns any other display as it is.
 func OldText(display json.RawMessage, read func(path string) (string, bool)) json.RawMessage {
 	var d api.Display
-	if json.Unmarshal(display, &d) != nil || d.Kind != "file_io" || d.Content == nil || d.Before != nil || d.Path == "" {
+	if json.Unmarshal(display, &d) != nil || d.Kind != "file_io" || d.Content == nil && d.Before == nil || d.Path == "" {
 		return display
 	}
 	old, ok := read(d.Path)
 	if !ok {
 		return display
 	}
-	text, err := json.Marshal(old)
+	key, value := "old", any(old)
+	if d.Before != nil {
+		i := strings.Index(old, *d.Before)
+		if i < 0 || *d.Before == "" {
+			return display
+		}
+		key, value = "line", 1+strings.Count(old[:i], "\n")
+	}
+	text, err := json.Marshal(value)
 	if err != nil {
 		return display
 	}
 	trimmed := bytes.TrimRight(display, " \n")
-	return append(append(append(bytes.Clone(trimmed[:len(trimmed)-1]), `,"old":`...), text...), '}')
+	return fmt.Appendf(bytes.Clone(trimmed[:len(trimmed)-1]), `,%q:%s}`, key, text)
 }
