@@ -21,6 +21,7 @@ type chatCmd struct {
 }
 
 func (f *chatCmd) Run(e *env) error {
+	f.plain = f.Plain
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
 		o.SessionID = f.Session
 		o.SlashCommands = f.Slash || e.interactive() // the user's own words
@@ -30,9 +31,14 @@ func (f *chatCmd) Run(e *env) error {
 		return client.NewSession(ctx, o)
 	}
 	if e.screenful(&f.runFlags, f.Plain) {
-		return e.chatOnScreen(&f.runFlags, start, false)
+		return e.chatOnScreen(&f.runFlags, start, f.Session, false)
 	}
-	return e.converse(&f.runFlags, start, (*conversation).chat)
+	return e.converse(&f.runFlags, start, func(c *conversation) error {
+		if id := c.session.ID(); f.Session != "" && id != f.Session {
+			c.note("there is no session " + f.Session + ": this is a new one")
+		}
+		return c.chat()
+	})
 }
 
 const chatHelp = `/help or ?  this, and the agent's own commands
@@ -55,7 +61,7 @@ func (c *conversation) chat() error {
 	turns := 0
 	defer func() {
 		if turns > 0 {
-			c.note(fmt.Sprintf("session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID())))
+			c.note(fmt.Sprintf("session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session)))
 		}
 	}()
 	var last error

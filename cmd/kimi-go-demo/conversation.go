@@ -376,7 +376,7 @@ func (c *conversation) summary(result *client.TurnResult, err error, full bool) 
 		text += ", " + spent
 	}
 	if full {
-		text += fmt.Sprintf(", session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session.ID()))
+		text += fmt.Sprintf(", session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session))
 	}
 	c.note(text)
 }

@@ -52,6 +52,7 @@ type files struct {
 // runFlags are the flags of all commands that run turns.
 type runFlags struct {
 	which
+	plain       bool          // lines, also where a screen is possible
 	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
 	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: what --thinking says)."`
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
@@ -114,14 +115,24 @@ func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	return b, nil
 }
 
-// resumeCommand is the command line that continues a session, with the same rules.
-func (f *runFlags) resumeCommand(id string) string { return f.which.resume(id, f.Rules) }
+// resumeCommand is the command line that continues a session, with the same rules, in plain lines if they were wanted,
+// and in a mode that the session keeps.
+func (f *runFlags) resumeCommand(s *client.Session) string {
+	var flags []string
+	if mode, ok := strings.CutPrefix(s.Status().Approvals.All, "/"); ok {
+		flags = append(flags, "--"+mode)
+	}
+	if f.plain {
+		flags = append(flags, "--plain")
+	}
+	return f.which.resume(s.ID(), f.Rules, flags...)
+}
 
 // resumeCommand is what to type to go on with a session.
 func (w *which) resumeCommand(id string) string { return w.resume(id, "") }
 
-func (w *which) resume(id, rules string) string {
-	words := []string{program, "resume"}
+func (w *which) resume(id, rules string, flags ...string) string {
+	words := append([]string{program, "resume"}, flags...)
 	flag := func(name, value string, path bool) {
 		if value == "" {
 			return

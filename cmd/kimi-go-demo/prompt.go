@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"regexp"
 
 	"github.com/kimi-go/kimi-go/client"
 )
@@ -45,16 +46,22 @@ type resumeCmd struct {
 	Text  []string `arg:"" optional:"" help:"A prompt. Without a prompt, the command shows the history and, at a terminal, starts a chat."`
 }
 
+// sessionID is the form of ids that kimi makes.
+var sessionID = regexp.MustCompile(`^(session_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 func (r *resumeCmd) Run(e *env) error {
+	r.plain = r.Plain
 	id, words := r.ID, r.Text
 	switch {
+	case r.Last && len(words) == 0 && sessionID.MatchString(id):
+		return usage("--last continues the newest session; to continue %s, leave --last out", id)
 	case r.Last && id != "":
 		id, words = "", append([]string{id}, words...)
 	case id == "-":
 		id = ""
 	case id == "" && !r.Last:
 		if !e.screenful(&r.runFlags, r.Plain) {
-			return usage("which session? give its ID, or - for the newest")
+			return usage("which session? give its ID, or - for the newest; %s sessions lists them", program)
 		}
 		var err error
 		if id, err = e.pick(&r.runFlags); err != nil || id == "" {
@@ -80,7 +87,7 @@ func (r *resumeCmd) Run(e *env) error {
 		return client.ResumeSession(ctx, id, o)
 	}
 	if text == "" && e.screenful(&r.runFlags, r.Plain) {
-		return e.chatOnScreen(&r.runFlags, start, true)
+		return e.chatOnScreen(&r.runFlags, start, "", true)
 	}
 	return e.converse(&r.runFlags, start, func(c *conversation) error {
 		if text != "" {

@@ -24,8 +24,9 @@ func (e *env) screenful(f *runFlags, plain bool) bool {
 		term != "dumb" && (term != "" || runtime.GOOS == "windows")
 }
 
-// chatOnScreen is a chat with separate places for what is typed and for what the agent does.
-func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Options) (*client.Session, error), replay bool) error {
+// chatOnScreen is a chat with separate places for what is typed and for what the agent does. wanted is the id that the
+// person gave, "" for none.
+func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Options) (*client.Session, error), wanted string, replay bool) error {
 	opts, err := f.options(true)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Wanted: wanted, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:
@@ -63,8 +64,9 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		}
 		return s, err
 	}
-	cfg.Reopen = func(ctx context.Context, id, model, effort string) (*client.Session, error) {
+	cfg.Reopen = func(ctx context.Context, id, model, effort, mode string) (*client.Session, error) {
 		opts.SessionID, opts.Effort, opts.Plan = id, effort, false
+		opts.Yolo, opts.AFK = mode == "yolo", mode == "afk"
 		if model != "" {
 			opts.Model = model
 		}
@@ -75,9 +77,6 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		return s, err
 	}
 	cfg.Fork = func(ctx context.Context, id string, turns int) (string, error) {
-		if turns == 0 {
-			return "", hinted{errors.New("a copy keeps at least 1 turn"), "begin a new chat instead"}
-		}
 		return client.ForkSession(ctx, id, turns, opts)
 	}
 	cfg.Prompts = func(id string) ([]string, error) {
@@ -100,8 +99,8 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	ctx, release := e.signals.during(context.Background())
 	r := chat.Run(ctx)
 	release()
-	if r.Turns > 0 {
-		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session.ID()))
+	if r.Session != nil && (r.Turns > 0 || r.Moved || replay) {
+		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session))
 	}
 	err = e.left(r.Err)
 	if r.Session != nil {

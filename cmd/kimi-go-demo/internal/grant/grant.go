@@ -40,6 +40,10 @@ func Open(file string) (*Book, error) {
 		b.rules = r
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	default:
+		if _, err := os.Stat(filepath.Dir(file)); err != nil { // a rule could not be kept
+			return nil, err
+		}
 	}
 	return b, nil
 }
@@ -143,7 +147,7 @@ func (b *Book) Keep(o Offer) error {
 		return nil
 	}
 	if err := b.write(*o.rule); err != nil {
-		return fmt.Errorf("what is allowed holds in this session alone: %w", err)
+		return fmt.Errorf("the rule is allowed in this session only: %w", err)
 	}
 	return nil
 }

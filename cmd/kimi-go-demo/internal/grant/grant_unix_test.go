@@ -4,6 +4,8 @@ package grant
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,14 +175,17 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := &Book{file: file, rules: new(rules.Rules)}
-	if err := b.Keep(Offer{rule: &rules.Rule{Tool: "y"}, keep: true}); err == nil || !strings.Contains(err.Error(), "in this session alone") {
+	if err := b.Keep(Offer{rule: &rules.Rule{Tool: "y"}, keep: true}); err == nil || !strings.Contains(err.Error(), "in this session only") {
 		t.Errorf("Keep = %v", err)
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != other {
 		t.Errorf("%v, the file is %q", err, data)
 	}
-	if b, err := Open(filepath.Join(dir, "none", "r.toml")); err != nil || len(b.rules.Allow) != 0 {
+	if b, err := Open(filepath.Join(dir, "none.toml")); err != nil || len(b.rules.Allow) != 0 {
 		t.Errorf("Open of a file that is not there: %v", err)
+	}
+	if _, err := Open(filepath.Join(dir, "none", "r.toml")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open in a folder that is not there, where no rule could be kept: %v", err)
 	}
 	if _, err := Open(dir); err == nil {
 		t.Error("a folder is opened")

@@ -71,12 +71,17 @@ func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 	}
 	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + m.Action}}
 	var seen []argument // shown already, word for word
+	var changes []*wireproto.DiffDisplayBlock
 	known := false
 	for _, b := range m.Display {
 		switch b := b.(type) {
 		case *wireproto.DiffDisplayBlock:
 			known = true
 			seen = append(seen, argument{"path", b.Path})
+			if !b.IsSummary && strings.HasSuffix(b.OldText, "\n") == strings.HasSuffix(b.NewText, "\n") {
+				seen = append(seen, argument{"old_string", b.OldText}, argument{"new_string", b.NewText})
+				changes = append(changes, b)
+			}
 			if b.OldText == "" && !b.IsSummary {
 				seen = append(seen, argument{"content", b.NewText}, argument{"content", b.NewText + "\n"})
 			}
@@ -89,7 +94,15 @@ func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 	if !known {
 		list = append(list, screen.Rows(screen.Plain, "      ", "      ", m.Description)...)
 	}
-	rows, all := callRows(name, arguments, seen)
+	rows, all := callRows(name, arguments, func(key string, value json.RawMessage) bool {
+		var text string
+		if json.Unmarshal(value, &text) == nil {
+			return text != "" && slices.ContainsFunc(seen, func(a argument) bool {
+				return a == argument{key, text} || a.key == key && key == "path" && strings.HasSuffix(a.text, "/"+text)
+			})
+		}
+		return key == "edit" && isOneOf(changes, value)
+	})
 	if all && name == m.Sender {
 		return list
 	}
@@ -98,14 +111,30 @@ func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 
 type argument struct{ key, text string }
 
+// isOneOf reports whether an edit of kimi-cli, which replaces a text once, makes one of the changes.
+func isOneOf(changes []*wireproto.DiffDisplayBlock, edit json.RawMessage) bool {
+	var e struct {
+		Old string `json:"old"`
+		New string `json:"new"`
+	}
+	dec := json.NewDecoder(bytes.NewReader(edit))
+	dec.DisallowUnknownFields() // such as replace_all
+	if dec.Decode(&e) != nil || e.Old == "" {
+		return false
+	}
+	return slices.ContainsFunc(changes, func(b *wireproto.DiffDisplayBlock) bool {
+		return strings.Count(b.OldText, e.Old) == 1 && strings.Replace(b.OldText, e.Old, e.New, 1) == b.NewText
+	})
+}
+
 // CallRows returns a whole call.
 func CallRows(name string, arguments json.RawMessage) []screen.Row {
-	rows, _ := callRows(name, arguments, nil)
+	rows, _ := callRows(name, arguments, func(string, json.RawMessage) bool { return false })
 	return rows
 }
 
 // callRows returns a call, except for the arguments that have been seen; all says that these are all.
-func callRows(name string, arguments json.RawMessage, seen []argument) (rows []screen.Row, all bool) {
+func callRows(name string, arguments json.RawMessage, seen func(key string, value json.RawMessage) bool) (rows []screen.Row, all bool) {
 	if name == "" {
 		return []screen.Row{{Style: screen.Yellow, Mark: "    ", Text: "the call itself is not known here"}}, false
 	}
@@ -128,8 +157,7 @@ func callRows(name string, arguments json.RawMessage, seen []argument) (rows []s
 	}
 	all = true
 	for _, f := range fields {
-		var text string
-		if json.Unmarshal(f.value, &text) == nil && text != "" && slices.Contains(seen, argument{f.key, text}) {
+		if seen(f.key, f.value) {
 			continue
 		}
 		all = false

@@ -105,7 +105,12 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 		r.line(s, st, head+l)
 	}
 	for _, b := range v.Display {
-		if _, ok := b.(*wireproto.DiffDisplayBlock); ok && r.shown[m.ToolCallID] {
+		switch b.(type) {
+		case *wireproto.DiffDisplayBlock:
+			if r.shown[m.ToolCallID] {
+				continue
+			}
+		case *wireproto.ShellDisplayBlock: // the call has shown it
 			continue
 		}
 		r.display(s, b)

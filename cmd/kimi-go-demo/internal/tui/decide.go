@@ -30,6 +30,8 @@ type request struct {
 	choosing  bool          // the person chooses one of offers
 
 	open    bool // the request has been on the screen, so keys are for it
+	taken   bool // the person has left a draft for it
+	ends    bool // a refusal without words ends the turn
 	top     int  // the first line of it that is shown
 	end     int  // the line after the last that is
 	seen    int  // lines that have been shown, without a gap
@@ -39,7 +41,6 @@ type request struct {
 	index   int // of the question that is asked
 	cursor  int // the option it stands at
 	chosen  map[int]bool
-	none    bool // Enter was pressed with nothing chosen
 	answers map[string]string
 }
 
@@ -130,7 +131,6 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 	if d.words != nil {
 		return d.say(r, k)
 	}
-	r.none = r.none && k.String() == "enter"
 	switch s := k.String(); s {
 	case "tab", "shift+tab":
 		if n := len(d.list); n > 1 {
@@ -199,13 +199,13 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	case "y":
 		v.text, v.err = "allowed", r.approval.Approve()
 	case "a":
-		if len(r.offers) > 1 {
-			r.choosing, r.cursor = true, 0
-			return verdict{}
-		}
-		return d.always(r)
+		r.choosing, r.cursor = true, 0
+		return verdict{}
 	case "n":
 		v.text, v.err = "refused", r.approval.Reject("")
+		if r.ends {
+			v.text = "refused, which ends the turn"
+		}
 	case "e":
 		d.begin()
 		return verdict{}
@@ -253,44 +253,55 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
-// choose handles a key of a question with options. The last option is free text.
+// noneOfThese answers a question with several choices.
+const noneOfThese = "None of these"
+
+// rows returns how many choices a question has: its options, none of them if there may be several, and free text.
+func rows(q wireproto.QuestionItem) int {
+	if q.MultiSelect {
+		return len(q.Options) + 2
+	}
+	return len(q.Options) + 1
+}
+
+// choose handles a key of a question with options.
 func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
-	last := len(q.Options)
+	n := rows(q)
 	s := k.String()
-	if n, err := strconv.Atoi(s); err == nil && n >= 1 && n <= last+1 {
-		r.cursor = n - 1
-		if q.MultiSelect || r.cursor == last {
+	if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
+		r.cursor = i - 1
+		if q.MultiSelect || r.cursor == n-1 {
 			d.mark(r)
 		}
 		return verdict{}
 	}
 	switch s {
 	case "up", "k":
-		r.cursor = (r.cursor + last) % (last + 1)
+		r.cursor = (r.cursor + n - 1) % n
 	case "down", "j":
-		r.cursor = (r.cursor + 1) % (last + 1)
+		r.cursor = (r.cursor + 1) % n
 	case "left":
 		if r.index > 0 {
 			r.ask(r.index - 1)
 		}
 	case "space":
-		if q.MultiSelect || r.cursor == last {
+		if q.MultiSelect || r.cursor == n-1 {
 			d.mark(r)
 		}
 	case "enter":
+		marked := r.labels(q)
 		switch {
-		case r.cursor == last:
+		case r.cursor == n-1:
 			d.begin()
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
-		case len(r.labels(q)) > 0:
-			return d.answer(r, strings.Join(r.labels(q), ", "))
-		case r.none:
-			return d.answer(r, "None of these")
+		case len(marked) > 0:
+			return d.answer(r, strings.Join(marked, ", "))
+		case r.cursor == len(q.Options):
+			return d.answer(r, noneOfThese)
 		default:
-			r.none = true
-			return verdict{hint: "nothing is marked: Enter again answers “None of these”"}
+			return verdict{hint: "nothing is marked: Space or a number marks"}
 		}
 	case "esc":
 		return d.answer(r, "")
@@ -302,11 +313,15 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 
 // mark marks the option at the cursor, or takes its mark away. For free text, it lets the person type.
 func (d *decider) mark(r *request) {
-	if q := r.question.Questions[r.index]; r.cursor == len(q.Options) {
+	q := r.question.Questions[r.index]
+	switch r.cursor {
+	case rows(q) - 1:
 		d.begin()
-		return
+	case len(q.Options): // none
+		clear(r.chosen)
+	default:
+		r.chosen[r.cursor] = !r.chosen[r.cursor]
 	}
-	r.chosen[r.cursor] = !r.chosen[r.cursor]
 }
 
 // labels returns the options that are marked.
@@ -347,7 +362,7 @@ func (d *decider) answer(r *request, text string) verdict {
 
 // ask asks a question of the request.
 func (r *request) ask(index int) {
-	r.index, r.cursor, r.top, r.seen, r.open, r.none = index, 0, 0, 0, false, false
+	r.index, r.cursor, r.top, r.seen, r.open = index, 0, 0, 0, false
 	clear(r.chosen)
 }
 
@@ -382,7 +397,7 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 		}
 	}
 	if !kept {
-		below = append(below, paint(screen.Dim, "(what you typed before this appeared does not answer it)"))
+		below = append(below, paint(screen.Dim, "(what you type now does not answer it)"))
 	}
 	room := max(height-len(below)-len(above)-1, 3)
 	body = r.page(body, room)
@@ -445,9 +460,9 @@ func (r *request) page(body []string, room int) []string {
 	}
 	end := min(r.top+room-1-len(head), len(body))
 	r.end, r.seen = end, max(r.seen, end)
-	how := fmt.Sprintf("lines %d to %d of %d; m goes on", r.top+1, end, len(body))
+	how := fmt.Sprintf("lines %d to %d of %d; m goes on", max(r.top, 1), end-1, len(body)-1) // not counting the head
 	if end == len(body) {
-		how = fmt.Sprintf("lines %d to %d of %d; m begins again", r.top+1, end, len(body))
+		how = strings.Replace(how, "goes on", "begins again", 1)
 	}
 	if rest := r.unseen(); rest > 0 {
 		how = "NOT SHOWN YET: " + screen.Count(rest, "line") + "; " + how
@@ -464,12 +479,12 @@ func approvalKeys(r *request, v view) []string {
 		}
 		return append(list, wrapWords(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns)...)
 	}
-	always := "choose what it covers"
-	if len(r.offers) == 1 {
-		always = r.offers[0].Words
+	no := "no"
+	if r.ends {
+		no = "no, and end the turn"
 	}
-	refuse := legend("n", "no") + "  " + legend("e", "no, and say what instead")
-	list := wrapWords(legend("y", "yes, once")+"  "+refuse+"  "+legend("a", "always: "+always), v.columns)
+	refuse := legend("n", no) + "  " + legend("e", "no, and say what instead")
+	list := wrapWords(legend("y", "yes, once")+"  "+refuse+"  "+legend("a", "always: choose what it covers"), v.columns)
 	if r.unseen() == 0 {
 		return list
 	}
@@ -524,7 +539,10 @@ func (r *request) options(v view, height int) []string {
 	for i, o := range q.Options {
 		row(i, o.Label, o.Description)
 	}
-	row(len(q.Options), other, q.OtherDescription)
+	if q.MultiSelect {
+		row(len(q.Options), noneOfThese, "")
+	}
+	row(rows(q)-1, other, q.OtherDescription)
 	how := "↑ ↓ or a number, Enter chooses, Esc skips"
 	if q.MultiSelect {
 		how = "↑ ↓, Space or a number marks, Enter sends, Esc skips"

@@ -7,10 +7,9 @@ import (
 )
 
 const (
-	quiet     = 300 * time.Millisecond  // without a key, before one answers
-	slow      = 1200 * time.Millisecond // the same while there is a draft: the person may look at the keyboard
-	noReply   = time.Second             // the time after which the terminal is known not to report its cursor
-	fenceWait = 2 * frame               // the time for a question to reach the terminal
+	quiet     = 300 * time.Millisecond // without a key, before one answers
+	noReply   = time.Second            // the time after which the terminal is known not to report its cursor
+	fenceWait = 2 * frame              // the time for a question to reach the terminal
 )
 
 // guard prevents that keys which were typed before a question appeared answer it. When a question is there, guard asks
@@ -27,21 +26,12 @@ type guard struct {
 	want    int       // the number of the reply that counts; 0 before the first
 	second  bool      // want is the second fence of the question
 	shown   bool      // both have passed
-	draft   bool      // there is text in the editor
 }
 
 // guardMsg says that the time has come to look at the question with the number at.
 type guardMsg struct {
 	at    int
 	fence bool // the question is on its way: send the first fence
-}
-
-// pause is how long no key must come before one answers.
-func (g *guard) pause() time.Duration {
-	if g.draft {
-		return slow
-	}
-	return quiet
 }
 
 func (g *guard) after(d time.Duration, fence bool) tea.Cmd {
@@ -58,7 +48,7 @@ func (g *guard) watch(of string, now time.Time) tea.Cmd {
 	if of == "" {
 		return nil
 	}
-	return tea.Batch(g.after(fenceWait, true), g.after(noReply, false), g.after(g.pause(), false))
+	return tea.Batch(g.after(fenceWait, true), g.after(noReply, false), g.after(quiet, false))
 }
 
 // fence asks the terminal where its cursor is.
@@ -101,10 +91,10 @@ func (g *guard) typed(now time.Time) tea.Cmd {
 	if g.of == "" {
 		return nil
 	}
-	return g.after(g.pause(), false)
+	return g.after(quiet, false)
 }
 
 // open reports whether a key is an answer.
 func (g *guard) open(now time.Time) bool {
-	return g.of != "" && g.shown && now.Sub(g.lastKey) >= g.pause()
+	return g.of != "" && g.shown && now.Sub(g.lastKey) >= quiet
 }

@@ -95,14 +95,6 @@ func TestGuard(t *testing.T) {
 				w.pass(time.Millisecond)
 				w.is(t, true)
 
-				w.draft = true // the person writes, perhaps slowly
-				w.run(w.typed(time.Now()))
-				w.pass(slow - time.Millisecond)
-				w.is(t, false)
-				w.pass(time.Millisecond)
-				w.is(t, true)
-				w.draft = false
-
 				w.run(w.watch("b", time.Now())) // another question: all from the beginning
 				w.is(t, false)
 				w.pass(tt.closed)

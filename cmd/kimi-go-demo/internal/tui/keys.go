@@ -18,7 +18,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	hint := m.hint
 	m.hint = ""
 	s := k.String()
-	if s != "ctrl+c" {
+	if s != "ctrl+c" && s != "ctrl+d" {
 		m.warned = false
 	}
 	switch s {
@@ -33,23 +33,33 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "ctrl+l":
 		return tea.ClearScreen
 	}
+	if s == "ctrl+d" && (m.edit.empty() || m.decide.now() != nil) && m.decide.words == nil {
+		m.leaveByKey()
+		return nil
+	}
+	if m.decide.open() && m.drafting() { // what is typed goes on
+		if s == "esc" {
+			m.decide.now().taken = true
+			return nil
+		}
+		m.typed(k)
+		return nil
+	}
 	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
 		v := m.decide.press(k)
 		if v.done {
 			r := m.decide.now()
 			m.decide.drop(r.id)
-			if v.offer != nil {
-				m.allow(r, &v)
-			}
+			kept := v.offer == nil || m.allow(r, &v)
 			m.decided(v.call, v.text, v.err)
-			if v.offer != nil && v.err == nil {
+			if v.offer != nil && v.err == nil && kept {
 				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
 			}
-			return m.noAnswer() // the same key again does not answer the next
+			return m.guard.typed(m.now) // the same key again does not answer the next
 		}
 		m.hint = v.hint
 		if v.none { // perhaps a word: its other letters are no answer either
-			return m.noAnswer()
+			return m.guard.typed(m.now)
 		}
 		return nil
 	}
@@ -58,21 +68,33 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil // the next page is not on the screen yet, so the key does nothing
 	}
 	m.typed(k)
-	return m.noAnswer()
-}
-
-// noAnswer notes a key that was no answer.
-func (m *model) noAnswer() tea.Cmd {
-	m.guard.draft = !m.edit.empty()
 	return m.guard.typed(m.now)
 }
 
-// allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait.
-func (m *model) allow(r *request, v *verdict) {
-	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
+// drafting reports whether there is text in the editor, so that keys go there and not to the request.
+func (m *model) drafting() bool {
+	r := m.decide.now()
+	return r != nil && !r.taken && !m.edit.empty()
+}
+
+// leaveByKey is Ctrl-D: it leaves, while a turn runs only the second time.
+func (m *model) leaveByKey() {
+	if m.phase == working && !m.warned {
+		m.warned = true
+		m.hint = "Ctrl-D again leaves, which cancels the turn"
 		return
 	}
-	m.tell(m.cfg.Grants.Keep(*v.offer))
+	m.end(nil)
+}
+
+// allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait. kept
+// is false if the rule was to be kept in the file, and is not.
+func (m *model) allow(r *request, v *verdict) (kept bool) {
+	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
+		return true
+	}
+	err := m.cfg.Grants.Keep(*v.offer)
+	m.tell(err)
 	for _, other := range slices.Clone(m.decide.list) {
 		if other.name == "" { // a question, or a call that is not known
 			continue
@@ -82,6 +104,7 @@ func (m *model) allow(r *request, v *verdict) {
 			m.ruled(other.approval.ToolCallID, said, err)
 		}
 	}
+	return err == nil
 }
 
 // interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
@@ -151,11 +174,6 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	case "ctrl+v":
 		m.pastePicture()
 		return
-	case "ctrl+d":
-		if e.text() == "" {
-			m.end(nil)
-			return
-		}
 	case "tab":
 		m.steers = !m.steers
 		return
@@ -267,6 +285,8 @@ func (m *model) hints() []string {
 		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
 	case m.decide.words != nil && m.decide.open():
 		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}
+	case m.decide.open() && m.drafting():
+		list = []string{"Esc, then a key answers", "Enter " + map[bool]string{true: "steers", false: "queues"}[m.steers] + " your text", "Ctrl-C cancels the turn"}
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:
@@ -282,7 +302,7 @@ func (m *model) hints() []string {
 	default:
 		list = []string{"Enter sends", "/ commands", "? keys", "@ files", "Ctrl-D leaves", plan, "Alt-Enter new line", "↑ earlier", "Ctrl-O unfolds"}
 	}
-	if m.phase == working && len(m.decide.list) == 0 && !m.edit.menu.open() && slices.ContainsFunc(m.queue, func(q *queued) bool { return !q.steer }) {
+	if m.phase == working && len(m.decide.list) == 0 && m.edit.text() == "" && slices.ContainsFunc(m.queue, func(q *queued) bool { return !q.steer }) {
 		list = append([]string{"↑ takes back"}, list...)
 	}
 	line := items{columns: m.columns}

@@ -37,6 +37,7 @@ type model struct {
 	session *client.Session
 	started *client.Session // set when start is over; only work sets it, because the person may have left before
 	turns   int
+	moved   bool  // the session is another one than at the start
 	err     error // why the chat ends
 	cancel  context.CancelFunc
 	stopped bool   // the turn is being cancelled
@@ -137,13 +138,12 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.key(msg))
 	case tea.PasteMsg:
 		m.paste(msg.Content)
-		cmds = append(cmds, m.noAnswer())
+		cmds = append(cmds, m.guard.typed(m.now))
 	case guardMsg:
 		cmds = append(cmds, m.guard.tick(msg, m.now))
 	case tea.CursorPositionMsg:
 		cmds = append(cmds, m.guard.reply())
 	}
-	m.guard.draft = !m.edit.empty()
 	if r := m.decide.now(); r != nil {
 		r.open = r.open || m.guard.open(m.now)
 		m.screen() // counts how much of the request is shown
@@ -230,7 +230,11 @@ func (m *model) item(item any) {
 // attach uses a session, and gets a message when it is over.
 func (m *model) attach(s *client.Session) {
 	m.session = s
+	planned := m.status.plan
 	m.status.plan = s.Status().PlanMode
+	if planned && !m.status.plan { // it goes on in the new process
+		m.setPlan(true)
+	}
 	m.work.Go(func() {
 		select {
 		case <-s.Done():
@@ -255,7 +259,11 @@ func (m *model) ready() {
 	if model != "" {
 		model = ", model " + model
 	}
-	m.log.add(note(screen.Dim, "session "+m.session.ID()+model+"; /help tells more, Ctrl-D leaves"))
+	id := m.session.ID()
+	if w := m.cfg.Wanted; w != "" && w != id {
+		m.log.add(note(screen.Yellow, "there is no session "+w+": this is a new one"))
+	}
+	m.log.add(note(screen.Dim, "session "+id+model+"; /help tells more, Ctrl-D leaves"))
 	m.sendNext()
 }
 
@@ -310,6 +318,7 @@ func (m *model) request(r *request) {
 	}
 	if r.approval != nil {
 		r.offers = m.cfg.Grants.Offers(r.approval, r.name, r.arguments, m.perCall())
+		r.ends = !m.perCall() && r.approval.AgentID == nil
 	}
 	m.decide.add(r)
 	var id string

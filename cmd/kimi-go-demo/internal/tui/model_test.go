@@ -284,6 +284,105 @@ func TestManyOptions(t *testing.T) {
 	}
 }
 
+// asks adds a request of questions that keys answer.
+func (s *stage) asks(items ...wireproto.QuestionItem) *request {
+	r := &request{id: "q", question: &client.QuestionRequest{QuestionRequest: wireproto.QuestionRequest{Questions: items}}, chosen: map[int]bool{}, answers: map[string]string{}}
+	s.decide.add(r)
+	s.opens()
+	return r
+}
+
+// opens says that the request has been on the screen for long enough.
+func (s *stage) opens() {
+	s.Update(tickMsg{})
+	s.guard.shown, s.guard.lastKey = true, time.Time{}
+	s.Update(tickMsg{})
+}
+
+// A person can skip a question, go back to the one before, and add own words to what is marked.
+func TestQuestionsBack(t *testing.T) {
+	s := newStage(t, 70, 24)
+	options := []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}
+	r := s.asks(wireproto.QuestionItem{Question: "First?", Options: options}, wireproto.QuestionItem{Question: "Second?", Options: options, MultiSelect: true},
+		wireproto.QuestionItem{Question: "Third?", Options: options})
+	s.shows(t, "? (1 of 3) First?", "3 Something else: type it", "Esc skips")
+	s.keys("3")
+	s.typed("mine")
+	s.keys("enter")
+	s.opens()
+	s.shows(t, "? (2 of 3) Second?", "3 None of these", "4 Something else: type it", "← goes back")
+	s.keys("x")
+	s.shows(t, "this key does nothing: choose with ↑ ↓ or a number, then Enter")
+	s.opens()
+	s.keys("enter")
+	s.shows(t, "nothing is marked")
+	s.keys("2", "4")
+	s.typed("more")
+	s.keys("enter")
+	s.opens()
+	s.shows(t, "? (3 of 3) Third?")
+	if diff := cmp.Diff(map[string]string{"First?": "mine", "Second?": "two, more"}, r.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
+	s.shows(t, "? (2 of 3) Second?")
+	s.keys("esc")
+	s.opens()
+	s.shows(t, "? (3 of 3) Third?")
+	if diff := cmp.Diff(map[string]string{"First?": "mine"}, r.answers); diff != "" {
+		t.Errorf("answers after one is skipped (-want +got):\n%s", diff)
+	}
+}
+
+// While there is a draft, keys go to it however slowly they come; Esc gives them to the request.
+func TestDraftFirst(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.typed("please look")
+	r := s.asks(wireproto.QuestionItem{Question: "Which?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}})
+	s.shows(t, "? Which?", "> please look", "Esc, then a key answers")
+	for range 3 {
+		s.opens()
+		s.keys("1", "y")
+	}
+	if got := s.edit.text(); got != "please look1y1y1y" || len(r.answers) > 0 {
+		t.Errorf("the draft is %q, the answers are %v", got, r.answers)
+	}
+	s.keys("esc", "2")
+	s.shows(t, "❯ 2 two", "a key answers")
+	if got := s.edit.text(); got != "please look1y1y1y" {
+		t.Errorf("the draft is %q", got)
+	}
+}
+
+// A paste is in the history of the editor as one piece, and Ctrl-O shows it.
+func TestRecall(t *testing.T) {
+	s := newStage(t, 70, 24)
+	long := strings.Repeat("line\n", 50)
+	s.edit.history.entries = []string{"short\ntext", long}
+	s.keys("up")
+	if got := s.edit.text(); got != "[pasted 50 lines]" || s.edit.whole() != long {
+		t.Errorf("recalled as %q", got)
+	}
+	s.keys("up")
+	if got := s.edit.text(); got != "short\ntext" {
+		t.Errorf("recalled as %q", got)
+	}
+}
+
+// A call that waits for a person when the turn ends has not run.
+func TestNotRun(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.play(toolCall("1", "Shell", `{"command":"rm -r x"}`), &wireproto.StatusUpdate{})
+	s.log.calls["1"].asked = true
+	s.log.close(time.Now())
+	s.play()
+	s.shows(t, "✗ Shell rm -r x  not run\n")
+	if strings.Contains(s.all(), "no result") {
+		t.Errorf("it looks as if it had run:\n%s", s.all())
+	}
+}
+
 // While the session changes, a command that needs it waits, and its text stays in the editor.
 func TestChangeBusy(t *testing.T) {
 	for _, command := range []string{"/model", "/model other", "/effort", "/effort high", "/plan", "/fork", "/undo"} {
@@ -299,8 +398,14 @@ func TestChangeBusy(t *testing.T) {
 
 // A search that finds no session says so, and Enter chooses nothing.
 func TestPickerEmpty(t *testing.T) {
-	p := &picker{columns: 60, rows: 20, all: []entry{{text: "/about it 1234"}}}
+	p := &picker{columns: 60, rows: 20, all: []entry{{text: "/about it abcd-1234"}, {text: "/other abcd-9999"}}}
 	p.filter()
+	for search, want := range map[string]int{"ab": 1, "1234": 1, "abcd": 2, "": 2} {
+		p.search = []rune(search)
+		if p.filter(); len(p.found) != want {
+			t.Errorf("%q finds %v", search, p.found)
+		}
+	}
 	for _, c := range "xyz" {
 		p.Update(tea.KeyPressMsg{Code: c, Text: string(c)})
 	}
@@ -443,6 +548,11 @@ func TestQueue(t *testing.T) {
 	s.typed("second")
 	s.keys("enter")
 	s.shows(t, "⋯ queued: first\n⋯ queued: second\n", "2 messages queued", "↑ takes back", "Tab: steer instead")
+	s.typed("x")
+	if strings.Contains(s.all(), "takes back") {
+		t.Errorf("↑ does not take back while there is a draft:\n%s", s.all())
+	}
+	s.edit.clear()
 	s.play(say("words of the agent"))
 	s.shows(t, "  words of the agent\n", "⋯ queued: first\n")
 	s.keys("up")

@@ -66,6 +66,7 @@ func (m *model) changed(c changedItem) {
 	m.phase = idle
 	m.tell(c.err)
 	if c.session != nil {
+		m.moved = m.moved || c.session.ID() != m.session.ID()
 		m.attach(c.session)
 		m.effort = c.effort
 	}
@@ -192,15 +193,15 @@ func choiceRow(current bool, name, about string) screen.Row {
 }
 
 // move closes the session and opens another one. If that fails, it opens the same one again.
-func (m *model) move(ctx context.Context, s *client.Session, id, model, effort string) changedItem {
+func (m *model) move(ctx context.Context, s *client.Session, id, model, effort, mode string) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}
 	}
-	next, err := m.cfg.Reopen(ctx, id, model, effort)
+	next, err := m.cfg.Reopen(ctx, id, model, effort, mode)
 	if err == nil {
 		return changedItem{session: next, effort: effort}
 	}
-	if next, again := m.cfg.Reopen(ctx, s.ID(), model, m.cfg.Effort); again == nil {
+	if next, again := m.cfg.Reopen(ctx, s.ID(), model, m.cfg.Effort, mode); again == nil {
 		return changedItem{session: next, effort: m.cfg.Effort, err: err}
 	}
 	return changedItem{lost: true, err: err}
@@ -208,7 +209,7 @@ func (m *model) move(ctx context.Context, s *client.Session, id, model, effort s
 
 // fork continues in a copy of the session with its first turns; -1 keeps all.
 func (m *model) fork(turns int) {
-	model, effort := m.model, m.effort
+	model, effort, mode := m.model, m.effort, m.mode()
 	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
@@ -217,7 +218,7 @@ func (m *model) fork(turns int) {
 		if turns > len(prompts) {
 			return changedItem{err: tooMany(len(prompts))}
 		}
-		c := m.forked(ctx, s, turns, model, effort)
+		c := m.forked(ctx, s, turns, model, effort, mode)
 		if c.err == nil && turns > 0 {
 			c.said = "kept up to " + quoted(prompts[turns-1]) + ": " + c.said
 		}
@@ -225,12 +226,12 @@ func (m *model) fork(turns int) {
 	})
 }
 
-func (m *model) forked(ctx context.Context, s *client.Session, turns int, model, effort string) changedItem {
+func (m *model) forked(ctx context.Context, s *client.Session, turns int, model, effort, mode string) changedItem {
 	id, err := m.cfg.Fork(ctx, s.ID(), turns)
 	if err != nil {
 		return changedItem{err: err}
 	}
-	c := m.move(ctx, s, id, model, effort)
+	c := m.move(ctx, s, id, model, effort, mode)
 	if c.err == nil {
 		c.said = "this is session " + id + ", a copy; " + s.ID() + " stays as it was"
 	}
@@ -239,7 +240,7 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, model,
 
 // undo takes back the last turns. If kimi cannot do that, the chat continues in a copy without them.
 func (m *model) undo(turns int) {
-	model, effort := m.model, m.effort
+	model, effort, mode := m.model, m.effort, m.mode()
 	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
@@ -260,7 +261,10 @@ func (m *model) undo(turns int) {
 		if !errors.Is(err, client.ErrUnsupported) {
 			return changedItem{err: err}
 		}
-		c := m.forked(ctx, s, rest, model, effort)
+		if rest == 0 {
+			return changedItem{err: slip("this kimi cannot take back the first turn; begin a new chat instead")}
+		}
+		c := m.forked(ctx, s, rest, model, effort, mode)
 		if c.err == nil {
 			c.said = said + "; " + c.said
 		}
@@ -304,12 +308,12 @@ func (m *model) setEffort(effort string) {
 		m.list((*model).listEfforts)
 		return
 	}
-	model := m.model
+	model, mode := m.model, m.mode()
 	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
 		if err := offered(ctx, s, effort); err != nil {
 			return changedItem{err: err}
 		}
-		c := m.move(ctx, s, s.ID(), model, effort)
+		c := m.move(ctx, s, s.ID(), model, effort, mode)
 		if c.err == nil {
 			c.said = "the effort is " + effort
 		}

@@ -164,7 +164,7 @@ func (m *model) statusLine() string {
 	if m.session != nil {
 		add(m.session.Model())
 	}
-	mode := m.cfg.Mode
+	mode := m.mode()
 	if mode != "" {
 		mode += ": nothing is asked"
 	}
@@ -204,6 +204,21 @@ func (m *model) statusLine() string {
 		}
 	}
 	return line.String()
+}
+
+// mode names the mode in which nothing is asked, "" if the agent asks.
+func (m *model) mode() string {
+	if m.session == nil {
+		return m.cfg.Mode
+	}
+	all := m.session.Status().Approvals.All
+	switch {
+	case all == "":
+		return ""
+	case strings.HasSuffix(strings.ToLower(all), "afk"):
+		return "afk"
+	}
+	return "yolo"
 }
 
 // items are the parts of a line, with dots between them. Parts that do not fit are left out at the end.

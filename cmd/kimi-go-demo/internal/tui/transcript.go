@@ -121,7 +121,9 @@ func (t *transcript) message(m wireproto.Message, now time.Time) {
 		t.endText(now)
 		t.finishArguments()
 	case *wireproto.StepInterrupted:
-		t.add(note(screen.Dim, "(the step was interrupted)"))
+		if t.replay { // otherwise the end of the turn says more
+			t.add(note(screen.Dim, "(the step was interrupted)"))
+		}
 	case *wireproto.StepRetry:
 		t.add(note(screen.Yellow, retryLine(m, time.Duration(m.WaitS*float64(time.Second)))))
 	case *wireproto.ToolCall:

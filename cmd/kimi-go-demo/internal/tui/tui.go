@@ -29,16 +29,18 @@ type Config struct {
 	WorkDir string
 	History string // the file of what was sent before; "" keeps nothing
 	Mode    string // what runs without a question: "yolo", "afk", or ""
+	Wanted  string // the id of the session that was asked for, "" for none
 	Answer  string // to every approval: y, a, n, or "" to ask
 	Effort  string // that the session is started with
 	Replay  bool   // the session's history is shown first
 	Grants  *grant.Book
 
-	Start   func(context.Context) (*client.Session, error)
-	Reopen  func(ctx context.Context, id, model, effort string) (*client.Session, error) // continues a closed session; model "" is the one of the command line
-	Fork    func(ctx context.Context, id string, turns int) (newID string, err error)    // as [client.ForkSession]
-	Prompts func(id string) ([]string, error)                                            // of the turns of a session, the oldest first
-	Cost    func() string                                                                // of the session so far, "" if it is not known; may be nil
+	Start func(context.Context) (*client.Session, error)
+	// Reopen continues a closed session. model "" is the one of the command line, and mode is as Mode.
+	Reopen  func(ctx context.Context, id, model, effort, mode string) (*client.Session, error)
+	Fork    func(ctx context.Context, id string, turns int) (newID string, err error) // as [client.ForkSession]
+	Prompts func(id string) ([]string, error)                                         // of the turns of a session, the oldest first
+	Cost    func() string                                                             // of the session so far, "" if it is not known; may be nil
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
@@ -59,6 +61,7 @@ func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 type Result struct {
 	Session *client.Session // nil if none has started; the caller closes it
 	Turns   int             // that were begun
+	Moved   bool            // it is another session than the one that was started
 	Err     error           // [ErrInterrupted], why there is no session any more, or nil
 }
 
@@ -85,7 +88,7 @@ func (c *Chat) Run(ctx context.Context) Result {
 	if m.shots != "" {
 		os.RemoveAll(m.shots)
 	}
-	r := Result{Session: m.started, Turns: m.turns, Err: m.err}
+	r := Result{Session: m.started, Turns: m.turns, Moved: m.moved, Err: m.err}
 	if r.Err == nil && err != nil {
 		r.Err = err
 	}

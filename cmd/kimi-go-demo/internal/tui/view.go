@@ -73,7 +73,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
-		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open())
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open() && !m.drafting())
 		place(todo, nil)
 		place(append([]string{""}, lines...), down(c, 1))
 	} else {
@@ -92,7 +92,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	live := m.log.open(v)
 	if room := m.rows - len(below) - 1; len(live) > room {
 		hidden := len(live) - max(room-1, 0)
-		live = append([]string{paint(screen.Dim, "… "+screen.Count(hidden, "line")+" above, until this is finished")}, live[hidden:]...)
+		live = append([]string{paint(screen.Dim, "… "+screen.Count(hidden, "line")+" hidden until this is finished")}, live[hidden:]...)
 		live = live[:max(min(len(live), room), 0)]
 	}
 	return append(live, below...), down(cursor, len(live))
