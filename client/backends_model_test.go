@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // askedModel is the name by which a request calls the model.
@@ -180,9 +182,7 @@ func TestKimiCodeEffortKept(t *testing.T) {
 	opts, m := deepAndFlat(t, "on")
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "hello", "one")
-	if err := s.SetModel(ctx, "flat"); err == nil || !strings.Contains(err.Error(), `"on" is not supported by model "flat"`) {
-		t.Errorf("a model that does not think: %v", err)
-	}
+	e2eRefuses(t, "a model that does not think", s.SetModel(ctx, "flat"), "Effort", `"on": the model "flat" has off`)
 	if got := s.Model(); got != "deep" {
 		t.Errorf("the model is %q", got)
 	}
@@ -193,6 +193,121 @@ func TestKimiCodeEffortKept(t *testing.T) {
 	if st := s.Status(); st.MaxContextTokens != 100000 {
 		t.Errorf("status %+v", st)
 	}
+}
+
+// e2eRefuses checks that an error names the option, says what is wrong and has nothing of the server's routes.
+func e2eRefuses(t testing.TB, what string, err error, option, reason string) {
+	t.Helper()
+	var bad *client.OptionError
+	if !errors.As(err, &bad) || bad.Option != option || !strings.Contains(bad.Reason, reason) || bad.Remedy == "" || strings.Contains(err.Error(), "/api/") {
+		t.Errorf("%s: %v, want Options.%s: …%s…", what, err, option, reason)
+	}
+}
+
+// What Kimi Code does not take of the options ends the start with the option's name.
+func TestKimiCodeRefusedOptions(t *testing.T) {
+	t.Parallel()
+	const agent = "---\nname: x\ndescription: d\n---\nhello\n"
+	for _, tt := range []struct {
+		name, option, reason string
+		kind                 error
+		set                  func(*testing.T, *client.Options)
+	}{
+		{"on", "Effort", `"on": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Effort = "flat", "on" }},
+		{"no effort", "Effort", `"nope": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Effort = "flat", "nope" }},
+		{"of no effort", "Effort", `"nope": the model "deep" has on, off, low, high`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Effort = "nope" }},
+		{"thinking", "Thinking", `"on": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Thinking = "flat", ptr(true) }},
+		{"model", "Model", `no model "nope"; it has deep, flat, orphan`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) { o.Model = "nope" }},
+		{"model of Config", "Model", `no model "nope"; it has scripted`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) {
+			o.Config, o.Model = kimiConfig("http://127.0.0.1:1/v1"), "nope"
+		}},
+		{"model without provider", "Model", `Provider "none" referenced by model "orphan" is not configured`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) { o.Model = "orphan" }},
+		{"model of an agent", "Model", `no model "nope"; it has deep`, client.ErrLLMNotSet, func(t *testing.T, o *client.Options) {
+			o.AgentFile, o.Model = write(t, filepath.Join(root(o), "agent.md"), agent, 0o600), "nope"
+		}},
+		{"directory", "AddDirs", "directory /: must not be", nil, func(_ *testing.T, o *client.Options) { o.AddDirs = []string{"/"} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts, _ := deepAndFlat(t, "")
+			addModel(t, opts, "orphan", "none")
+			tt.set(t, opts)
+			s, err := client.NewSession(ctx, opts)
+			if err == nil {
+				s.Close()
+			}
+			e2eRefuses(t, "the start", err, tt.option, tt.reason)
+			if tt.kind != nil {
+				e2eIs(t, "the start", err, tt.kind)
+			}
+		})
+	}
+	t.Run("default model", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "")
+		path := filepath.Join(opts.ShareDir, "config.toml")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, strings.Replace(string(data), `"deep"`, `"ghost"`, 1), 0o600)
+		s, err := client.NewSession(ctx, opts)
+		if err == nil {
+			s.Close()
+		}
+		e2eIs(t, "the start", err, client.ErrLLMNotSet)
+		if text := fmt.Sprint(err); !strings.Contains(text, `default_model of the configuration cannot be used: Kimi Code has no model "ghost"; it has deep, flat`) || strings.Contains(text, "/api/") {
+			t.Errorf("the start: %v", err)
+		}
+	})
+	t.Run("turns", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "on")
+		opts.AgentFile, opts.Model, opts.SlashCommands = write(t, filepath.Join(root(opts), "agent.md"), agent, 0o600), "flat", true
+		s := e2eStart(t, ctx, opts)
+		_, _, err := playTurn(t, ctx, s, "hi")
+		e2eRefuses(t, "the first prompt of an agent", err, "Effort", `"on": the model "flat" has off`)
+	})
+	t.Run("calls", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "")
+		addModel(t, opts, "orphan", "none")
+		opts.SlashCommands = true
+		s := e2eStart(t, ctx, opts)
+		empty := &wireproto.ImageURLPart{}
+		empty.ImageURL.URL = "data:image/png;base64,"
+		for what, tt := range map[string]struct {
+			do   func() error
+			want string
+		}{
+			"a model without provider": {func() error { return s.SetModel(ctx, "orphan") }, `Provider "none" referenced by model "orphan" is not configured; correct it there`},
+			"an empty image":           {func() error { _, _, err := playTurn(t, ctx, s, "look", empty); return err }, "the data: URL of the image is empty"},
+			"nothing to compact":       {func() error { _, _, err := playTurn(t, ctx, s, "/compact"); return err }, "there is nothing to compact yet"},
+		} {
+			if err := tt.do(); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "/api/") {
+				t.Errorf("%s: %v, want %q", what, err, tt.want)
+			}
+		}
+		if s.Model() != "deep" {
+			t.Errorf("the model is %q", s.Model())
+		}
+		e2eText(t, ctx, s, "hello", "one")
+	})
+}
+
+// addModel adds a model to Kimi Code's own configuration.
+func addModel(t testing.TB, opts *client.Options, name, provider string) {
+	t.Helper()
+	path := filepath.Join(opts.ShareDir, "config.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, fmt.Sprintf("%s[models.%s]\nprovider = %q\nmodel = %q\nmax_context_size = 5000\n", data, name, provider, "model-"+name), 0o600)
 }
 
 func TestKimiCodeEfforts(t *testing.T) {

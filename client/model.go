@@ -102,7 +102,7 @@ func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {
 }
 
 func (kimiCode) setModel(s *Session, name string, done func(error)) {
-	err := s.conn.begin(wireproto.MethodSetModel, wireproto.SetModelParams{Model: name}, func(_ json.RawMessage, err error) { done(byArgument(err)) })
+	err := s.conn.begin(wireproto.MethodSetModel, wireproto.SetModelParams{Model: name}, func(_ json.RawMessage, err error) { done(err) })
 	if err != nil {
 		done(err)
 	}

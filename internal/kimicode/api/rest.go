@@ -42,13 +42,13 @@ type Error struct {
 	Err          error // why no answer came; nil if one did
 }
 
-// Error names the route, the server's words and its code.
+// Error has the server's words first: they may say what a person can do. The code and the route follow.
 func (e *Error) Error() string {
 	msg := e.Msg
 	if len(msg) > 200 {
 		msg = msg[:200] + "…"
 	}
-	return fmt.Sprintf("%s %s: %s (%d)", e.Method, e.Path, msg, e.Code)
+	return fmt.Sprintf("%s (%d from %s %s)", strings.TrimSuffix(msg, "."), e.Code, e.Method, e.Path)
 }
 
 // Unwrap returns Err.

@@ -19,6 +19,9 @@ import (
 // UnsupportedError names an option that has no place in Kimi Code.
 type UnsupportedError = translator.UnsupportedError
 
+// ArgumentError says why the value of an argument cannot be used.
+type ArgumentError = translator.ArgumentError
+
 // RoutesError says that the server lacks routes. The error that answers initialize has it in its data, as the member
 // RoutesKey.
 type RoutesError = api.RoutesError

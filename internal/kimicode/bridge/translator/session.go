@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -124,7 +125,7 @@ func (t *Translator) launched(l Launched) {
 			err = errors.New("the server made a session without an id")
 		}
 		if err != nil {
-			t.startFailed(err)
+			t.startFailed(refusedDir(err, "--work-dir", t.set.WorkDir))
 			return
 		}
 		s.id = made.ID
@@ -166,11 +167,24 @@ func (t *Translator) addDirs(workspace string, dirs []string) {
 	body := map[string]any{"path": dirs[0], "persist": false}
 	t.call("POST", "/workspaces/"+url.PathEscape(workspace)+"/add-dir", body, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			t.startFailed(fmt.Errorf("the directory %s: %w", dirs[0], err))
+			t.startFailed(refusedDir(err, "--add-dir", dirs[0]))
 			return
 		}
 		t.addDirs(workspace, dirs[1:])
 	})
+}
+
+// refusedDir names the argument in an error about a directory that the server does not take.
+func refusedDir(err error, argument, dir string) error {
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != api.CodeBadField && e.Code != api.CodeNoDirectory {
+		return err
+	}
+	why := strings.TrimPrefix(e.Msg, "workspace.additional_dir ")
+	return &ArgumentError{
+		Argument: argument, Why: fmt.Sprintf("Kimi Code does not take the directory %.150s: %.150s", dir, why),
+		Remedy: "name another one", Code: wireproto.CodeInvalidParams,
+	}
 }
 
 // setUp finds out the model and opens the stream of events before anything can happen.
@@ -224,7 +238,7 @@ func (t *Translator) openKnown() {
 func (t *Translator) checkModel(then func()) {
 	t.knownModels(func(known []api.Model, err error) {
 		if err == nil && !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == t.set.Model }) {
-			err = t.modelError(&api.Error{Code: api.CodeBadField})
+			err = t.noModel(t.set.Model, known, "")
 		}
 		if err != nil {
 			t.startFailed(err)
@@ -260,7 +274,7 @@ func (t *Translator) opened(err error) {
 	}
 	t.call("POST", t.of("/profile"), profile, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			t.startFailed(t.modelError(err))
+			t.refused(err, settings.Model, t.startFailed)
 			return
 		}
 		t.readBack(func(st *api.Status, err error) {
@@ -283,18 +297,6 @@ func (t *Translator) opened(err error) {
 
 // IDKey is the member of a session's metadata that keeps the id which the client has given it.
 const IDKey = "kimi_go_id"
-
-// errNoModel says that the server does not know the model.
-var errNoModel = errors.New("no such model in Kimi Code")
-
-// modelError tells an unknown model from other errors.
-func (t *Translator) modelError(err error) error {
-	var e *api.Error
-	if t.set.Model != "" && errors.As(err, &e) && e.Code == api.CodeBadField {
-		return fmt.Errorf("%w: %.80q; name one of its config.toml, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME instead", errNoModel, t.set.Model)
-	}
-	return err
-}
 
 // readBack asks what is in force.
 func (t *Translator) readBack(then func(*api.Status, error)) {
@@ -445,18 +447,16 @@ func (t *Translator) startFailed(err error) {
 // failStart answers a call for which there is no session.
 func (t *Translator) failStart(id string, err error) {
 	answer := &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}
-	var effort *EffortError
+	var argument *ArgumentError
 	var no *UnsupportedError
 	var routes *api.RoutesError
 	switch {
-	case errors.Is(err, errNoModel):
-		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
 		// The data distinguishes it from the answer of an agent that does not know the method.
 		answer.Code = wireproto.CodeMethodNotFound
 		answer.Data, _ = json.Marshal(map[string]string{"option": no.Option})
-	case errors.As(err, &effort):
-		answer = effort.rpc()
+	case errors.As(err, &argument):
+		answer = argument.RPC()
 	case errors.As(err, &routes):
 		answer.Data, _ = json.Marshal(map[string]any{api.RoutesKey: routes})
 	}
