@@ -454,14 +454,18 @@ func TestBackendsUndo(t *testing.T) {
 		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: answer 4")
 		opts.Approve = client.ApproveAll
 		s := liveSession(t, ctx, opts)
-		finished(t, ctx, s, "prompt 1", "answer 1")
-		finished(t, ctx, s, "prompt 2", "answer 2")
 		if b.name == "kimi-cli" {
 			e2eIs(t, "undo", s.Undo(ctx, 1), client.ErrUnsupported)
 			return
 		}
-		if err := s.Undo(ctx, 5); err == nil {
-			t.Error("five turns of two are undone")
+		if err := s.Undo(ctx, 1); err == nil || err.Error() != "client: undo: there is no turn to take back; begin a turn first" {
+			t.Errorf("before the first turn: %v", err)
+		}
+		finished(t, ctx, s, "prompt 1", "answer 1")
+		finished(t, ctx, s, "prompt 2", "answer 2")
+		var many *client.UndoError
+		if err := s.Undo(ctx, 5); !errors.As(err, &many) || *many != (client.UndoError{Turns: 5, Available: 2}) {
+			t.Errorf("five turns of two: %v", err)
 		}
 		if err := s.Undo(ctx, 1); err != nil {
 			t.Fatal(err)

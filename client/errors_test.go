@@ -33,6 +33,10 @@ func TestErrorTexts(t *testing.T) {
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
 		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name one"}, `client: Options.WorkDir: /x is not a directory; name one`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
+		{&UndoError{Turns: 2, Available: 0}, `client: undo: there is no turn to take back; begin a turn first`},
+		{&UndoError{Turns: 9, Available: 1}, `client: undo: 9 turns cannot be taken back: there is 1; take back 1`},
+		{&UndoError{Turns: 9, Available: 3}, `client: undo: 9 turns cannot be taken back: there are 3; take back at most 3`},
+		{&UndoError{Turns: 9, Available: -1}, `client: undo: 9 turns cannot be taken back: the conversation was compacted after some of them; take back only turns after the compaction`},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32001, Message: "LLM is not set"}), ErrLLMNotSet.Error() + ": prompt: LLM is not set (-32001)"},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32603, Message: "oops"}), "client: prompt: oops (-32603)"},
 	} {

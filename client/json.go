@@ -219,6 +219,15 @@ func (e NotFoundError) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes the fields and a message.
+func (e UndoError) MarshalJSON() ([]byte, error) {
+	type fields UndoError
+	return json.Marshal(struct {
+		fields
+		toldJSON
+	}{fields(e), tell(&e, nil)})
+}
+
+// MarshalJSON writes the fields and a message.
 func (e AnswerError) MarshalJSON() ([]byte, error) {
 	type fields AnswerError
 	return json.Marshal(struct {

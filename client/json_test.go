@@ -50,6 +50,7 @@ func TestJSON(t *testing.T) {
 			`{"path":"/kimi","reason":"r","remedy":"d","limit_seconds":2,"error":"within"}`},
 		{&client.OptionError{Option: "WorkDir", Reason: "r", Remedy: "d", Err: errors.New("within")}, `{"option":"WorkDir","reason":"r","remedy":"d","error":"within"}`},
 		{&client.IncompatibleError{Path: "/kimi", Found: "f", Want: "w", Remedy: "d"}, `{"path":"/kimi","found":"f","want":"w","remedy":"d"}`},
+		{&client.UndoError{Turns: 5, Available: 2}, `{"turns":5,"available":2}`},
 		{&client.NotFoundError{Tried: []string{"PATH"}}, `{"tried":["PATH"]}`},
 		{&client.AnswerError{Text: "t", Raw: json.RawMessage(`{"a":1}`), Violations: []string{"v"}}, `{"text":"t","raw":{"a":1},"violations":["v"]}`},
 		{&client.AnswerError{}, `{"text":"","raw":null,"violations":null}`},
@@ -87,7 +88,7 @@ func TestJSON(t *testing.T) {
 func TestJSONNames(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
 	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
-		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}} {
+		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}, client.UndoError{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			tag := f.Tag.Get("json")
 			_, lasts := reflect.Zero(f.Type).Interface().(time.Duration)

@@ -22,6 +22,9 @@ type UnsupportedError = translator.UnsupportedError
 // ArgumentError says why the value of an argument cannot be used.
 type ArgumentError = translator.ArgumentError
 
+// UndoKey is the member of an error's data that says how many turns can be taken back, -1 if that is not known.
+const UndoKey = translator.UndoKey
+
 // RoutesError says that the server lacks routes. The error that answers initialize has it in its data, as the member
 // RoutesKey.
 type RoutesError = api.RoutesError
