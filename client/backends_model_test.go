@@ -72,10 +72,16 @@ func TestBackendsSetModel(t *testing.T) {
 		if s.Model() != "other" || s.ID() != id || s.Err() != nil {
 			t.Errorf("model %q, id %q, %v", s.Model(), s.ID(), s.Err())
 		}
+		if st := s.Status(); st.MaxContextTokens != 200000 || st.ContextTokens == 0 || st.ContextUsage != float64(st.ContextTokens)/200000 {
+			t.Errorf("the context of the other model: %+v", st)
+		}
 		if other := s.PID() != pid; other != b.restarts {
 			t.Errorf("another process: %v, want %v", other, b.restarts)
 		}
 		e2eText(t, ctx, s, "the second question", "two")
+		if st := s.Status(); st.MaxContextTokens != 200000 {
+			t.Errorf("the context after a turn of the other model: %+v", st)
+		}
 		if last := string(model.Requests()[1]); !strings.Contains(last, "the first question") || !strings.Contains(last, `"one"`) {
 			t.Errorf("the conversation is lost: %.3000s", last)
 		}

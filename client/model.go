@@ -75,6 +75,7 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 		s.changing = nil
 		if err == nil {
 			s.model, s.chosen = name, name
+			s.status.resize(list[i].MaxContextTokens)
 		}
 		s.mu.Unlock()
 		done <- err
