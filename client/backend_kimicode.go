@@ -103,7 +103,7 @@ func (s *Session) adoptTold() {
 	if told.SessionID != "" {
 		s.id = told.SessionID
 	}
-	if s.model == "" {
+	if told.Model != "" && (s.model == "" || s.opts.Model == "" && s.launch.getenv("KIMI_MODEL_NAME") == "") {
 		s.model = told.Model
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,6 +131,90 @@ func TestBackendsSetModelFirst(t *testing.T) {
 			t.Errorf("left over: %q", left)
 		}
 	})
+}
+
+// A session of Kimi Code that is continued without a model in the options has the model that it had. kimi-cli begins
+// with the default one.
+func TestBackendsKeptModel(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := twoModels(t, b, "text: one", "text: two", "text: three", "text: four")
+		s := e2eStart(t, ctx, opts)
+		e2eText(t, ctx, s, "hello", "one")
+		if err := s.SetModel(ctx, "other"); err != nil {
+			t.Fatal(err)
+		}
+		e2eText(t, ctx, s, "hello", "two")
+		closed(t, s)
+		kept, asked := "other", "other-model"
+		if b.restarts {
+			kept, asked = "scripted", "scripted"
+		}
+		r := resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "continued", kept, r.Model())
+		e2eText(t, ctx, r, "hello", "three")
+		e2eSame(t, "the model asked", asked, askedModel(t, model, 2))
+		closed(t, r)
+		opts.Model = "scripted"
+		r = resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "continued with a model", "scripted", r.Model())
+		e2eText(t, ctx, r, "hello", "four")
+		e2eSame(t, "the model asked", "scripted", askedModel(t, model, 3))
+	})
+}
+
+// Kimi Code keeps the model, the effort and plan mode in a session. The options and the environment come first, and a
+// model that is not there any more is not kept.
+func TestKimiCodeKept(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts, m := deepAndFlat(t, "high")
+	m.Add("text: three", "text: four", "text: five", "text: six")
+	addModel(t, opts, "third", "p")
+	s := e2eStart(t, ctx, opts)
+	e2eText(t, ctx, s, "hello", "one")
+	if _, err := s.SetPlanMode(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+	continued := func(text, name, model, thinking string) *client.Session {
+		t.Helper()
+		n := len(m.Requests())
+		r := resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "Session.Model", name, r.Model())
+		e2eText(t, ctx, r, "hello", text)
+		if last := string(m.Requests()[n]); askedModel(t, m, n) != model || !strings.Contains(last, thinking) {
+			t.Errorf("asked %q, want %q that thinks %s: %.2000s", askedModel(t, m, n), model, thinking, last)
+		}
+		return r
+	}
+	opts.Effort = ""
+	r := continued("two", "deep", "model-1", `"high"`)
+	if !r.Status().PlanMode {
+		t.Error("plan mode is lost")
+	}
+	if err := r.SetModel(ctx, "third"); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, r)
+	closed(t, continued("three", "third", "model-third", ""))
+
+	env := opts.Env
+	opts.Env = maps.Clone(env)
+	maps.Copy(opts.Env, m.Env())
+	closed(t, continued("four", m.Env()["KIMI_MODEL_NAME"], m.Env()["KIMI_MODEL_NAME"], ""))
+	opts.Env = env
+	r = continued("five", "deep", "model-1", "") // the model of the environment is not there any more
+	if err := r.SetModel(ctx, "third"); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, r)
+	path := filepath.Join(opts.ShareDir, "config.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Replace(string(data), "models.third", "models.fourth", 1), 0o600)
+	closed(t, continued("six", "deep", "model-1", ""))
 }
 
 // How much the model thinks, as far as the program and the model support it.

@@ -148,6 +148,8 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "Wire mode takes options only")
 	}
 	s.WorkDir = abs(s.WorkDir)
+	s.KeepModel = s.Model == "" && (remote || getenv(s.env, "KIMI_MODEL_NAME") == "")
+	s.KeepEffort = s.Thinking == ""
 	if err := errors.Join(errs...); err != nil || remote {
 		return s, err
 	}

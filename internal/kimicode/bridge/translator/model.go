@@ -76,7 +76,7 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 
 // putModel has the server use a model, with the effort that was set, and checks that it does.
 func (t *Translator) putModel(model string, then func(*api.Status, error)) {
-	settings := &api.AgentConfig{Model: model, Thinking: t.set.Thinking}
+	settings := &api.AgentConfig{Model: model, Thinking: t.thinking()}
 	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
 		if err != nil {
 			t.refused(err, model, func(err error) { then(nil, err) })
@@ -168,7 +168,9 @@ func (t *Translator) noModel(model string, known []api.Model, why string) error 
 	switch {
 	case t.session.state == ready:
 		e.Code = wireproto.CodeInvalidParams
-	case t.set.Model != "":
+	case t.set.KeepModel && model == t.session.kept:
+		e.Why = "the model that the session had cannot be used: " + e.Why
+	case t.set.Model != "" && !t.set.KeepModel:
 		e.Argument = "--model"
 	default:
 		e.Why = "the default_model of the configuration cannot be used: " + e.Why

@@ -20,6 +20,7 @@ type session struct {
 	version  string // of Kimi Code
 	id       string
 	resumed  bool
+	kept     string // the model that a session which is continued had, "" if that is not known
 	used     bool // this side has prompted in it
 	model    string
 	frame    *wireproto.Frame // initialize, which is answered when the session is ready; nil without
@@ -135,11 +136,12 @@ func (t *Translator) launched(l Launched) {
 
 // load makes the server load an old session: it keeps events only of loaded sessions.
 func (t *Translator) load() {
-	t.call("GET", t.of("/status"), nil, true, func(_ json.RawMessage, err error) {
+	t.readBack(func(st *api.Status, err error) {
 		if err != nil {
 			t.startFailed(err)
 			return
 		}
+		t.session.kept = st.Model
 		if len(t.set.AddDirs) == 0 {
 			t.setUp()
 			return
@@ -193,6 +195,26 @@ func (t *Translator) setUp() {
 		t.startFailed(errHooksOff)
 		return
 	}
+	if kept := t.session.kept; kept != "" && t.set.KeepModel && !t.set.NoModel {
+		t.knownModels(func(known []api.Model, err error) {
+			if err != nil {
+				t.startFailed(err)
+				return
+			}
+			if slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == kept }) {
+				t.session.model = kept
+				t.openKnown()
+				return
+			}
+			t.setUpDefault()
+		})
+		return
+	}
+	t.setUpDefault()
+}
+
+// setUpDefault is setUp for the model that was set, or that of the configuration.
+func (t *Translator) setUpDefault() {
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
 		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
@@ -263,7 +285,7 @@ func (t *Translator) opened(err error) {
 	}
 	settings := api.AgentConfig{Permission: t.set.Permission}
 	if t.set.Profile == "" { // else the first prompt sets them: a model binds the session to the server's own agent
-		settings.Model, settings.Thinking = t.session.model, t.set.Thinking
+		settings.Model, settings.Thinking = t.session.model, t.thinking()
 	}
 	if t.set.Plan || !t.session.resumed { // a session that is continued stays in plan mode
 		settings.PlanMode = &t.set.Plan
@@ -293,6 +315,14 @@ func (t *Translator) opened(err error) {
 			t.listSkills()
 		})
 	})
+}
+
+// thinking returns the effort to set, "" for that which the session has, or the model's default.
+func (t *Translator) thinking() string {
+	if t.session.resumed && t.set.KeepEffort {
+		return ""
+	}
+	return t.set.Thinking
 }
 
 // IDKey is the member of a session's metadata that keeps the id which the client has given it.

@@ -98,7 +98,7 @@ func (t *Translator) submit(u *turn) {
 	t.watchTurn()
 	body := api.Prompt{Content: u.content, PromptID: u.prompt}
 	if t.unbound() {
-		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.set.Thinking
+		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.thinking()
 	}
 	u.content = nil
 	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
