@@ -36,7 +36,8 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 }
 
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
-// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
+// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort. Status then
+// has the size of the new model's context.
 //
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
 // change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
