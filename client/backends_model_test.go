@@ -393,12 +393,58 @@ func TestKimiCodeRefusedOptions(t *testing.T) {
 // addModel adds a model to Kimi Code's own configuration.
 func addModel(t testing.TB, opts *client.Options, name, provider string) {
 	t.Helper()
+	addLines(t, opts, fmt.Sprintf("[models.%s]\nprovider = %q\nmodel = %q\nmax_context_size = 5000\n", name, provider, "model-"+name))
+}
+
+// addLines adds lines to Kimi Code's own configuration.
+func addLines(t testing.TB, opts *client.Options, lines string) {
+	t.Helper()
 	path := filepath.Join(opts.ShareDir, "config.toml")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write(t, path, fmt.Sprintf("%s[models.%s]\nprovider = %q\nmodel = %q\nmax_context_size = 5000\n", data, name, provider, "model-"+name), 0o600)
+	write(t, path, string(data)+lines, 0o600)
+}
+
+// A model that cannot think does not leave those after it without thinking, unless that was off.
+func TestKimiCodeThinkAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		set    func(*testing.T, *client.Options)
+		models []string
+		want   string
+	}{
+		{"as before", func(*testing.T, *client.Options) {}, []string{"flat", "deep"}, `"type":"enabled"`},
+		{"from the beginning", func(_ *testing.T, o *client.Options) { o.Model = "flat" }, []string{"deep"}, `"type":"enabled"`},
+		{"off", func(_ *testing.T, o *client.Options) { o.Thinking = ptr(false) }, []string{"flat", "deep"}, `"type":"disabled"`},
+		{"off by the configuration", func(t *testing.T, o *client.Options) {
+			o.Model = "flat"
+			addLines(t, o, "[thinking]\nenabled = false\n")
+		}, []string{"deep"}, `"type":"disabled"`},
+		{"as the configuration says", func(t *testing.T, o *client.Options) {
+			o.Model = "flat"
+			addLines(t, o, "[thinking]\neffort = \"low\"\n")
+		}, []string{"deep"}, `"low"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts, m := deepAndFlat(t, "")
+			tt.set(t, opts)
+			s := e2eStart(t, ctx, opts)
+			for _, model := range tt.models {
+				if err := s.SetModel(ctx, model); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e2eText(t, ctx, s, "hello", "one")
+			if got := string(m.Requests()[0]); askedModel(t, m, 0) != "model-1" || !strings.Contains(got, tt.want) {
+				t.Errorf("it does not think as %s: %.3000s", tt.want, got)
+			}
+		})
+	}
 }
 
 func TestKimiCodeEfforts(t *testing.T) {

@@ -72,6 +72,10 @@ type Auth struct {
 // Config is the answer of GET /config.
 type Config struct {
 	DefaultModel string `json:"default_model"`
+	Thinking     struct {
+		Enabled *bool  `json:"enabled"`
+		Effort  string `json:"effort"`
+	} `json:"thinking"`
 }
 
 // Models is the answer of GET /models.

@@ -57,8 +57,9 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	}
 	t.putModel(params.Model, func(st *api.Status, err error) {
 		if err == nil {
+			before := t.session.model
 			t.session.model, t.context.most = st.Model, st.MaxContextTokens
-			t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model})
+			t.thinkAgain(before, st, func() { t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model}) })
 			return
 		}
 		t.putModel(t.session.model, func(_ *api.Status, undo error) {
@@ -71,6 +72,63 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 			}
 			t.refuse(f.ID, wireproto.CodeInternalError, "set the model: %v", err)
 		})
+	})
+}
+
+// thinkAgain turns thinking on after a model that cannot think. For such a model the server turns it off, and leaves it
+// off for the models after it. An effort that was set is not changed.
+func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
+	t.noteEffort(st)
+	if st.Thinking != "off" || t.thinking() != "" {
+		then()
+		return
+	}
+	t.knownModels(func(known []api.Model, err error) {
+		if err != nil || thinks(known, before) || !thinks(known, st.Model) {
+			then()
+			return
+		}
+		t.call("GET", "/config", nil, true, func(data json.RawMessage, err error) {
+			var c api.Config
+			switch {
+			case err != nil || json.Unmarshal(data, &c) != nil:
+				then()
+			case t.session.effort != "":
+				t.tryEfforts([]string{t.session.effort, "on"}, then)
+			case c.Thinking.Enabled != nil && !*c.Thinking.Enabled:
+				then()
+			case c.Thinking.Effort != "":
+				t.tryEfforts([]string{c.Thinking.Effort, "on"}, then)
+			default:
+				t.tryEfforts([]string{"on"}, then)
+			}
+		})
+	})
+}
+
+// tryEfforts sets the first effort that the model takes.
+func (t *Translator) tryEfforts(efforts []string, then func()) {
+	settings := &api.AgentConfig{Thinking: efforts[0]}
+	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
+		if err != nil && len(efforts) > 1 {
+			t.tryEfforts(efforts[1:], then)
+			return
+		}
+		then()
+	})
+}
+
+// noteEffort notes how much a model thinks that can.
+func (t *Translator) noteEffort(st *api.Status) {
+	if st.Thinking != "off" {
+		t.session.effort = st.Thinking
+	}
+}
+
+// thinks reports whether a model can think.
+func thinks(known []api.Model, model string) bool {
+	return slices.ContainsFunc(known, func(m api.Model) bool {
+		return m.Model == model && (slices.Contains(m.Capabilities, "thinking") || slices.Contains(m.Capabilities, "always_thinking"))
 	})
 }
 

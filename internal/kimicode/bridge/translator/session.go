@@ -21,8 +21,9 @@ type session struct {
 	id       string
 	resumed  bool
 	kept     string // the model that a session which is continued had, "" if that is not known
-	used     bool // this side has prompted in it
+	used     bool   // this side has prompted in it
 	model    string
+	effort   string           // with which a model has thought; "" if none has
 	frame    *wireproto.Frame // initialize, which is answered when the session is ready; nil without
 	hooksOn  bool             // a hook at the session's start was heard
 	hooks    bool             // the client has hooks
@@ -310,6 +311,7 @@ func (t *Translator) opened(err error) {
 				t.startFailed(err)
 				return
 			}
+			t.noteEffort(st)
 			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
 			t.setPlan(st.PlanMode)
 			t.listSkills()
