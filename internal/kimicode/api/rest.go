@@ -72,7 +72,11 @@ type Auth struct {
 // Config is the answer of GET /config.
 type Config struct {
 	DefaultModel string `json:"default_model"`
-	Thinking     struct {
+}
+
+// Thinking is the answer of GET /config, too, as far as it is about how much a model thinks by default.
+type Thinking struct {
+	Default struct {
 		Enabled *bool  `json:"enabled"`
 		Effort  string `json:"effort"`
 	} `json:"thinking"`

@@ -89,16 +89,16 @@ func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
 			return
 		}
 		t.call("GET", "/config", nil, true, func(data json.RawMessage, err error) {
-			var c api.Config
+			var c api.Thinking
 			switch {
 			case err != nil || json.Unmarshal(data, &c) != nil:
 				then()
 			case t.session.effort != "":
 				t.tryEfforts([]string{t.session.effort, "on"}, then)
-			case c.Thinking.Enabled != nil && !*c.Thinking.Enabled:
+			case c.Default.Enabled != nil && !*c.Default.Enabled:
 				then()
-			case c.Thinking.Effort != "":
-				t.tryEfforts([]string{c.Thinking.Effort, "on"}, then)
+			case c.Default.Effort != "":
+				t.tryEfforts([]string{c.Default.Effort, "on"}, then)
 			default:
 				t.tryEfforts([]string{"on"}, then)
 			}
