@@ -348,7 +348,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 	case err != nil:
 		return nil, err
 	case turns > count:
-		return nil, &ForkError{Turns: turns, Available: count}
+		return nil, &TurnsError{Turns: turns, Available: count}
 	case kept < 0: // all
 		return c, nil
 	case dmail || len(c.before) > rotations:

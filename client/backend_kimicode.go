@@ -106,7 +106,7 @@ func (s *Session) adoptTold() {
 	if told.SessionID != "" {
 		s.id = told.SessionID
 	}
-	if s.model == "" {
+	if told.Model != "" && (s.model == "" || s.opts.Model == "" && s.launch.getenv("KIMI_MODEL_NAME") == "") {
 		s.model = told.Model
 	}
 }
@@ -209,25 +209,31 @@ func byOption(err error) error {
 		return err
 	}
 	flag, _, _ := strings.Cut(no.Option, " ")
-	name := map[string]string{
-		"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
-	}[flag]
+	name := optionOf[flag]
 	if name == "" {
 		return err
 	}
 	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + kimiCLI{}.tested(), Err: err}
 }
 
-// byArgument names the option in the bridge's answer about the argument that the option became.
-func byArgument(err error) error {
-	var rpc *wireproto.RPCError
-	var about struct {
-		Option string `json:"option"`
+// optionOf names the options that become arguments which the bridge may refuse.
+var optionOf = map[string]string{
+	"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
+	bridge.EffortFlag: "Effort", "--thinking": "Thinking", "--model": "Model", "--add-dir": "AddDirs", "--work-dir": "WorkDir",
+}
+
+// byArgument names the option in the bridge's answer about the argument that the option became. kind is the answer with
+// its sentinel.
+func byArgument(rpc *wireproto.RPCError, kind error) error {
+	var about struct{ Option, Remedy string }
+	if rpc.Data == nil || json.Unmarshal(rpc.Data, &about) != nil || about.Remedy == "" || optionOf[about.Option] == "" {
+		return kind
 	}
-	if errors.As(err, &rpc) && json.Unmarshal(rpc.Data, &about) == nil && about.Option == bridge.EffortFlag {
-		return &OptionError{Option: "Effort", Reason: rpc.Message, Remedy: "use one that the model offers; Session.Models lists them", Err: fmt.Errorf("%w: %w", ErrUnsupported, err)}
+	option := optionOf[about.Option]
+	if option == "Effort" || option == "Thinking" {
+		kind = fmt.Errorf("%w: %w", ErrUnsupported, rpc)
 	}
-	return err
+	return &OptionError{Option: option, Reason: rpc.Message, Remedy: about.Remedy, Err: kind}
 }
 
 // bridgeTransport runs Kimi Code through the bridge.
@@ -250,9 +256,12 @@ func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 		return p, nil
 	}, t.tools)
 	var no *bridge.UnsupportedError
+	var bad *bridge.ArgumentError
 	switch {
 	case errors.As(err, &no):
 		return nil, fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case errors.As(err, &bad):
+		return nil, rpcError(bad.RPC())
 	case err != nil:
 		return nil, fmt.Errorf("client: %w", err)
 	}

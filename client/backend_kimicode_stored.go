@@ -39,7 +39,7 @@ func (s codeStored) fork(ctx context.Context, turns int, title string) (string, 
 	}
 	var few *history.TurnsError
 	if errors.As(err, &few) {
-		err = &ForkError{Turns: few.Want, Available: few.Turns}
+		err = &TurnsError{Turns: few.Want, Available: few.Turns}
 	}
 	return id, err
 }

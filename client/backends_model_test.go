@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/config"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // askedModel is the name by which a request calls the model.
@@ -71,10 +74,16 @@ func TestBackendsSetModel(t *testing.T) {
 		if s.Model() != "other" || s.ID() != id || s.Err() != nil {
 			t.Errorf("model %q, id %q, %v", s.Model(), s.ID(), s.Err())
 		}
+		if st := s.Status(); st.MaxContextTokens != 200000 || st.ContextTokens == 0 || st.ContextUsage != float64(st.ContextTokens)/200000 {
+			t.Errorf("the context of the other model: %+v", st)
+		}
 		if other := s.PID() != pid; other != b.restarts {
 			t.Errorf("another process: %v, want %v", other, b.restarts)
 		}
 		e2eText(t, ctx, s, "the second question", "two")
+		if st := s.Status(); st.MaxContextTokens != 200000 {
+			t.Errorf("the context after a turn of the other model: %+v", st)
+		}
 		if last := string(model.Requests()[1]); !strings.Contains(last, "the first question") || !strings.Contains(last, `"one"`) {
 			t.Errorf("the conversation is lost: %.3000s", last)
 		}
@@ -123,6 +132,90 @@ func TestBackendsSetModelFirst(t *testing.T) {
 			t.Errorf("left over: %q", left)
 		}
 	})
+}
+
+// A session of Kimi Code that is continued without a model in the options has the model that it had. kimi-cli begins
+// with the default one.
+func TestBackendsKeptModel(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := twoModels(t, b, "text: one", "text: two", "text: three", "text: four")
+		s := e2eStart(t, ctx, opts)
+		e2eText(t, ctx, s, "hello", "one")
+		if err := s.SetModel(ctx, "other"); err != nil {
+			t.Fatal(err)
+		}
+		e2eText(t, ctx, s, "hello", "two")
+		closed(t, s)
+		kept, asked := "other", "other-model"
+		if b.restarts {
+			kept, asked = "scripted", "scripted"
+		}
+		r := resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "continued", kept, r.Model())
+		e2eText(t, ctx, r, "hello", "three")
+		e2eSame(t, "the model asked", asked, askedModel(t, model, 2))
+		closed(t, r)
+		opts.Model = "scripted"
+		r = resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "continued with a model", "scripted", r.Model())
+		e2eText(t, ctx, r, "hello", "four")
+		e2eSame(t, "the model asked", "scripted", askedModel(t, model, 3))
+	})
+}
+
+// Kimi Code keeps the model, the effort and plan mode in a session. The options and the environment come first, and a
+// model that is not there any more is not kept.
+func TestKimiCodeKept(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts, m := deepAndFlat(t, "high")
+	m.Add("text: three", "text: four", "text: five", "text: six")
+	addModel(t, opts, "third", "p")
+	s := e2eStart(t, ctx, opts)
+	e2eText(t, ctx, s, "hello", "one")
+	if _, err := s.SetPlanMode(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, s)
+	continued := func(text, name, model, thinking string) *client.Session {
+		t.Helper()
+		n := len(m.Requests())
+		r := resumed(t, ctx, s.ID(), opts)
+		e2eSame(t, "Session.Model", name, r.Model())
+		e2eText(t, ctx, r, "hello", text)
+		if last := string(m.Requests()[n]); askedModel(t, m, n) != model || !strings.Contains(last, thinking) {
+			t.Errorf("asked %q, want %q that thinks %s: %.2000s", askedModel(t, m, n), model, thinking, last)
+		}
+		return r
+	}
+	opts.Effort = ""
+	r := continued("two", "deep", "model-1", `"high"`)
+	if !r.Status().PlanMode {
+		t.Error("plan mode is lost")
+	}
+	if err := r.SetModel(ctx, "third"); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, r)
+	closed(t, continued("three", "third", "model-third", ""))
+
+	env := opts.Env
+	opts.Env = maps.Clone(env)
+	maps.Copy(opts.Env, m.Env())
+	closed(t, continued("four", m.Env()["KIMI_MODEL_NAME"], m.Env()["KIMI_MODEL_NAME"], ""))
+	opts.Env = env
+	r = continued("five", "deep", "model-1", "") // the model of the environment is not there any more
+	if err := r.SetModel(ctx, "third"); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, r)
+	path := filepath.Join(opts.ShareDir, "config.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, strings.Replace(string(data), "models.third", "models.fourth", 1), 0o600)
+	closed(t, continued("six", "deep", "model-1", ""))
 }
 
 // How much the model thinks, as far as the program and the model support it.
@@ -181,9 +274,7 @@ func TestKimiCodeEffortKept(t *testing.T) {
 	opts, m := deepAndFlat(t, "on")
 	s := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, s, "hello", "one")
-	if err := s.SetModel(ctx, "flat"); err == nil || !strings.Contains(err.Error(), `"on" is not supported by model "flat"`) {
-		t.Errorf("a model that does not think: %v", err)
-	}
+	e2eRefuses(t, "a model that does not think", s.SetModel(ctx, "flat"), "Effort", `"on": the model "flat" has off`)
 	if got := s.Model(); got != "deep" {
 		t.Errorf("the model is %q", got)
 	}
@@ -193,6 +284,167 @@ func TestKimiCodeEffortKept(t *testing.T) {
 	}
 	if st := s.Status(); st.MaxContextTokens != 100000 {
 		t.Errorf("status %+v", st)
+	}
+}
+
+// e2eRefuses checks that an error names the option, says what is wrong and has nothing of the server's routes.
+func e2eRefuses(t testing.TB, what string, err error, option, reason string) {
+	t.Helper()
+	var bad *client.OptionError
+	if !errors.As(err, &bad) || bad.Option != option || !strings.Contains(bad.Reason, reason) || bad.Remedy == "" || strings.Contains(err.Error(), "/api/") {
+		t.Errorf("%s: %v, want Options.%s: …%s…", what, err, option, reason)
+	}
+}
+
+// What Kimi Code does not take of the options ends the start with the option's name.
+func TestKimiCodeRefusedOptions(t *testing.T) {
+	t.Parallel()
+	const agent = "---\nname: x\ndescription: d\n---\nhello\n"
+	for _, tt := range []struct {
+		name, option, reason string
+		kind                 error
+		set                  func(*testing.T, *client.Options)
+	}{
+		{"on", "Effort", `"on": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Effort = "flat", "on" }},
+		{"no effort", "Effort", `"nope": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Effort = "flat", "nope" }},
+		{"of no effort", "Effort", `"nope": the model "deep" has on, off, low, high`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Effort = "nope" }},
+		{"thinking", "Thinking", `"on": the model "flat" has off`, client.ErrUnsupported, func(_ *testing.T, o *client.Options) { o.Model, o.Thinking = "flat", ptr(true) }},
+		{"model", "Model", `no model "nope"; it has deep, flat, orphan`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) { o.Model = "nope" }},
+		{"model of Config", "Model", `no model "nope"; it has scripted`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) {
+			o.Config, o.Model = kimiConfig("http://127.0.0.1:1/v1"), "nope"
+		}},
+		{"model without provider", "Model", `Provider "none" referenced by model "orphan" is not configured`, client.ErrLLMNotSet, func(_ *testing.T, o *client.Options) { o.Model = "orphan" }},
+		{"model of an agent", "Model", `no model "nope"; it has deep`, client.ErrLLMNotSet, func(t *testing.T, o *client.Options) {
+			o.AgentFile, o.Model = write(t, filepath.Join(root(o), "agent.md"), agent, 0o600), "nope"
+		}},
+		{"directory", "AddDirs", "directory /: must not be", nil, func(_ *testing.T, o *client.Options) { o.AddDirs = []string{"/"} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts, _ := deepAndFlat(t, "")
+			addModel(t, opts, "orphan", "none")
+			tt.set(t, opts)
+			s, err := client.NewSession(ctx, opts)
+			if err == nil {
+				s.Close()
+			}
+			e2eRefuses(t, "the start", err, tt.option, tt.reason)
+			if tt.kind != nil {
+				e2eIs(t, "the start", err, tt.kind)
+			}
+		})
+	}
+	t.Run("default model", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "")
+		path := filepath.Join(opts.ShareDir, "config.toml")
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, strings.Replace(string(data), `"deep"`, `"ghost"`, 1), 0o600)
+		s, err := client.NewSession(ctx, opts)
+		if err == nil {
+			s.Close()
+		}
+		e2eIs(t, "the start", err, client.ErrLLMNotSet)
+		if text := fmt.Sprint(err); !strings.Contains(text, `default_model of the configuration cannot be used: Kimi Code has no model "ghost"; it has deep, flat`) || strings.Contains(text, "/api/") {
+			t.Errorf("the start: %v", err)
+		}
+	})
+	t.Run("turns", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "on")
+		opts.AgentFile, opts.Model, opts.SlashCommands = write(t, filepath.Join(root(opts), "agent.md"), agent, 0o600), "flat", true
+		s := e2eStart(t, ctx, opts)
+		_, _, err := playTurn(t, ctx, s, "hi")
+		e2eRefuses(t, "the first prompt of an agent", err, "Effort", `"on": the model "flat" has off`)
+	})
+	t.Run("calls", func(t *testing.T) {
+		t.Parallel()
+		ctx := e2eCtx(t)
+		opts, _ := deepAndFlat(t, "")
+		addModel(t, opts, "orphan", "none")
+		opts.SlashCommands = true
+		s := e2eStart(t, ctx, opts)
+		empty := &wireproto.ImageURLPart{}
+		empty.ImageURL.URL = "data:image/png;base64,"
+		for what, tt := range map[string]struct {
+			do   func() error
+			want string
+		}{
+			"a model without provider": {func() error { return s.SetModel(ctx, "orphan") }, `Provider "none" referenced by model "orphan" is not configured; correct it there`},
+			"an empty image":           {func() error { _, _, err := playTurn(t, ctx, s, "look", empty); return err }, "the data: URL of the image is empty"},
+			"nothing to compact":       {func() error { _, _, err := playTurn(t, ctx, s, "/compact"); return err }, "there is nothing to compact yet"},
+		} {
+			if err := tt.do(); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "/api/") {
+				t.Errorf("%s: %v, want %q", what, err, tt.want)
+			}
+		}
+		if s.Model() != "deep" {
+			t.Errorf("the model is %q", s.Model())
+		}
+		e2eText(t, ctx, s, "hello", "one")
+	})
+}
+
+// addModel adds a model to Kimi Code's own configuration.
+func addModel(t testing.TB, opts *client.Options, name, provider string) {
+	t.Helper()
+	addLines(t, opts, fmt.Sprintf("[models.%s]\nprovider = %q\nmodel = %q\nmax_context_size = 5000\n", name, provider, "model-"+name))
+}
+
+// addLines adds lines to Kimi Code's own configuration.
+func addLines(t testing.TB, opts *client.Options, lines string) {
+	t.Helper()
+	path := filepath.Join(opts.ShareDir, "config.toml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, string(data)+lines, 0o600)
+}
+
+// A model that cannot think does not leave those after it without thinking, unless that was off.
+func TestKimiCodeThinkAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		set    func(*testing.T, *client.Options)
+		models []string
+		want   string
+	}{
+		{"as before", func(*testing.T, *client.Options) {}, []string{"flat", "deep"}, `"type":"enabled"`},
+		{"from the beginning", func(_ *testing.T, o *client.Options) { o.Model = "flat" }, []string{"deep"}, `"type":"enabled"`},
+		{"off", func(_ *testing.T, o *client.Options) { o.Thinking = ptr(false) }, []string{"flat", "deep"}, `"type":"disabled"`},
+		{"off by the configuration", func(t *testing.T, o *client.Options) {
+			o.Model = "flat"
+			addLines(t, o, "[thinking]\nenabled = false\n")
+		}, []string{"deep"}, `"type":"disabled"`},
+		{"as the configuration says", func(t *testing.T, o *client.Options) {
+			o.Model = "flat"
+			addLines(t, o, "[thinking]\neffort = \"low\"\n")
+		}, []string{"deep"}, `"low"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts, m := deepAndFlat(t, "")
+			tt.set(t, opts)
+			s := e2eStart(t, ctx, opts)
+			for _, model := range tt.models {
+				if err := s.SetModel(ctx, model); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e2eText(t, ctx, s, "hello", "one")
+			if got := string(m.Requests()[0]); askedModel(t, m, 0) != "model-1" || !strings.Contains(got, tt.want) {
+				t.Errorf("it does not think as %s: %.3000s", tt.want, got)
+			}
+		})
 	}
 }
 

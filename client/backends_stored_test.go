@@ -255,7 +255,7 @@ func TestBackendsFork(t *testing.T) {
 			t.Fatal(err)
 		}
 		e2eSame(t, "the session that was forked", before, tree(t, folder(t, opts, s.ID())))
-		var few *client.ForkError
+		var few *client.TurnsError
 		if _, err := client.ForkSession(ctx, s.ID(), 9, opts); !errors.As(err, &few) || few.Turns != 9 || few.Available < 4 || few.Available > 5 {
 			t.Errorf("nine turns of four: %#v", few)
 		}
@@ -455,14 +455,18 @@ func TestBackendsUndo(t *testing.T) {
 		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: answer 4")
 		opts.Approve = client.ApproveAll
 		s := liveSession(t, ctx, opts)
-		finished(t, ctx, s, "prompt 1", "answer 1")
-		finished(t, ctx, s, "prompt 2", "answer 2")
 		if b.name == "kimi-cli" {
 			e2eIs(t, "undo", s.Undo(ctx, 1), client.ErrUnsupported)
 			return
 		}
-		if err := s.Undo(ctx, 5); err == nil {
-			t.Error("five turns of two are undone")
+		if err := s.Undo(ctx, 1); err == nil || err.Error() != "client: the session has no turn yet; begin a turn first" {
+			t.Errorf("before the first turn: %v", err)
+		}
+		finished(t, ctx, s, "prompt 1", "answer 1")
+		finished(t, ctx, s, "prompt 2", "answer 2")
+		var many *client.TurnsError
+		if err := s.Undo(ctx, 5); !errors.As(err, &many) || *many != (client.TurnsError{Turns: 5, Available: 2}) {
+			t.Errorf("five turns of two: %v", err)
 		}
 		if err := s.Undo(ctx, 1); err != nil {
 			t.Fatal(err)

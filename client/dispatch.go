@@ -93,6 +93,13 @@ func (st *Status) update(m *wireproto.StatusUpdate) {
 	}
 }
 
+// resize notes that the context has another size. Without it, kimi says so only in the next step.
+func (st *Status) resize(most int) {
+	if st.MaxContextTokens = most; most > 0 {
+		st.ContextUsage = float64(st.ContextTokens) / float64(most)
+	}
+}
+
 // set takes over a value that has changed; nil means that it has not.
 func set[T any](dst *T, src *T) {
 	if src != nil {

@@ -219,6 +219,33 @@ func TestKimiCodeElsewhere(t *testing.T) {
 
 // The connection is lost in a turn, and the server itself between turns; a session that is closed cancels its turn, and
 // one that was not used is not left on the server.
+// What the server does not take of the options is named.
+func TestKimiCodeElsewhereOptions(t *testing.T) {
+	t.Parallel()
+	ctx := withinCtx(t)
+	f := newFar(t)
+	for _, tt := range []struct {
+		option, reason string
+		set            func(*client.Options)
+	}{
+		{"WorkDir", "/nowhere does not exist", func(o *client.Options) { o.WorkDir = "/nowhere" }},
+		{"AddDirs", "/nowhere does not exist", func(o *client.Options) { o.AddDirs = []string{"/nowhere"} }},
+		{"Model", `no model "nope"; it has __kimi_env_model__`, func(o *client.Options) { o.Model = "nope" }},
+		{"Effort", `"nope": the model "__kimi_env_model__" thinks with "on" instead`, func(o *client.Options) { o.Effort = "nope" }},
+	} {
+		opts := f.options()
+		tt.set(opts)
+		s, err := client.NewSession(ctx, opts)
+		if err == nil {
+			s.Close()
+		}
+		var bad *client.OptionError
+		if !errors.As(err, &bad) || bad.Option != tt.option || !strings.Contains(bad.Reason, tt.reason) || strings.Contains(err.Error(), "/api/") {
+			t.Errorf("%s: %v", tt.option, err)
+		}
+	}
+}
+
 func TestKimiCodeElsewhereLost(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

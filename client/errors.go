@@ -232,7 +232,7 @@ func rpcError(e *wireproto.RPCError) error {
 	case wireproto.CodeOutcomeUnknown:
 		kind = ErrOutcomeUnknown
 	default:
-		return fmt.Errorf("client: %w", e)
+		return byArgument(e, fmt.Errorf("client: %w", e))
 	}
-	return fmt.Errorf("%w: %w", kind, e)
+	return byArgument(e, fmt.Errorf("%w: %w", kind, e))
 }

@@ -31,9 +31,12 @@ func TestErrorTexts(t *testing.T) {
 		{&StartError{Path: "/bin/kimi", Reason: "its home is a file", Remedy: "move it away"}, `client: start /bin/kimi: its home is a file; move it away`},
 		{&StartError{Path: "/bin/kimi", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: 2 * time.Minute},
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
-		{&ForkError{Turns: 99, Available: 1}, `client: fork: a copy cannot keep 99 turns: there is 1; keep at most 1, or -1 for all`},
 		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name one"}, `client: Options.WorkDir: /x is not a directory; name one`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
+		{&TurnsError{Turns: 2, Available: 0}, `client: the session has no turn yet; begin a turn first`},
+		{&TurnsError{Turns: 9, Available: 1}, `client: the session has 1 turn, not 9; use at most 1`},
+		{&TurnsError{Turns: 9, Available: 3}, `client: the session has 3 turns, not 9; use at most 3`},
+		{&TurnsError{Turns: 9, Available: -1}, `client: 9 turns cannot be taken back: the conversation was compacted after some of them; take back only turns after the compaction`},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32001, Message: "LLM is not set"}), ErrLLMNotSet.Error() + ": prompt: LLM is not set (-32001)"},
 		{rpcError(&wireproto.RPCError{Method: "prompt", Code: -32603, Message: "oops"}), "client: prompt: oops (-32603)"},
 	} {

@@ -131,7 +131,7 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 		s.opts.Logger.Info("client: the agent has no initialize")
 		err = nil
 	}
-	return server, byArgument(err)
+	return server, err
 }
 
 // checkServer reports what the agent has not accepted: a tool that it does not know, or a hook that never runs. The

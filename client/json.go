@@ -210,8 +210,8 @@ func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
 }
 
 // MarshalJSON writes the fields and a message.
-func (e ForkError) MarshalJSON() ([]byte, error) {
-	type fields ForkError
+func (e TurnsError) MarshalJSON() ([]byte, error) {
+	type fields TurnsError
 	return json.Marshal(struct {
 		fields
 		toldJSON

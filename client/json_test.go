@@ -48,9 +48,9 @@ func TestJSON(t *testing.T) {
 			`{"exit_code":3,"signal":"","stderr":"oops","args":["kimi","--wire"],"cpu_seconds":1.5}`},
 		{&client.StartError{Path: "/kimi", Reason: "r", Remedy: "d", Limit: 2 * time.Second, Err: errors.New("within")},
 			`{"path":"/kimi","reason":"r","remedy":"d","limit_seconds":2,"error":"within"}`},
-		{&client.ForkError{Turns: 9, Available: 2}, `{"turns":9,"available":2}`},
 		{&client.OptionError{Option: "WorkDir", Reason: "r", Remedy: "d", Err: errors.New("within")}, `{"option":"WorkDir","reason":"r","remedy":"d","error":"within"}`},
 		{&client.IncompatibleError{Path: "/kimi", Found: "f", Want: "w", Remedy: "d"}, `{"path":"/kimi","found":"f","want":"w","remedy":"d"}`},
+		{&client.TurnsError{Turns: 5, Available: 2}, `{"turns":5,"available":2}`},
 		{&client.NotFoundError{Tried: []string{"PATH"}}, `{"tried":["PATH"]}`},
 		{&client.AnswerError{Text: "t", Raw: json.RawMessage(`{"a":1}`), Violations: []string{"v"}}, `{"text":"t","raw":{"a":1},"violations":["v"]}`},
 		{&client.AnswerError{}, `{"text":"","raw":null,"violations":null}`},
@@ -87,7 +87,7 @@ func TestJSON(t *testing.T) {
 // Every field has a name of the protocol, and no time is in nanoseconds.
 func TestJSONNames(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
-	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.ForkError{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
+	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.TurnsError{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},
 		client.ProcessError{}, client.StartError{}, client.OptionError{}, client.IncompatibleError{}, client.NotFoundError{}, client.AnswerError{}, client.LimitError{}} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
 			tag := f.Tag.Get("json")

@@ -3,10 +3,12 @@
 package client_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -51,6 +53,11 @@ func TestKimiCodeCompact(t *testing.T) {
 	e2eSame(t, "behind it", "two", e2eOf[*wireproto.TextPart](msgs)[0].Text)
 	if last := string(m.Requests()[2]); !strings.Contains(last, "the summary") || strings.Contains(last, `"content":"one"`) {
 		t.Error("the model does not read the summary instead of the history")
+	}
+
+	var many *client.TurnsError
+	if err := s.Undo(ctx, 2); !errors.As(err, &many) || *many != (client.TurnsError{Turns: 2, Available: -1}) {
+		t.Errorf("undo past the compaction: %v", err)
 	}
 
 	// One that fails is no success.

@@ -181,6 +181,62 @@ func TestKimiCodePlanMode(t *testing.T) {
 	e2eSame(t, "asked", []string{"Bash"}, asked)
 }
 
+// Each option of the question about a plan says what then happens, and that happens.
+func TestKimiCodePlanOptions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		label, description string
+		goesOn, plan       bool
+	}{
+		{"Approve", "Plan mode ends, and the agent carries the plan out", true, false},
+		{"Reject", "The turn ends, and plan mode stays on", false, true},
+		{"Reject and Exit", "The turn ends, and plan mode is off", false, false},
+		{"shorter, please", "Plan mode stays on, and the agent changes the plan as you say", true, true},
+	} {
+		t.Run(tt.label, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts := codePlan(t, codeTool("p", "write_plan", noInput{}), clienttest.ToolCall("out", "ExitPlanMode", noInput{}), "text: going on")
+			opts.Plan, opts.SupportsQuestion, opts.SupportsPlanMode = true, true, true
+			s := e2eStart(t, ctx, opts)
+			var offered []wireproto.QuestionOption
+			described := ""
+			turn, err := s.Prompt(ctx, "plan")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := e2eRead(turn, func(m wireproto.Message) {
+				if q, ok := m.(*client.QuestionRequest); ok {
+					offered, described = q.Questions[0].Options, q.Questions[0].OtherDescription
+					if err := q.Answer(map[string]string{q.Questions[0].Question: tt.label}); err != nil {
+						t.Error(err)
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+			result, err := turn.Result()
+			if err != nil || (result.Text == "going on") != tt.goesOn {
+				t.Errorf("the turn: %+v, %v; want that the model goes on: %v", result, err, tt.goesOn)
+			}
+			if s.Status().PlanMode != tt.plan {
+				t.Errorf("plan mode is %v", s.Status().PlanMode)
+			}
+			for _, o := range offered {
+				if o.Description == "" {
+					t.Errorf("%s is not described", o.Label)
+				}
+				if o.Label == tt.label {
+					described = o.Description
+				}
+			}
+			if len(offered) != 3 || described != tt.description {
+				t.Errorf("offered %+v, want %q for %s", offered, tt.description, tt.label)
+			}
+		})
+	}
+}
+
 // Plan mode replaces yolo in Kimi Code: nothing is asked, except for the plan.
 func TestKimiCodePlanYolo(t *testing.T) {
 	t.Parallel()

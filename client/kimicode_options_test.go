@@ -68,6 +68,13 @@ capabilities = ["thinking"]
 		m.Model = "of-the-object"
 		o.Config.Models["scripted"] = m
 	}
+	byDefault := func(t *testing.T, o *client.Options, url string) {
+		object(t, o, url)
+		o.Config.DefaultThinking = true
+		m := o.Config.Models["scripted"]
+		m.Model, m.Capabilities = "thoughtless", nil
+		o.Config.Models["flat"] = m
+	}
 	for _, tt := range []struct {
 		name     string
 		set      func(*testing.T, *client.Options, string)
@@ -82,6 +89,8 @@ capabilities = ["thinking"]
 		{name: "thinking off", set: configured, thinking: ptr(false), want: "model-1", thinks: "disabled", session: "first"},
 		{name: "object", set: object, want: "of-the-object", thinks: "disabled", session: "scripted"}, // default_thinking is false
 		{name: "object, thinking", set: object, thinking: ptr(true), want: "of-the-object", thinks: "enabled", session: "scripted"},
+		{name: "object, thinking by default", set: byDefault, want: "of-the-object", thinks: "enabled", session: "scripted"},
+		{name: "object, thinking by default, but the model cannot", set: byDefault, model: "flat", want: "thoughtless", thinks: "disabled", session: "flat"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

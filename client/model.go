@@ -37,7 +37,8 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 }
 
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
-// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
+// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort. Status then
+// has the size of the new model's context.
 //
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
 // change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
@@ -74,6 +75,7 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 		s.changing = nil
 		if err == nil {
 			s.model, s.chosen = name, name
+			s.status.resize(list[i].MaxContextTokens)
 		}
 		s.mu.Unlock()
 		done <- err
@@ -130,7 +132,7 @@ func (kimiCode) models(ctx context.Context, s *Session) ([]Model, error) {
 }
 
 func (kimiCode) setModel(s *Session, name string, done func(error)) {
-	err := s.conn.begin(wireproto.MethodSetModel, wireproto.SetModelParams{Model: name}, func(_ json.RawMessage, err error) { done(byArgument(err)) })
+	err := s.conn.begin(wireproto.MethodSetModel, wireproto.SetModelParams{Model: name}, func(_ json.RawMessage, err error) { done(err) })
 	if err != nil {
 		done(err)
 	}

@@ -62,9 +62,11 @@ type Options struct {
 	// ConfigFile is the configuration file. It is TOML, or JSON if its name ends in .json. Default: config.toml in
 	// ShareDir.
 	ConfigFile string
-	// Model is the name of a model of the configuration. Default: its default_model.
+	// Model is the name of a model of the configuration. Default: its default_model. A session of Kimi Code that is
+	// continued keeps its last model instead, if the configuration still has it and no KIMI_MODEL_NAME is set.
 	Model string
-	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking.
+	// Thinking turns thinking on or off. Default: nil, the configuration's default_thinking. A session of Kimi Code that
+	// is continued keeps its last effort instead.
 	Thinking *bool
 	// Effort is how much the model thinks: "on", "off" or, on Kimi Code, an effort that the model offers
 	// (Model.Efforts), such as "high". If the model does not offer it, the start fails. Default: "", Thinking

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -107,7 +106,7 @@ func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord,
 // are not set back.
 //
 // The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns,
-// the error is a [*ForkError]. If kimi no longer has the context of that time, it is [ErrUnsupported].
+// the error is a [*TurnsError]. If kimi no longer has the context of that time, it is [ErrUnsupported].
 func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newID string, err error) {
 	if ctx == nil {
 		return "", errNilContext
@@ -130,29 +129,6 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 	}
 	return newID, nil
 }
-
-// ForkError says that a session has fewer turns than [ForkSession] was to keep.
-type ForkError struct {
-	Turns     int `json:"turns"`     // that were to be kept
-	Available int `json:"available"` // that there are
-}
-
-// Error says how many turns there are, and what to do.
-func (e *ForkError) Error() string {
-	return "client: fork: " + e.What() + "; " + e.Hint() + ", or -1 for all"
-}
-
-// What says how many turns there are, without what to do about it.
-func (e *ForkError) What() string {
-	there := "there are " + strconv.Itoa(e.Available)
-	if e.Available == 1 {
-		there = "there is 1"
-	}
-	return fmt.Sprintf("a copy cannot keep %d turns: %s", e.Turns, there)
-}
-
-// Hint says what to do.
-func (e *ForkError) Hint() string { return fmt.Sprintf("keep at most %d", e.Available) }
 
 // RenameSession gives a session of the work dir a title. [ListSessions] and kimi then show it. If the session is
 // open, the error is [ErrInUse]. RenameSession can know that only for programs of this library and for a "kimi web"

@@ -56,7 +56,7 @@ func TestExplainSlips(t *testing.T) {
 		err        error
 		line, hint string
 	}{
-		{&client.ForkError{Turns: 99, Available: 1}, "a copy cannot keep 99 turns: there is 1", "keep at most 1"},
+		{&client.TurnsError{Turns: 99, Available: 1}, "the session has 1 turn, not 99", "use at most 1"},
 		{&client.OptionError{Option: "Model", Reason: `the configuration has no model "nope"; it has a, b`, Remedy: "use one that it has", Err: client.ErrLLMNotSet},
 			`the configuration has no model "nope"; it has a, b`, "use one that it has"},
 		{&client.OptionError{Option: "Effort", Reason: `there is no thinking effort "nope"`, Remedy: "use one that the model offers; Session.Models lists them", Err: client.ErrUnsupported},

@@ -42,13 +42,13 @@ type Error struct {
 	Err          error // why no answer came; nil if one did
 }
 
-// Error names the route, the server's words and its code.
+// Error has the server's words first: they may say what a person can do. The code and the route follow.
 func (e *Error) Error() string {
 	msg := e.Msg
 	if len(msg) > 200 {
 		msg = msg[:200] + "…"
 	}
-	return fmt.Sprintf("%s %s: %s (%d)", e.Method, e.Path, msg, e.Code)
+	return fmt.Sprintf("%s (%d from %s %s)", strings.TrimSuffix(msg, "."), e.Code, e.Method, e.Path)
 }
 
 // Unwrap returns Err.
@@ -72,6 +72,14 @@ type Auth struct {
 // Config is the answer of GET /config.
 type Config struct {
 	DefaultModel string `json:"default_model"`
+}
+
+// Thinking is the answer of GET /config, too, as far as it is about how much a model thinks by default.
+type Thinking struct {
+	Default struct {
+		Enabled *bool  `json:"enabled"`
+		Effort  string `json:"effort"`
+	} `json:"thinking"`
 }
 
 // Models is the answer of GET /models.

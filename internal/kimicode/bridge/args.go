@@ -19,6 +19,12 @@ import (
 // UnsupportedError names an option that has no place in Kimi Code.
 type UnsupportedError = translator.UnsupportedError
 
+// ArgumentError says why the value of an argument cannot be used.
+type ArgumentError = translator.ArgumentError
+
+// UndoKey is the member of an error's data that says how many turns can be taken back, -1 if that is not known.
+const UndoKey = translator.UndoKey
+
 // RoutesError says that the server lacks routes. The error that answers initialize has it in its data, as the member
 // RoutesKey.
 type RoutesError = api.RoutesError
@@ -142,6 +148,8 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 		no(fmt.Sprintf("the argument %.40q", fs.Arg(0)), "Wire mode takes options only")
 	}
 	s.WorkDir = abs(s.WorkDir)
+	s.KeepModel = s.Model == "" && (remote || getenv(s.env, "KIMI_MODEL_NAME") == "")
+	s.KeepEffort = s.Thinking == ""
 	if err := errors.Join(errs...); err != nil || remote {
 		return s, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/config"
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/wireproto"
 )
 
 // providerTypes are Kimi Code's names of the types of providers.
@@ -35,10 +36,8 @@ func (s *settings) configure(cfg *config.Config) error {
 	if err := foreign(cfg); err != nil {
 		return err
 	}
-	if s.Thinking == "" {
-		if s.Thinking = "off"; cfg.DefaultThinking {
-			s.Thinking = "on"
-		}
+	if s.Thinking == "" && !cfg.DefaultThinking { // otherwise a model thinks if it can
+		s.Thinking = "off"
 	}
 	if cfg.DefaultYolo && s.Permission == api.Manual {
 		s.Permission = api.Yolo
@@ -47,7 +46,10 @@ func (s *settings) configure(cfg *config.Config) error {
 	models, providers := maps.Clone(cfg.Models), maps.Clone(cfg.Providers)
 	if s.Model != "" {
 		if _, known := models[s.Model]; !known {
-			return fmt.Errorf("the configuration has no model %.80q", s.Model)
+			return &ArgumentError{
+				Argument: "--model", Why: fmt.Sprintf("the configuration has no model %.80q; it has %.200s", s.Model, names(models)),
+				Remedy: "use one that it has", Code: wireproto.CodeLLMNotSet,
+			}
 		}
 	} else {
 		s.Model = cfg.DefaultModel
@@ -85,6 +87,14 @@ func (s *settings) configure(cfg *config.Config) error {
 	}
 	s.overlay.Config, s.overlay.Replace = settings, true
 	return nil
+}
+
+// names lists the names of models.
+func names(models map[string]config.Model) string {
+	if len(models) == 0 {
+		return "none at all"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(models)), ", ")
 }
 
 // environmentModel is the name of a model, and of its provider, that only the environment describes.

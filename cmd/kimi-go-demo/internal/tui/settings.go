@@ -216,7 +216,7 @@ func (m *model) fork(turns int) {
 			return changedItem{err: err}
 		}
 		if turns > len(prompts) {
-			return changedItem{err: tooMany(len(prompts))}
+			return changedItem{err: &client.TurnsError{Turns: turns, Available: len(prompts)}}
 		}
 		c := m.forked(ctx, s, turns, model, effort, mode)
 		if c.err == nil && turns > 0 {
@@ -248,7 +248,7 @@ func (m *model) undo(turns int) {
 		}
 		rest := len(prompts) - turns
 		if rest < 0 {
-			return changedItem{err: tooMany(len(prompts))}
+			return changedItem{err: &client.TurnsError{Turns: turns, Available: len(prompts)}}
 		}
 		said := screen.Count(turns, "turn") + " taken back: " + quoted(prompts[rest])
 		if turns > 1 {
@@ -283,13 +283,6 @@ func offered(ctx context.Context, s *client.Session, effort string) error {
 		return nil // the start decides
 	}
 	return slip(fmt.Sprintf("the model %q has no effort %q; it has %s", s.Model(), effort, strings.Join(efforts(list[i]), ", ")))
-}
-
-func tooMany(turns int) error {
-	if turns == 0 {
-		return slip("this session has no turn yet")
-	}
-	return slip("this session has " + screen.Count(turns, "turn"))
 }
 
 // slip is an error of the person, who knows what to do when it is named.

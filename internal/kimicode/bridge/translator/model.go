@@ -2,6 +2,7 @@ package translator
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,13 +57,14 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	}
 	t.putModel(params.Model, func(st *api.Status, err error) {
 		if err == nil {
+			before := t.session.model
 			t.session.model, t.context.most = st.Model, st.MaxContextTokens
-			t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model})
+			t.thinkAgain(before, st, func() { t.reply(f.ID, wireproto.SetModelResult{Status: "ok", Model: st.Model}) })
 			return
 		}
 		t.putModel(t.session.model, func(_ *api.Status, undo error) {
-			if no, ok := err.(*EffortError); ok && undo == nil {
-				t.fail(f.ID, no.rpc())
+			if no, ok := err.(*ArgumentError); ok && undo == nil {
+				t.fail(f.ID, no.RPC())
 				return
 			}
 			if undo != nil {
@@ -73,12 +75,69 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	})
 }
 
+// thinkAgain turns thinking on after a model that cannot think. For such a model the server turns it off, and leaves it
+// off for the models after it. An effort that was set is not changed.
+func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
+	t.noteEffort(st)
+	if st.Thinking != "off" || t.thinking() != "" {
+		then()
+		return
+	}
+	t.knownModels(func(known []api.Model, err error) {
+		if err != nil || thinks(known, before) || !thinks(known, st.Model) {
+			then()
+			return
+		}
+		t.call("GET", "/config", nil, true, func(data json.RawMessage, err error) {
+			var c api.Thinking
+			switch {
+			case err != nil || json.Unmarshal(data, &c) != nil:
+				then()
+			case t.session.effort != "":
+				t.tryEfforts([]string{t.session.effort, "on"}, then)
+			case c.Default.Enabled != nil && !*c.Default.Enabled:
+				then()
+			case c.Default.Effort != "":
+				t.tryEfforts([]string{c.Default.Effort, "on"}, then)
+			default:
+				t.tryEfforts([]string{"on"}, then)
+			}
+		})
+	})
+}
+
+// tryEfforts sets the first effort that the model takes.
+func (t *Translator) tryEfforts(efforts []string, then func()) {
+	settings := &api.AgentConfig{Thinking: efforts[0]}
+	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
+		if err != nil && len(efforts) > 1 {
+			t.tryEfforts(efforts[1:], then)
+			return
+		}
+		then()
+	})
+}
+
+// noteEffort notes how much a model thinks that can.
+func (t *Translator) noteEffort(st *api.Status) {
+	if st.Thinking != "off" {
+		t.session.effort = st.Thinking
+	}
+}
+
+// thinks reports whether a model can think.
+func thinks(known []api.Model, model string) bool {
+	return slices.ContainsFunc(known, func(m api.Model) bool {
+		return m.Model == model && (slices.Contains(m.Capabilities, "thinking") || slices.Contains(m.Capabilities, "always_thinking"))
+	})
+}
+
 // putModel has the server use a model, with the effort that was set, and checks that it does.
 func (t *Translator) putModel(model string, then func(*api.Status, error)) {
-	settings := &api.AgentConfig{Model: model, Thinking: t.set.Thinking}
+	settings := &api.AgentConfig{Model: model, Thinking: t.thinking()}
 	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			then(nil, err)
+			t.refused(err, model, func(err error) { then(nil, err) })
 			return
 		}
 		t.readBack(func(st *api.Status, err error) {
@@ -93,6 +152,33 @@ func (t *Translator) putModel(model string, then func(*api.Status, error)) {
 	})
 }
 
+// refused says which argument is to blame for an error about the settings of a session, or returns the error as it is.
+func (t *Translator) refused(err error, model string, then func(error)) {
+	var e *api.Error
+	switch {
+	case !errors.As(err, &e):
+	case t.set.Thinking != "" && strings.HasPrefix(e.Msg, effortRefused):
+		instead := "has another"
+		if _, list, ok := strings.Cut(e.Msg, "Supported efforts: "); ok {
+			instead = "has " + strings.TrimSuffix(list, ".")
+		}
+		err = t.noEffort(model, instead)
+	case e.Code == api.CodeBadField && strings.Contains(e.Msg, fmt.Sprintf("%q", model)):
+		t.knownModels(func(known []api.Model, listErr error) {
+			if listErr != nil {
+				then(err)
+				return
+			}
+			then(t.noModel(model, known, e.Msg))
+		})
+		return
+	}
+	then(err)
+}
+
+// effortRefused is how the server begins when it does not take an effort.
+const effortRefused = "Thinking effort "
+
 // checkEffort reports an effort that the session's model does not offer. The server would silently use another one.
 func (t *Translator) checkEffort(known []api.Model) error {
 	effort := t.set.Effort
@@ -100,7 +186,7 @@ func (t *Translator) checkEffort(known []api.Model) error {
 	if effort == "" || effort == "on" || effort == "off" || i < 0 || len(known[i].Efforts) == 0 || slices.Contains(known[i].Efforts, effort) {
 		return nil
 	}
-	return &EffortError{effort, fmt.Sprintf("the model %.80q has on, off, %.200s", t.session.model, strings.Join(known[i].Efforts, ", "))}
+	return t.noEffort(t.session.model, "has on, off, "+strings.Join(known[i].Efforts, ", "))
 }
 
 // otherEffort compares the effort that is in force with the one that was set.
@@ -108,21 +194,67 @@ func (t *Translator) otherEffort(st *api.Status) error {
 	if effort := t.set.Effort; effort == "" || effort == st.Thinking || effort == "on" && st.Thinking != "off" {
 		return nil
 	}
-	return &EffortError{t.set.Effort, fmt.Sprintf("the model %.80q thinks with %.40q instead", st.Model, st.Thinking)}
+	return t.noEffort(st.Model, fmt.Sprintf("thinks with %.40q instead", st.Thinking))
+}
+
+// noEffort says that the model does not offer the effort that was set.
+func (t *Translator) noEffort(model, instead string) error {
+	argument, remedy := EffortFlag, "use one that the model offers, or another model"
+	if t.set.Effort == "" {
+		argument, remedy = "--thinking", "turn it off, or use another model"
+	}
+	return &ArgumentError{
+		Argument: argument, Why: fmt.Sprintf("there is no thinking effort %.40q: the model %.80q %.200s", t.set.Thinking, model, instead),
+		Remedy: remedy, Code: wireproto.CodeInvalidParams,
+	}
+}
+
+// noModel says why a model cannot be used. why is what the server says of it, "" if nothing.
+func (t *Translator) noModel(model string, known []api.Model, why string) error {
+	remedy := "correct it there, or use another model"
+	if !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == model }) {
+		why, remedy = fmt.Sprintf("Kimi Code has no model %.80q; it has none at all", model), "run \"kimi login\", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME"
+		if len(known) > 0 {
+			names := make([]string, len(known))
+			for i, m := range known {
+				names[i] = m.Model
+			}
+			why, remedy = fmt.Sprintf("Kimi Code has no model %.80q; it has %.200s", model, strings.Join(names, ", ")), "use one that it has"
+		}
+	}
+	e := &ArgumentError{Why: fmt.Sprintf("%.400s", strings.TrimSuffix(why, ".")), Remedy: remedy, Code: wireproto.CodeLLMNotSet}
+	switch {
+	case t.session.state == ready:
+		e.Code = wireproto.CodeInvalidParams
+	case t.set.KeepModel && model == t.session.kept:
+		e.Why = "the model that the session had cannot be used: " + e.Why
+	case t.set.Model != "" && !t.set.KeepModel:
+		e.Argument = "--model"
+	default:
+		e.Why = "the default_model of the configuration cannot be used: " + e.Why
+	}
+	return e
 }
 
 // EffortFlag is the argument that names the effort.
 const EffortFlag = "--effort"
 
-// EffortError says that the model does not offer the effort that was set.
-type EffortError struct{ effort, why string }
-
-// Error names the effort, and why it cannot be set.
-func (e *EffortError) Error() string {
-	return fmt.Sprintf("there is no thinking effort %.40q: %s", e.effort, e.why)
+// ArgumentError says why the value of an argument cannot be used.
+type ArgumentError struct {
+	Argument string // such as EffortFlag; "" if no argument is to blame
+	Why      string
+	Remedy   string
+	Code     int // of the answer
 }
 
-// rpc is the error for the client: its data names the argument.
-func (e *EffortError) rpc() *wireproto.RPCError {
-	return &wireproto.RPCError{Code: wireproto.CodeInvalidParams, Message: e.Error(), Data: json.RawMessage(`{"option":"` + EffortFlag + `"}`)}
+// Error says why, and what to do.
+func (e *ArgumentError) Error() string { return e.Why + "; " + e.Remedy }
+
+// RPC is the error for the client: its data names the argument.
+func (e *ArgumentError) RPC() *wireproto.RPCError {
+	if e.Argument == "" {
+		return &wireproto.RPCError{Code: e.Code, Message: e.Error()}
+	}
+	data, _ := json.Marshal(map[string]string{"option": e.Argument, "remedy": e.Remedy})
+	return &wireproto.RPCError{Code: e.Code, Message: e.Why, Data: data}
 }

@@ -112,8 +112,11 @@ func media(parts []api.Part, uploads []upload, kind, url string) ([]api.Part, []
 		return append(parts, api.Part{Type: kind, Source: &api.Source{Kind: "url", URL: url}}), uploads, nil
 	}
 	mediaType, data, ok := dataURL(url)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, nil, fmt.Errorf("the data: URL of a %s is not base64", kind)
+	case data == "":
+		return nil, nil, fmt.Errorf("the data: URL of the %s is empty", kind)
 	}
 	part := api.Part{Type: kind, Source: &api.Source{Kind: "base64", MediaType: mediaType, Data: data}}
 	if len(data) > inlineMost || kind == "video" {

@@ -222,14 +222,19 @@ func (t *Translator) reviewPlan(p *api.Approval, d *api.Display) {
 		}
 	}
 	if t.client.caps.SupportsQuestion && t.client.caps.SupportsPlanMode {
-		q := wireproto.QuestionItem{Question: "Approve this plan", Header: "Plan"}
+		q := wireproto.QuestionItem{
+			Question: "Approve this plan", Header: "Plan",
+			OtherLabel: "Revise", OtherDescription: "Plan mode stays on, and the agent changes the plan as you say",
+		}
 		if len(d.Options) == 0 {
-			q.Options = append(q.Options, wireproto.QuestionOption{Label: planApprove})
+			q.Options = append(q.Options, wireproto.QuestionOption{Label: planApprove, Description: "Plan mode ends, and the agent carries the plan out"})
 		}
 		for _, o := range d.Options {
 			q.Options = append(q.Options, wireproto.QuestionOption{Label: o.Label, Description: o.Description})
 		}
-		q.Options = append(q.Options, wireproto.QuestionOption{Label: planReject}, wireproto.QuestionOption{Label: planExit})
+		q.Options = append(q.Options,
+			wireproto.QuestionOption{Label: planReject, Description: "The turn ends, and plan mode stays on"},
+			wireproto.QuestionOption{Label: planExit, Description: "The turn ends, and plan mode is off"})
 		req := &wireproto.QuestionRequest{ID: p.ID, ToolCallID: p.ToolCallID, Questions: []wireproto.QuestionItem{q}}
 		t.ask(p.ID, p.ID, req, false, func(f *wireproto.Frame) {
 			answer := answersOf(f)[q.Question]

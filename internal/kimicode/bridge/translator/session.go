@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -19,8 +20,10 @@ type session struct {
 	version  string // of Kimi Code
 	id       string
 	resumed  bool
-	used     bool // this side has prompted in it
+	kept     string // the model that a session which is continued had, "" if that is not known
+	used     bool   // this side has prompted in it
 	model    string
+	effort   string           // with which a model has thought; "" if none has
 	frame    *wireproto.Frame // initialize, which is answered when the session is ready; nil without
 	hooksOn  bool             // a hook at the session's start was heard
 	hooks    bool             // the client has hooks
@@ -124,7 +127,7 @@ func (t *Translator) launched(l Launched) {
 			err = errors.New("the server made a session without an id")
 		}
 		if err != nil {
-			t.startFailed(err)
+			t.startFailed(refusedDir(err, "--work-dir", t.set.WorkDir))
 			return
 		}
 		s.id = made.ID
@@ -134,11 +137,12 @@ func (t *Translator) launched(l Launched) {
 
 // load makes the server load an old session: it keeps events only of loaded sessions.
 func (t *Translator) load() {
-	t.call("GET", t.of("/status"), nil, true, func(_ json.RawMessage, err error) {
+	t.readBack(func(st *api.Status, err error) {
 		if err != nil {
 			t.startFailed(err)
 			return
 		}
+		t.session.kept = st.Model
 		if len(t.set.AddDirs) == 0 {
 			t.setUp()
 			return
@@ -166,11 +170,24 @@ func (t *Translator) addDirs(workspace string, dirs []string) {
 	body := map[string]any{"path": dirs[0], "persist": false}
 	t.call("POST", "/workspaces/"+url.PathEscape(workspace)+"/add-dir", body, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			t.startFailed(fmt.Errorf("the directory %s: %w", dirs[0], err))
+			t.startFailed(refusedDir(err, "--add-dir", dirs[0]))
 			return
 		}
 		t.addDirs(workspace, dirs[1:])
 	})
+}
+
+// refusedDir names the argument in an error about a directory that the server does not take.
+func refusedDir(err error, argument, dir string) error {
+	var e *api.Error
+	if !errors.As(err, &e) || e.Code != api.CodeBadField && e.Code != api.CodeNoDirectory {
+		return err
+	}
+	why := strings.TrimPrefix(e.Msg, "workspace.additional_dir ")
+	return &ArgumentError{
+		Argument: argument, Why: fmt.Sprintf("Kimi Code does not take the directory %.150s: %.150s", dir, why),
+		Remedy: "name another one", Code: wireproto.CodeInvalidParams,
+	}
 }
 
 // setUp finds out the model and opens the stream of events before anything can happen.
@@ -179,6 +196,26 @@ func (t *Translator) setUp() {
 		t.startFailed(errHooksOff)
 		return
 	}
+	if kept := t.session.kept; kept != "" && t.set.KeepModel && !t.set.NoModel {
+		t.knownModels(func(known []api.Model, err error) {
+			if err != nil {
+				t.startFailed(err)
+				return
+			}
+			if slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == kept }) {
+				t.session.model = kept
+				t.openKnown()
+				return
+			}
+			t.setUpDefault()
+		})
+		return
+	}
+	t.setUpDefault()
+}
+
+// setUpDefault is setUp for the model that was set, or that of the configuration.
+func (t *Translator) setUpDefault() {
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
 		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
@@ -224,7 +261,7 @@ func (t *Translator) openKnown() {
 func (t *Translator) checkModel(then func()) {
 	t.knownModels(func(known []api.Model, err error) {
 		if err == nil && !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == t.set.Model }) {
-			err = t.modelError(&api.Error{Code: api.CodeBadField})
+			err = t.noModel(t.set.Model, known, "")
 		}
 		if err != nil {
 			t.startFailed(err)
@@ -249,7 +286,7 @@ func (t *Translator) opened(err error) {
 	}
 	settings := api.AgentConfig{Permission: t.set.Permission}
 	if t.set.Profile == "" { // else the first prompt sets them: a model binds the session to the server's own agent
-		settings.Model, settings.Thinking = t.session.model, t.set.Thinking
+		settings.Model, settings.Thinking = t.session.model, t.thinking()
 	}
 	if t.set.Plan || !t.session.resumed { // a session that is continued stays in plan mode
 		settings.PlanMode = &t.set.Plan
@@ -260,7 +297,7 @@ func (t *Translator) opened(err error) {
 	}
 	t.call("POST", t.of("/profile"), profile, true, func(_ json.RawMessage, err error) {
 		if err != nil {
-			t.startFailed(t.modelError(err))
+			t.refused(err, settings.Model, t.startFailed)
 			return
 		}
 		t.readBack(func(st *api.Status, err error) {
@@ -274,6 +311,7 @@ func (t *Translator) opened(err error) {
 				t.startFailed(err)
 				return
 			}
+			t.noteEffort(st)
 			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
 			t.setPlan(st.PlanMode)
 			t.listSkills()
@@ -281,20 +319,16 @@ func (t *Translator) opened(err error) {
 	})
 }
 
+// thinking returns the effort to set, "" for that which the session has, or the model's default.
+func (t *Translator) thinking() string {
+	if t.session.resumed && t.set.KeepEffort {
+		return ""
+	}
+	return t.set.Thinking
+}
+
 // IDKey is the member of a session's metadata that keeps the id which the client has given it.
 const IDKey = "kimi_go_id"
-
-// errNoModel says that the server does not know the model.
-var errNoModel = errors.New("no such model in Kimi Code")
-
-// modelError tells an unknown model from other errors.
-func (t *Translator) modelError(err error) error {
-	var e *api.Error
-	if t.set.Model != "" && errors.As(err, &e) && e.Code == api.CodeBadField {
-		return fmt.Errorf("%w: %.80q; name one of its config.toml, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME instead", errNoModel, t.set.Model)
-	}
-	return err
-}
 
 // readBack asks what is in force.
 func (t *Translator) readBack(then func(*api.Status, error)) {
@@ -445,18 +479,16 @@ func (t *Translator) startFailed(err error) {
 // failStart answers a call for which there is no session.
 func (t *Translator) failStart(id string, err error) {
 	answer := &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}
-	var effort *EffortError
+	var argument *ArgumentError
 	var no *UnsupportedError
 	var routes *api.RoutesError
 	switch {
-	case errors.Is(err, errNoModel):
-		answer.Code = wireproto.CodeLLMNotSet
 	case errors.As(err, &no):
 		// The data distinguishes it from the answer of an agent that does not know the method.
 		answer.Code = wireproto.CodeMethodNotFound
 		answer.Data, _ = json.Marshal(map[string]string{"option": no.Option})
-	case errors.As(err, &effort):
-		answer = effort.rpc()
+	case errors.As(err, &argument):
+		answer = argument.RPC()
 	case errors.As(err, &routes):
 		answer.Data, _ = json.Marshal(map[string]any{api.RoutesKey: routes})
 	}

@@ -46,9 +46,14 @@ func (t *Translator) slash(u *turn, name, args string) {
 		u.compacts, u.sent, t.session.used = true, true, true
 		t.tellBegin(u)
 		t.call("POST", t.of(":compact"), struct{}{}, false, func(_ json.RawMessage, err error) {
-			if err != nil && t.turn == u {
-				t.finishTurn(u, "", &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "compact: " + err.Error()})
+			if err == nil || t.turn != u {
+				return
 			}
+			no := &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: "compact: " + err.Error()}
+			if e, ok := err.(*api.Error); ok && e.Code == api.CodeCannotCompact {
+				no = &wireproto.RPCError{Code: wireproto.CodeInvalidParams, Message: "there is nothing to compact yet"}
+			}
+			t.finishTurn(u, "", no)
 		})
 	case name == "btw":
 		t.tellBegin(u)

@@ -30,6 +30,8 @@ type Settings struct {
 	NoModel    bool   // there is a configuration, but it has no model: no other model may be used
 	Thinking   string // an effort, "on" or "off"; "" for the model's default
 	Effort     string // Thinking, where it must be what the model offers; else ""
+	KeepModel  bool   // Model is only a default: a session that is continued keeps its own
+	KeepEffort bool   // the same of Thinking
 	Profile    string // name of the agent that the session is bound to; "" for the server's own
 	Permission api.Permission
 	Plan       bool

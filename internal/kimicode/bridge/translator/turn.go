@@ -98,7 +98,7 @@ func (t *Translator) submit(u *turn) {
 	t.watchTurn()
 	body := api.Prompt{Content: u.content, PromptID: u.prompt}
 	if t.unbound() {
-		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.set.Thinking
+		body.Profile, body.Model, body.Thinking = t.set.Profile, t.session.model, t.thinking()
 	}
 	u.content = nil
 	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
@@ -117,7 +117,11 @@ func (t *Translator) submit(u *turn) {
 			if t.unbound() {
 				err = profileError(err)
 			}
-			t.finishTurn(u, "", promptError(err))
+			t.refused(err, t.session.model, func(err error) {
+				if t.turn == u {
+					t.finishTurn(u, "", promptError(err))
+				}
+			})
 			return
 		}
 		u.submitted, t.session.bound = true, true
@@ -159,7 +163,10 @@ func profileError(err error) error {
 // promptError says why a prompt was not taken.
 func promptError(err error) *wireproto.RPCError {
 	var e *api.Error
+	var argument *ArgumentError
 	switch {
+	case errors.As(err, &argument):
+		return argument.RPC()
 	case errors.As(err, &e) && e.Code == api.CodeBusy:
 		return &wireproto.RPCError{Code: wireproto.CodeInvalidState, Message: "Kimi Code is busy: " + e.Msg}
 	case errors.As(err, &e) && e.Code == api.CodeConnectionError:

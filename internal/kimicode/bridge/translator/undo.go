@@ -3,10 +3,33 @@ package translator
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
+
+// UndoKey is the member of an error's data that says how many turns can be taken back.
+const UndoKey = "undo_available"
+
+// tooMany answers a call that asks for more turns than can be taken back. why is what the server says.
+func tooMany(turns int, why string) *wireproto.RPCError {
+	e := &wireproto.RPCError{Code: wireproto.CodeInvalidParams}
+	available := 0
+	var asked int
+	switch n, _ := fmt.Sscanf(why, "Nothing to undo: only %d of %d requested turn(s) available", &available, &asked); {
+	case n > 0:
+		e.Message = fmt.Sprintf("%d turns cannot be taken back: there are %d", turns, available)
+	case strings.Contains(why, "no user message"):
+		e.Message = "there is no turn to take back"
+	default:
+		available = -1
+		e.Message = fmt.Sprintf("%d turns cannot be taken back: %.200s", turns, strings.TrimPrefix(why, "Nothing to undo: "))
+	}
+	e.Data, _ = json.Marshal(map[string]int{UndoKey: available})
+	return e
+}
 
 // undo takes back the last turns. It does not repeat the call: if the answer is lost, it is not known whether the
 // turns are gone.
@@ -29,7 +52,9 @@ func (t *Translator) undo(f *wireproto.Frame) {
 			t.reply(f.ID, struct{}{})
 		case e != nil && e.Code == api.CodeBusy:
 			t.refuse(f.ID, wireproto.CodeInvalidState, "undo: %s", e.Msg)
-		case e != nil && (e.Code == api.CodeCannotUndo || e.Code == api.CodeBadField):
+		case e != nil && e.Code == api.CodeCannotUndo:
+			t.fail(f.ID, tooMany(params.Turns, e.Msg))
+		case e != nil && e.Code == api.CodeBadField:
 			t.refuse(f.ID, wireproto.CodeInvalidParams, "undo: %s", e.Msg)
 		case e != nil && e.Code == api.CodeConnectionError:
 			t.refuse(f.ID, wireproto.CodeInternalError, "undo: it is not known whether the turns are gone: the server did not answer; see the history")
