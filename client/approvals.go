@@ -2,19 +2,19 @@ package client
 
 import "slices"
 
-// Approvals says what the agent does without asking. If Options.SlashCommands is set, a slash command can change
-// that, and Approvals does not show the change.
+// Approvals says which actions the agent runs without asking. If Options.SlashCommands is set, a slash command can
+// change that, and Approvals does not show the change.
 type Approvals struct {
-	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", or the default_yolo of Options.Config or
-	// of the user's configuration file. It is "" if kimi asks about actions.
+	// All says why every action runs without a question: "Options.Yolo", "Options.AFK", or the default_yolo of
+	// Options.Config or of the user's configuration file. It is "" if kimi asks about actions.
 	All string `json:"all"`
-	// Actions are the actions that were approved for the session, with the names of ApprovalRequest.Action ("run
-	// command"). They were approved before the session was resumed, which kimi-cli keeps in the session's state.json,
-	// or by ApproveForSession after that. It is nil for Kimi Code.
+	// Actions are the actions that run without a question because they were approved for the session. They have the
+	// names of ApprovalRequest.Action, such as "run command". The program approved them with ApproveForSession in this
+	// Session, or in an earlier one: kimi-cli keeps them in the session's state.json. It is nil for Kimi Code.
 	Actions []string `json:"actions"`
 }
 
-// byOptions is what the options say.
+// byOptions returns the approvals that the options alone give.
 func (o *Options) byOptions() (a Approvals) {
 	switch {
 	case o.AFK:
@@ -25,24 +25,25 @@ func (o *Options) byOptions() (a Approvals) {
 	return a
 }
 
-// setApprovals notes what runs unasked. It logs what the options did not ask for.
+// setApprovals stores which actions run without a question. It logs a warning about those that the options do not
+// allow.
 func (s *Session) setApprovals(a Approvals) {
 	s.mu.Lock()
 	s.status.Approvals = a
 	s.mu.Unlock()
 	if a.All != s.opts.byOptions().All {
-		s.opts.Logger.Warn("client: the agent asks for nothing", "because", a.All)
+		s.opts.Logger.Warn("client: the agent runs every action without asking", "because", a.All)
 	}
 	if len(a.Actions) > 0 {
 		s.opts.Logger.Warn("client: the session keeps earlier approvals; these actions run unasked", "actions", a.Actions)
 	}
 }
 
-// approvedForSession notes an action that is not asked about again.
+// approvedForSession stores an action that kimi does not ask about again.
 func (s *Session) approvedForSession(action string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.status.Approvals.Actions; s.backend.keepsActions() && !slices.Contains(known, action) {
-		s.status.Approvals.Actions = append(slices.Clip(known), action) // Status has given the slice out
+		s.status.Approvals.Actions = append(slices.Clip(known), action) // Clip, because Status has returned the old slice to callers
 	}
 }

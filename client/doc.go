@@ -22,7 +22,7 @@
 // The folder docs has a page for each subject: session.md for lifetimes and cancellation, approvals.md, tools.md,
 // kimi-code.md for the two programs, watching.md for limits, troubleshooting.md for every error.
 //
-// The way of a message, by file:
+// These files handle a message, one after the other:
 //
 //	kimi's stdout -> process.go (pipe) -> conn.go (line) -> dispatch.go (message) -> turn.go -> your loop
 //	                                                                             \-> handlers.go -> your handlers
