@@ -11,14 +11,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Model is a model that kimi's configuration names.
+// Model is a model in kimi's configuration.
 type Model struct {
 	Name             string   `json:"name"`               // for SetModel and Options.Model
 	DisplayName      string   `json:"display_name"`       // for people; "" if the configuration has none
-	Provider         string   `json:"provider"`           // name of the provider in the configuration
-	MaxContextTokens int      `json:"max_context_tokens"` // size of the context
+	Provider         string   `json:"provider"`           // the name of its provider in the configuration
+	MaxContextTokens int      `json:"max_context_tokens"` // the size of the context in tokens
 	Capabilities     []string `json:"capabilities"`       // such as "thinking" and "image_in"
-	Efforts          []string `json:"efforts"`            // for Options.Effort, in addition to "on" and "off"; none in kimi-cli
+	Efforts          []string `json:"efforts"`            // values for Options.Effort in addition to "on" and "off"; nil for kimi-cli
 }
 
 // Models lists the models that the session can use, sorted by name. For kimi-cli, these are the models of the
@@ -39,11 +39,12 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 // stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort.
 //
 // Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
-// change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
-// PID then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls that it has not
-// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
-// ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
-// then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
+// change the model while it runs, so a new process continues the session with the same options. This takes as long as a
+// start. [Session.PID] then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls
+// that it has not answered, end with the old process. If the new process does not start, the session ends with that
+// error. If ctx ends before the model has changed, the change continues, and turns return ErrBusy until it is complete;
+// [Session.Model] then returns the new name. With Kimi Code, a session with Options.AgentFile keeps its model
+// ([ErrUnsupported]).
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {
@@ -131,7 +132,7 @@ func (b kimiCLI) setModel(s *Session, name string, done func(error)) {
 	go func() { done(b.restart(s, name)) }()
 }
 
-// restart continues the session in a new process, with another model.
+// restart continues the session in a new process with another model.
 func (b kimiCLI) restart(s *Session, name string) error {
 	l := *s.launch
 	o := *l.opts
@@ -174,26 +175,28 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	return nil
 }
 
-// errChanged ends the calls that the process before has not answered.
+// errChanged is the error of the calls that the old process has not answered.
 var errChanged = errors.New("client: the process was ended for another model before it had answered, and may have done what was asked, or not; make it again")
 
-// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options say so, too.
+// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options have that mode,
+// too.
 func (b kimiCLI) mayResume(l *launch, id string) error {
 	_, err := b.approvals(l, id)
 	return err
 }
 
-// holdAgain takes the session's directory, which may be a new one: kimi-cli deletes that of a session without turns.
+// holdAgain locks the session's directory. The directory may be a new one, because kimi-cli deletes the directory of a
+// session without turns.
 func (b kimiCLI) holdAgain(s *Session) error {
 	if s.launch.opts.Transport != nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil { // it has ended meanwhile
+	if s.err != nil { // the session has ended in the meantime
 		return s.err
 	}
-	s.held.Close() // of a nil file, too
+	s.held.Close() // held may be nil; Close of a nil file is harmless
 	held, err := holdSession(b.sessionDir(s.launch, s.id), true)
 	s.held = held
 	return err
