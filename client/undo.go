@@ -8,9 +8,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Undo takes back the last turns: the model does not see them any more. Changes of files stay. If a turn is running,
-// the error is [ErrBusy]. Undo cannot go back to before a compaction. For kimi-cli, the error is [ErrUnsupported];
-// use [ForkSession] at an earlier turn instead.
+// Undo takes back the last turns, so that the model does not see them any more. It does not undo changes of files. If a
+// turn is running, the error is [ErrBusy]. Undo cannot take back turns from before a compaction. For kimi-cli, the
+// error is [ErrUnsupported]; use [ForkSession] to keep the first turns instead.
 func (s *Session) Undo(ctx context.Context, turns int) error {
 	switch {
 	case ctx == nil:
