@@ -10,22 +10,18 @@
 //
 // # The model
 //
-// [Config] has a field for every key. Its zero value is kimi's default. Fields
-// that are not set are not written; the comment of [Config] has the rule. Keys
-// that this version does not know are kept in the Extra field of their table and
-// written back, so a file of another version keeps them. Saving loses comments,
-// the order and the layout of the file, and lines that set a plain field to its
-// default (default_yolo = false).
+// [Config] has a field for every key. Its zero value is kimi's default. Fields that are not set are not written; the
+// comment of [Config] has the rule. Keys that this version does not know are kept in the Extra field of their table and
+// written back, so a file of another version keeps them. Saving loses comments, the order and the layout of the file,
+// and lines that set a plain field to its default, such as default_yolo = false.
 //
 // # Reading and writing
 //
-// [Load] reads a file, [LoadDefault] the default file (kimi's defaults if it is
-// missing), [Parse] text in TOML or JSON. They accept what Kimi Code accepts,
-// with pydantic's conversions ("5" for 5), and refuse everything else. There are
-// three differences: integers have 64 bits, JSON has no NaN, and the readers
-// also accept TOML 1.1, which Kimi Code does not. Written files are TOML 1.0.
-// [Config.Save] writes the whole file or nothing, with mode 0600.
-// [Config.MarshalTOML] and [Config.MarshalJSONFile] return the bytes.
+// [Load] reads a file. [LoadDefault] reads the default file, or returns kimi's defaults if the file is missing. [Parse]
+// reads text in TOML or JSON. They accept what Kimi Code accepts, with the conversions of pydantic ("5" for 5), and
+// refuse everything else. There are three differences: integers have 64 bits, JSON has no NaN, and the readers also
+// accept TOML 1.1, which Kimi Code does not. Written files are TOML 1.0. [Config.Save] writes the whole file or
+// nothing, with mode 0600. [Config.MarshalTOML] and [Config.MarshalJSONFile] return the bytes of the file.
 //
 // # Errors
 //
@@ -34,7 +30,7 @@
 //
 //	config: providers.kimi.base_url: required
 //
-// No error holds a secret, also if the syntax is broken in the middle of one.
+// No error contains a secret, even if the syntax is wrong in the middle of a secret.
 //
 // # Secrets
 //
@@ -45,8 +41,8 @@
 //
 // # The environment
 //
-// Environment variables override the config file, by the type of the chosen
-// provider; an empty variable counts as not set:
+// Environment variables override the config file. Which ones do depends on the type of the chosen provider. An empty
+// variable counts as not set:
 //
 //	kimi                             KIMI_BASE_URL, KIMI_API_KEY, KIMI_MODEL_NAME,
 //	                                 KIMI_MODEL_MAX_CONTEXT_SIZE, KIMI_MODEL_CAPABILITIES; and, without a key in
@@ -55,10 +51,8 @@
 //	openai_legacy, openai_responses  OPENAI_BASE_URL, OPENAI_API_KEY
 //	the others                       none
 //
-// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together are enough, without a
-// provider in the config, in two cases: neither --model nor default_model names
-// a model, or --model names one that is not in the config. A stored OAuth login
-// overrides the API key of the file and of the environment. A provider's own env
-// table has an effect only for vertexai and _scripted_echo.
-// [Config.Effective] returns the result for a given environment.
+// KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME together need no provider in the config in two cases: neither --model
+// nor default_model names a model, or --model names a model that is not in the config. A stored OAuth login overrides
+// the API key of the file and of the environment. A provider's own env table has an effect only for vertexai and
+// _scripted_echo. [Config.Effective] returns the result for a given environment.
 package config
