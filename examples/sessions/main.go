@@ -1,4 +1,4 @@
-// Command sessions works on the stored sessions of the current folder, of kimi-cli and Kimi Code. It starts neither program.
+// Command sessions manages the stored sessions of the current folder, of kimi-cli and Kimi Code, and starts neither of them.
 package main
 
 import (
