@@ -1,24 +1,25 @@
-// Package otel reports to OpenTelemetry what sessions of package client do. It follows the semantic conventions for
-// generative AI (1.41.0). It is a separate module, so that the client does not depend on OpenTelemetry.
+// Package otel reports the work of the sessions of package client to OpenTelemetry. It follows the semantic conventions
+// for generative AI (version 1.41.0). It is a separate module, so that package client does not depend on OpenTelemetry.
 //
 //	opts := &client.Options{Observer: otel.Observer(tracerProvider, meterProvider), Env: otel.Env(ctx)}
 //
 // # Spans
 //
 // A turn is a span invoke_agent, a child of the span in the ctx of [client.Session.Prompt]. Each call of the model is a
-// child span chat, which ends with the message of the model. Each tool call is a span execute_tool, a child of the call of
-// the model that made it. A subagent is a span invoke_agent, a child of the tool call that started it, with its own calls
-// as children. Approvals and retries are events with the names kimi.approval and kimi.retry. The times are those of the
-// observations.
+// span chat, a child of the turn's span. It ends when the model's message is complete. Each tool call is a span
+// execute_tool, a child of the model call that asked for it. A subagent is a span invoke_agent, a child of the tool
+// call that started it. Its own calls are children of its span. Approvals and retries are events with the names
+// kimi.approval and kimi.retry. All times are those of the observations.
 //
 // # Metrics
 //
-// gen_ai.client.token.usage counts the tokens of each call of a model. gen_ai.client.operation.duration has the durations
-// of turns, calls of models and tool calls. gen_ai.client.operation.time_to_first_chunk has the time until the first text
-// or thinking of a model.
+// gen_ai.client.token.usage counts the tokens of each model call. gen_ai.client.operation.duration is the duration in
+// seconds of a turn, a model call or a tool call. gen_ai.client.operation.time_to_first_chunk is the time in seconds
+// until a model's first text or thinking.
 //
 // # Content
 //
-// Spans do not contain what users, models and tools say, arguments of tools, or texts of errors. [WithContent] adds
-// prompts, answers and texts of errors. Names of tools and of models, ids and token counts are always included.
+// Spans contain no prompts, no answers, no arguments or results of tools, and no texts of errors. [WithContent] adds
+// the prompts, the answers and the texts of errors. Spans always contain the names of tools and models, ids and token
+// counts.
 package otel
