@@ -168,7 +168,7 @@ func (d *doctor) others() {
 // newer prints a note about a kimi that is newer than the tested ones.
 func (d *doctor) newer(info *client.Info) {
 	if than := info.Newer(); than != "" {
-		d.note("it is newer than %s, the newest that this client was tested with: it works, but its new kinds of messages are shown only by their names", than)
+		d.note("it is newer than %s, the newest that this client was tested with: it can be used, but its new kinds of messages are shown only by their names", than)
 	}
 }
 

@@ -290,18 +290,18 @@ func Missing(seen map[Feature]bool) (problems []string) {
 			case why == "" && !seen[f]:
 				problems = append(problems, "no fixture shows: "+f.String())
 			case why != "" && seen[f]:
-				problems = append(problems, "a fixture shows, but unprovoked lists: |"+f.String())
+				problems = append(problems, "a fixture shows, but unprovoked lists: "+f.String())
 			}
 		}
 	}
 	for f := range seen {
 		if !all[f] {
-			problems = append(problems, "a fixture shows, but known does not list: |"+f.String())
+			problems = append(problems, "a fixture shows, but known does not list: "+f.String())
 		}
 	}
 	for f := range unprovoked {
 		if !all[f] {
-			problems = append(problems, "unprovoked lists, but known does not list: |"+f.String())
+			problems = append(problems, "unprovoked lists, but known does not list: "+f.String())
 		}
 	}
 	return problems
