@@ -113,7 +113,7 @@ func (s *Stored) own() error {
 	for _, name := range []string{path.Dir(s.in), s.in} {
 		info, err := s.root.Lstat(name)
 		if err == nil && !info.IsDir() {
-			err = &fs.PathError{Op: "change", Path: filepath.Join(s.home, "sessions", name), Err: errors.New("not a folder of its own")}
+			err = &fs.PathError{Op: "change", Path: filepath.Join(s.home, "sessions", name), Err: errors.New("not a folder")}
 		}
 		if err != nil {
 			return err
