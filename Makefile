@@ -61,7 +61,7 @@ fixtures: kimi ## record testdata/fixtures again and print what has changed (NAM
 screenshots: kimi ## record the terminal casts in docs/pictures again, and draw the pictures
 	$(WITH_KIMI) go test -count=1 -run '^TestPictures$$' ./cmd/kimi-go-demo -pictures
 
-matrix: ## test old releases of kimi-cli and print a row of a table in docs/kimi-code.md for each
+matrix: ## old releases of kimi-cli, one row each for the table in docs/kimi-code.md
 	@./scripts/matrix.sh
 
 kimi: ## install the real kimi-cli and Kimi Code into .kimi (returns at once if they are there)
