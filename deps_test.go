@@ -11,7 +11,7 @@ import (
 
 const module = "github.com/kimi-go/kimi-go"
 
-// allowed are the modules that users of the packages get with them.
+// allowed are the modules that the packages add to a user's program.
 var allowed = []string{
 	"github.com/BurntSushi/toml",
 	"github.com/creack/pty",
@@ -19,7 +19,7 @@ var allowed = []string{
 	"github.com/gorilla/websocket",
 	"github.com/modelcontextprotocol/go-sdk",
 	"go.yaml.in/yaml",
-	// What the MCP SDK needs itself.
+	// The MCP SDK needs these.
 	"github.com/segmentio/asm",
 	"github.com/segmentio/encoding",
 	"github.com/yosida95/uritemplate",
@@ -29,7 +29,7 @@ var allowed = []string{
 	"golang.org/x/time",
 }
 
-// ofCommand are the modules that only the command has: its screen and its flags. No package may need them.
+// ofCommand are the modules that only the command needs, for its screen and its flags. No package may need them.
 var ofCommand = []string{
 	"charm.land/bubbles/v2",
 	"charm.land/bubbletea/v2",
@@ -40,7 +40,7 @@ var ofCommand = []string{
 	"github.com/yuin/goldmark",
 	"golang.org/x/term",
 	"mvdan.cc/sh/v3", // client/rules needs it, too
-	// What these need themselves.
+	// The modules above need these.
 	"github.com/atotto/clipboard",
 	"github.com/charmbracelet/colorprofile",
 	"github.com/charmbracelet/ultraviolet",
@@ -57,7 +57,8 @@ var ofCommand = []string{
 	"github.com/xo/terminfo",
 }
 
-// floors are the packages of this module with what each may import of it: nothing above itself.
+// floors are the packages of this module, each with the packages of this module that it may import. No package may
+// import one that is above itself.
 var floors = map[string][]string{
 	"wireproto":                           {},
 	"internal/regular":                    {},
@@ -84,7 +85,7 @@ var floors = map[string][]string{
 	"client/rules":      {"client", "internal/regular", "wireproto"},
 }
 
-// list runs go list for the system that the test runs on, test files left out.
+// list runs go list without test files, for the system on which the test runs.
 func list(t *testing.T, args ...string) []string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
@@ -119,7 +120,7 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// The command has more dependencies than its packages, and only those in the lists.
+// The command has more dependencies than the packages, but only those in the two lists.
 func TestCommandDependencies(t *testing.T) {
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Setenv("GOOS", system)
@@ -137,7 +138,7 @@ func TestCommandDependencies(t *testing.T) {
 	}
 }
 
-// The kit for tests works in programs that are not tests, and adds few dependencies to those of client.
+// Package clienttest works in programs that are not tests, and adds few dependencies to those of client.
 func TestKitIsLight(t *testing.T) {
 	deps := list(t, "-deps", "-f", `{{if or (not .Standard) (eq .ImportPath "testing")}}{{.ImportPath}}{{end}}`, "./client/clienttest")
 	if !slices.Contains(deps, module+"/client/clienttest") {
@@ -178,7 +179,7 @@ func TestAskIsLight(t *testing.T) {
 	}
 }
 
-// The codec is pure: no files, no network, no goroutines.
+// The codec does no input or output and starts no goroutines.
 func TestWireprotoIsPure(t *testing.T) {
 	imports := list(t, "-f", `{{join .Imports "\n"}}`, "./wireproto")
 	if !slices.Contains(imports, "encoding/json") {
@@ -191,7 +192,7 @@ func TestWireprotoIsPure(t *testing.T) {
 	}
 }
 
-// The translator is a state machine: no files, no network, no goroutines, and the time is given to it.
+// The translator is a state machine: it uses no files, no network and no goroutines, and gets the time from its caller.
 func TestTranslatorIsPure(t *testing.T) {
 	const dir = "internal/kimicode/bridge/translator"
 	imports := list(t, "-f", `{{join .Imports "\n"}}`, "./"+dir)
@@ -220,7 +221,7 @@ func TestTranslatorIsPure(t *testing.T) {
 	}
 }
 
-// Nothing imports upwards.
+// No package imports a package that is above itself.
 func TestLayers(t *testing.T) {
 	for pkg, below := range floors {
 		found := false
@@ -242,7 +243,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// Only the rules import the parser of shell scripts, and it has no dependencies.
+// Only the rules import the parser for shell scripts. The parser has no dependencies.
 func TestRulesAlonePullInTheParser(t *testing.T) {
 	const parser = "mvdan.cc/sh/v3"
 	for _, pkg := range list(t, "-f", `{{$p := .ImportPath}}{{range .Imports}}{{$p}}={{.}}{{"\n"}}{{end}}`, "./...") {

@@ -17,13 +17,13 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// rig is one of the two kimis, for the programs of one page: they share the work dir and the sessions.
+// rig is one of the two kimis for the programs of one page. The programs share the work dir and the sessions.
 type rig struct {
 	opts *client.Options
-	code bool // Kimi Code
+	code bool // whether it is Kimi Code
 }
 
-// environ is the environment in which a program finds the kimi and the scripted model, as on a user's machine.
+// environ returns the environment with which a program finds the kimi and the scripted model, as on a user's machine.
 func (r *rig) environ(model *clienttest.Model, more ...string) []string {
 	env := append(slices.Clone(more), "KIMI_PATH="+r.opts.Executable, "KIMI_BASE_URL="+model.URL(), "KIMI_API_KEY=sk-scripted", "KIMI_MODEL_NAME=scripted",
 		"KIMI_MODEL_CAPABILITIES=image_in", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1")
@@ -47,11 +47,11 @@ func (r *rig) environ(model *clienttest.Model, more ...string) []string {
 	return env
 }
 
-// namesOfKimiCode are the tools of the scripts by their names there.
+// namesOfKimiCode replaces the names of tools in the scripts by the names in Kimi Code.
 var namesOfKimiCode = strings.NewReplacer(`"Shell"`, `"Bash"`, `"WriteFile"`, `"Write"`, `"weather"`, `"mcp__program__weather"`, `"report"`, `"mcp__program__report"`)
 
-// script is what a comment before a block says: the model's answers, of which a line "---" stands between two, and
-// what the program must print.
+// script reads the comment before a block. scripts are the answers of the model, which a line "---" divides. prints are
+// the texts that the program must print.
 func (r *rig) script(b *block) (scripts, prints []string) {
 	_, text, _ := strings.Cut(b.note, ":")
 	var call []string
@@ -71,13 +71,13 @@ func (r *rig) script(b *block) (scripts, prints []string) {
 	return scripts, prints
 }
 
-// runs reports whether the block is to be run with this kimi.
+// runs reports whether the block must run with this kimi.
 func (r *rig) runs(b *block) bool {
 	kind, _, _ := strings.Cut(b.note, ":")
 	return kind == "run" || kind == "run on kimi-cli" && !r.code || kind == "run on Kimi Code" && r.code
 }
 
-// do runs a command for a block and checks what it prints, and that the model was asked as often as it has answers.
+// do runs a command for a block. It checks the output, and checks that the model was called once for each script.
 func (r *rig) do(t *testing.T, b *block, dir string, env []string, name string, args ...string) {
 	t.Helper()
 	scripts, prints := r.script(b)
@@ -122,15 +122,17 @@ func onRigs(t *testing.T, list []*block, test func(*testing.T, *rig, []*block)) 
 	}
 }
 
-// TestDocsRun runs the Go blocks that say so with both real kimis and a scripted model. A comment before the block has the model's script:
+// TestDocsRun runs the Go blocks that must be run, with both real kimis and a scripted model. A comment before the
+// block has the model's script:
 //
 //	<!-- run: text: hello -->
 //
-// "run on kimi-cli" and "run on Kimi Code" are for one of them. Scripts are written for kimi-cli; see namesOfKimiCode.
+// "run on kimi-cli" and "run on Kimi Code" mean only that kimi. The scripts are written for kimi-cli; see
+// namesOfKimiCode.
 func TestDocsRun(t *testing.T) {
 	t.Parallel()
 	list := slices.DeleteFunc(blocks(t, "go"), func(b *block) bool { return strings.HasPrefix(b.note, "not run") })
-	// One program holds all blocks: linking takes longer than compiling.
+	// One program has all blocks, because linking takes longer than compiling.
 	files, imports, cases := make(map[string]string), "", ""
 	for _, b := range list {
 		files[b.pkg+"/block.go"] = b.source(t)
@@ -171,7 +173,7 @@ func main() {
 func passing(test func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) {
 		test(t)
-		if !t.Failed() { // nor skipped, which would not return
+		if !t.Failed() { // a test that was skipped would not return here
 			fmt.Println("passed")
 		}
 	}
@@ -190,7 +192,7 @@ func passing(test func(*testing.T)) func(*testing.T) {
 	})
 }
 
-// notRun are the commands of the pages that TestDocsCommands does not run, by how they begin.
+// notRun are the beginnings of the commands that TestDocsCommands does not run, with the reasons.
 var notRun = map[string]string{
 	"make test":                 "runs this test itself",
 	"make bench":                "takes minutes, and says nothing on a busy machine",
@@ -206,7 +208,7 @@ var notRun = map[string]string{
 	"ln -s ":                    "writes to the home directory",
 }
 
-// commands splits a block into its commands: a line each, without comments.
+// commands returns the commands of a block: its lines without the comments.
 func (b *block) commands() (list []string) {
 	for line := range strings.SplitSeq(strings.ReplaceAll(b.code, "\\\n", " "), "\n") {
 		line, _, _ = strings.Cut(line, "   #")
@@ -217,8 +219,9 @@ func (b *block) commands() (list []string) {
 	return list
 }
 
-// TestDocsCommands runs the commands of the sh blocks, but those of notRun: those of make in this folder, others in a folder of their
-// own, with kimi-go-demo on PATH and, where the comment before the block has a script, with a scripted model.
+// TestDocsCommands runs the commands of the sh blocks, except those in notRun. Commands of make run in this folder,
+// others in a folder of their own, with kimi-go-demo on PATH. If the comment before the block has a script, they use a
+// scripted model.
 func TestDocsCommands(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()

@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-// guides returns the files that hold programs and name what the packages have.
+// guides returns the pages that have programs and names of the packages.
 func guides(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob("docs/*.md")
@@ -39,14 +39,14 @@ func read(t *testing.T, file string) string {
 // block is a fenced block of a page, with the comment directly before it.
 type block struct {
 	page, lang, code string
-	line             int    // of the fence
-	note             string // the text of the comment, "" without one
-	pkg              string // of a Go block: the package that it is compiled as
+	line             int    // the line of the fence
+	note             string // the text of the comment; "" if there is none
+	pkg              string // the package as which a Go block is compiled
 }
 
 func (b *block) String() string { return fmt.Sprintf("%s:%d", b.page, b.line) }
 
-// blocks returns the fenced blocks in one of the languages, of all pages.
+// blocks returns the fenced blocks of all pages that are in one of the languages.
 func blocks(t *testing.T, langs ...string) (list []*block) {
 	t.Helper()
 	fence := regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
@@ -66,7 +66,8 @@ func blocks(t *testing.T, langs ...string) (list []*block) {
 	return list
 }
 
-// overlay writes Go files that exist only for a build, each in a folder of the module, and returns the flag for go build.
+// overlay writes Go files that exist only for a build, each in a folder of the module. It returns the flag for go
+// build.
 func overlay(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root, err := os.Getwd()
@@ -93,13 +94,13 @@ func overlay(t *testing.T, files map[string]string) string {
 }
 
 // TestDocsPrograms compiles every Go block of README.md and docs. A fragment becomes the body of a function that has
-// the variables of the text around it. It also holds that each block says whether TestDocsRun runs it.
+// the variables of the text around it. The test also holds that each block says whether TestDocsRun runs it.
 func TestDocsPrograms(t *testing.T) {
 	list := blocks(t, "go")
 	if len(list) < 20 {
 		t.Fatalf("found %d Go blocks", len(list))
 	}
-	files := make(map[string]map[string]string) // by the folder of the module
+	files := make(map[string]map[string]string) // the files, by the folder of the module
 	for _, b := range list {
 		if kind, _, found := strings.Cut(b.note, ":"); !found || !slices.Contains([]string{"run", "run on kimi-cli", "run on Kimi Code", "not run"}, kind) {
 			t.Errorf("%v: no comment before the block says how it is run, or why it is not", b)
@@ -128,7 +129,7 @@ func TestDocsPrograms(t *testing.T) {
 	}
 }
 
-// source makes a package of the block: of a program, of declarations, or of a few statements.
+// source makes a Go file of the block: of a program, of declarations, or of statements.
 func (b *block) source(t *testing.T) string {
 	t.Helper()
 	line := fmt.Sprintf("//line %s:%d\n", b.page, b.line+1)
@@ -137,7 +138,7 @@ func (b *block) source(t *testing.T) string {
 	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "package %s\n", b.pkg)
-	var given strings.Builder // what the text around the fragment has
+	var given strings.Builder // the variables of the text around the fragment
 	for name, declare := range map[string]string{
 		"s": "s *client.Session", "turn": "turn *client.Turn", "opts": "opts *client.Options",
 		"tracers": "tracers trace.TracerProvider", "meters": "meters metric.MeterProvider",
@@ -161,7 +162,7 @@ func (b *block) source(t *testing.T) string {
 	if b.declares() {
 		return out.String() + line + b.code
 	}
-	// A reader of a fragment uses what it declares; the compiler needs a use here.
+	// The text after a fragment uses the variables that it declares. For the compiler, this adds a use of each.
 	f, err := parser.ParseFile(token.NewFileSet(), "", "package p; func _() {\n"+b.code+"}", 0)
 	if err != nil {
 		t.Fatalf("%v: %v", b, err)
@@ -181,7 +182,7 @@ func (b *block) source(t *testing.T) string {
 	return out.String() + "func Run(ctx context.Context, key string" + given.String() + ") error {\n" + line + b.code + uses.String() + "return nil }\n"
 }
 
-// declares reports whether the block is declarations, not statements.
+// declares reports whether the block has declarations and not statements.
 func (b *block) declares() bool { return regexp.MustCompile(`(?m)^(func|type) `).MatchString(b.code) }
 
 // needs reports whether a fragment uses a variable of the text around it.
@@ -190,7 +191,7 @@ func (b *block) needs(name string) bool {
 	return used && !regexp.MustCompile(`(?m)^\s*(?:for )?(\w+, )*`+name+`(, \w+)* :=`).MatchString(b.code)
 }
 
-// TestDocsTests looks for the tests that the pages name.
+// TestDocsTests holds that the tests which the pages name exist.
 func TestDocsTests(t *testing.T) {
 	var source strings.Builder
 	for _, pattern := range []string{"client/*_test.go", "client/*/*_test.go", "scripts/record-fixtures/scenarios/*_test.go", "otel/*_test.go", "cmd/kimi-go-demo/*_test.go"} {
@@ -216,7 +217,8 @@ func TestDocsTests(t *testing.T) {
 	}
 }
 
-// api is what the packages export: "client.Ask", and members of types as "client.Session.Close".
+// api returns the names that the packages export, such as "client.Ask", and members of types, such as
+// "client.Session.Close".
 func api(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
@@ -245,7 +247,7 @@ func api(t *testing.T) map[string]bool {
 	return names
 }
 
-// exported adds what a declaration exports.
+// exported adds the names that a declaration exports.
 func exported(d ast.Decl, pkg string, names map[string]bool) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
@@ -282,7 +284,7 @@ func exported(d ast.Decl, pkg string, names map[string]bool) {
 	}
 }
 
-// typeName is the name of a receiver's type.
+// typeName returns the name of a receiver's type.
 func typeName(x ast.Expr) string {
 	for {
 		switch y := x.(type) {
@@ -298,7 +300,7 @@ func typeName(x ast.Expr) string {
 	}
 }
 
-// TestDocsNames looks for the names in backticks that read like those of the packages.
+// TestDocsNames holds that names in backticks which look like names of the packages exist.
 func TestDocsNames(t *testing.T) {
 	names := api(t)
 	packages := []string{"client", "clienttest", "rules", "relay", "config", "wireproto", "otel"}
@@ -315,9 +317,9 @@ func TestDocsNames(t *testing.T) {
 		for _, code := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {
 			m := name.FindStringSubmatch(code[1])
 			switch {
-			case m == nil || m[1] != "" && !slices.Contains(packages, m[1]): // another package's, or no name
+			case m == nil || m[1] != "" && !slices.Contains(packages, m[1]): // a name of another package, or not a name
 				continue
-			case m[1] == "" && m[3] == "" && !regexp.MustCompile(`^(Err[A-Z]\w*|\w+Error)$`).MatchString(m[2]): // any word
+			case m[1] == "" && m[3] == "" && !regexp.MustCompile(`^(Err[A-Z]\w*|\w+Error)$`).MatchString(m[2]): // an ordinary word
 				continue
 			}
 			found++
@@ -361,7 +363,7 @@ func TestDocsErrors(t *testing.T) {
 	}
 }
 
-// TestDocsLinks looks for the files and the headings that the pages link to.
+// TestDocsLinks holds that the files and headings to which the pages link exist.
 func TestDocsLinks(t *testing.T) {
 	pages := append(guides(t), "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 	found := 0
@@ -394,7 +396,7 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// anchors returns those that the page's headings get, and its own.
+// anchors returns the anchors of the page's headings, and those that the page sets itself.
 func anchors(text string) (list []string) {
 	text = regexp.MustCompile("(?ms)^```.*?^```$").ReplaceAllString(text, "")
 	for _, h := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
@@ -407,8 +409,8 @@ func anchors(text string) (list []string) {
 	return list
 }
 
-// TestWords holds that no page, no script, no comment and no text of a program has one of the words that readers of English as a
-// second language misread: each has a plainer one.
+// TestWords holds that no page, script, comment or text of a program has one of the words that readers of English as a
+// second language often misread. Each of these words has a plainer one.
 func TestWords(t *testing.T) {
 	words := regexp.MustCompile(`(?i)\b(behind|no` + `body|some` + `body|be` + `side|a` + `new|be` + `ats?|mend(?:ed|ing|s)?)\b`)
 	const data = "`{\"jsonrpc\":\"2.0\",\"id\":\"nobody\",\"result\":{}}`" // a line of the recording raw-bad-lines

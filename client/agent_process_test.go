@@ -13,8 +13,8 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// spawn returns options that run a script as a child process, and checks at the end of the test
-// that no goroutine, descriptor or process of it is left.
+// spawn returns options that run a script as a child process. The end of the test checks that no goroutine, no
+// descriptor and no process of the child is left.
 func spawn(t *testing.T, name, arg string) *client.Options {
 	t.Helper()
 	noLeaks(t)
@@ -38,7 +38,7 @@ func spawn(t *testing.T, name, arg string) *client.Options {
 	}
 }
 
-// warm opens the descriptors that the runtime opens once with the first pipe and never closes.
+// warm opens the descriptors that the Go runtime opens with its first pipe and then keeps open.
 var warm = sync.OnceFunc(func() {
 	if r, w, err := os.Pipe(); err == nil {
 		r.SetReadDeadline(time.Now().Add(time.Hour))
@@ -47,20 +47,20 @@ var warm = sync.OnceFunc(func() {
 	}
 })
 
-// openFiles lists the descriptors of this process, none if there is no /proc.
+// openFiles lists the open descriptors of this process. Without /proc it returns an empty list.
 func openFiles() []string {
 	warm()
 	links, _ := filepath.Glob("/proc/self/fd/*")
 	var open []string
 	for _, l := range links {
-		if target, err := os.Readlink(l); err == nil { // the directory that Glob read is closed
+		if target, err := os.Readlink(l); err == nil { // Glob has closed the directory that it read
 			open = append(open, target)
 		}
 	}
 	return open
 }
 
-// marked lists the live processes that carry the token, none if there is no /proc.
+// marked lists the live processes whose environment has the token. Without /proc it returns an empty list.
 func marked(token string) []string {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	var pids []string
@@ -72,7 +72,7 @@ func marked(token string) []string {
 	return pids
 }
 
-// start starts a session, which is closed with the test.
+// start starts a session and closes it at the end of the test.
 func start(t testing.TB, opts *client.Options) *client.Session {
 	t.Helper()
 	s, err := client.NewSession(limited(t), opts)

@@ -19,22 +19,22 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// agent is an agent that follows a script, in a child process or, by memory, in this one.
-// The script reads what the client sends and writes lines of the protocol, or worse.
+// agent is an agent that follows a script. It runs in a child process or, with memory, in this process. The script
+// reads what the client sends, and writes lines of the protocol or lines that break it.
 type agent struct {
 	arg    string // what the test passed to the script
 	in     *wireproto.Decoder
-	exit   func(code int)  // ends the agent, does not return
+	exit   func(code int)  // ends the agent; it does not return
 	killed <-chan struct{} // closed when the agent in memory is ended; nil in a process
 
 	mu  sync.Mutex
 	out io.Writer
 
 	turn   string             // the id of the prompt that runs
-	passed []*wireproto.Frame // lines that were left for later
+	passed []*wireproto.Frame // lines that wait did not want, for a later call
 }
 
-// scripts are the agents that the test binary can be, by name.
+// scripts are the scripts that the test binary can run as an agent, by name.
 var scripts = map[string]func(*agent){}
 
 const (
@@ -54,17 +54,17 @@ func agentProgram() {
 	scripts[os.Getenv(agentKey)](a)
 }
 
-// limit is the time in which short operations must end, on a machine that is busy with other work.
+// limit is the time in which a short operation must end, even on a busy machine.
 const limit = 20 * time.Second
 
-// limited returns a context that ends with the test, or by limit.
+// limited returns a context that ends with the test, or after limit.
 func limited(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, errors.New("the test's own limit"))
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// plain fails the test if the text of an error repeats itself, or names something that only this repository has.
+// plain fails the test if the text of an error repeats itself, or has a name that only this repository uses.
 func plain(t testing.TB, err error) {
 	t.Helper()
 	if err == nil {
@@ -84,7 +84,7 @@ func plain(t testing.TB, err error) {
 	}
 }
 
-// within runs f and fails the test, with all goroutines, if it takes longer than d.
+// within runs f. If f takes longer than d, the test fails and prints the stacks of all goroutines.
 func within(t testing.TB, d time.Duration, what string, f func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -114,7 +114,7 @@ func prompt(t testing.TB, ctx context.Context, s *client.Session) *client.Turn {
 	return turn
 }
 
-// brief names a message: a text by itself, anything else by its type.
+// brief names a message: a text by the text itself, any other message by its type.
 func brief(m wireproto.Message) string {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
@@ -125,7 +125,7 @@ func brief(m wireproto.Message) string {
 	return m.MessageType()
 }
 
-// loop reads a stream to its end.
+// loop reads a stream to its end, and names each message as brief does.
 func loop(messages iter.Seq2[wireproto.Message, error]) (got []string, err error) {
 	for m, e := range messages {
 		if e != nil {
@@ -144,25 +144,25 @@ func read(t testing.TB, turn *client.Turn) (got []string, err error) {
 	return got, err
 }
 
-// works checks that a session can still do a turn.
+// works checks that a session can still run a turn.
 func works(t testing.TB, s *client.Session) {
 	t.Helper()
 	turn, err := s.Prompt(t.Context(), "hello")
 	if err != nil {
-		t.Errorf("the session is of no more use: %v", err)
+		t.Errorf("the session cannot start another turn: %v", err)
 		return
 	}
 	if got, err := read(t, turn); err != nil || strings.Join(got, " ") != "TurnBegin StepBegin ok TurnEnd" {
-		t.Errorf("the session is of no more use: the next turn gave %q, %v", got, err)
+		t.Errorf("the session is not usable: the next turn gave %q, %v", got, err)
 	}
 }
 
-// next returns the next line of the client; at the end of the input the agent ends.
+// next returns the next line of the client. At the end of the input, the agent ends.
 func (a *agent) next() *wireproto.Frame {
 	return a.wait(func(*wireproto.Frame) bool { return true })
 }
 
-// wait returns the next line that fits. What comes before it, next returns later.
+// wait returns the next line that fits. It keeps the lines before that line for later calls of next and wait.
 func (a *agent) wait(fits func(*wireproto.Frame) bool) *wireproto.Frame {
 	if i := slices.IndexFunc(a.passed, fits); i >= 0 {
 		f := a.passed[i]
@@ -175,7 +175,7 @@ func (a *agent) wait(fits func(*wireproto.Frame) bool) *wireproto.Frame {
 			a.exit(0)
 		}
 		if err != nil {
-			a.exit(99) // the client wrote what kimi does not read
+			a.exit(99) // the client wrote a line that kimi cannot read
 		}
 		if fits(f) {
 			return f
@@ -184,7 +184,7 @@ func (a *agent) wait(fits func(*wireproto.Frame) bool) *wireproto.Frame {
 	}
 }
 
-// call waits for a call.
+// call waits for a call of a method.
 func (a *agent) call(method string) *wireproto.Frame {
 	return a.wait(func(f *wireproto.Frame) bool { return f.Method == method })
 }
@@ -264,7 +264,7 @@ func (a *agent) finish(status string) {
 	a.result(id, `{"status":"`+status+`"}`)
 }
 
-// serve does what a good agent does, to the end of its input.
+// serve behaves like a correct agent until the end of its input.
 func (a *agent) serve() {
 	for {
 		a.obey(a.next())
@@ -295,7 +295,7 @@ func (a *agent) obey(f *wireproto.Frame) {
 	}
 }
 
-// hang does nothing until it is killed, or until the test must have ended.
+// hang does nothing until it is killed, or until the test must be over.
 func (a *agent) hang() {
 	select {
 	case <-a.killed:

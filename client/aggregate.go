@@ -11,7 +11,7 @@ import (
 // Role says who a message is from.
 type Role string
 
-// The roles of the messages that Aggregate makes.
+// The roles of the messages that [Aggregate] makes.
 const (
 	RoleAssistant Role = "assistant"
 	RoleTool      Role = "tool"
@@ -21,25 +21,25 @@ const (
 type Message struct {
 	Role       Role
 	Content    []wireproto.ContentPart
-	ToolCalls  []wireproto.ToolCall // of an assistant message, arguments complete
+	ToolCalls  []wireproto.ToolCall // of an assistant message; the arguments are complete
 	ToolCallID string               // of a tool message
 }
 
-// Text returns the text parts of the content, joined. Thinking is not among them.
+// Text returns the text parts of the content, joined. It leaves out thinking.
 func (m *Message) Text() string {
 	return wireproto.Content{Parts: append([]wireproto.ContentPart{}, m.Content...)}.String()
 }
 
-// Prompt runs one turn in a new session and yields its messages. Each comes when its step is complete. Without
-// Options.Yolo, AFK or Approve, the first value is (nil, [ErrNoApprover]). If there is an error, it comes last. kimi
-// keeps the session on disk; to continue it later, set Options.SessionID.
+// Prompt runs one turn in a new session and yields its messages. It yields each message when the step of the message is
+// complete. If there is an error, it comes last. Without Options.Yolo, AFK or Approve, the only value is
+// (nil, [ErrNoApprover]). kimi keeps the session on disk; to continue it later, set Options.SessionID.
 func Prompt(ctx context.Context, text string, opts *Options, parts ...wireproto.ContentPart) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		if opts == nil || !opts.Yolo && !opts.AFK && opts.Approve == nil {
 			yield(nil, ErrNoApprover)
 			return
 		}
-		if _, err := userInput(text, parts); err != nil { // before a process is started for nothing
+		if _, err := userInput(text, parts); err != nil { // check before a process starts
 			yield(nil, err)
 			return
 		}
@@ -75,12 +75,12 @@ func Ask(ctx context.Context, text string, opts *Options, parts ...wireproto.Con
 }
 
 // Aggregate turns a stream of messages into whole messages. Each step gives one assistant message, with its parts
-// joined as by [Merge], and then one message for the result of each tool call. The messages of a step come at its
-// end, because results may arrive while the model still writes.
+// joined as by [Merge], and then one message for the result of each tool call. The messages of a step come at the end
+// of the step, because results may arrive while the model still writes.
 //
-// Aggregate leaves out events of subagents. It does not answer requests: without a handler, they are rejected. It
-// drops what a failed attempt of a step has sent. If the stream ends with an error, the messages of the incomplete
-// step come first, and then the error.
+// Aggregate leaves out the events of subagents. It does not answer requests: without a handler, they are rejected. If
+// kimi repeats a step, Aggregate drops what the failed attempt has sent. If the stream ends with an error, the messages
+// of the incomplete step come first, and then the error.
 func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, error] {
 	return func(yield func(*Message, error) bool) {
 		assistant := &Message{Role: RoleAssistant}
@@ -118,7 +118,7 @@ func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, erro
 				assistant.Content = append(assistant.Content, m)
 			case *wireproto.ToolCall:
 				assistant.ToolCalls = append(assistant.ToolCalls, *m)
-			case *wireproto.ToolCallPart: // something came between the call and its arguments
+			case *wireproto.ToolCallPart: // another message came between the call and its arguments
 				if n := len(assistant.ToolCalls); n > 0 && m.ArgumentsPart != nil {
 					f := &assistant.ToolCalls[n-1].Function
 					f.Arguments = appended(f.Arguments, *m.ArgumentsPart)
@@ -131,7 +131,7 @@ func Aggregate(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[*Message, erro
 	}
 }
 
-// resultContent is what the model reads of a result: its explanation and its output.
+// resultContent returns what the model reads of a result: its explanation and its output.
 func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
 	var parts []wireproto.ContentPart
 	if v := r.ReturnValue; v.Output.Parts != nil {
@@ -145,10 +145,11 @@ func resultContent(r *wireproto.ToolResult) []wireproto.ContentPart {
 	return parts
 }
 
-// Merge joins what the model streams in pieces: consecutive text parts, consecutive think parts, and a tool call with
-// the argument parts after it. Every other message passes at once, after the joined parts before it. So text comes
-// when another message follows, not while it is written. A handler may therefore be asked before the text that
-// explains the request has come. To have both in order, answer in the loop. Merge does not change the values of seq.
+// Merge joins the pieces in which the model streams: consecutive text parts, consecutive think parts, and a tool call
+// with the argument parts after it. Every other message passes at once, after the joined parts before it. So a text
+// comes when another message follows, not while the model writes it. A handler may therefore get a request before the
+// loop gets the text that explains the request. To get both in order, answer the request in the loop. Merge does not
+// change the values of seq.
 func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		var held joiner
@@ -168,11 +169,11 @@ func Merge(seq iter.Seq2[wireproto.Message, error]) iter.Seq2[wireproto.Message,
 	}
 }
 
-// joiner holds a message whose continuation may follow.
+// joiner holds a message that later messages may continue.
 type joiner struct {
 	first wireproto.Message
 	more  strings.Builder // the text of the continuations
-	sign  *string         // encrypted thinking, which ends a think part
+	sign  *string         // the encrypted thinking, which ends a think part; nil if there is none yet
 }
 
 // hold takes m if it can be continued.
@@ -188,7 +189,7 @@ func (j *joiner) hold(m wireproto.Message) bool {
 	return true
 }
 
-// join adds m if it continues what is held.
+// join adds m if m continues the message that is held.
 func (j *joiner) join(m wireproto.Message) bool {
 	switch m := m.(type) {
 	case *wireproto.TextPart:

@@ -20,7 +20,7 @@ type item[M any] struct {
 
 var errStream = errors.New("the stream broke")
 
-// stream yields messages; an error among them is yielded as such.
+// stream yields messages. An error among the items is yielded as an error.
 func stream(items ...any) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		for _, it := range items {
@@ -110,7 +110,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// An error that comes with a message is kept, although no stream of this package yields both.
+// Merge keeps an error that comes together with a message, although no stream of this package yields both.
 func TestMergeBoth(t *testing.T) {
 	both := func(yield func(wireproto.Message, error) bool) { yield(text("a"), errStream) }
 	if got := collect(client.Merge(both)); len(got) != 1 || got[0].Err != errStream {
@@ -178,7 +178,7 @@ func TestAggregate(t *testing.T) {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff(want, collect(client.Aggregate(client.Merge(stream(test.in...)))), byText); diff != "" {
-				t.Errorf("behind Merge: %s", diff)
+				t.Errorf("after Merge: %s", diff)
 			}
 			if diff := cmp.Diff(before, wire(test.in...), byText); diff != "" {
 				t.Errorf("the values of the stream were changed: %s", diff)
@@ -187,7 +187,7 @@ func TestAggregate(t *testing.T) {
 	}
 }
 
-// Leaving a loop at any point also leaves the stream that it reads.
+// A program that leaves a loop, at any message, also ends the stream that the loop reads.
 func TestAdaptersLeft(t *testing.T) {
 	in := []any{stepBegin(1), text("a"), text("b"), toolCall("1"), toolResult("1", "x"), toolResult("2", "y"), stepBegin(2), text("c"), errStream}
 	left := 0
@@ -231,7 +231,7 @@ func TestMessageText(t *testing.T) {
 	}
 }
 
-// chat answers two steps, or fails in the second, or asks.
+// chat is an agent that answers in two steps, fails in the second step, or asks a question. how says which.
 func chat(how string) memory {
 	return func(a *agent) {
 		a.handshake()

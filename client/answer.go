@@ -35,18 +35,18 @@ type Answer[T any] struct {
 	required   []string
 
 	mu    sync.Mutex
-	asked map[*Turn]*said[T] // by the turns that have to answer
+	asked map[*Turn]*said[T] // for each turn that must give an answer
 }
 
-// said is the answer of a turn. The value at the end counts.
+// said is the answer that a turn has given so far. A later answer replaces an earlier one.
 type said[T any] struct {
 	value T
 	call  uint64 // the number of the request that the value is from, 0 for none
 }
 
-// NewAnswer returns an answer that the agent gives by calling a tool of this name. T is a type that [NewTool] takes
-// as In, or any other type with a JSON Schema, such as a slice or a bool. The description tells the model when to
-// call the tool. With "", it says that the tool is for the answer.
+// NewAnswer returns an answer that the agent gives by calling a tool with this name. T is a type that [NewTool] takes
+// as In, or any other type with a JSON Schema, such as a slice or a bool. The description tells the model when to call
+// the tool. If it is "", a default text tells the model to give its answer with the tool.
 func NewAnswer[T any](name, description string) (*Answer[T], error) {
 	if description == "" {
 		description = "Gives your answer to the request. Call it with the whole answer; what you write as text is not read."
@@ -81,16 +81,16 @@ type wrapper[T any] struct {
 	Answer T `json:"answer"`
 }
 
-// Tool returns the tool through which the agent answers, for Options.Tools. kimi does not ask for approval before it
-// calls the tool. A call outside of Ask, and a call of a subagent, gives an error that the model reads.
+// Tool returns the tool through which the agent answers, for Options.Tools. kimi calls it without asking for approval.
+// Outside of Ask, and for a subagent, a call gives an error that the model reads.
 func (a *Answer[T]) Tool() Tool { return a.tool }
 
 // Ask runs a turn of s after the turns that run or wait; see [Session.Queue]. It returns the answer that the main
 // agent gives by calling the tool. If there are several valid calls, the last one counts. Text of the agent does not
 // count. If a call does not fit T, the model reads an error and can call again. If the agent ends a turn without a
-// valid call, Ask asks again in the same session, in up to three turns in all. After that, or after five calls that
-// do not fit, the error is an [*AnswerError]. If a turn does not finish, Ask returns the error of the turn, whatever
-// was said before. ctx limits all of it.
+// valid call, Ask asks again in the same session, in up to three turns in all. After three turns, or after five calls
+// that do not fit, the error is an [*AnswerError]. If a turn fails or is cancelled, Ask returns the error of that turn,
+// even if the agent has already given an answer. ctx limits all turns together.
 //
 // Ask adds a line to the text that tells the model to answer by the tool. Options.Approve gets the requests for
 // approval; without it, they are rejected.
@@ -125,7 +125,7 @@ func (a *Answer[T]) Ask(ctx context.Context, s *Session, text string, parts ...w
 
 var errEnoughCalls = errors.New("client: answer: too many calls do not fit")
 
-// turn runs one turn, and notes what came instead of an answer.
+// turn runs one turn. In failed and misfits it stores what the agent gave instead of a valid answer.
 func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []wireproto.ContentPart, failed *AnswerError, misfits *int) (value T, ok bool, err error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -138,7 +138,8 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 	a.asked[t] = said
 	a.mu.Unlock()
 	if err = s.enqueue(t); err == nil {
-		// kimi itself refuses most arguments that do not fit. They are only in the stream.
+		// kimi itself refuses most arguments that do not fit. The tool never sees them, but the stream of the turn
+		// does.
 		for args := range a.misfits(t) {
 			failed.Raw, failed.Violations = args, a.violations(args)
 			if *misfits++; *misfits >= maxAnswerCalls {
@@ -159,7 +160,7 @@ func (a *Answer[T]) turn(ctx context.Context, s *Session, text string, parts []w
 	return said.value, true, nil
 }
 
-// misfits reads a turn and yields the arguments of the main agent's calls of the tool that do not fit.
+// misfits reads a turn. It yields the arguments of each call of the tool by the main agent that does not fit.
 func (a *Answer[T]) misfits(t *Turn) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
 		calls := make(map[string]string)
@@ -194,7 +195,7 @@ func (a *Answer[T]) misfits(t *Turn) iter.Seq[json.RawMessage] {
 	}
 }
 
-// take takes a call of the tool.
+// take handles a call of the tool.
 func (a *Answer[T]) take(r *request, args json.RawMessage) (wireproto.ToolReturnValue, error) {
 	var none wireproto.ToolReturnValue
 	a.mu.Lock()
@@ -202,9 +203,9 @@ func (a *Answer[T]) take(r *request, args json.RawMessage) (wireproto.ToolReturn
 	a.mu.Unlock()
 	switch {
 	case !asked:
-		return none, errors.New("no one asks for this answer now: reply in text")
+		return none, errors.New("no one asks for this answer now; reply in text")
 	case !r.main:
-		return none, errors.New("only the main agent can give this answer: reply in text to the agent that called you")
+		return none, errors.New("only the main agent can give this answer; reply in text to the agent that called you")
 	}
 	value, violations := a.decode(args)
 	if len(violations) > 0 {
@@ -216,7 +217,7 @@ func (a *Answer[T]) take(r *request, args json.RawMessage) (wireproto.ToolReturn
 	if said == nil {
 		return none, errors.New("the turn has ended")
 	}
-	if r.n > said.call { // calls run in parallel
+	if r.n > said.call { // calls run in parallel; the last request counts
 		said.value, said.call = value, r.n
 	}
 	var v wireproto.ToolReturnValue
@@ -229,11 +230,11 @@ func (a *Answer[T]) violations(args json.RawMessage) []string {
 	return violations
 }
 
-// decode makes a T of the arguments, or says what is wrong with them.
+// decode converts the arguments to a T. If they do not fit, it returns what is wrong with them.
 func (a *Answer[T]) decode(args json.RawMessage) (value T, violations []string) {
 	var none T
 	violate := func(format string, args ...any) {
-		text := strings.Map(func(r rune) rune { // it may quote anything
+		text := strings.Map(func(r rune) rune { // the text may quote anything that the agent has said
 			if unicode.IsControl(r) {
 				return ' '
 			}
@@ -246,7 +247,7 @@ func (a *Answer[T]) decode(args json.RawMessage) (value T, violations []string) 
 		violations = append(violations, text)
 	}
 	defer func() {
-		if v := recover(); v != nil { // of an UnmarshalJSON of the program
+		if v := recover(); v != nil { // a panic in an UnmarshalJSON method of T
 			value = none
 			violate("the arguments cannot be read: %v", v)
 		}
@@ -297,7 +298,7 @@ func AskAs[T any](ctx context.Context, text string, opts *Options, parts ...wire
 	if opts == nil || !opts.Yolo && !opts.AFK && opts.Approve == nil {
 		return none, ErrNoApprover
 	}
-	if _, err := userInput(text, parts); err != nil { // before a process is started for nothing
+	if _, err := userInput(text, parts); err != nil { // check before a process starts
 		return none, err
 	}
 	name := "answer"
@@ -319,7 +320,7 @@ func AskAs[T any](ctx context.Context, text string, opts *Options, parts ...wire
 	return a.Ask(ctx, s, text, parts...)
 }
 
-// killDeaf kills at once an agent that does not stop a turn that was given up.
+// killDeaf kills the agent at once if it does not stop a turn that was given up.
 func (s *Session) killDeaf() {
 	s.mu.Lock()
 	t := s.turn
@@ -329,17 +330,17 @@ func (s *Session) killDeaf() {
 	}
 }
 
-// AnswerError says that the agent has not given the requested answer, and what came instead.
+// AnswerError says that the agent has not given the requested answer, and what it gave instead.
 type AnswerError struct {
 	Text       string          `json:"text"`       // of the last assistant message of the last turn
 	Raw        json.RawMessage `json:"raw"`        // the arguments of the last call that did not fit, as a JSON string if they are not JSON; nil if there was no such call
 	Violations []string        `json:"violations"` // what is wrong with Raw
 }
 
-// Error names the violations, or that there was no call, and what to do.
+// Error returns [AnswerError.What] and [AnswerError.Hint] in one text.
 func (e *AnswerError) Error() string { return "client: answer: " + e.What() + "; " + e.Hint() }
 
-// What says what is wrong with the answer, without what to do about it.
+// What says what is wrong with the answer: the violations, or that there was no call.
 func (e *AnswerError) What() string {
 	if len(e.Violations) == 0 {
 		return "the agent has not called the tool for it"
@@ -347,7 +348,7 @@ func (e *AnswerError) What() string {
 	return fmt.Sprintf("what the agent gave does not fit: %.200s", strings.Join(e.Violations, "; "))
 }
 
-// Hint says what to do.
+// Hint says what the program can do about the error.
 func (e *AnswerError) Hint() string {
 	return "look at Text and Raw, and ask in other words or for a simpler type"
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// city is what the tests ask for.
+// city is the type that the tests ask for.
 type city struct {
 	Name   string   `json:"name" jsonschema:"its name"`
 	People int64    `json:"people"`
@@ -33,7 +33,7 @@ func mustAnswer[T any](t testing.TB, name string) *client.Answer[T] {
 	return a
 }
 
-// answering starts a session with an agent in memory that has the tools of answers.
+// answering starts a session with an agent in memory. The session has the tools of answers.
 func answering(t testing.TB, agent client.Transport, tools ...client.Tool) *client.Session {
 	t.Helper()
 	s, err := client.NewSession(t.Context(), &client.Options{Transport: agent, WorkDir: t.TempDir(), ShareDir: t.TempDir(), Tools: tools})
@@ -112,7 +112,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// The agent reads what does not fit, and that its answer was accepted.
+// The agent reads why a call does not fit, and reads that its answer was accepted.
 func TestAnswerTold(t *testing.T) {
 	a := mustAnswer[city](t, "city")
 	var told []string
@@ -129,7 +129,7 @@ func TestAnswerTold(t *testing.T) {
 	if _, err := a.Ask(t.Context(), s, "Which city?"); err != nil {
 		t.Error(err)
 	}
-	if _, err := prompt(t, t.Context(), s).Result(); err != nil { // no one asks
+	if _, err := prompt(t, t.Context(), s).Result(); err != nil { // a turn that asks for no answer
 		t.Error(err)
 	}
 	if len(told) != 4 || !strings.Contains(told[0], `true the answer does not fit: name is missing; there is no "Name"; call`) ||
@@ -138,7 +138,7 @@ func TestAnswerTold(t *testing.T) {
 	}
 }
 
-// An agent that gives bad answers without end is stopped. The session can be used again.
+// Ask stops an agent that gives bad answers without end. The session can be used again.
 func TestAnswerStops(t *testing.T) {
 	a := mustAnswer[city](t, "city")
 	n := 0
@@ -162,7 +162,7 @@ func TestAnswerStops(t *testing.T) {
 	}
 }
 
-// A bad question gives an error before anything runs, and ctx ends everything.
+// A bad question gives an error before anything runs. The end of ctx ends Ask.
 func TestAnswerRefused(t *testing.T) {
 	a, other := mustAnswer[city](t, "city"), mustAnswer[city](t, "city")
 	agent := clienttest.NewAgent(t)
@@ -209,7 +209,8 @@ func TestAnswerCancelled(t *testing.T) {
 	}
 }
 
-// Two answers in one session at once, and one in two sessions: each gets what was said in its own turn.
+// Two answers in one session at the same time, and one answer in two sessions: each Ask gets the answer of its own
+// turn.
 func TestAnswersAtOnce(t *testing.T) {
 	a, b := mustAnswer[city](t, "city"), mustAnswer[int](t, "number")
 	answer := func(turn *clienttest.Turn) {
@@ -242,7 +243,7 @@ type explosive struct{}
 
 func (*explosive) UnmarshalJSON([]byte) error { panic("boom") }
 
-// What is no object is one member of the arguments.
+// A type that is not an object is sent as one member of the arguments.
 func TestAnswerTypes(t *testing.T) {
 	asksFor(t, []string{"a", "b"}, args{"answer": []string{"a", "b"}})
 	asksFor(t, true, args{"answer": true})
@@ -270,7 +271,7 @@ func asksFor[T any](t *testing.T, want T, in args) {
 	}
 }
 
-// Answers in a turn that Kimi Code begins by itself, while the prompt waits, do not count.
+// Kimi Code may begin a turn by itself while the prompt waits. Answers in that turn do not count.
 func TestAnswerInForeignTurn(t *testing.T) {
 	call := func(a *agent, id, name string) {
 		raw := `{"name":"` + name + `","people":1}`

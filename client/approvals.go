@@ -8,9 +8,9 @@ type Approvals struct {
 	// user's configuration file, or "/yolo" or "/afk": with Options.SlashCommands, a prompt of kimi-cli can turn these
 	// modes on and off. All shows that after the turn. It is "" if kimi asks about actions.
 	All string `json:"all"`
-	// Actions are the actions that were approved for the session, with the names of ApprovalRequest.Action ("run
-	// command"). They were approved before the session was resumed, which kimi-cli keeps in the session's state.json,
-	// or by ApproveForSession after that. It is nil for Kimi Code.
+	// Actions are the actions that run without a question because they were approved for the session. They have the
+	// names of ApprovalRequest.Action, such as "run command". The program approved them with ApproveForSession in this
+	// Session, or in an earlier one: kimi-cli keeps them in the session's state.json. It is nil for Kimi Code.
 	Actions []string `json:"actions"`
 }
 
@@ -32,13 +32,14 @@ func (o *Options) byOptions() (a Approvals) {
 	return a
 }
 
-// setApprovals notes what runs unasked. It logs what the options did not ask for.
+// setApprovals stores which actions run without a question. It logs a warning about those that the options do not
+// allow.
 func (s *Session) setApprovals(a Approvals) {
 	s.mu.Lock()
 	s.status.Approvals = a
 	s.mu.Unlock()
 	if a.All != s.opts.byOptions().All {
-		s.opts.Logger.Warn("client: the agent asks for nothing", "because", a.All)
+		s.opts.Logger.Warn("client: the agent runs every action without asking", "because", a.All)
 	}
 	if len(a.Actions) > 0 {
 		s.opts.Logger.Warn("client: the session keeps earlier approvals; these actions run unasked", "actions", a.Actions)
@@ -65,6 +66,6 @@ func (s *Session) approvedForSession(action string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if known := s.status.Approvals.Actions; s.backend.keepsActions() && !slices.Contains(known, action) {
-		s.status.Approvals.Actions = append(slices.Clip(known), action) // Status has given the slice out
+		s.status.Approvals.Actions = append(slices.Clip(known), action) // Clip, because Status has returned the old slice to callers
 	}
 }

@@ -16,24 +16,24 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// launch is the options resolved on this machine: absolute paths, an environment.
+// launch holds the options as they are resolved on this machine, with absolute paths and an environment.
 type launch struct {
 	opts      *Options
 	env       []string
 	workDir   string
-	shareDir  string    // kimi-cli's
-	path      string    // the program, "" until it was found
+	shareDir  string    // of kimi-cli
+	path      string    // the program, "" until it is found
 	transport Transport // nil until the start
 	secrets   secretDir
 	backend   backend        // never nil
-	shared    *bridge.Shared // where sessions of Kimi Code share a server; nil for one each
-	made      bool           // the id of the session was made for this start; no one else knows it
+	shared    *bridge.Shared // the server that sessions of Kimi Code share; nil if each session has its own
+	made      bool           // this start has made the session's id, so that no other program knows it
 	held      *os.File       // the lock of an existing session, until the Session takes it over; nil for none
 }
 
-// newLaunch validates the options and looks at the machine. It starts nothing. Like kimi, it resolves a relative work
-// dir against the physical current directory, and keeps symbolic links of an absolute one: kimi finds sessions by the
-// text of the path.
+// newLaunch validates the options and finds the folders that they name. It starts nothing. Like kimi, it resolves a
+// relative work dir against the physical current directory, and keeps the symbolic links of an absolute one. kimi finds
+// sessions by the text of the path.
 func newLaunch(opts *Options) (*launch, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -75,12 +75,12 @@ func (l *launch) getenv(key string) string {
 	return ""
 }
 
-// sameKey compares names of environment variables; PATH is Path on Windows.
+// sameKey reports whether two names of environment variables are equal. On Windows, PATH and Path are the same name.
 func sameKey(a, b string) bool {
 	return a == b || runtime.GOOS == "windows" && strings.EqualFold(a, b)
 }
 
-// overlay returns env with the entries of over in place of theirs; an empty value unsets.
+// overlay returns env with the entries of over, which replace those of env. An empty value removes the entry.
 func overlay(env []string, over map[string]string) []string {
 	out := slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		key, _, _ := strings.Cut(entry, "=")
@@ -106,8 +106,8 @@ func absolute(path string) string {
 	return path
 }
 
-// check reports files and directories of the options that are missing. kimi itself would report them only in a box of
-// broken lines.
+// check reports files and directories of the options that are missing. kimi itself would report them as a table that
+// breaks long paths across lines.
 func (l *launch) check() error {
 	var errs []error
 	bad := func(option, reason, remedy string, err error) {
@@ -123,7 +123,7 @@ func (l *launch) check() error {
 		case err != nil:
 			bad(option, fmt.Sprintf("%s: %s", path, systemError(err)), "name a directory that exists", err)
 		case !info.IsDir():
-			bad(option, path+" is not a directory", "name one", nil)
+			bad(option, path+" is not a directory", "name a directory", nil)
 		}
 	}
 	file := func(option, path string) {
@@ -143,7 +143,7 @@ func (l *launch) check() error {
 	}
 	o := l.opts
 	if o.Server != nil {
-		return nil // they are not on this machine
+		return nil // its files are not on this machine
 	}
 	dir("WorkDir", l.workDir)
 	if !utf8.ValidString(o.ShareDir) {
@@ -163,8 +163,8 @@ func (l *launch) check() error {
 	return errors.Join(errs...)
 }
 
-// args returns the arguments of kimi, as kimi-cli 1.51.0 takes them (kimi_cli/cli/__init__.py).
-// What may hold a secret goes into files of mode 0600, which cleanup removes.
+// args returns the arguments of kimi, as kimi-cli 1.51.0 takes them (kimi_cli/cli/__init__.py). Values that may hold a
+// secret go into files of mode 0600, which cleanup removes.
 func (l *launch) args(sessionID string) ([]string, error) {
 	o := l.opts
 	args := []string{"--wire"}
@@ -217,7 +217,7 @@ func (l *launch) args(sessionID string) ([]string, error) {
 		files[i] = absolute(f)
 	}
 	if len(o.MCPServers) > 0 {
-		// kimi does not read its own mcp.json if another file is named, so name that one, too.
+		// If an MCP file is named, kimi does not read its own mcp.json, so name that file, too.
 		if own := filepath.Join(l.backend.home(l), "mcp.json"); len(files) == 0 && isFile(own) {
 			files = append(files, own)
 		}
@@ -258,7 +258,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// configPath returns the configuration file that kimi reads, "" for an object.
+// configPath returns the configuration file that kimi reads. It is "" if the configuration is an object.
 func (l *launch) configPath() string {
 	switch {
 	case l.opts.Config != nil:

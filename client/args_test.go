@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// The environment overrides an explicit configuration, as in kimi. The log says so.
+// As in kimi, the environment overrides an explicit configuration. The log reports each override.
 func TestOverridesLogged(t *testing.T) {
 	var log bytes.Buffer
 	o := &Options{

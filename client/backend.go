@@ -10,22 +10,23 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A backend is a kind of kimi. It has everything in which the kinds differ. A launch uses the backend that the files
-// of the program show. After the handshake it uses the one that has answered.
+// A backend is a kind of kimi. All differences between the kinds are in its methods. A launch uses the backend that the
+// files of the program show. After the handshake it uses the backend that has answered.
 type backend interface {
 	kind() Backend
 	// tested is the newest version that this package is tested with.
 	tested() string
 
-	// owns reports whether a program is of this kind, by its resolved path, with slashes, and its first bytes.
+	// owns reports whether a program is of this kind. path is its resolved path, with slashes, and head its first
+	// bytes.
 	owns(path string, head []byte) bool
 	// probe asks the program what it is. An [*IncompatibleError] says that the program has not answered, or that it
 	// has neither a Wire mode nor a server.
 	probe(ctx context.Context, l *launch) (*Info, error)
 
-	// home is the folder with configuration, logins and sessions.
+	// home is the folder with the configuration, the logins and the sessions.
 	home(l *launch) string
-	// folders are those that the program writes to, home first.
+	// folders are the folders that the program writes to. home is the first.
 	folders(l *launch) []string
 	// model is the name of the model, if it is known without asking the program.
 	model(l *launch) string
@@ -35,30 +36,31 @@ type backend interface {
 
 	// newID returns the id of a new session, "" if the program makes it.
 	newID() string
-	// start starts the program with the session. An [*otherError] says that the program is of another kind.
+	// start starts the program with the session. An [*otherError] says that the program is of the other kind.
 	start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error)
 	// adopt stores what the program has said about its session in the handshake, and locks the session's files.
 	adopt(s *Session) error
-	// discard removes a session that the start has made, if it is certain that it had no turn. It is for programs that
-	// were killed: others remove such a session themselves.
+	// discard removes a session that the start has made, if it is certain that the session had no turn. It is called
+	// when the program was killed: a program that ends by itself removes such a session.
 	discard(s *Session)
-	// explain says why the program refused to start, or ended before it answered.
+	// explain says why the program refused to start, or why it ended before it answered.
 	explain(ctx context.Context, l *launch, f *failure) error
 
 	// sessions lists the sessions, in any order.
 	sessions(l *launch, which listing) ([]SessionInfo, error)
-	// finds reports whether the program will find a session of the work dir. If it will not, but the files exist, it
-	// returns an error.
+	// finds reports whether the program will find a session of the work dir. If the session's files exist but the
+	// program will not find them, finds returns an error.
 	finds(l *launch, id string) (bool, error)
-	// stored opens the files of a session of the work dir, nil if there is none.
+	// stored opens the files of a session of the work dir. It returns nil if there is no such session.
 	stored(l *launch, id string) (storedSession, error)
 
-	// terminal returns the arguments of the program's own user interface on a session, "" for a new one. terminalEnv
-	// returns its environment. If the program cannot do what an option says, both return an error.
+	// terminal returns the arguments with which the program shows its own user interface for a session, or for a new
+	// session if id is "". terminalEnv returns the environment for it. If the program cannot do what an option says,
+	// both return an error.
 	terminal(l *launch, id string) ([]string, error)
 	terminalEnv(l *launch) []string
 
-	// words returns a prompt that the program reads as text, and whether it had to be changed for that.
+	// words returns the prompt in a form that the program reads as text, and whether words had to change it.
 	words(c wireproto.Content) (wireproto.Content, bool)
 	// models lists the models that a session can use, in any order.
 	models(ctx context.Context, s *Session) ([]Model, error)
@@ -81,13 +83,13 @@ type backend interface {
 	endsSteps() bool
 	// subagentModels reports whether a subagent may have another model than the session.
 	subagentModels() bool
-	// keepsActions reports whether the program does not ask again about an action that was approved for the session,
-	// whatever its arguments.
+	// keepsActions reports whether the program stops asking about an action that was approved for the session, whatever
+	// the arguments of the action are.
 	keepsActions() bool
 }
 
-// backends are all kinds. If nothing shows the kind of a program, the first is tried: programs of the other kind
-// refuse its arguments at once.
+// backends are all kinds. If nothing shows the kind of a program, it is started as the first kind. A program of the
+// other kind refuses the arguments at once.
 var backends = []backend{kimiCLI{}, kimiCode{}}
 
 // answering returns the back end that has answered the handshake.
@@ -101,7 +103,7 @@ func (l *launch) answering(server *wireproto.InitializeResult) backend {
 	return kimiCLI{}
 }
 
-// recognise returns the back ends that a program may have: one if its files show it, otherwise all.
+// recognise returns the back ends that may drive a program: one if the program's files show it, otherwise all.
 func recognise(path string) []backend {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -121,7 +123,7 @@ func recognise(path string) []backend {
 	return backends
 }
 
-// candidates returns the back ends that the kimi may have that would run. There is always at least one.
+// candidates returns the back ends that may drive the kimi that would run. There is always at least one.
 func (l *launch) candidates() []backend {
 	if l.opts.Server != nil {
 		return []backend{elsewhere{}}
@@ -140,7 +142,7 @@ func (l *launch) candidates() []backend {
 	return recognise(program.path)
 }
 
-// start runs the program and makes the handshake. The id is that of the session, "" for a new one.
+// start runs the program and makes the handshake. id is the id of the session, "" for a new session.
 func (l *launch) start(ctx context.Context, id string) (*Session, error) {
 	if err := l.check(); err != nil {
 		return nil, err
@@ -178,7 +180,7 @@ func (l *launch) startAs(ctx context.Context, process *processTransport, id stri
 	return l.backend.start(ctx, l, process, id)
 }
 
-// otherError says that a program was started as one kind, but is of another kind, and of which.
+// otherError says that a program was started as one kind but is of another kind. It holds the right one.
 type otherError struct{ is backend }
 
 func (e *otherError) Error() string { return "client: this kimi is driven by " + string(e.is.kind()) }

@@ -14,12 +14,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, through a
-// tunnel or a proxy. When it is printed or marshalled, its token is left out.
+// Server is a server of Kimi Code 2.x ("kimi web") that runs elsewhere: in a container, on another machine, or at the
+// end of a tunnel or a proxy. Printing or marshalling a Server leaves out its token.
 type Server struct {
-	// URL is the address of the server, such as "https://kimi.example.com" or "http://127.0.0.1:58627". Over http,
+	// URL is the address of the server, such as "https://kimi.example.com" or "http://127.0.0.1:58627". With http,
 	// others on the network can read the token and the conversation. Use http only on this machine, in a tunnel or in
-	// your own network. Redirects are not followed.
+	// your own network. The client does not follow redirects.
 	URL string
 	// Token is what the server prints after "#token=" when it starts. It gives access to everything that the server
 	// can do.
@@ -32,13 +32,13 @@ func (s Server) String() string { return "{URL:" + s.address() + " Token:***}" }
 // Format implements [fmt.Formatter]: every verb prints [Server.String].
 func (s Server) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// MarshalText implements [encoding.TextMarshaler], and so covers encoding/json, with [Server.String].
+// MarshalText implements [encoding.TextMarshaler] with [Server.String]. encoding/json uses it, too.
 func (s Server) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // LogValue implements [slog.LogValuer] with [Server.String].
 func (s Server) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// address returns the URL if it contains no secret.
+// address returns the URL if the URL has no place for a secret.
 func (s Server) address() string {
 	if u, err := s.parse(); err == nil {
 		return u.String()
@@ -57,7 +57,7 @@ func (s Server) parse() (*url.URL, error) {
 	return u, nil
 }
 
-// hereOnly names the options that need a program or files on this machine, and are set.
+// hereOnly returns the names of the options that are set and need a program or files on this machine.
 func (o *Options) hereOnly() (names []string) {
 	for _, f := range []struct {
 		name string
@@ -86,7 +86,7 @@ func (o *Options) validateServer() (errs []error) {
 		bad("Server", err.Error(), "use the URL that kimi web prints", nil)
 	}
 	if o.Server.Token == "" || strings.ContainsFunc(o.Server.Token, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || r == 0x7f }) {
-		bad("Server", "the token is empty, or has characters that a token cannot have", "use what kimi web prints after #token=", nil)
+		bad("Server", "the token is empty or has characters that are not allowed in a token", "use what kimi web prints after #token=", nil)
 	}
 	for _, name := range o.hereOnly() {
 		remedy := "set it up where the server runs, or leave Server out"
@@ -115,8 +115,8 @@ func absoluteThere(path string) bool {
 	return strings.HasPrefix(path, "/") || strings.HasPrefix(path, `\\`)
 }
 
-// elsewhere is a Kimi Code with a server on another machine. It embeds no other backend, so that it inherits no method
-// that reads files.
+// elsewhere is a Kimi Code with a server on another machine. It embeds no other backend, so it cannot inherit a method
+// that reads local files.
 type elsewhere struct{}
 
 func (elsewhere) kind() Backend                      { return kimiCode{}.kind() }
@@ -127,7 +127,7 @@ func (elsewhere) folders(*launch) []string           { return nil }
 func (elsewhere) model(l *launch) string             { return l.opts.Model }
 func (elsewhere) flags(o *Options) ([]string, error) { return kimiCode{}.flags(o) }
 func (elsewhere) newID() string                      { return kimiCode{}.newID() }
-func (elsewhere) discard(*Session)                   {} // the bridge does
+func (elsewhere) discard(*Session)                   {} // the bridge removes it
 func (elsewhere) wholeCalls() bool                   { return kimiCode{}.wholeCalls() }
 func (elsewhere) endsSteps() bool                    { return kimiCode{}.endsSteps() }
 func (elsewhere) subagentModels() bool               { return kimiCode{}.subagentModels() }
@@ -175,7 +175,7 @@ func (elsewhere) finds(*launch, string) (bool, error) { return false, errElsewhe
 
 func (elsewhere) stored(*launch, string) (storedSession, error) { return nil, errElsewhere }
 
-// errElsewhere is the error of what reads files.
+// errElsewhere is the error of the functions that read files of sessions.
 var errElsewhere error = &OptionError{
 	Option: "Server", Reason: "this reads the files of sessions, which are on the server's machine",
 	Remedy: "call it there; ResumeSession with an id, or with \"\" for the newest one, asks the server", Err: ErrUnsupported,
@@ -185,7 +185,7 @@ func (l *launch) server() *bridge.Elsewhere {
 	return &bridge.Elsewhere{URL: strings.TrimSuffix(l.opts.Server.URL, "/"), Token: l.opts.Server.Token}
 }
 
-// findElsewhere is findSession for a server elsewhere.
+// findElsewhere does what findSession does, for a server elsewhere.
 func (l *launch) findElsewhere(ctx context.Context, id string) (string, backend, error) {
 	if id != "" {
 		if err := validSessionID(id); err != nil {
@@ -206,14 +206,14 @@ func (l *launch) findElsewhere(ctx context.Context, id string) (string, backend,
 	return found, elsewhere{}, nil
 }
 
-// serverError says what to do about an error of a server elsewhere.
+// serverError adds to an error of a server elsewhere what the user can do about it.
 func (l *launch) serverError(ctx context.Context, err error) error {
 	address := l.opts.Server.address()
 	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
 		return fmt.Errorf("client: connect to %s: %w", address, err)
 	}
 	kind := err
-	remedy := "see what the server says"
+	remedy := "read what the server prints"
 	switch {
 	case errors.Is(err, bridge.ErrToken):
 		remedy = "use what kimi web prints after #token=, or the file server.token in its home"
@@ -222,7 +222,7 @@ func (l *launch) serverError(ctx context.Context, err error) error {
 	case errors.Is(err, bridge.ErrOld):
 		kind, remedy = errors.Join(ErrUnsupported, err), "run Kimi Code "+kimiCode{}.tested()+" there"
 	case errors.Is(err, bridge.ErrNoAnswer):
-		remedy = "see whether it runs, and can be reached from here"
+		remedy = "check that the server runs and can be reached from this machine"
 	}
 	return &OptionError{Option: "Server", Reason: address + ": " + err.Error(), Remedy: remedy, Err: kind}
 }
@@ -238,7 +238,7 @@ func (t farTransport) Start(ctx context.Context, c *Command) (Conn, error) {
 	return farConn{conn, t.launch}, nil
 }
 
-// farConn reports the end of a session with the errors of this package.
+// farConn is a connection to a server elsewhere. It reports the end of a session with the errors of this package.
 type farConn struct {
 	*bridge.Conn
 	launch *launch

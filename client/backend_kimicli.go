@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// kimiCLI is kimi-cli, and kimi-agent: the program speaks Wire itself.
+// kimiCLI is kimi-cli or kimi-agent. Such a program speaks Wire itself.
 type kimiCLI struct{}
 
 func (kimiCLI) kind() Backend         { return BackendWire }
@@ -49,8 +49,8 @@ func (kimiCLI) owns(_ string, head []byte) bool {
 	return bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("kimi_cli"))
 }
 
-// start does not start kimi-cli if it would run actions unasked that the options do not allow, or if the session is
-// already open.
+// start does not start kimi-cli if kimi-cli would run actions without a question that the options do not allow, or if
+// the session is already open.
 func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id string) (*Session, error) {
 	approvals, err := b.approvals(l, id)
 	if err != nil {
@@ -73,7 +73,7 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	return s, err
 }
 
-// adopt locks the session before another process can follow and lock it again.
+// adopt locks the files of the session. It gives the lock of an existing session to s, and locks a new session.
 func (b kimiCLI) adopt(s *Session) error {
 	if s.launch.opts.Transport != nil {
 		return nil
@@ -87,17 +87,17 @@ func (b kimiCLI) adopt(s *Session) error {
 	if there || over {
 		return nil
 	}
-	return b.holdAgain(s) // a new one
+	return b.holdAgain(s) // a new session
 }
 
-// discard removes a session that the start has made, if it is certain that it had no turn.
+// discard removes a session that the start has made, if it is certain that the session had no turn.
 func (b kimiCLI) discard(s *Session) {
 	l, id := s.launch, s.id
 	held, err := holdSession(b.sessionDir(l, id), true)
 	if err != nil {
 		return
 	}
-	defer held.Close() // of a nil file, too
+	defer held.Close() // held is nil where files cannot be locked; Close of a nil file is harmless
 	root, err := regular.Root(b.sessionsDir(l))
 	if err != nil {
 		return
@@ -112,20 +112,20 @@ func (b kimiCLI) discard(s *Session) {
 			err = errors.Join(err, e)
 		}
 	}
-	if err = errors.Join(err, root.Remove(id)); err != nil { // also if something else is in it
-		l.opts.Logger.Warn("client: the session that was begun is left", "session", id, "error", err)
+	if err = errors.Join(err, root.Remove(id)); err != nil { // Remove fails if the folder has other files
+		l.opts.Logger.Warn("client: the session that the failed start has made could not be removed", "session", id, "error", err)
 	}
 }
 
 func (b kimiCLI) sessionDir(l *launch, id string) string { return filepath.Join(b.sessionsDir(l), id) }
 
-// probe asks with "info --json".
+// probe runs "kimi info --json".
 func (b kimiCLI) probe(ctx context.Context, l *launch) (*Info, error) {
 	stdout, end, err := l.run(ctx, "info", "--json")
 	if err != nil {
 		return nil, err
 	}
-	// Do not use the exit code: the last kimi-cli prints plain text to every command and exits with 0.
+	// The exit code tells nothing: the last kimi-cli answers every command with plain text and exits with 0.
 	if told, ok := infoIn(stdout); ok {
 		if _, err := wireproto.ParseVersion(told.Wire); err != nil {
 			return nil, &IncompatibleError{Path: l.path, Found: "kimi-cli " + told.Kimi + ", which has no Wire mode", Want: wantKimi, Remedy: "install it with " + installCommand}
@@ -174,7 +174,7 @@ func (b kimiCLI) explain(ctx context.Context, l *launch, f *failure) error {
 	return f.err // a program that does not answer in time may still be a kimi
 }
 
-// tombstone recognises the kimi-cli after the last one that works, by what it prints; else it returns nil.
+// tombstone recognises the kimi-cli that follows the last usable version, by what it prints. Otherwise it returns nil.
 func tombstone(path, stdout string) error {
 	if !strings.Contains(stdout, "no longer maintained") {
 		return nil
@@ -183,19 +183,19 @@ func tombstone(path, stdout string) error {
 		Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
 }
 
-// refusesFlags recognises Kimi Code by how it refuses kimi-cli's arguments.
+// refusesFlags recognises Kimi Code by its error about an argument of kimi-cli.
 func refusesFlags(stderr string) bool {
 	return strings.Contains(stderr, "unknown option '--wire'") || strings.Contains(stderr, "unknown option '--json'")
 }
 
-// told is what "info --json" answers (kimi_cli/cli/info.py).
+// told is the answer to "info --json" (kimi_cli/cli/info.py).
 type told struct {
 	Kimi   string `json:"kimi_cli_version"`
 	Wire   string `json:"wire_protocol_version"`
 	Python string `json:"python_version"`
 }
 
-// infoIn finds the answer in what a program has printed. A version manager or a shell may have printed text around it.
+// infoIn finds the answer in the output of a program. A version manager or a shell may have printed text around it.
 func infoIn(stdout string) (told, bool) {
 	lines := strings.SplitAfter(stdout, "\n")
 	for i := range slices.Backward(lines) {

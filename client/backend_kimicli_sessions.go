@@ -24,7 +24,7 @@ import (
 const (
 	maxIndex = 16 << 20              // kimi.json
 	maxState = 4 << 20               // state.json
-	maxHead  = 2 * wireproto.MaxLine // the head of a session's history: a prompt may fill a line
+	maxHead  = 2 * wireproto.MaxLine // the first part of a session's history; one prompt may fill a line of maximal length
 )
 
 func (b kimiCLI) folders(l *launch) []string {
@@ -72,7 +72,7 @@ func sessionsIn(path string, which listing) ([]SessionInfo, error) {
 		id := e.Name()
 		if name, old := strings.CutSuffix(id, ".jsonl"); old && !e.IsDir() {
 			if _, err := dir.Lstat(filepath.Join(name, "context.jsonl")); err == nil {
-				continue // kimi has moved it
+				continue // kimi has moved the session in the meantime
 			}
 			id = name
 		}
@@ -101,7 +101,7 @@ func (b kimiCLI) finds(l *launch, id string) (bool, error) {
 	return known, err
 }
 
-// sessionsDir is where kimi keeps the sessions of the work dir.
+// sessionsDir is the folder in which kimi keeps the sessions of the work dir.
 func (b kimiCLI) sessionsDir(l *launch) string { return b.sessionsOf(l, l.workDir) }
 
 func (kimiCLI) sessionsOf(l *launch, workDir string) string {
@@ -109,8 +109,8 @@ func (kimiCLI) sessionsOf(l *launch, workDir string) string {
 	return filepath.Join(l.shareDir, "sessions", hex.EncodeToString(sum[:]))
 }
 
-// knowsWorkDir reports whether kimi.json lists the work dir. kimi looks for no session of
-// one that it does not list, and starts each from nothing.
+// knowsWorkDir reports whether kimi.json lists the work dir. If it does not, kimi does not look for sessions of the
+// work dir, and starts every session from nothing.
 func (b kimiCLI) knowsWorkDir(l *launch) (bool, error) {
 	known, err := b.workDirs(l)
 	return slices.Contains(known, l.workDir), err
@@ -144,8 +144,8 @@ func (kimiCLI) workDirs(l *launch) ([]string, error) {
 	return list, nil
 }
 
-// readSession reads what is needed of a session's directory. It returns false if the directory is not a session, or is
-// a session without turns.
+// readSession reads the data of a SessionInfo from a session's directory. It returns false if the directory is not a
+// session, or if the session has no turns.
 func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 	if validSessionID(id) != nil {
 		return SessionInfo{}, false
@@ -187,16 +187,16 @@ func readSession(dir *os.Root, id string) (SessionInfo, bool) {
 	return info, used || context.Size() > 0 && stored.hasHistory()
 }
 
-// certainlyUnused reports whether the files of a session say that it has had no turn.
+// certainlyUnused reports whether the files of a session prove that it had no turn.
 func certainlyUnused(dir *os.Root, id string) bool {
-	// read returns a file that may be missing.
+	// read returns the contents of a file. The file may be missing.
 	read := func(name string) ([]byte, bool) {
 		data, err := regular.ReadIn(dir, filepath.Join(id, name), maxState)
 		return data, err == nil || errors.Is(err, fs.ErrNotExist)
 	}
 	wire, ok := read("wire.jsonl")
 	for range wireproto.ReadSessionFile(bytes.NewReader(wire)) {
-		ok = false // a record, or a line that is none
+		ok = false // a record of the conversation, or a line that is not a record
 	}
 	context, readable := read("context.jsonl")
 	for line := range bytes.Lines(context) {
@@ -210,7 +210,7 @@ func certainlyUnused(dir *os.Root, id string) bool {
 	return ok && readable
 }
 
-// hasHistory reports whether the context holds more than kimi's own records.
+// hasHistory reports whether the context holds more than the records that kimi itself adds.
 func (s *cliStored) hasHistory() bool {
 	f, err := regular.OpenIn(s.root, s.context())
 	if err != nil {
@@ -233,7 +233,7 @@ func (s *cliStored) hasHistory() bool {
 	}
 }
 
-// shorten folds white space and cuts s to at most n runes.
+// shorten replaces each run of white space by one blank, and cuts s to at most n runes.
 func shorten(s string, n int) string {
 	runes := []rune(strings.Join(strings.Fields(s), " "))
 	if len(runes) > n {
@@ -242,9 +242,9 @@ func shorten(s string, n int) string {
 	return string(runes)
 }
 
-// approvals finds out what will run unasked in a session of kimi-cli. It refuses to continue a session that would not
-// ask although the options want it to ask. kimi adds what the session keeps to its flags, and no flag turns it off
-// (kimi_cli/soul/agent.py, 1.51.0).
+// approvals finds out which actions will run without a question in a session of kimi-cli. If the options want questions
+// but the session would not ask, it returns an error. kimi adds what the session has stored to its flags, and no flag
+// turns that off (kimi_cli/soul/agent.py, 1.51.0).
 func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 	o := l.opts
 	kept, err := b.kept(l, id)
@@ -302,7 +302,7 @@ type kept struct {
 // it and starts without it.
 func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 	data, err := regular.Read(filepath.Join(b.sessionsDir(l), id, "state.json"), maxState)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file in the way: kimi will not start either
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file instead of a folder; kimi will not start either
 		return kept{}, nil
 	}
 	if err != nil {
@@ -310,7 +310,7 @@ func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 	}
 	var state struct {
 		Approval struct {
-			Yolo    any   `json:"yolo"` // kimi takes 1 and "yes" for true, too
+			Yolo    any   `json:"yolo"` // kimi accepts 1 and "yes" as true, too
 			AFK     any   `json:"afk"`
 			Actions []any `json:"auto_approve_actions"`
 		} `json:"approval"`
@@ -330,10 +330,10 @@ func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 	return k, nil
 }
 
-// defaultYolo names the configuration that lets everything run unasked, "" for none.
+// defaultYolo names the configuration that makes every action run without a question. It returns "" if there is none.
 func (kimiCLI) defaultYolo(l *launch) string {
 	cfg, name := l.opts.Config, "Options.Config"
-	switch { // what is wrong with a file, kimi reports
+	switch { // kimi itself reports an error in a file
 	case cfg != nil:
 	case l.opts.ConfigFile != "":
 		name = l.opts.ConfigFile

@@ -26,15 +26,15 @@ import (
 
 // cliStored is a session in kimi-cli's files (kimi_cli/session.py and session_fork.py, 1.51.0):
 //
-//	ID/context.jsonl    what the model is sent; ID.jsonl in versions of old, which kimi moves when it finds the session
-//	ID/context_N.jsonl  what it was sent before the context was compacted or cleared, the oldest first
+//	ID/context.jsonl    what the model is sent. Old versions name it ID.jsonl; kimi moves it when it finds the session
+//	ID/context_N.jsonl  what the model was sent before the context was compacted or cleared, the oldest first
 //	ID/wire.jsonl       the messages of Wire
 //	ID/state.json
 type cliStored struct {
 	id       string
 	shareDir string
 	in       string   // the folder of the work dir's sessions, below the share dir, with slashes
-	root     *os.Root // of that folder
+	root     *os.Root // the folder in
 }
 
 func (b kimiCLI) stored(l *launch, id string) (storedSession, error) {
@@ -51,7 +51,7 @@ func (b kimiCLI) stored(l *launch, id string) (storedSession, error) {
 		root.Close()
 		return nil, nil
 	}
-	if _, err := b.finds(l, id); err != nil { // kimi would start it from nothing
+	if _, err := b.finds(l, id); err != nil { // kimi would not find the session and start it from nothing
 		root.Close()
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (s *cliStored) Close() error { return s.root.Close() }
 
 func (s *cliStored) file(name string) string { return path.Join(s.id, name) }
 
-// context is the file that makes it a session.
+// context returns the name of the file with the context. A folder without that file is not a session.
 func (s *cliStored) context() string {
 	if _, err := s.root.Lstat(s.file("context.jsonl")); err != nil {
 		return s.id + ".jsonl"
@@ -75,12 +75,12 @@ func (s *cliStored) context() string {
 	return s.file("context.jsonl")
 }
 
-// hold keeps the session from others, and fails if one of them has it.
+// hold locks the session. It fails if another program has the session.
 func (s *cliStored) hold() (*os.File, error) {
 	return holdSession(filepath.Join(s.shareDir, filepath.FromSlash(s.in), s.id), true)
 }
 
-// own checks that the session is in the share dir, and not a link to another place, before it is changed.
+// own checks, before a change, that the session is in the share dir and not a link to another place.
 func (s *cliStored) own() error {
 	share, err := os.OpenRoot(s.shareDir)
 	if err != nil {
@@ -95,10 +95,10 @@ func (s *cliStored) own() error {
 	s.root = root
 	info, err := root.Lstat(s.id)
 	switch {
-	case errors.Is(err, fs.ErrNotExist): // of old
+	case errors.Is(err, fs.ErrNotExist): // a session of an old version has no folder
 		return nil
 	case err == nil && !info.IsDir():
-		return &fs.PathError{Op: "change", Path: s.id, Err: errors.New("not a folder of its own")}
+		return &fs.PathError{Op: "change", Path: s.id, Err: errors.New("not a folder")}
 	}
 	return err
 }
@@ -118,7 +118,7 @@ func (s *cliStored) remove() error {
 	if err := s.own(); err != nil {
 		return err
 	}
-	// Without its context it is no longer a session, even if the rest cannot be removed.
+	// Without its context it is no longer a session, even if the other files cannot be removed.
 	for _, name := range []string{s.file("context.jsonl"), s.id + ".jsonl"} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -150,9 +150,9 @@ func (s *cliStored) history(*launch) iter.Seq2[wireproto.SessionRecord, error] {
 	}
 }
 
-// cliLine is a line of wire.jsonl or of a context, with the members that are needed.
+// cliLine is a line of wire.jsonl or of a context. It has only the members that are needed.
 type cliLine struct {
-	// Of wire.jsonl.
+	// In wire.jsonl.
 	Message struct {
 		Type    string `json:"type"`
 		Payload struct {
@@ -162,14 +162,14 @@ type cliLine struct {
 			} `json:"function"`
 		} `json:"payload"`
 	} `json:"message"`
-	// Of a context.
+	// In a context.
 	Role      string               `json:"role"`
 	Content   json.RawMessage      `json:"content"`
 	ToolCalls []wireproto.ToolCall `json:"tool_calls"`
 	CallID    string               `json:"tool_call_id"`
 }
 
-// lines yields the lines of a file that are JSON. raw is valid until the next line.
+// lines yields the lines of a file that are valid JSON. raw is valid until the next line.
 func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool) error {
 	f, err := regular.OpenIn(s.root, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -199,7 +199,7 @@ func (s *cliStored) lines(name string, each func(raw []byte, line *cliLine) bool
 	}
 }
 
-// asContent reads text or content parts. One part of text equals its text.
+// asContent reads a text or a list of content parts. A list with one text part equals the text itself.
 func asContent(raw json.RawMessage) wireproto.Content {
 	var c wireproto.Content
 	if json.Unmarshal(raw, &c) != nil {
@@ -213,8 +213,8 @@ func asContent(raw json.RawMessage) wireproto.Content {
 	return c
 }
 
-// tellContext makes the messages of a session that kimi began before it kept messages of Wire. It uses what was sent
-// to the model.
+// tellContext makes messages from the context that was sent to the model. It is for a session that an old kimi has
+// begun, which did not store messages of Wire.
 func (s *cliStored) tellContext(yield func(wireproto.Message, error) bool) {
 	turns, steps, going := 0, 0, true
 	emit := func(m wireproto.Message) { going = going && yield(m, nil) }
@@ -222,7 +222,7 @@ func (s *cliStored) tellContext(yield func(wireproto.Message, error) bool) {
 		c := asContent(l.Content)
 		switch l.Role {
 		case "user":
-			if strings.HasPrefix(c.String(), "<system") { // kimi's own
+			if strings.HasPrefix(c.String(), "<system") { // a text that kimi itself has added
 				break
 			}
 			if turns > 0 {
@@ -255,7 +255,7 @@ func (s *cliStored) tellContext(yield func(wireproto.Message, error) bool) {
 	}
 }
 
-// turns counts the session's turns, as far as its files can be read.
+// turns counts the turns of the session in the files that can be read.
 func (s *cliStored) turns() (n int) {
 	if _, err := s.root.Lstat(s.file("wire.jsonl")); err != nil {
 		s.tellContext(func(m wireproto.Message, _ error) bool {
@@ -283,7 +283,7 @@ func (s *cliStored) turns() (n int) {
 	}
 }
 
-// rotated lists the earlier contexts, the oldest first.
+// rotated lists the names of the earlier contexts, the oldest first.
 func (s *cliStored) rotated() (names []string) {
 	entries, _ := fs.ReadDir(s.root.FS(), s.id)
 	number := func(name string) int {
@@ -304,8 +304,8 @@ func (s *cliStored) rotated() (names []string) {
 	return names
 }
 
-// cliCut is what a fork keeps: lines of wire.jsonl, whole earlier contexts, and lines of the context that the model
-// gets.
+// cliCut is the part of a session that a fork keeps: lines of wire.jsonl, whole earlier contexts, and lines of the
+// context that the model gets.
 type cliCut struct {
 	wire    int
 	before  []string
@@ -313,15 +313,15 @@ type cliCut struct {
 	lines   int // -1 for all
 }
 
-// cut finds the first turns, -1 for all. kimi's own fork counts the user's messages in the context. That fails after a
-// compaction, or if a turn was steered. So cut searches each turn by its text.
+// cut finds the end of the first turns; -1 means all turns. kimi's own fork counts the user's messages in the context.
+// Such a count is wrong after a compaction, or if a turn was steered. So cut searches for each turn by its text.
 func (s *cliStored) cut(turns int) (*cliCut, error) {
 	contexts := append(s.rotated(), "context.jsonl")
 	c := &cliCut{wire: -1, before: contexts[:len(contexts)-1], context: "context.jsonl", lines: -1}
-	// What wire.jsonl has: a turn, by its text, or "" for a new context.
+	// told lists what wire.jsonl has: for each turn its text, and "" for each new context.
 	var told []string
 	count, wire, rotations, dmail := 0, 0, 0, false
-	kept := -1 // of told
+	kept := -1 // how many entries of told the fork keeps
 	err := s.lines(s.file("wire.jsonl"), func(_ []byte, l *cliLine) bool {
 		switch l.Message.Type {
 		case "TurnBegin":
@@ -352,9 +352,9 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 	case kept < 0: // all
 		return c, nil
 	case dmail || len(c.before) > rotations:
-		return nil, fmt.Errorf("%w: its agent has changed earlier turns; pass -1 to fork all of it", ErrUnsupported)
+		return nil, fmt.Errorf("%w: the agent of the session has changed earlier turns; pass -1 to fork all of it", ErrUnsupported)
 	}
-	missing := rotations - len(c.before) // contexts that a fork of kimi's has left
+	missing := rotations - len(c.before) // contexts that a fork by kimi itself has not copied
 	at := -missing
 	begins, err := s.begins(contexts, at)
 	if err != nil {
@@ -373,7 +373,7 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 		}
 		found := slices.IndexFunc(begins, func(b begin) bool { return b.key == key })
 		if found < 0 {
-			continue // a command, or a prompt that a hook has blocked
+			continue // a slash command, or a prompt that a hook has blocked: it is in no context
 		}
 		if i >= kept {
 			c.lines = begins[found].line
@@ -382,20 +382,20 @@ func (s *cliStored) cut(turns int) (*cliCut, error) {
 		begins = begins[found+1:]
 	}
 	if at < 0 {
-		return nil, fmt.Errorf("%w: kimi-cli has compacted the context after that turn, so the turns before are no longer there; keep more turns", ErrUnsupported)
+		return nil, fmt.Errorf("%w: kimi-cli has compacted the context after that turn, so the turns before it are no longer there; keep more turns", ErrUnsupported)
 	}
 	c.before, c.context = contexts[:at], contexts[at]
 	return c, nil
 }
 
-// begin is where a turn begins in a context.
+// begin is the place in a context where a turn begins.
 type begin struct {
 	key  string
-	line int // of its checkpoint
+	line int // the line of the checkpoint before the turn
 }
 
-// begins lists the turns of a context: what the user says directly after a checkpoint. The first context has none
-// before it.
+// begins lists the turns of a context. A turn begins with a message of the user directly after a checkpoint. There is
+// no turn before the first context or after the last one.
 func (s *cliStored) begins(contexts []string, at int) (list []begin, err error) {
 	if at < 0 || at >= len(contexts) {
 		return nil, nil
@@ -414,7 +414,7 @@ func (s *cliStored) begins(contexts []string, at int) (list []begin, err error) 
 	return list, err
 }
 
-// contentKey tells contents apart, however they are written.
+// contentKey returns a text that is equal for equal contents, however their JSON is written.
 func contentKey(raw json.RawMessage) string {
 	key, _ := json.Marshal(asContent(raw))
 	return string(key)
@@ -462,11 +462,11 @@ func (s *cliStored) fork(ctx context.Context, turns int, title string) (id strin
 		jsonfile.Member{Key: "version", Value: 1}, jsonfile.Member{Key: "custom_title", Value: title}, jsonfile.Member{Key: "title_generated", Value: true}); err != nil {
 		return "", err
 	}
-	// With its context it is a session.
+	// The context comes last: with it, the folder is a session.
 	return id, s.copyLines(ctx, cut.context, path.Join(id, "context.jsonl"), cut.lines)
 }
 
-// copyLines copies the first lines of a file that are JSON, -1 for all.
+// copyLines copies the first lines of a file that are valid JSON; -1 means all.
 func (s *cliStored) copyLines(ctx context.Context, from, to string, lines int) error {
 	f, err := s.root.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -485,9 +485,9 @@ func (s *cliStored) copyLines(ctx context.Context, from, to string, lines int) e
 	return errors.Join(err, context.Cause(ctx), w.Flush(), f.Close())
 }
 
-// copyUploads copies the files that the web interface of kimi has taken, and that the history names.
+// copyUploads copies the uploaded files that kimi's web interface has stored and that the history names.
 func (s *cliStored) copyUploads(ctx context.Context, id string) error {
-	if info, err := s.root.Lstat(s.file("uploads")); err != nil || !info.IsDir() { // a named pipe would block the program that opens it
+	if info, err := s.root.Lstat(s.file("uploads")); err != nil || !info.IsDir() { // Lstat, because opening a named pipe could block
 		return nil
 	}
 	entries, err := fs.ReadDir(s.root.FS(), s.file("uploads"))

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// kimiCode is Kimi Code 2.x: a bridge speaks Wire for it, and drives its server.
+// kimiCode is Kimi Code 2.x. A bridge speaks Wire in its place and drives its server.
 type kimiCode struct{}
 
 func (kimiCode) kind() Backend         { return BackendServer }
@@ -37,12 +37,12 @@ func (kimiCode) mayResume(*launch, string) error { return nil }
 
 func (kimiCode) holdAgain(*Session) error { return nil }
 
-// words returns c: the bridge reads no text as a command unless the options say so.
+// words returns c unchanged: the bridge never reads a text as a command unless the options say so.
 func (kimiCode) words(c wireproto.Content) (wireproto.Content, bool) { return c, false }
 
 func (kimiCode) owns(path string, head []byte) bool {
 	script := bytes.HasPrefix(head, []byte("#!")) && bytes.Contains(head, []byte("@moonshot-ai/kimi-code"))
-	shim := bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)) // npm's on Windows
+	shim := bytes.Contains(head, []byte(`@moonshot-ai\kimi-code\`)) // the start script that npm makes on Windows
 	return script || shim || strings.Contains(path, "@moonshot-ai/kimi-code/")
 }
 
@@ -56,7 +56,7 @@ func (kimiCode) flags(o *Options) (flags []string, err error) {
 	return flags, nil
 }
 
-// model returns the model of the options or of the environment. Otherwise the server says it later.
+// model returns the model that the options or the environment name. Otherwise the server tells the model later.
 func (kimiCode) model(l *launch) string {
 	switch {
 	case l.opts.Model != "":
@@ -75,13 +75,13 @@ func (kimiCode) start(ctx context.Context, l *launch, p *processTransport, id st
 	return l.connect(ctx, t, id, l.opts.byOptions())
 }
 
-func (kimiCode) discard(*Session) {} // the bridge does
+func (kimiCode) discard(*Session) {} // the bridge removes it
 
 func (kimiCode) adopt(s *Session) error {
 	s.adoptTold()
-	// Others may use the session, too, as the server lets them, but not delete it.
+	// Other programs may use the session, too, because the server allows it. But they may not delete the session.
 	if s.launch.opts.Server != nil {
-		return nil // its files are not here
+		return nil // its files are on the server's machine
 	}
 	dir := home.Dir(kimiCode{}.home(s.launch), s.id)
 	if dir == "" {
@@ -90,8 +90,8 @@ func (kimiCode) adopt(s *Session) error {
 	held, _ := holdSession(dir, false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil { // it has ended meanwhile
-		held.Close() // of a nil file, too
+	if s.err != nil { // the session has ended in the meantime
+		held.Close() // held may be nil; Close of a nil file is harmless
 	}
 	s.held = held
 	return nil
@@ -111,7 +111,7 @@ func (s *Session) adoptTold() {
 	}
 }
 
-// probe asks for the version.
+// probe runs "kimi --version".
 func (b kimiCode) probe(ctx context.Context, l *launch) (*Info, error) {
 	stdout, end, err := l.run(ctx, "--version")
 	if err != nil {
@@ -122,7 +122,7 @@ func (b kimiCode) probe(ctx context.Context, l *launch) (*Info, error) {
 	}
 	version := versionIn(stdout)
 	if v, err := wireproto.ParseVersion(version); err != nil || v.Major < 2 {
-		found := "Kimi Code, and does not say its version"
+		found := "Kimi Code, which does not print its version"
 		if err == nil {
 			found = "Kimi Code " + version
 		} else if tail := lastLines(end.Stderr, 2, 150); tail != "" {
@@ -136,7 +136,7 @@ func (b kimiCode) probe(ctx context.Context, l *launch) (*Info, error) {
 // versionLine matches a line that ends with a version.
 var versionLine = regexp.MustCompile(`(?m)(?:^|[^\w.])v?(\d+\.\d+\.\d+(?:[-+][\w.+-]+)?)\s*$`)
 
-// versionIn finds the last version at the end of a line, "" if there is none.
+// versionIn returns the last version that stands at the end of a line, "" if there is none.
 func versionIn(stdout string) string {
 	all := versionLine.FindAllStringSubmatch(stdout, -1)
 	if len(all) == 0 {
@@ -195,14 +195,14 @@ func (b kimiCode) finds(l *launch, id string) (bool, error) {
 	return home.FindSession(b.home(l), l.workDir, id) != "", nil
 }
 
-// KimiCode returns the Transport that NewSession uses for Kimi Code 2.x: a bridge that speaks Wire and drives the
-// server of "kimi web". It is for programs that offer Wire themselves. kimi's standard error goes to stderr; nil
-// drops it.
+// KimiCode returns the [Transport] that [NewSession] uses for Kimi Code 2.x: a bridge that speaks Wire and drives the
+// server of "kimi web". It is for programs that offer Wire to other programs. The standard error of kimi goes to
+// stderr. If stderr is nil, it is dropped.
 func KimiCode(stderr io.Writer) Transport {
 	return &bridgeTransport{process: &processTransport{stderr: stderr}, tools: bridge.ServeTools}
 }
 
-// byOption names the option in an error about the flag that the option became.
+// byOption converts an error about a flag to an error about the option that the flag comes from.
 func byOption(err error) error {
 	var no *bridge.UnsupportedError
 	if !errors.As(err, &no) {
@@ -240,7 +240,7 @@ func byArgument(rpc *wireproto.RPCError, kind error) error {
 type bridgeTransport struct {
 	process *processTransport
 	shared  *bridge.Shared    // nil for a server of its own
-	tools   bridge.ToolServer // nil if the session has no tools
+	tools   bridge.ToolServer // nil if the session has no Go tools
 }
 
 func (t *bridgeTransport) Start(ctx context.Context, c *Command) (Conn, error) {

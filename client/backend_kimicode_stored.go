@@ -50,7 +50,7 @@ func (s codeStored) hold() (*os.File, error) {
 		return nil, err
 	}
 	if pid := bridge.OpenIn(s.home, s.ID); pid != 0 {
-		held.Close() // of a nil file, too
+		held.Close() // held may be nil; Close of a nil file is harmless
 		return nil, fmt.Errorf("%w: the \"kimi web\" with the process id %d has it open", ErrInUse, pid)
 	}
 	return held, nil
@@ -76,7 +76,7 @@ func (s codeStored) history(l *launch) iter.Seq2[wireproto.SessionRecord, error]
 	}
 }
 
-// toolName returns the name of a Go tool by which the options know it.
+// toolName returns the name that the options use for a Go tool.
 func (l *launch) toolName(name string) string {
 	own, ok := strings.CutPrefix(name, bridge.ToolPrefix)
 	for _, t := range l.opts.Tools {

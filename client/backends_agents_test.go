@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// agentCall is the line of a call that starts a subagent.
+// agentCall returns the script line of a call that starts a subagent.
 func agentCall(id string, background bool) string {
 	return clienttest.ToolCall(id, "Agent", agentArgs(background))
 }
@@ -22,7 +22,7 @@ func agentArgs(background bool) map[string]any {
 	return map[string]any{"description": "some work", "prompt": "do the subtask", "subagent_type": "coder", "run_in_background": background}
 }
 
-// A subagent: what it does and asks, told as its own.
+// The messages and requests of a subagent carry the subagent's id and type.
 func TestBackendsSubagent(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t,
@@ -87,7 +87,7 @@ func TestBackendsSubagent(t *testing.T) {
 	})
 }
 
-// A background agent asks when no turn runs.
+// A background agent asks for approval while no turn runs. OnMessage gets the request.
 func TestBackendsApprovalOutside(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for name, approve := range map[string]bool{"approved": true, "left": false} {
@@ -144,7 +144,7 @@ func TestBackendsApprovalOutside(t *testing.T) {
 				if approve {
 					eventually(t, time.Minute, func() bool { return wasRun(t, opts, name) }, func() string { return "it was not carried out" })
 				} else if closed(t, s); wasRun(t, opts, name) {
-					t.Error("what was left unanswered is carried out")
+					t.Error("a call whose request was not answered is carried out")
 				}
 			})
 		}

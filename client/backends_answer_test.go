@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// An answer as a Go type, by a tool call of the main agent that no one needs to approve.
+// The main agent answers with a Go type through a tool call, and no one needs to approve the call.
 func TestBackendsAnswer(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		call := func(id, name string, people any) string {
@@ -39,7 +39,7 @@ func TestBackendsAnswer(t *testing.T) {
 			what, want string
 			calls      int // of the model, so far
 		}{
-			{"what does not fit, and then two at once", "Oslo", 3},
+			{"a call that does not fit, and then two at once", "Oslo", 3},
 			{"text, and a call when asked again", "Bern", 6},
 			{"a subagent's call, and one when asked again", "Rome", 12},
 		} {

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Approvals that the loop answers, in every way.
+// The loop answers requests for approval with each kind of answer.
 func TestBackendsApprovals(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		var s *client.Session
@@ -39,10 +39,10 @@ func TestBackendsApprovals(t *testing.T) {
 			name   string
 			calls  string
 			answer func(*testing.T, *client.ApprovalRequest)
-			want   map[string]string // by call
-			run    []string          // what is carried out
-			ends   bool              // a rejection ends the turn, where it does
-			lost   int               // feedbacks that do not reach the model, where none does
+			want   map[string]string // the decision for each call
+			run    []string          // the calls that are carried out
+			ends   bool              // the rejection ends the turn, on a backend where rejections do
+			lost   int               // the feedback texts that do not reach the model, on a backend where none does
 		}{
 			{name: "approved", calls: touch("yes"), answer: func(t *testing.T, r *client.ApprovalRequest) {
 				if r.Sender != b.shell || !strings.Contains(r.Description, "touch yes") || r.AgentID != nil {
@@ -69,7 +69,7 @@ func TestBackendsApprovals(t *testing.T) {
 			{name: "held and answered later", calls: touch("held"), answer: func(t *testing.T, r *client.ApprovalRequest) {
 				r.Hold()
 				go func() {
-					// The way to the agent and back takes long enough for the loop to go on.
+					// The round trip to the agent takes long enough for the loop to go on.
 					if _, err := s.SetPlanMode(ctx, false); err != nil {
 						t.Error(err)
 					}
@@ -145,7 +145,7 @@ func TestBackendsApprovals(t *testing.T) {
 	})
 }
 
-// Options.Approve, and what it is shown.
+// Options.Approve answers requests, and gets what kimi shows about them.
 func TestBackendsApprovalHandler(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		todos := []map[string]string{{"title": "look", "status": "done"}, {"title": "leap", "status": "in_progress"}}

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Cancellation in each phase of a turn, in each way; the session stays usable.
+// A turn can be cancelled in each phase and by each way. The session stays usable.
 func TestBackendsCancel(t *testing.T) {
 	needProc(t)
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Failures of the model's provider. Each gives its own error, and the session goes on.
+// Each kind of failure of the model's provider gives its own error, and the session stays usable.
 func TestBackendsProviderErrors(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts := b.options(t,
@@ -41,7 +41,7 @@ func TestBackendsProviderErrors(t *testing.T) {
 			t.Errorf("retry %+v", r)
 		}
 
-		// What waits to try again can be cancelled.
+		// A step that waits before its next attempt can be cancelled.
 		cancelTurn(t, ctx, s, "429", "Cancel", func(m wireproto.Message) bool { _, ok := m.(*wireproto.StepRetry); return ok })
 		e2eText(t, ctx, s, "go on", "usable")
 	})
@@ -59,8 +59,8 @@ func TestBackendsMaxSteps(t *testing.T) {
 	})
 }
 
-// A session starts without a model, and its turns give the error: without any configured model, and with a
-// configuration that has none.
+// A session starts without a model, and its turns give the error. This holds if no model is configured at all, and with
+// a configuration that has no model.
 func TestBackendsNoModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for name, set := range map[string]func(*client.Options){

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// sessionFolders returns the folders of sessions that stand in the share dir.
+// sessionFolders returns the folders of sessions that are in the share dir.
 func sessionFolders(t testing.TB, opts *client.Options) []string {
 	t.Helper()
 	all, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "*", "*"))
@@ -22,20 +22,20 @@ func sessionFolders(t testing.TB, opts *client.Options) []string {
 	}
 	var folders []string
 	for _, path := range all {
-		if name := filepath.Base(filepath.Dir(path)); !strings.HasPrefix(name, ".") { // Kimi Code's index
+		if name := filepath.Base(filepath.Dir(path)); !strings.HasPrefix(name, ".") { // names with a dot are Kimi Code's index
 			folders = append(folders, path)
 		}
 	}
 	return folders
 }
 
-// appears waits until there are so many folders of sessions.
+// appears waits until there are at least n folders of sessions.
 func appears(t testing.TB, opts *client.Options, n int) {
 	t.Helper()
 	eventually(t, 2*time.Minute, func() bool { return len(sessionFolders(t, opts)) >= n }, func() string { return "no session is begun" })
 }
 
-// A start that is ended by force leaves no session, and takes none that was there.
+// A start that is ended by force leaves no new session, and removes no session that was there before.
 func TestBackendsForcedStart(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: one")

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A request that was sent elsewhere as JSON is answered by its id, once.
+// A program can send a request elsewhere as JSON, and answer it later by its id, once.
 func TestBackendsRequestByID(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, say(b.run("look", "echo it is $((40+2))"), "text: I look."), say(ask("q", false, "Colour?")), "text: done")

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// askedModel is the name by which a request calls the model.
+// askedModel returns the name of the model in a request to the API.
 func askedModel(t testing.TB, m *clienttest.Model, request int) string {
 	t.Helper()
 	all := m.Requests()
@@ -33,7 +33,7 @@ func askedModel(t testing.TB, m *clienttest.Model, request int) string {
 	return r.Model
 }
 
-// twoModels returns options with the models scripted and other of one API.
+// twoModels returns options with two models of one API, "scripted" and "other".
 func twoModels(t testing.TB, b *backend, scripts ...string) (*client.Options, *clienttest.Model) {
 	opts, m := b.model(t, scripts...)
 	for key := range m.Env() {
@@ -44,7 +44,7 @@ func twoModels(t testing.TB, b *backend, scripts ...string) (*client.Options, *c
 	return opts, m
 }
 
-// Another model takes the conversation over, in the same Session.
+// SetModel lets another model continue the conversation in the same Session.
 func TestBackendsSetModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := twoModels(t, b, "text: one", "text: two", "text: three", "text: four")
@@ -102,7 +102,7 @@ func TestBackendsSetModel(t *testing.T) {
 	})
 }
 
-// The model may change before the first turn, and the end of the new process is the end of the session.
+// The model may change before the first turn. After that, the end of the new process is the end of the session.
 func TestBackendsSetModelFirst(t *testing.T) {
 	needProc(t)
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
@@ -267,7 +267,7 @@ max_context_size = 200000
 	return opts, m
 }
 
-// An effort that the server does not take leaves the model that was in force.
+// If the server refuses an effort, the session keeps the model that it had.
 func TestKimiCodeEffortKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

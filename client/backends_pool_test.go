@@ -27,7 +27,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// pooled makes a pool that is closed at the end of the test.
+// pooled makes a pool and closes it at the end of the test.
 func pooled(t testing.TB, opts *client.Options, p client.PoolOptions) *client.Pool {
 	t.Helper()
 	pool, err := client.NewPool(opts, p)
@@ -38,14 +38,14 @@ func pooled(t testing.TB, opts *client.Options, p client.PoolOptions) *client.Po
 	return pool
 }
 
-// taken takes a session of a pool.
+// taken takes a session from a pool.
 func taken(t testing.TB, ctx context.Context, p *client.Pool) *client.Session {
 	t.Helper()
 	s, err := p.NewSession(ctx)
 	return alive(t, s, err)
 }
 
-// areReady waits until so many sessions are ready.
+// areReady waits until n sessions of the pool are ready.
 func areReady(t testing.TB, p *client.Pool, n int) {
 	t.Helper()
 	eventually(t, 2*time.Minute, func() bool { return len(p.Ready()) == n }, func() string {
@@ -53,8 +53,8 @@ func areReady(t testing.TB, p *client.Pool, n int) {
 	})
 }
 
-// The sessions of a pool run at the same time. Closing one ends what it runs, and nothing of the others. Its place
-// goes to the next caller. After the pool is closed, nothing is left.
+// The sessions of a pool run at the same time. Closing one session ends everything that runs in it, and nothing in the
+// others. The next caller gets its place. After the pool is closed, no process and no goroutine is left.
 func TestBackendsPool(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -139,7 +139,7 @@ func TestBackendsPool(t *testing.T) {
 	}
 }
 
-// If kimi is killed, its sessions end with the error, and those that were not handed out yet are replaced.
+// If kimi is killed, its sessions end with the error. The pool replaces those that no caller had taken yet.
 func TestBackendsPoolKilled(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t)
@@ -149,7 +149,7 @@ func TestBackendsPoolKilled(t *testing.T) {
 		areReady(t, p, 1)
 		dead := p.Ready()[0]
 		for _, s := range []*client.Session{s, dead} {
-			syscall.Kill(s.PID(), syscall.SIGKILL) // once more where they share it
+			syscall.Kill(s.PID(), syscall.SIGKILL) // if the sessions share a process, it is already killed
 		}
 		recv(t, ctx, "the session's end", s.Done())
 		recv(t, ctx, "the other's end", dead.Done())
@@ -169,16 +169,16 @@ func TestBackendsPoolKilled(t *testing.T) {
 	})
 }
 
-// Hooks and tools of a pool's sessions run for the session that they belong to.
+// The hooks and tools of a session in a pool run for that session only.
 func TestBackendsPoolCalls(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for _, withTools := range []bool{false, true} {
-			// Each session has a model of its own, told by its prompt.
+			// Each session has a model of its own. The letter in its prompt says which.
 			models := make(map[string]*clienttest.Model)
 			opts := b.at(t, byPrompt(t, models))
 			opts.Yolo = true
 			var mu sync.Mutex
-			seen := make(map[string]string) // commands by session
+			seen := make(map[string]string) // the commands of each session
 			opts.Hooks = []client.Hook{{Event: "PreToolUse", Handle: func(_ context.Context, r *wireproto.HookRequest) (client.HookDecision, error) {
 				var id string
 				json.Unmarshal(r.InputData["session_id"], &id)
@@ -241,7 +241,7 @@ func TestBackendsPoolCalls(t *testing.T) {
 	})
 }
 
-// byPrompt is an API that hands each request to the model of the letter in it, and returns its URL.
+// byPrompt starts an API that passes each request to the model whose letter the request has. It returns the URL.
 func byPrompt(t testing.TB, models map[string]*clienttest.Model) string {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -263,7 +263,8 @@ func byPrompt(t testing.TB, models map[string]*clienttest.Model) string {
 	return api.URL + "/v1"
 }
 
-// If there is no kimi, or it ends at once, each caller gets the error, and kimi is not started again and again.
+// If there is no kimi, or if kimi ends at once, each caller gets the error, and the pool does not start kimi again and
+// again.
 func TestPoolStartFails(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A session ends during a command, and with one in the background: no process and no goroutine is left, and another
-// session continues it.
+// A session ends while one command runs and another runs in the background. No process and no goroutine is left, and
+// another session can continue the conversation.
 func TestBackendsEnd(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -83,7 +83,7 @@ func TestBackendsEnd(t *testing.T) {
 				}
 				closed(t, again)
 				noneLeft(t, root(opts))
-				// noLeaks does not see the bridge.
+				// noLeaks does not count the goroutines of the bridge.
 				var stacks string
 				eventually(t, 10*time.Second, func() bool {
 					buf := make([]byte, 4<<20)

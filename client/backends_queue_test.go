@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Turns wait for each other. A withdrawn turn never runs. The end of the process ends those that wait.
+// Turns run one after the other. A turn that is withdrawn never runs. The end of the process ends the turns that wait.
 func TestBackendsQueue(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, say("text: I look.", b.run("look", "echo it is $((40+2))")), "text: one", "text: two", "text: four", say("text: five", "hang:"))

@@ -31,8 +31,8 @@ func init() {
 	}
 }
 
-// The programs of the quickstart as they are printed, except for an address. They do not know this test or which kimi
-// runs.
+// These are the programs of the quickstart as it prints them, except for an address. They do not depend on this test or
+// on which kimi runs.
 
 func quickstartPrompt(ctx context.Context) error {
 	for msg, err := range client.Prompt(ctx, "Write a hello world program", &client.Options{Yolo: true}) {
@@ -87,11 +87,11 @@ func TestBackendsQuickstart(t *testing.T) {
 		for _, tt := range []struct {
 			program string
 			scripts []string
-			env     func(url string) map[string]string // besides which kimi and where its files are
-			begins  string                             // what is printed
+			env     func(url string) map[string]string // without the variables for kimi's path and its share dir
+			begins  string                             // the output begins with it
 			ends    string
 			made    string // a file that the agent has made
-			reads   string // what the model reads in its last call
+			reads   string // a text in the last request to the model
 		}{
 			{
 				program: "prompt", scripts: []string{say("text: I write it.", b.run("q", "echo hello, world > hello")), "text: There it is."},
@@ -147,19 +147,19 @@ func TestBackendsQuickstart(t *testing.T) {
 	})
 }
 
-// quickstartEnv is the environment that the quickstart exports.
+// quickstartEnv returns the environment that the quickstart exports.
 func quickstartEnv(url string) map[string]string {
 	return map[string]string{"KIMI_API_KEY": "sk-exported", "KIMI_BASE_URL": url, "KIMI_MODEL_NAME": "kimi-k2-exported"}
 }
 
-// withoutModel returns the environment of options that name no model.
+// withoutModel returns the environment of the options without the variables that name a model.
 func withoutModel(opts *client.Options) map[string]string {
 	env := maps.Clone(opts.Env)
 	maps.DeleteFunc(env, func(key, _ string) bool { return strings.HasPrefix(key, "KIMI_MODEL_") })
 	return env
 }
 
-// The same environment in Options.Env, with no configuration.
+// The environment of the quickstart also works in Options.Env, without any configuration file.
 func TestBackendsEnvironment(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		api := newModelAPI(t, nil)

@@ -23,7 +23,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// tab is a page of a relay: it reads the events from a number on.
+// tab is a browser page of a relay. It reads the events after a given number.
 type tab struct {
 	t    *testing.T
 	last int64
@@ -60,7 +60,7 @@ func openTab(t *testing.T, ctx context.Context, url string, after int64) *tab {
 	}}
 }
 
-// until returns what comes up to the first entry of this type.
+// until returns the entries up to the first one of this type.
 func (tab *tab) until(name string) (all []any) {
 	tab.t.Helper()
 	for {
@@ -88,7 +88,7 @@ func lastOf[M any](t *testing.T, all []any) M {
 	return m
 }
 
-// postTo posts JSON, and checks the status of the answer.
+// postTo posts JSON and checks the status of the response.
 func postTo(t *testing.T, url, body string, want int) {
 	t.Helper()
 	resp, err := http.Post(url, "application/json", strings.NewReader(body))
@@ -101,7 +101,7 @@ func postTo(t *testing.T, url, body string, want int) {
 	}
 }
 
-// relayed starts a session whose relay is served, and which the test's end closes.
+// relayed starts a session and serves its relay. The end of the test closes both.
 func relayed(t *testing.T, ctx context.Context, opts *client.Options) (url string) {
 	t.Helper()
 	outside := new(relay.Outside)
@@ -118,7 +118,7 @@ func relayed(t *testing.T, ctx context.Context, opts *client.Options) (url strin
 	return server.URL
 }
 
-// One answer for the session, over HTTP: the same call later runs unasked.
+// An answer for the whole session, over HTTP, lets the same call run later without a question.
 func TestBackendsRelayForSession(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, b.run("one", "echo on$((1))ce >> ran"), "text: ran", b.run("two", "echo on$((1))ce >> ran"), "text: ran again")
@@ -126,7 +126,7 @@ func TestBackendsRelayForSession(t *testing.T) {
 		page := openTab(t, ctx, url, 0)
 		postTo(t, url+"/prompt", `{"text":"go"}`, http.StatusAccepted)
 		asked := lastOf[*relay.Pending](t, page.until("relay.Pending"))
-		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve_for_session","feedback":"x"}`, http.StatusBadRequest) // and it still waits
+		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve_for_session","feedback":"x"}`, http.StatusBadRequest) // the request still waits after this
 		postTo(t, url+"/answer/"+asked.ID, `{"response":"approve_for_session"}`, http.StatusOK)
 		if got := lastOf[*relay.Settled](t, page.until("relay.Settled")); got.ID != asked.ID || got.Outcome != relay.ApprovedForSession {
 			t.Errorf("%+v", got)
@@ -150,7 +150,7 @@ func TestBackendsRelayForSession(t *testing.T) {
 	})
 }
 
-// Steering over HTTP: what was said reaches the model and stands in the log, and without a turn it is refused.
+// A steer over HTTP reaches the model and is in the log. Without a turn it is refused.
 func TestBackendsRelaySteer(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, b.run("one", "echo 1"), "text: as you say")
@@ -179,7 +179,7 @@ func TestBackendsRelaySteer(t *testing.T) {
 	})
 }
 
-// What a background agent asks while no turn runs stands in the log, and is answered over HTTP.
+// A request of a background agent while no turn runs is in the log, and can be answered over HTTP.
 func TestBackendsRelayOutside(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		idle := make(chan struct{}) // closed when the turn is over
@@ -233,14 +233,14 @@ func TestBackendsRelayOutside(t *testing.T) {
 	})
 }
 
-// Two pages show a turn with the diff of a request. One page approves it, and one comes late.
+// Two pages show the same turn with the diff of a request. One page approves the request. A third page connects late.
 func TestBackendsRelay(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		scripts := []string{
 			say("text: I edit.", clienttest.ToolCall("edit", b.edit, b.editArgs("notes.txt", "old", "new"))),
 			say(ask("q", false, "Colour?")), "text: done", "text: two", say("text: three", "hang:"),
 		}
-		if b.name == "Kimi Code" { // it edits what it has read
+		if b.name == "Kimi Code" { // it edits only files that it has read
 			scripts = slices.Insert(scripts, 0, clienttest.ToolCall("read", "Read", map[string]string{"path": "notes.txt"}))
 		}
 		opts, _ := b.model(t, scripts...)

@@ -27,7 +27,7 @@ func answersRead(t *testing.T, msgs []wireproto.Message, id string) map[string]s
 	return result.Answers
 }
 
-// Questions that the loop answers.
+// The loop answers questions in each possible way.
 func TestBackendsQuestions(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		type answers = map[string]string
@@ -36,7 +36,7 @@ func TestBackendsQuestions(t *testing.T) {
 			multi     bool
 			questions []string
 			answers   answers // nil dismisses
-			leave     bool    // unanswered
+			leave     bool    // gives no answer
 			want      answers
 		}{
 			{name: "one", questions: []string{"Colour?"}, answers: answers{"Colour?": "Blue"}, want: answers{"Colour?": "Blue"}},
@@ -101,10 +101,10 @@ var oneQuestion = map[string]any{"questions": []any{map[string]any{
 	"question": "Colour?", "options": []any{map[string]string{"label": "Red"}, map[string]string{"label": "Blue"}},
 }}}
 
-// planPath finds the plan's file in what the model reads.
+// planPath finds the path of the plan file in a request to the model.
 var planPath = regexp.MustCompile(`Plan file: (/[^ "\\]+\.md)`)
 
-// Plan mode by Options.Plan and SetPlanMode; the plan is shown and asked about. Options.Answer answers.
+// Options.Plan and SetPlanMode turn plan mode on. kimi shows the plan and asks about it, and Options.Answer answers.
 func TestBackendsPlanMode(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		const plan = "# The plan\n\nFirst look, then leap.\n"

@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// If kimi is killed in a turn, another one follows: the turn ends with the error, and the turn that waits first
-// reports it and then continues the conversation.
+// If kimi is killed in a turn, another process follows. The turn ends with the error. The next turn, which has waited,
+// first reports the new process and then continues the conversation.
 func TestBackendsRestart(t *testing.T) {
 	needProc(t)
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
@@ -79,7 +79,7 @@ func TestBackendsRestart(t *testing.T) {
 	})
 }
 
-// If kimi ends while nothing runs, another one follows, also in a pool. If it ends again and again, none follows.
+// If kimi ends while no turn runs, another process follows, also in a pool. If kimi ends again and again, none follows.
 func TestBackendsRestartIdle(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t)

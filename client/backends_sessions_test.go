@@ -38,7 +38,7 @@ func TestBackendsSessions(t *testing.T) {
 			{ID: second.ID(), WorkDir: opts.WorkDir, Title: "second prompt"}, {ID: first.ID(), WorkDir: opts.WorkDir, Title: "first prompt"},
 		}, listed(t, opts))
 
-		// By id, with its history, which reaches the model.
+		// Resuming by id keeps the history, and the history reaches the model.
 		again := resumed(t, ctx, first.ID(), opts)
 		if again.ID() != first.ID() {
 			t.Errorf("resumed %q, got %q", first.ID(), again.ID())
@@ -50,7 +50,7 @@ func TestBackendsSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 			switch m := m.(type) {
-			case *wireproto.StatusUpdate: // kimi-cli's alone
+			case *wireproto.StatusUpdate: // only kimi-cli sends it
 				continue
 			case *wireproto.ToolCall:
 				m.ID = callID(m.ID)
@@ -77,7 +77,8 @@ func TestBackendsSessions(t *testing.T) {
 			}
 		}
 
-		// The newest is the one of the last turn; another goes by the name that it was given.
+		// The newest session is the session of the last turn. Another session is found by the id that the program
+		// chose.
 		newest := resumed(t, ctx, "", opts)
 		if newest.ID() != first.ID() {
 			t.Errorf("the newest is %q, want %q", newest.ID(), first.ID())
@@ -92,13 +93,13 @@ func TestBackendsSessions(t *testing.T) {
 	})
 }
 
-// Yolo and AFK run without asking. A session that is resumed without them asks, or is not continued.
+// With Yolo and AFK, actions run without a question. A session that is resumed without them asks, or is refused.
 func TestBackendsYolo(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		for _, tt := range []struct {
 			name string
 			set  func(*client.Options, bool)
-			kept bool // with the session
+			kept bool // the session stores the mode
 		}{
 			{"Yolo", func(o *client.Options, on bool) { o.Yolo = on }, false},
 			{"AFK", func(o *client.Options, on bool) { o.AFK = on }, b.keepsAFK},
@@ -119,7 +120,7 @@ func TestBackendsYolo(t *testing.T) {
 					return
 				}
 				s = resumed(t, ctx, s.ID(), opts)
-				msgs, _, err := playTurn(t, ctx, s, "go on") // which leaves the request unanswered
+				msgs, _, err := playTurn(t, ctx, s, "go on") // it does not answer the request
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -26,7 +26,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// told returns all that History gives.
+// told returns all messages that History yields.
 func told(t testing.TB, id string, opts *client.Options) []wireproto.Message {
 	t.Helper()
 	var list []wireproto.Message
@@ -51,7 +51,7 @@ func replayed(t testing.TB, ctx context.Context, s *client.Session) []wireproto.
 	return list
 }
 
-// prompts returns what begins the turns.
+// prompts returns the texts that begin the turns.
 func prompts(msgs []wireproto.Message) (list []string) {
 	for _, m := range only[*wireproto.TurnBegin](msgs) {
 		list = append(list, m.UserInput.String())
@@ -59,7 +59,7 @@ func prompts(msgs []wireproto.Message) (list []string) {
 	return list
 }
 
-// steers returns what was added to turns.
+// steers returns the texts that were added to running turns.
 func steers(msgs []wireproto.Message) (list []string) {
 	for _, m := range only[*wireproto.SteerInput](msgs) {
 		list = append(list, m.UserInput.String())
@@ -67,7 +67,7 @@ func steers(msgs []wireproto.Message) (list []string) {
 	return list
 }
 
-// The files tell when each message was recorded.
+// The files of a session tell when each message was recorded.
 func TestBackendsHistoryTimes(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, say("text: I look.", b.run("look", "sleep 0.3")), "text: one", "text: two")
@@ -109,7 +109,7 @@ func TestBackendsHistoryTimes(t *testing.T) {
 	})
 }
 
-// The files tell what the running kimi replays.
+// History yields the same messages from the files as Replay does from the running kimi.
 func TestBackendsHistory(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		tool := nothing(t)
@@ -153,7 +153,7 @@ func TestBackendsHistory(t *testing.T) {
 			t.Errorf("(-replay +history):\n%.8000s", diff)
 		}
 		begun := prompts(got)
-		begun = slices.DeleteFunc(begun, func(text string) bool { return text == "/compact" }) // no turn of Kimi Code
+		begun = slices.DeleteFunc(begun, func(text string) bool { return text == "/compact" }) // in Kimi Code it is not a turn
 		e2eSame(t, "steered", []string{"steered"}, steers(got))
 		if len(begun) != 4 || begun[0] != "first <b> prompt" || begun[1] != "second" || begun[3] != "fourth" {
 			t.Errorf("prompts %q", begun)
@@ -173,7 +173,7 @@ func TestBackendsHistory(t *testing.T) {
 			t.Errorf("listed %+v", info)
 		}
 
-		// A last line that kimi is about to write ends it.
+		// History ends before a last line that kimi has not written completely.
 		path := journal(t, opts, s.ID())
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
@@ -228,7 +228,7 @@ func folder(t testing.TB, opts *client.Options, id string) string {
 	return filepath.Join(dir, id)
 }
 
-// Each branch continues from its own turns, and the model gets these.
+// Each fork continues from its own turns, and the model gets those turns.
 func TestBackendsFork(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: SUMMARY", "text: answer 4")
@@ -239,7 +239,7 @@ func TestBackendsFork(t *testing.T) {
 		finished(t, ctx, s, "prompt 3", "answer 3")
 		playTurn(t, ctx, s, "/compact")
 		finished(t, ctx, s, "prompt 4", "answer 4")
-		// An open session may be forked.
+		// A session that is open may be forked.
 		early, err := client.ForkSession(ctx, s.ID(), 2, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -297,7 +297,7 @@ func TestBackendsFork(t *testing.T) {
 	})
 }
 
-// The real kimi shows the new title, and no deleted session; nothing else has changed.
+// The real kimi shows a new title and does not show a deleted session. No other file has changed.
 func TestBackendsRenameDelete(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: one", "text: two")
@@ -330,7 +330,7 @@ func TestBackendsRenameDelete(t *testing.T) {
 		if _, err := client.ResumeSession(ctx, gone.ID(), opts); !errors.Is(err, client.ErrSessionNotFound) {
 			t.Errorf("resumed: %v", err)
 		}
-		// It goes on, and keeps its title.
+		// The renamed session can continue, and keeps its title.
 		model.Add("text: three")
 		r := resumed(t, ctx, keep.ID(), opts)
 		finished(t, ctx, r, "third", "three")
@@ -348,7 +348,7 @@ func listedTitles(t testing.TB, opts *client.Options) map[string]string {
 	return titles
 }
 
-// changes names the files that have changed, without those of a session and Kimi Code's notes for its indexes.
+// changes names the files that have changed. It leaves out the files of the session gone, and Kimi Code's index files.
 func changes(before, after map[string]string, gone string) (list []string) {
 	paths := maps.Clone(before)
 	maps.Copy(paths, after)
@@ -360,7 +360,7 @@ func changes(before, after map[string]string, gone string) (list []string) {
 	return list
 }
 
-// kimiLists asks the program itself for its sessions: by their ids, their titles.
+// kimiLists asks the program itself for its sessions. It returns the title of each session by id.
 func kimiLists(t *testing.T, ctx context.Context, b *backend, opts *client.Options) map[string]string {
 	t.Helper()
 	titles := make(map[string]string)
@@ -402,7 +402,7 @@ for s in asyncio.run(Session.list(KaosPath(sys.argv[1]))):
 	return titles
 }
 
-// codeServer starts Kimi Code's own server on the home of the options.
+// codeServer starts Kimi Code's own server on the home folder of the options.
 func codeServer(t *testing.T, ctx context.Context, opts *client.Options) (*server.Server, *webtest.Process) {
 	t.Helper()
 	p := webtest.Spawn(t, opts, server.Args...)
@@ -414,7 +414,8 @@ func codeServer(t *testing.T, ctx context.Context, opts *client.Options) (*serve
 	return s, p
 }
 
-// A "kimi web" of the user that has a session open keeps it. One that does not have it open sees the change.
+// A session that a "kimi web" of the user has open cannot be changed. A "kimi web" that does not have it open sees the
+// change.
 func TestKimiCodeStoredBesideServer(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -427,7 +428,7 @@ func TestKimiCodeStoredBesideServer(t *testing.T) {
 		ids = append(ids, s.ID())
 	}
 	web, p := codeServer(t, ctx, opts)
-	if err := web.Call(ctx, "GET", "/sessions/"+ids[0]+"/status", nil, nil); err != nil { // which opens it
+	if err := web.Call(ctx, "GET", "/sessions/"+ids[0]+"/status", nil, nil); err != nil { // this opens the session in the server
 		t.Fatal(err)
 	}
 	e2eIs(t, "delete", client.DeleteSession(ids[0], opts), client.ErrInUse)
@@ -445,7 +446,7 @@ func TestKimiCodeStoredBesideServer(t *testing.T) {
 	}
 	p.Close()
 	if err := client.DeleteSession(ids[0], opts); err != nil {
-		// Killed, it has not said that it has ended.
+		// The server was killed, so its entry says that it still runs.
 		t.Errorf("after the server's end: %v", err)
 	}
 }
@@ -490,7 +491,7 @@ func TestBackendsUndo(t *testing.T) {
 		}
 		closed(t, s)
 
-		// What was undone is in no fork either.
+		// A fork does not contain the turns that were undone.
 		fork, err := client.ForkSession(ctx, s.ID(), 2, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -506,7 +507,7 @@ func TestBackendsUndo(t *testing.T) {
 	})
 }
 
-// Without any kimi the files can be read all the same.
+// The files of sessions can be read on a machine without kimi.
 func TestStoredWithoutKimi(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// shown is kimi at a terminal of its own.
+// shown is a kimi that runs in a terminal of its own.
 type shown struct {
 	t    *testing.T
 	tty  *os.File
@@ -28,11 +28,11 @@ type shown struct {
 	mu   sync.Mutex
 	news sync.Cond
 	out  strings.Builder
-	seen int // how much has been expected
+	seen int // how much of the output earlier calls of expect have used
 	over bool
 }
 
-// show starts kimi at a terminal of 90 columns.
+// show starts kimi in a terminal of 90 columns.
 func show(t *testing.T, kimi *client.Terminal) *shown {
 	t.Helper()
 	tty, err := pty.StartWithSize(kimi.Cmd, &pty.Winsize{Rows: 30, Cols: 90})
@@ -64,7 +64,7 @@ func show(t *testing.T, kimi *client.Terminal) *shown {
 	return x
 }
 
-// expect waits until all of want have been shown, in order, since the last time.
+// expect waits until the terminal has shown all of want, in order, after the texts of the last call.
 func (x *shown) expect(want ...string) {
 	x.t.Helper()
 	stop := time.AfterFunc(2*time.Minute, func() {
@@ -97,7 +97,7 @@ func (x *shown) typed(s string) {
 	}
 }
 
-// said makes a session of one turn.
+// said makes a session with one turn.
 func said(t *testing.T, opts *client.Options) *client.Session {
 	t.Helper()
 	s, err := client.NewSession(t.Context(), opts)
@@ -115,7 +115,7 @@ func said(t *testing.T, opts *client.Options) *client.Session {
 	return s
 }
 
-// The session goes to kimi's own user interface and back.
+// A session can be used in kimi's own user interface and then in this package again.
 func TestBackendsTerminal(t *testing.T) {
 	t.Parallel()
 	for _, b := range backends {
@@ -199,7 +199,7 @@ func TestBackendsTerminal(t *testing.T) {
 	}
 }
 
-// The end of ctx ends kimi, and the login is kimi's own.
+// The end of ctx ends kimi. The login command is kimi's own.
 func TestBackendsTerminalEnd(t *testing.T) {
 	t.Parallel()
 	for _, b := range backends {
@@ -240,7 +240,7 @@ func TestBackendsTerminalEnd(t *testing.T) {
 	}
 }
 
-// Options that kimi at a terminal cannot use give an error with their names, and no session is made.
+// Options that kimi cannot use in a terminal give an error that names them, and no session is made.
 func TestBackendsTerminalRefused(t *testing.T) {
 	t.Parallel()
 	on := true

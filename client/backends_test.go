@@ -12,27 +12,27 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// backend is one of the two programs that the API drives. The TestBackends tests hold for both. The differences of the
-// programs are in this type.
+// backend is one of the two programs that the API drives. The TestBackends tests run with both. The fields of this type
+// hold the differences between the programs.
 type backend struct {
 	name    string
-	options func(clienttest.TB, ...string) *client.Options // with a script for each call of the model
-	at      func(t testing.TB, url string) *client.Options // with the model that an API has
+	options func(clienttest.TB, ...string) *client.Options // each string is the script of one call of the model
+	at      func(t testing.TB, url string) *client.Options // the model is at the URL
 
 	shell, write, edit, todo string // names of tools
 	editArgs                 func(path, from, to string) any
-	toolPrefix               string                           // of Go tools, as the model calls them
-	mcpTool                  func(server, tool string) string // how the model calls the tool of an MCP server
-	toolsAtOnce              int32                            // Go tools of one step that run at the same time
+	toolPrefix               string                           // the model calls a Go tool by this prefix and its name
+	mcpTool                  func(server, tool string) string // the name by which the model calls a tool of an MCP server
+	toolsAtOnce              int32                            // how many Go tools of one step run at the same time
 
-	answersFeedback bool   // a rejection's feedback reaches the model; else a Notification says that it is lost
-	endsAtRejection bool   // a rejection without feedback ends the turn; else the model goes on
-	freeAnswers     bool   // a question takes words that are no option's label
-	tellsCalls      bool   // subagents' requests for approval show the whole call
-	restarts        bool   // another model is another process
-	keepsAFK        bool   // a session that was begun with AFK stays so
-	sharesServer    bool   // the sessions of a pool are in one process
-	slash, says     string // a command, and a part of what it says; "" if the model answers it
+	answersFeedback bool   // the feedback of a rejection reaches the model; otherwise a Notification says that it is lost
+	endsAtRejection bool   // a rejection without feedback ends the turn; otherwise the model goes on
+	freeAnswers     bool   // an answer may have words that are not the label of an option
+	tellsCalls      bool   // a subagent's request for approval shows the whole call
+	restarts        bool   // SetModel starts another process
+	keepsAFK        bool   // a session keeps the AFK mode with which it began
+	sharesServer    bool   // the sessions of a pool share one process
+	slash, says     string // a slash command, and a part of its output; "" if the model answers the command
 }
 
 var backends = []*backend{
@@ -71,7 +71,7 @@ var backends = []*backend{
 	},
 }
 
-// kimiConfig is a configuration whose model is reached by an API of type kimi.
+// kimiConfig returns a configuration with a model of an API of type kimi.
 func kimiConfig(url string) *config.Config {
 	return &config.Config{
 		DefaultModel: "scripted",
@@ -82,7 +82,7 @@ func kimiConfig(url string) *config.Config {
 	}
 }
 
-// onBackends runs a test on both, at the same time as all others.
+// onBackends runs a test with both backends, in parallel with all other tests.
 func onBackends(t *testing.T, test func(*testing.T, context.Context, *backend)) {
 	t.Parallel()
 	for _, b := range backends {
@@ -99,7 +99,7 @@ func (b *backend) model(t testing.TB, scripts ...string) (*client.Options, *clie
 	return b.at(t, m.URL()), m
 }
 
-// run is the line of a call of the shell.
+// run returns the script line of a call of the shell.
 func (b *backend) run(id, command string) string {
 	return clienttest.ToolCall(id, b.shell, map[string]string{"command": command})
 }
@@ -107,7 +107,8 @@ func (b *backend) run(id, command string) string {
 // tool returns the name by which the model calls a Go tool.
 func (b *backend) tool(name string) string { return b.toolPrefix + name }
 
-// ifItGoesOn returns the scripts of the model's calls after a rejection without feedback: none where that ends the turn.
+// ifItGoesOn returns scripts for the calls of the model after a rejection without feedback. It returns none if such a
+// rejection ends the turn.
 func (b *backend) ifItGoesOn(scripts ...string) []string {
 	if b.endsAtRejection {
 		return nil
@@ -115,7 +116,7 @@ func (b *backend) ifItGoesOn(scripts ...string) []string {
 	return scripts
 }
 
-// inOtherWords is what the model reads of an answer that is no label of an option.
+// inOtherWords returns what the model reads of an answer that is not the label of an option.
 func (b *backend) inOtherWords(question, answer string) map[string]string {
 	if !b.freeAnswers {
 		return map[string]string{}
@@ -135,7 +136,7 @@ func resultOf(t testing.TB, msgs []wireproto.Message, id string) wireproto.ToolR
 	panic("unreachable")
 }
 
-// decided is decisions by the model's ids.
+// decided returns the decision about each call, by the id that the model gave to the call.
 func decided(msgs []wireproto.Message) map[string]string {
 	byCall := make(map[string]string)
 	for id, d := range decisions(msgs) {

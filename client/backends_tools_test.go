@@ -16,11 +16,11 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Go functions and MCP servers as tools.
+// The agent calls Go functions and the tools of MCP servers.
 func TestBackendsTools(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		var begun, running atomic.Int32
-		all := make(chan struct{}) // closed when as many run at once as can
+		all := make(chan struct{}) // closed when toolsAtOnce tools run at the same time
 		type sum struct {
 			A int `json:"a"`
 			B int `json:"b"`
@@ -90,7 +90,7 @@ func TestBackendsTools(t *testing.T) {
 		}
 		e2eSame(t, "names", []string{"add", "fails", "panics", "meet", "meet"}, names)
 
-		// MCP servers are not the program's own: their tools are asked for.
+		// MCP servers are not part of the program, so kimi asks before it calls their tools.
 		var asked []string
 		msgs = e2eTurn(t, ctx, s, "reveal", func(m wireproto.Message) {
 			if r, ok := m.(*client.ApprovalRequest); ok {

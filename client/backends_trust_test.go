@@ -22,8 +22,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A prompt that looks like a slash command goes to the model as text, in every form. Approvals stay in force, in this
-// process and in the next one.
+// A prompt that looks like a slash command reaches the model as text, in each form. It does not change which actions
+// need an approval, in this process and in the next one.
 func TestBackendsSlashText(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -31,7 +31,7 @@ func TestBackendsSlashText(t *testing.T) {
 		forms := []struct {
 			text  string
 			parts []wireproto.ContentPart
-			words string // that the model must read
+			words string // the text that the model must read
 		}{
 			{text: "/yolo", words: "/yolo"},
 			{text: "  /yolo", words: "/yolo"},
@@ -75,7 +75,7 @@ func TestBackendsSlashText(t *testing.T) {
 				t.Errorf("%q: the model was asked %d times and does not read it", f.words, len(requests)-before)
 			}
 		}
-		if b.name == "kimi-cli" { // the other has no steering
+		if b.name == "kimi-cli" { // Kimi Code has no steering
 			asked.Store(0)
 			model.Add(b.run("steer-1", "touch steer-1"), b.run("steer-2", "touch steer-2"), "text: done")
 			steering := *opts
@@ -124,8 +124,8 @@ func TestBackendsSlashText(t *testing.T) {
 	})
 }
 
-// The user's own configuration lets everything run unasked: kimi-cli follows it, and the library reports that. For
-// Kimi Code, the options count.
+// The configuration file of the user may let every action run without a question. kimi-cli obeys it, and the library
+// reports that. Kimi Code obeys the options instead.
 func TestBackendsUnaskedByFile(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, b.run("unasked", "touch unasked"), "text: done")
@@ -158,8 +158,8 @@ func TestBackendsUnaskedByFile(t *testing.T) {
 	})
 }
 
-// What a session of kimi-cli keeps: a mode without questions is refused unless the options ask for it, and can be
-// turned off. Actions that were approved for the session are reported.
+// A session of kimi-cli may store a mode without questions. Such a session is refused unless the options ask for the
+// mode, and the mode can be turned off. The library reports the actions that were approved for the session.
 func TestKimiKeptApprovals(t *testing.T) {
 	t.Parallel()
 	b := backends[0]
@@ -268,7 +268,7 @@ func TestKimiKeptApprovals(t *testing.T) {
 	})
 }
 
-// checkCall checks that a request shows the call that it is about.
+// checkCall checks that a request shows the call that it asks about.
 func checkCall(t testing.TB, r *client.ApprovalRequest, name string, args map[string]any) {
 	t.Helper()
 	gotName, raw := r.Call()
@@ -281,7 +281,7 @@ func checkCall(t testing.TB, r *client.ApprovalRequest, name string, args map[st
 	e2eSame(t, "arguments of the call", args, got)
 }
 
-// checkSubagentCall checks what a subagent's request shows of its call of the shell.
+// checkSubagentCall checks what the request of a subagent shows of its call of the shell.
 func checkSubagentCall(t testing.TB, b *backend, r *client.ApprovalRequest, command string) {
 	t.Helper()
 	if b.tellsCalls {
@@ -291,8 +291,8 @@ func checkSubagentCall(t testing.TB, b *backend, r *client.ApprovalRequest, comm
 	}
 }
 
-// A request shows the whole call to the loop and to a handler, also the parts that do not fit into a description. If
-// the model repeats an id, the request shows no call rather than another one.
+// A request shows the whole call to the loop and to a handler, also the parts that are too long for the description. If
+// the model gives one id to two calls, the request shows no call, because it could show the wrong one.
 func TestBackendsCall(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		sql := "SELECT count(*) FROM users --" + strings.Repeat(" harmless", 1000) + "\n\"; DROP TABLE users"
@@ -349,8 +349,8 @@ func TestBackendsCall(t *testing.T) {
 	})
 }
 
-// A hook runs for what its expression matches in Go. kimi-cli drops a hook whose expression Python cannot compile, and
-// lets the command run.
+// A hook runs for each tool that its expression matches in Go. kimi-cli drops a hook whose expression Python cannot
+// compile, and would let the command run.
 func TestKimiHookMatchers(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -371,7 +371,7 @@ func TestKimiHookMatchers(t *testing.T) {
 	}
 }
 
-// Two programs of this library do not write one history: the second one gets an error until the first has ended.
+// Two programs with this library cannot write the same history: the second gets an error until the first has ended.
 func TestKimiSessionInUse(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

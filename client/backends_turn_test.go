@@ -28,7 +28,7 @@ func TestBackendsTurns(t *testing.T) {
 			t.Errorf("before the first turn: id %q, PID %d, model %q", id, s.PID(), s.Model())
 		}
 
-		// Text and thinking.
+		// A turn with text and thinking.
 		turn, err := s.Prompt(ctx, "hello")
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +38,7 @@ func TestBackendsTurns(t *testing.T) {
 			t.Fatal(err)
 		}
 		types := slices.DeleteFunc(e2eTypes(msgs), func(s string) bool { return s == "StatusUpdate" })
-		e2eSame(t, "types", []string{"TurnBegin", "StepBegin", "ContentPart", "TurnEnd"}, slices.Compact(types)) // Kimi Code joins what comes within 16 ms
+		e2eSame(t, "types", []string{"TurnBegin", "StepBegin", "ContentPart", "TurnEnd"}, slices.Compact(types)) // Kimi Code joins the pieces of text that come within 16 ms
 		var thinking, text string
 		for _, p := range e2eOf[*wireproto.ThinkPart](msgs) {
 			thinking += p.Think
@@ -54,13 +54,13 @@ func TestBackendsTurns(t *testing.T) {
 		}
 		first := wireproto.TokenUsage{InputOther: 10, Output: 2, InputCacheRead: 3}
 		e2eSame(t, "result", &client.TurnResult{Status: wireproto.StatusFinished, Steps: 1, Usage: first, Text: "hello"}, result)
-		eventually(t, time.Minute, func() bool { // Kimi Code says how long a context may be after the first turn
+		eventually(t, time.Minute, func() bool { // Kimi Code tells the maximal size of the context only after the first turn
 			st := s.Status()
 			return st.ContextTokens > 0 && st.MaxContextTokens > 0 && st.ContextUsage > 0
 		}, func() string { return fmt.Sprintf("status %+v", s.Status()) })
 		e2eSame(t, "usage of the session", first, s.Status().Usage)
 
-		// A second turn, of two steps, that leaves no room for another.
+		// A second turn has two steps. No other turn can start while it runs.
 		turn, err = s.Prompt(ctx, "look")
 		if err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestBackendsTurns(t *testing.T) {
 			}
 		}
 
-		// An image.
+		// A prompt with an image.
 		const png = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 		turn, err = s.Prompt(ctx, "what is it?", &wireproto.ImageURLPart{ImageURL: wireproto.MediaURL{URL: png}})
 		if err != nil {
@@ -125,7 +125,7 @@ func TestBackendsTurns(t *testing.T) {
 				t.Errorf("/%s: %+v, %v, want %q", b.slash, result, err, b.says)
 			}
 		}
-		if n := len(model.Requests()); n != 4 { // it does not hear of the command
+		if n := len(model.Requests()); n != 4 { // the model gets no call for the slash command
 			t.Errorf("%d calls of the model, want 4", n)
 		}
 		if s.ID() != id || s.Err() != nil {

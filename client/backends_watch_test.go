@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// An Observer gets everything that a turn does, with its times: also the part of a subagent, and retries.
+// An Observer gets all observations of a turn, with their times: also those of a subagent and of retries.
 func TestBackendsObserver(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t,
@@ -63,7 +63,7 @@ func TestBackendsObserver(t *testing.T) {
 			"1 step 3 ends: scripted ok 10 tokens",
 			"1 turn ends: ok 3 steps, 1131 tokens",
 		}
-		const asked = "approval ends" // kimi-cli tells of the call of a subagent after that
+		const asked = "approval ends" // kimi-cli sends the call of a subagent only after its request
 		e2eSame(t, "observed at the end of the loop", want, without(tale(atEnd), asked))
 		closed(t, s)
 		all := w.all(t)
@@ -144,7 +144,8 @@ func TestBackendsObserverRetries(t *testing.T) {
 	})
 }
 
-// Each turn has the model of its time. kimi-cli changes it in a new process, which is observed, too.
+// Each turn is observed with the model that it used. kimi-cli changes the model in a new process, which is also
+// observed.
 func TestBackendsObserverModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := twoModels(t, b, say("text: one", "usage: output=1"), say("text: two", "usage: output=20"))
@@ -187,7 +188,7 @@ func runTurn(t *testing.T, ctx context.Context, s *client.Session, text string) 
 	return turn.Result()
 }
 
-// What is waited for, and what a turn that is cancelled leaves.
+// An Observer gets the waiting times of a turn, and gets the end of each part of a turn that is cancelled.
 func TestBackendsObserverCancelled(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t, say("text: one", clienttest.ToolCall("hang", b.tool("hang"), noInput{})), say("text: asking", b.run("ask", "touch asked")))
@@ -242,7 +243,7 @@ func TestBackendsObserverCancelled(t *testing.T) {
 	})
 }
 
-// The limits of tokens and of cost end a turn between steps. Those of a session also refuse the next turn.
+// The limits of tokens and of cost end a turn between two steps. Those of a session also refuse the next turn.
 func TestBackendsLimits(t *testing.T) {
 	price := func(model string, u wireproto.TokenUsage) float64 {
 		if model != "scripted" {
@@ -263,7 +264,7 @@ func TestBackendsLimits(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				ctx := withinCtx(t) // the one above ages while others run
+				ctx := withinCtx(t) // the test's own ctx may expire while other tests run
 				step := func(id string) string { return say("text: "+id, b.run(id, "touch "+id), "usage: output=15") }
 				opts, model := b.model(t, step("one"), step("two"), "hang:", "text: four") // Kimi Code goes on to the next step before it can be cancelled
 				opts.Yolo, opts.Limits = true, tt.limits
@@ -303,7 +304,7 @@ func TestBackendsLimits(t *testing.T) {
 	})
 }
 
-// The limits of tool calls and of time end a turn at once; a tool learns why.
+// The limits of tool calls and of time end a turn at once. A Go tool that runs gets the reason from its ctx.
 func TestBackendsLimitsAtOnce(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, _ := b.model(t,
@@ -360,7 +361,7 @@ func TestBackendsLimitsAtOnce(t *testing.T) {
 	})
 }
 
-// A subagent that does not stop by itself is ended, and its usage counts.
+// A subagent that does not stop by itself is ended, and its usage counts for the limits.
 func TestBackendsLimitsSubagent(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		runs := make(chan struct{}, 100)
@@ -386,13 +387,13 @@ func TestBackendsLimitsSubagent(t *testing.T) {
 		}
 		result, err := turn.Result()
 		checkLimit(t, err, client.LimitError{Limit: "Limits.ToolCalls", Most: 4, Used: 5})
-		if result.Steps != 1 || result.ToolCalls < 5 { // Kimi Code takes a moment to end
+		if result.Steps != 1 || result.ToolCalls < 5 { // Kimi Code may make more calls before it ends
 			t.Errorf("%+v", result)
 		}
 	})
 }
 
-// checkLimit compares the error of a limit, except for the usage until the turn ends.
+// checkLimit compares the error of a limit. It ignores the usage after the limit until the end of the turn.
 func checkLimit(t *testing.T, err error, want client.LimitError) {
 	t.Helper()
 	e2eIs(t, "limit", err, client.ErrLimit)
@@ -403,7 +404,7 @@ func checkLimit(t *testing.T, err error, want client.LimitError) {
 	e2eSame(t, "limit", &want, got)
 }
 
-// In kimi-cli a subagent may have a model of its own, and then its usage is told apart.
+// In kimi-cli a subagent may have a model of its own. Its usage is then counted for that model.
 func TestKimiUsageByModel(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -421,7 +422,7 @@ func TestKimiUsageByModel(t *testing.T) {
 	e2eSame(t, "usage", map[string]wireproto.TokenUsage{"scripted": {Output: 11}, "sub": {Output: 1100}}, result.UsageByModel)
 }
 
-// without leaves out the lines that contain a text.
+// without returns the lines that do not contain a text.
 func without(lines []string, text string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(l string) bool { return strings.Contains(l, text) })
 }

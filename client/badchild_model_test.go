@@ -12,7 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// readsNoMore reads the head of a line and nothing more; the process that follows it reads all, and takes no half line.
+// readsNoMore reads the first part of a line and then nothing. The process that follows it reads every line, and
+// accepts no half line.
 var readsNoMore = script("reads no more", func(a *agent) {
 	a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+`,"external_tools":{"accepted":["big"],"rejected":[]}}`)
 	first, err := os.OpenFile(a.arg, os.O_CREATE|os.O_EXCL, 0o600)
@@ -26,7 +27,7 @@ var readsNoMore = script("reads no more", func(a *agent) {
 	a.hang()
 })
 
-// A line that the process before has read in part does not go on in the one that follows.
+// If the old process has read only a part of a line, the new process does not get the rest of it.
 func TestSetModelHalfLine(t *testing.T) {
 	opts := spawn(t, readsNoMore, t.TempDir()+"/first")
 	opts.StopGrace = time.Second

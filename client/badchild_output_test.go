@@ -16,10 +16,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// dirt stands in the output between the texts a and b. It must not hide them.
+// dirt is output between the texts a and b. The client must still deliver both texts.
 var dirt = map[string]struct {
 	raw  string
-	want string // what is delivered of it, if anything
+	want string // the message that is delivered for it, "" for none
 }{
 	"plain text":                {raw: "Downloading ripgrep…\n"},
 	"blank lines":               {raw: "\n\n \n"},
@@ -88,8 +88,8 @@ func TestDirt(t *testing.T) {
 	}
 }
 
-// A request that cannot be understood is answered all the same, because the agent would wait for ever. "x1" is the id
-// of each.
+// asked are requests. Each of them is answered, even if the client cannot understand it, because the agent would
+// otherwise wait for ever. Each has the id "x1".
 var asked = map[string]struct{ line, want string }{
 	"unknown request":   {`"method":"request","id":"x1","params":{"type":"Surprise","payload":{}}`, "error -32601"},
 	"unknown method":    {`"method":"surprise","id":"x1","params":{}`, "error -32601"},
@@ -106,12 +106,12 @@ var asked = map[string]struct{ line, want string }{
 var asks = script("asks", func(a *agent) {
 	a.handshake()
 	a.begin()
-	for range 2 { // the same id again
+	for range 2 { // the id is used twice, one request after the other
 		a.line(`{"jsonrpc":"2.0",%s}`, asked[a.arg].line)
 		a.text(a.answer("x1"))
 	}
 	a.line(`{"jsonrpc":"2.0",%s}`, asked[a.arg].line)
-	a.line(`{"jsonrpc":"2.0",%s}`, asked[a.arg].line) // and while the first one waits
+	a.line(`{"jsonrpc":"2.0",%s}`, asked[a.arg].line) // the id is used again while the first request waits
 	a.text(a.answer("x1"), a.answer("x1"))
 	a.finish("finished")
 	a.serve()
@@ -134,7 +134,7 @@ func TestAsked(t *testing.T) {
 	}
 }
 
-// answers end a turn in an odd way.
+// answers are lines that end a turn in an unusual way.
 var answers = map[string]struct {
 	lines string // %s is the id of the prompt
 	want  string // the error, if any
@@ -220,7 +220,7 @@ var chunks = script("chunks", func(a *agent) {
 		a.text(strconv.Itoa(i))
 	}
 	a.out = os.Stdout
-	for n := 1; all.Len() > 0; n = n*7%8191 + 1 { // cut anywhere
+	for n := 1; all.Len() > 0; n = n*7%8191 + 1 { // cut the output at many different places
 		a.raw(string(all.Next(n)))
 	}
 	a.finish("finished")

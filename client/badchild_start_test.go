@@ -34,7 +34,7 @@ func TestStartTimeout(t *testing.T) {
 	}
 }
 
-// onWrite calls a function with what is written to it.
+// onWrite is an io.Writer that calls a function with each text.
 type onWrite func(string)
 
 func (f onWrite) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }
@@ -53,7 +53,7 @@ func TestStartContext(t *testing.T) {
 	}
 }
 
-// The ctx of the start bounds the start alone.
+// The ctx of NewSession limits only the start. Its end does not end the session.
 func TestStartContextEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := client.NewSession(ctx, spawn(t, serves, ""))
@@ -108,7 +108,7 @@ func TestHandshake(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer string
 		opts   client.Options
-		want   []func(error) bool // none: it works
+		want   []func(error) bool // checks of the error; none if the session starts
 	}{
 		"no initialize":            {answer: unknown},
 		"no initialize, a tool":    {unknown, withTool, []func(error) bool{is(client.ErrUnsupported), says(`"look"`)}},
@@ -196,13 +196,13 @@ func TestNotKimi(t *testing.T) {
 		opts.StartTimeout = 3 * time.Second
 		began := time.Now()
 		hasEnded(t, fails(t, limited(t), opts), "exit 3")
-		if d := time.Since(began); d > 8*time.Second { // not as long as it hangs
+		if d := time.Since(began); d > 8*time.Second { // less than the time for which the program hangs
 			t.Errorf("it took %v", d)
 		}
 	})
 	t.Run("no environment", func(t *testing.T) {
 		opts := spawn(t, serves, "")
-		opts.ModifyCmd = func(cmd *exec.Cmd) { cmd.Env = nil } // this program's own, says package exec
+		opts.ModifyCmd = func(cmd *exec.Cmd) { cmd.Env = nil } // package exec then uses the environment of this program
 		t.Setenv("HOME", "/home/me")
 		t.Setenv(programKey, "tells HOME")
 		var process *client.ProcessError

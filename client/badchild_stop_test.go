@@ -27,7 +27,8 @@ var (
 	})
 )
 
-// stubborn are agents that Close ends, and whether it has to kill them. The system has more.
+// stubborn are agents that Close ends. The value says whether Close has to kill the agent. Each system adds more
+// agents.
 var stubborn = map[string]bool{ignoresAll: true, serves: false}
 
 func TestCloseStubborn(t *testing.T) {
@@ -35,10 +36,10 @@ func TestCloseStubborn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opts := spawn(t, name, "")
 			if opts.StopGrace = 300 * time.Millisecond; !killed {
-				opts.StopGrace = limit // it must not take that long
+				opts.StopGrace = limit // Close must not use the whole grace period
 			}
 			if name == "ends at SIGINT" {
-				opts.StopGrace = 3 * time.Second // of which two pass before SIGINT
+				opts.StopGrace = 3 * time.Second // SIGINT comes after two of these seconds
 			}
 			s := start(t, opts)
 			err := shut(t, s)
@@ -76,7 +77,7 @@ var (
 	})
 )
 
-// An agent that cannot be talked with is of no more use.
+// If an agent closes its input or its output, the session ends.
 func TestClosesPipe(t *testing.T) {
 	killed := func(t *testing.T, err error, what string) {
 		t.Helper()
@@ -122,7 +123,7 @@ var readsNothing = script("reads nothing", func(a *agent) {
 	a.hang()
 })
 
-// The writer is blocked on a pipe that is full.
+// Close ends an agent even while a write to its full input pipe blocks.
 func TestReadsNothing(t *testing.T) {
 	opts := spawn(t, readsNothing, "")
 	opts.StopGrace = 300 * time.Millisecond
@@ -139,7 +140,7 @@ func TestReadsNothing(t *testing.T) {
 	}
 }
 
-// leave starts a process that outlives the agent, with its stdout and stderr.
+// leave starts a process that lives longer than the agent and keeps the agent's stdout and stderr open.
 func (a *agent) leave() (pid int) {
 	kind, how, _ := strings.Cut(a.arg, ", ")
 	exe, err := os.Executable()
@@ -158,7 +159,7 @@ func (a *agent) leave() (pid int) {
 
 func init() { programs["straggler"] = straggler }
 
-// straggler is what leave starts. It ends by itself, should the test that ends it not live to do so.
+// straggler is the program that leave starts. It ends by itself if the test is killed before it can end it.
 func straggler() {
 	signal.Ignore(brokenPipe...)
 	end := time.After(100 * time.Second)
@@ -196,7 +197,7 @@ var leaves = script("leaves a process", func(a *agent) {
 	a.serve()
 })
 
-// A process that the agent leaves with its pipes open is ended if it can be found. No call waits for it.
+// A process that the agent leaves with its pipes open is ended if the client can find it. No call waits for it.
 func TestLeavesProcess(t *testing.T) {
 	for kind, ways := range map[string][]string{
 		"same group":  {"dies", "closed"},
@@ -223,7 +224,7 @@ func TestLeavesProcess(t *testing.T) {
 							continue
 						}
 						if left, err = os.FindProcess(pid); err != nil && kind == "hidden" {
-							t.Error(err) // others may have been ended
+							t.Error(err) // the other processes may have ended already
 						}
 						if strings.HasPrefix(how, "closed") {
 							if err := shut(t, s); err != nil {
@@ -234,7 +235,7 @@ func TestLeavesProcess(t *testing.T) {
 				})
 				within(t, limit, "Done", func() { <-s.Done() })
 				switch {
-				case left == nil: // it has ended before it was looked at
+				case left == nil: // it ended before the test looked at it
 				case kind == "hidden":
 					left.Kill()
 				case runs(left):
@@ -289,7 +290,7 @@ func TestStderr(t *testing.T) {
 	}
 }
 
-// The program's own writer may do what it likes.
+// A writer in Options.Stderr that blocks, fails or calls the session does not stop the session.
 func TestStderrWriter(t *testing.T) {
 	t.Run("fails", func(t *testing.T) {
 		opts := spawn(t, talksOnStderr, "dies")

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The ways in which an agent can end, and the error of each. The system has more.
+// ends are the ways in which an agent can end, with the error of each. Each system adds more ways.
 var ends = map[string]client.ProcessError{
 	"exit 0": {ExitCode: 0},
 	"exit 3": {ExitCode: 3},
@@ -38,7 +38,7 @@ func (a *agent) end(how string) {
 	a.hang()
 }
 
-// hasEnded checks that err says how a process ended.
+// hasEnded checks that err describes the way in which a process ended.
 func hasEnded(t *testing.T, err error, how string) {
 	t.Helper()
 	var got *client.ProcessError
@@ -56,7 +56,7 @@ func hasEnded(t *testing.T, err error, how string) {
 	}
 }
 
-// fails checks that no session starts.
+// fails checks that no session starts, and returns the error.
 func fails(t *testing.T, ctx context.Context, opts *client.Options) (err error) {
 	t.Helper()
 	within(t, limit, "NewSession", func() {
@@ -81,7 +81,7 @@ var (
 	})
 	diesIdle = script("dies idle", func(a *agent) {
 		a.handshake()
-		a.call(wireproto.MethodSetPlanMode) // not answered
+		a.call(wireproto.MethodSetPlanMode) // the agent does not answer this call
 		a.end(a.arg)
 	})
 	diesInTurn = script("dies in a turn", func(a *agent) {
@@ -246,7 +246,7 @@ func TestHangsInTurn(t *testing.T) {
 		})
 		t.Run(name+", Cancel and Close", func(t *testing.T) {
 			s, turn := begin(t, limited(t), 0)
-			ctx, cancel := context.WithTimeout(limited(t), 150*time.Millisecond) // over StopGrace
+			ctx, cancel := context.WithTimeout(limited(t), 150*time.Millisecond) // longer than StopGrace
 			defer cancel()
 			if err := turn.Cancel(ctx); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("Cancel: %v", err)
@@ -269,7 +269,7 @@ var floods = script("floods", func(a *agent) {
 	flood(&written)(a)
 })
 
-// tellsWritten skips the test where it cannot be told how much a process has written.
+// tellsWritten skips the test on a system that does not report how many bytes a process has written.
 func tellsWritten(t *testing.T) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -297,7 +297,7 @@ func written(t *testing.T, pid int) int {
 	return 0
 }
 
-// heldUp waits until a process writes no more.
+// heldUp waits until a process writes nothing more.
 func heldUp(t *testing.T, pid int) {
 	t.Helper()
 	last, same := -1, 0
@@ -358,7 +358,7 @@ func TestFlood(t *testing.T) {
 	works(t, s)
 }
 
-// An agent that dies while no one reads is not waited for.
+// If an agent dies while no one reads the turn, no call waits for it.
 func TestFloodKilled(t *testing.T) {
 	tellsWritten(t)
 	s := start(t, spawn(t, floods, ""))

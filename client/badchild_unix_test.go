@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	killedCode = -1 // the exit code of what kill ends
+	killedCode = -1 // the exit code of a process that was killed
 	noProgram  = syscall.ENOEXEC
 )
 
@@ -35,7 +35,7 @@ func endBySystem(how string) {
 	switch how {
 	case "SIGKILL":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	case "SIGSEGV": // Go would catch its own
+	case "SIGSEGV": // Go would handle a SIGSEGV of its own program
 		syscall.Exec("/bin/sh", []string{"sh", "-c", "ulimit -c 0; kill -SEGV $$"}, nil)
 	}
 }
@@ -47,7 +47,7 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-// runs reports whether a process runs. One that has ended may stay until its parent has looked.
+// runs reports whether a process runs. A process that has ended may stay as a zombie until its parent waits for it.
 func runs(p *os.Process) bool {
 	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.Pid), "status"))
 	if err == nil && strings.Contains(string(status), "State:\tZ") {
@@ -56,7 +56,7 @@ func runs(p *os.Process) bool {
 	return p.Signal(syscall.Signal(0)) == nil
 }
 
-// detach makes a process one that is hard to find.
+// detach makes it hard for the client to find the process.
 func detach(cmd *exec.Cmd, kind string) {
 	switch kind {
 	case "own group":
@@ -93,11 +93,11 @@ var tells = script("tells of itself", func(a *agent) {
 	a.exit(0)
 })
 
-// ModifyCmd changes what is its own to change.
+// ModifyCmd may change the environment and the attributes of the command.
 func TestModifyCmd(t *testing.T) {
 	opts := spawn(t, tells, "same group")
 	opts.WorkDir, _ = filepath.EvalSymlinks(opts.WorkDir)
-	opts.Env["HOME"] = "" // unset
+	opts.Env["HOME"] = "" // removes the variable
 	opts.ModifyCmd = func(cmd *exec.Cmd) {
 		cmd.Env = append(cmd.Env, "EXTRA=more")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

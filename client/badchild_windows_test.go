@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	killedCode = 1 // the exit code of what kill ends
+	killedCode = 1 // the exit code of a process that was killed
 	noProgram  = windows.ERROR_BAD_EXE_FORMAT
 )
 
@@ -38,7 +38,7 @@ func kill(t *testing.T, pid int) {
 	}
 }
 
-// runs reports whether a process runs. Its end may take a moment.
+// runs reports whether a process runs. It waits a moment, because the end of a process is not immediate.
 func runs(p *os.Process) bool {
 	h, err := windows.OpenProcess(windows.SYNCHRONIZE, false, uint32(p.Pid))
 	if err != nil {
@@ -49,8 +49,8 @@ func runs(p *os.Process) bool {
 	return err != nil || event != windows.WAIT_OBJECT_0
 }
 
-// detach makes a process one that is hard to find. A hidden one is a child of the test by name, and so
-// not in the job of the agent.
+// detach makes it hard for the client to find the process. For the kind "hidden", the test itself is the parent, so
+// that the process is not in the agent's job.
 func detach(cmd *exec.Cmd, kind string) {
 	switch kind {
 	case "own group", "own session":

@@ -7,7 +7,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// What AskAs adds to Ask: an agent in memory says the same in both.
+// BenchmarkAskAs measures what AskAs costs more than Ask. An agent in memory gives the same answer to both.
 func BenchmarkAskAs(b *testing.B) {
 	type answer struct {
 		Text string `json:"text"`

@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// withChildren returns the bytes in memory of a process and its children.
+// withChildren returns how many bytes of memory a process and its children use.
 func withChildren(b *testing.B, pid int) (bytes int) {
 	b.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
@@ -47,7 +47,8 @@ func withChildren(b *testing.B, pid int) (bytes int) {
 	return bytes
 }
 
-// BenchmarkKimiCodeStart starts the real Kimi Code for a session, up to the session, and up to the end of a first turn.
+// BenchmarkKimiCodeStart starts the real Kimi Code for a session. It measures the time until the session is ready, and
+// until the first turn has ended.
 func BenchmarkKimiCodeStart(b *testing.B) {
 	var start, turn, memory medians
 	for b.Loop() {
@@ -73,10 +74,10 @@ func BenchmarkKimiCodeStart(b *testing.B) {
 	}
 	b.ReportMetric(start.ms(), "start-ms")
 	b.ReportMetric(turn.ms(), "first-answer-ms")
-	b.ReportMetric(memory.ms(), "MB") // bytes, over a million
+	b.ReportMetric(memory.ms(), "MB") // ms divides by a million, which gives MB for bytes
 }
 
-// BenchmarkKimiCodeSession makes one session more on a server that runs, and keeps it.
+// BenchmarkKimiCodeSession starts one more session on a server that runs, and keeps it open.
 func BenchmarkKimiCodeSession(b *testing.B) {
 	k := webtest.NewKimi(b)
 	open := func() {
@@ -88,11 +89,11 @@ func BenchmarkKimiCodeSession(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() {
-			child.End(nil) // which ends the bridge, and leaves the server
+			child.End(nil) // this ends the bridge and leaves the server running
 			s.Close()
 		})
 	}
-	open() // the first makes the server load what all use
+	open() // with the first session, the server loads the code that all sessions use
 	before := withChildren(b, k.Process.PID())
 	for b.Loop() {
 		open()
@@ -100,8 +101,8 @@ func BenchmarkKimiCodeSession(b *testing.B) {
 	b.ReportMetric(float64(withChildren(b, k.Process.PID())-before)/float64(b.N)/1e6, "server-MB/op")
 }
 
-// BenchmarkKimiCodeAnswers steers, approves and cancels in turns of the real Kimi Code, and with each does the same over
-// bare REST and a bare WebSocket of the same server. own-… is how much longer it takes with this module.
+// BenchmarkKimiCodeAnswers steers, approves and cancels turns of the real Kimi Code. After each turn, it does the same
+// over bare REST and a bare WebSocket of the same server. own-… is the time that this module adds.
 func BenchmarkKimiCodeAnswers(b *testing.B) {
 	k := webtest.NewKimi(b)
 	child := webtest.NewChild(k.URL, k.Token)
@@ -131,7 +132,7 @@ func BenchmarkKimiCodeAnswers(b *testing.B) {
 	}
 }
 
-// took is how long it took to steer, from an approval to the call's result, and to cancel.
+// took holds three times: to steer, from an approval to the result of the call, and to cancel.
 type took [3]time.Duration
 
 func answered(b *testing.B, s *client.Session) (t took) {
@@ -156,7 +157,7 @@ func answered(b *testing.B, s *client.Session) (t took) {
 			if err := m.Approve(); err != nil {
 				b.Fatal(err)
 			}
-		case *wireproto.ToolResult: // a server's answer, which approving does not wait for
+		case *wireproto.ToolResult: // the result comes from the server; the approval itself does not wait for it
 			t[1] = time.Since(asked)
 		case *wireproto.TextPart:
 			began := time.Now()

@@ -28,8 +28,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// codeFloods is a server as "kimi web" is one. It answers a prompt "N SIZE" by N texts of SIZE bytes, as fast as a socket
-// takes them.
+// codeFloods is a server that behaves like "kimi web". It answers a prompt "N SIZE" with N texts of SIZE bytes, as fast
+// as the socket accepts them.
 var codeFloods = func() string {
 	programs["code floods"] = func() {
 		fake := webtest.NewFake(never{})
@@ -63,7 +63,7 @@ type floodPrompt struct {
 	} `json:"content"`
 }
 
-// codeFlood speaks WebSocket by itself, so that the server is not what is measured.
+// codeFlood writes WebSocket frames itself, so that the benchmark does not measure a server library.
 func codeFlood(w http.ResponseWriter, r *http.Request, prompts <-chan floodPrompt) {
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -90,11 +90,11 @@ func codeFlood(w http.ResponseWriter, r *http.Request, prompts <-chan floodPromp
 	out.Flush()
 	const session = "session_fake_1"
 	const closes, head = 0x88, 6             // the first byte of the frame that ends a connection, and how long the head of a short frame is
-	if _, err := rw.Peek(head); err != nil { // it subscribes
+	if _, err := rw.Peek(head); err != nil { // the client subscribes
 		return
 	}
 	gone := make(chan struct{})
-	go func() { // of what the client says, its end alone is of interest
+	go func() { // wait for the client's close frame, and ignore all its other frames
 		defer close(gone)
 		for {
 			frame, err := rw.Peek(head)
@@ -140,12 +140,13 @@ func codeFlood(w http.ResponseWriter, r *http.Request, prompts <-chan floodPromp
 	}
 }
 
-// never cleans nothing up: the process ends.
+// never ignores cleanup functions, because the process ends anyway.
 type never struct{}
 
 func (never) Cleanup(func()) {}
 
-// BenchmarkKimiCodeEvents reads the events of one turn of Kimi Code's server, to compare with BenchmarkEvents.
+// BenchmarkKimiCodeEvents reads the events of one turn from a server that behaves like "kimi web". Compare it with
+// BenchmarkEvents.
 func BenchmarkKimiCodeEvents(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
@@ -187,12 +188,12 @@ func BenchmarkKimiCodeEvents(b *testing.B) {
 	}
 }
 
-// BenchmarkKimiCodeTurn runs turns of one word with the real Kimi Code, and with each one the same prompt over a bare
-// WebSocket of the same server.
+// BenchmarkKimiCodeTurn runs turns of one word with the real Kimi Code. After each turn, it sends the same prompt over
+// a bare WebSocket of the same server.
 func BenchmarkKimiCodeTurn(b *testing.B) {
 	k := webtest.NewKimi(b)
 	child := webtest.NewChild(k.URL, k.Token)
-	defer child.End(nil) // which ends the bridge, and leaves the server
+	defer child.End(nil) // this ends the bridge and leaves the server running
 	s, err := client.NewSession(b.Context(), &client.Options{
 		Transport: overServer{child}, WorkDir: k.Options.WorkDir, ShareDir: k.Options.ShareDir, Env: k.Options.Env,
 	})
@@ -222,7 +223,7 @@ func BenchmarkKimiCodeTurn(b *testing.B) {
 		f, w := bare.turn(b)
 		bareFirst, bareWhole = append(bareFirst, f), append(bareWhole, w)
 	}
-	for b.Loop() { // whichever goes first finds the server at what the turn before has left
+	for b.Loop() { // the order changes, because the server still works after a turn, which makes the next one slower
 		k.Model.Add("text: ok", "text: ok", "text: ok", "text: ok")
 		ours()
 		theirs()
@@ -236,7 +237,7 @@ func BenchmarkKimiCodeTurn(b *testing.B) {
 	b.ReportMetric(whole.ms()/bareWhole.ms(), "turn/bare")
 }
 
-// medians are times of which the one in the middle counts: the machine is shared.
+// medians are times. The result is their median, because other programs use the machine, too.
 type medians []time.Duration
 
 func (m medians) ms() float64 {
@@ -244,14 +245,14 @@ func (m medians) ms() float64 {
 	return float64(m[len(m)/2]) / 1e6
 }
 
-// overServer is a transport over a server that runs.
+// overServer is a transport to a server that runs already.
 type overServer struct{ child *webtest.Child }
 
 func (t overServer) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
 	return bridge.Start(ctx, (*bridge.Command)(cmd), func(context.Context, *bridge.Command, string, []string) (bridge.Child, error) { return t.child, nil }, nil)
 }
 
-// bareSession is a session of a server with nothing between.
+// bareSession is a session of a server, without this module.
 type bareSession struct {
 	k    *webtest.Kimi
 	id   string
@@ -275,7 +276,7 @@ func newBareSession(b *testing.B, k *webtest.Kimi) *bareSession {
 	if err := conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, `{"type":"subscribe","id":"1","payload":{"session_ids":[%q]}}`, s.id)); err != nil {
 		b.Fatal(err)
 	}
-	go func() { // as any client does
+	go func() { // read the messages in a goroutine, as any client does
 		for {
 			select {
 			case <-time.After(5 * time.Second):
@@ -298,7 +299,7 @@ func (s *bareSession) post(b *testing.B, path string, body, result any) {
 	}
 }
 
-// until reads up to an event, and returns it.
+// until reads events up to the first one of a kind, and returns that event.
 func (s *bareSession) until(b *testing.B, kind string) []byte {
 	b.Helper()
 	for {

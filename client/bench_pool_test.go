@@ -16,7 +16,7 @@ import (
 
 var poolSessions = flag.Int("pool.sessions", 100, "sessions of BenchmarkPool")
 
-// residentMB returns the memory that a process has, in MB.
+// residentMB returns the resident memory of a process, in MB.
 func residentMB(b *testing.B, pid int) float64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -33,7 +33,7 @@ func residentMB(b *testing.B, pid int) float64 {
 	return 0
 }
 
-// firstToken prompts, and returns once the first text has come and the turn has ended.
+// firstToken runs a turn and returns the time from the prompt to the first text.
 func firstToken(b *testing.B, s *client.Session) time.Duration {
 	b.Helper()
 	began := time.Now()
@@ -53,8 +53,9 @@ func firstToken(b *testing.B, s *client.Session) time.Duration {
 	return first
 }
 
-// BenchmarkPool has a turn in each of 100 sessions of a pool. It tells the time in which one is handed out that is ready, the
-// time from there to the first text of the model, the same without a pool, and the memory of all processes.
+// BenchmarkPool runs a turn in each of 100 sessions of a pool. It reports the time in which the pool hands out a
+// session that is ready, the time from then to the first text of the model, the same time without a pool, and the
+// memory of all processes.
 func BenchmarkPool(b *testing.B) {
 	for _, back := range backends {
 		b.Run(back.name, func(b *testing.B) {

@@ -17,8 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// benchAsks answers a prompt "N" by N approval requests, each after the answer to the one before;
-// benchRuns does the same with tool calls.
+// benchAsks answers a prompt "N" with N approval requests. Each comes after the answer to the one before it. benchRuns
+// does the same with tool calls.
 var (
 	benchAsks = requester("bench asks", "ApprovalRequest", `{"id":"r","tool_call_id":"t","sender":"Shell","action":"run","description":"d","display":[]}`)
 	benchRuns = requester("bench runs", "ToolCallRequest", `{"id":"r","name":"echo","arguments":"{\"text\":\"x\"}"}`)
@@ -45,8 +45,8 @@ func requester(name, kind, payload string) string {
 	})
 }
 
-// BenchmarkRequests answers approvals in the loop and runs Go tools, one after the other, and
-// with it answers the same lines from bare pipes.
+// BenchmarkRequests answers approvals in the loop and runs Go tools, one after the other. In the same run, it answers
+// the same lines over bare pipes.
 func BenchmarkRequests(b *testing.B) {
 	tool, err := client.NewTool("echo", "echoes", func(_ context.Context, in struct {
 		Text string `json:"text"`
@@ -98,8 +98,8 @@ func BenchmarkRequests(b *testing.B) {
 	}
 }
 
-// BenchmarkSlowLoop takes a millisecond for each event while 450 MB wait, for two seconds, and
-// says how much memory this process takes meanwhile, and how long Steer, Cancel and Close take.
+// BenchmarkSlowLoop uses a millisecond for each event while 450 MB wait, for two seconds. It reports how much memory
+// this process uses, and how long Steer, Cancel and Close take.
 func BenchmarkSlowLoop(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -157,7 +157,7 @@ func BenchmarkSlowLoop(b *testing.B) {
 	}
 }
 
-// benchFloods emits like emits, and listens meanwhile.
+// benchFloods sends as emits does, and also answers calls while it sends.
 var benchFloods = script("bench floods", func(a *agent) {
 	a.handshake()
 	f := a.call(wireproto.MethodPrompt)
@@ -187,14 +187,14 @@ var benchFloods = script("bench floods", func(a *agent) {
 	a.next()
 })
 
-// resident is the memory that this process holds, as far as Go knows.
+// resident returns how much memory this process holds, as the Go runtime reports it.
 func resident() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
 
-// cpuTime is what this process has computed so far.
+// cpuTime returns how much processor time this process has used so far.
 func cpuTime() time.Duration {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {

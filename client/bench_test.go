@@ -22,7 +22,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// emits answers a prompt "N SIZE" by N texts of SIZE bytes, as fast as a pipe takes them.
+// emits answers a prompt "N SIZE" with N texts of SIZE bytes, as fast as a pipe accepts them.
 var emits = script("emits", func(a *agent) {
 	a.handshake()
 	for {
@@ -49,7 +49,7 @@ var emits = script("emits", func(a *agent) {
 	}
 })
 
-// benchOptions run a script as a child process.
+// benchOptions returns options that run a script as a child process.
 func benchOptions(b *testing.B, name string) *client.Options {
 	b.Helper()
 	exe, err := os.Executable()
@@ -62,7 +62,7 @@ func benchOptions(b *testing.B, name string) *client.Options {
 	}
 }
 
-// bare is the same child at the end of two pipes, with nothing between.
+// bare is the same child process with two pipes, without this module.
 type bare struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -114,8 +114,8 @@ func (c *bare) close(b *testing.B) {
 	}
 }
 
-// BenchmarkStart starts a session and closes it. over-ns/op is what that takes longer than starting
-// the same child by pipes and shaking hands with it.
+// BenchmarkStart starts a session and closes it. over-ns/op is how much longer that takes than starting the same child
+// with bare pipes and making the handshake.
 func BenchmarkStart(b *testing.B) {
 	opts := benchOptions(b, "serves")
 	var ours, theirs time.Duration
@@ -139,7 +139,7 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(float64(ours-theirs)/float64(b.N), "over-ns/op")
 }
 
-// BenchmarkTurn runs a turn of no events, and with it the same two lines through bare pipes.
+// BenchmarkTurn runs a turn without events. In the same run, it exchanges the same two lines over bare pipes.
 func BenchmarkTurn(b *testing.B) {
 	b.Run("session", func(b *testing.B) {
 		s := benchSession(b, emits)
@@ -173,8 +173,8 @@ func benchSession(b *testing.B, name string) *client.Session {
 	return s
 }
 
-// BenchmarkEvents reads the events of one turn, and with it the same lines with one json.Unmarshal
-// each, from bare pipes.
+// BenchmarkEvents reads the events of one turn. In the same run, it reads the same lines from bare pipes, with one
+// json.Unmarshal for each.
 func BenchmarkEvents(b *testing.B) {
 	for _, size := range []int{64, 64 << 10} {
 		b.Run(strconv.Itoa(size)+"/session", func(b *testing.B) {
@@ -233,7 +233,7 @@ func BenchmarkEvents(b *testing.B) {
 	}
 }
 
-// BenchmarkObserver reads turns of many events without an Observer and, in the same run, the same with one.
+// BenchmarkObserver reads turns of many events without an Observer and, in the same run, with an Observer.
 func BenchmarkObserver(b *testing.B) {
 	const events = 50_000
 	opts := benchOptions(b, emits)
@@ -260,7 +260,7 @@ func BenchmarkObserver(b *testing.B) {
 	}
 	var without, with time.Duration
 	for i := 0; b.Loop(); i++ {
-		if i%2 == 0 { // who comes first has what the other leaves to the garbage collector
+		if i%2 == 0 { // the order changes, because a run pays for the garbage of the run before it
 			without += run(plain)
 			with += run(observed)
 		} else {
@@ -276,7 +276,7 @@ func BenchmarkObserver(b *testing.B) {
 	b.ReportMetric(100*(float64(with)/float64(without)-1), "over-%")
 }
 
-// BenchmarkIdleSessions keeps 200 sessions open at once and says what each costs this process.
+// BenchmarkIdleSessions keeps 200 sessions open at once, and reports what each of them costs this process.
 func BenchmarkIdleSessions(b *testing.B) {
 	const n = 200
 	opts := benchOptions(b, "serves")

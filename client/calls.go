@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// callWait is how long Call waits for events that may still come.
+	// callWait is how long [ApprovalRequest.Call] waits for events that may still come.
 	callWait = 5 * time.Second
-	// callPoll is how often it looks into the file of a background agent, which sends no events.
+	// callPoll is the interval at which Call reads the file of a background agent, which sends no events.
 	callPoll = 50 * time.Millisecond
-	// maxAgentFile is the longest such file that is read, in bytes.
+	// maxAgentFile is the size of the longest such file that Call reads, in bytes.
 	maxAgentFile = 256 << 20
 )
 
-// Call returns the whole tool call that the request is about: the name of the tool, and its arguments as the model
-// wrote them. Description and Display may show only a part of them. Call takes them from the agent's ToolCall and
-// ToolCallPart messages. A subagent's call may come after the request, so Call waits for it, at most 5 s. If the call
-// is not known for certain, Call returns "" and nil. One cause is that the model has given two calls the same id. It
-// also returns that for a value that is not a live request. It never returns the arguments of another call. Do not
+// Call returns the whole tool call that the request asks about: the name of the tool, and its arguments as the model
+// wrote them. Description and Display may show only a part of them. Call takes them from the ToolCall and ToolCallPart
+// messages of the agent. The call of a subagent may come after the request, so Call waits for it, at most 5 s. Call
+// returns "" and nil if it is not certain which call the request asks about, such as when the model has given two calls
+// the same id, and for a value that is not a live request. It never returns the arguments of another call. Do not
 // approve a call that you cannot see.
 //
 // If an object has several members with one name, kimi uses the last one. kimi also distinguishes Command from
@@ -41,26 +41,26 @@ func (r *ApprovalRequest) Call() (name string, arguments json.RawMessage) {
 	return "", nil
 }
 
-// toolCalls are the calls of all agents that have no result yet, under the session's mu.
+// toolCalls are the calls of all agents that have no result yet. The session's mu guards them.
 type toolCalls struct {
-	agents  map[string]*agentCalls // by id, "" is the main one
-	changed chan struct{}          // closed with the next change; nil while no one waits
+	agents  map[string]*agentCalls // by the agent's id; "" is the main agent
+	changed chan struct{}          // the next change closes it; nil while no call waits
 }
 
 // agentCalls are the calls of one step.
 type agentCalls struct {
 	open []*toolCall
-	last *toolCall // the arguments of which go on
-	told bool      // the model's message is complete: whatever it calls is here
+	last *toolCall // the next ToolCallPart continues the arguments of this call
+	told bool      // the model's message is complete, so open has all its calls
 }
 
 type toolCall struct {
 	id, name string
 	args     []string
-	request  *request // the one that asks about it
+	request  *request // the request that asks about the call
 }
 
-// noteCallLocked notes what an event says about tool calls. The session's mu is held.
+// noteCallLocked records what an event says about tool calls. The caller holds the session's mu.
 func (s *Session) noteCallLocked(m wireproto.Message) {
 	agent := ""
 	for {
@@ -71,7 +71,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 		if m = e.Event; e.AgentID != nil {
 			agent = *e.AgentID
 		} else {
-			return // before protocol 1.6: it is not known whose it is
+			return // before protocol 1.6 the event does not say which agent it belongs to
 		}
 	}
 	if !s.calls.note(s.backend, agent, m) {
@@ -79,7 +79,7 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 	}
 	for r := range s.requests {
 		if agent == "" {
-			break // its calls precede its requests
+			break // the calls of the main agent come before its requests
 		}
 		if asked, ok := r.asked.(*wireproto.ApprovalRequest); ok && agentOf(asked) == agent {
 			s.bindCallLocked(r)
@@ -91,10 +91,10 @@ func (s *Session) noteCallLocked(m wireproto.Message) {
 	}
 }
 
-// note reports whether anything has changed.
+// note records the event m of an agent, and reports whether anything has changed.
 func (c *toolCalls) note(b backend, agent string, m wireproto.Message) bool {
 	switch m.(type) {
-	case *wireproto.TextPart, *wireproto.ThinkPart: // nearly all that comes, and it takes no memory here
+	case *wireproto.TextPart, *wireproto.ThinkPart: // most events are of these types; return before an agentCalls is allocated for them
 		return false
 	}
 	a := c.agents[agent]
@@ -109,7 +109,7 @@ func (c *toolCalls) note(b backend, agent string, m wireproto.Message) bool {
 		delete(c.agents, agent)
 		return true
 	case *wireproto.StepBegin, *wireproto.StepRetry, *wireproto.TurnEnd:
-		delete(c.agents, agent) // what it called before is over
+		delete(c.agents, agent) // the calls before this event have ended
 		return true
 	case *wireproto.ToolCall:
 		if b.wholeCalls() {
@@ -143,7 +143,7 @@ func (c *toolCalls) note(b backend, agent string, m wireproto.Message) bool {
 	return true
 }
 
-// find returns the one call that a request can be about, nil if there is none, or more than one.
+// find returns the only call that a request can ask about. It returns nil if there is none or more than one.
 func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
 	var found *toolCall
 	for _, c := range a.open {
@@ -161,9 +161,9 @@ func (a *agentCalls) find(asked *wireproto.ApprovalRequest) *toolCall {
 	return found
 }
 
-// bindCallLocked finds the call that r is about. In kimi-cli, the events of the main agent come before its requests.
-// Those of a subagent come after them, up to the StatusUpdate that ends the model's message. Before that message,
-// another call with the same id may still come. The session's mu is held.
+// bindCallLocked finds the call that r asks about. In kimi-cli, the events of the main agent come before its requests.
+// Those of a subagent come after them, up to the StatusUpdate that ends the model's message. Before that StatusUpdate,
+// another call with the same id may still come. The caller holds the session's mu.
 func (s *Session) bindCallLocked(r *request) {
 	asked, ok := r.asked.(*wireproto.ApprovalRequest)
 	if !ok || r.tool != nil {
@@ -179,7 +179,7 @@ func (s *Session) bindCallLocked(r *request) {
 	}
 }
 
-// ofMain reports whether the call of a Go tool is one of the main agent's, whose events precede its requests.
+// ofMain reports whether the call of a Go tool is a call of the main agent, whose events come before its requests.
 func (c *toolCalls) ofMain(call *wireproto.ToolCallRequest) bool {
 	main := c.agents[""]
 	return main != nil && slices.ContainsFunc(main.open, func(t *toolCall) bool { return t.id == call.ID && t.name == call.Name })
@@ -192,7 +192,7 @@ func agentOf(asked *wireproto.ApprovalRequest) string {
 	return *asked.AgentID
 }
 
-// call waits for the call that r is about, if it may still come.
+// call returns the call that r asks about. If the call may still come, it waits.
 func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessage) {
 	ctx, cancel := context.WithTimeout(context.Background(), callWait)
 	defer cancel()
@@ -201,9 +201,9 @@ func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessag
 		s.mu.Lock()
 		var tool toolCall
 		if r.tool != nil {
-			tool = *r.tool // more may be added to the original
+			tool = *r.tool // copy, because later events may extend the arguments
 		}
-		over := r.err != nil || agentOf(asked) == "" || s.backend.wholeCalls() // nothing is on its way
+		over := r.err != nil || agentOf(asked) == "" || s.backend.wholeCalls() // no more events about the call can come
 		if s.calls.changed == nil {
 			s.calls.changed = make(chan struct{})
 		}
@@ -234,7 +234,7 @@ func (r *request) call(asked *wireproto.ApprovalRequest) (string, json.RawMessag
 	}
 }
 
-// whole returns the name and the arguments, "" and nil if these are not complete.
+// whole returns the name and the arguments. If the arguments are not complete, it returns "" and nil.
 func (c *toolCall) whole() (string, json.RawMessage) {
 	args := strings.Join(c.args, "")
 	if args == "" {
@@ -249,7 +249,7 @@ func (c *toolCall) whole() (string, json.RawMessage) {
 	return c.name, json.RawMessage(args)
 }
 
-// escapeControls escapes the control characters in the strings of a JSON text, which kimi-cli takes as they are.
+// escapeControls escapes the control characters in the strings of a JSON text. kimi-cli accepts them unescaped.
 func escapeControls(text string) string {
 	var b strings.Builder
 	inString, escaped := false, false
@@ -270,7 +270,7 @@ func escapeControls(text string) string {
 	return b.String()
 }
 
-// backgroundCall looks for a call in the file of a background agent, which kimi-cli writes as it goes
+// backgroundCall looks for a call in the file of a background agent. kimi-cli writes the file while the agent runs
 // (kimi_cli/background/agent_runner.py).
 func (l *launch) backgroundCall(session, agent string, asked *wireproto.ApprovalRequest) *toolCall {
 	if l.opts.Transport != nil || validSessionID(agent) != nil {
@@ -282,7 +282,7 @@ func (l *launch) backgroundCall(session, agent string, asked *wireproto.Approval
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.Size() > maxAgentFile {
-		return nil // its end, which counts, would take too long
+		return nil // only the end of the file matters, and reading up to it would take too long
 	}
 	var c toolCalls
 	for rec, err := range wireproto.ReadSessionFile(f) {

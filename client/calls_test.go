@@ -20,7 +20,7 @@ func TestWholeCall(t *testing.T) {
 		{[]string{""}, `{}`},
 		{[]string{`{"command": "ls`}, ""},
 		{[]string{`{"command": "ls"}`, `{"command": "rm"}`}, ""},
-		{[]string{"{\"command\": \"a\nb\t\\n\\\"\n\"}"}, `{"command": "a\u000ab\u0009\n\"\u000a"}`}, // as Python reads it
+		{[]string{"{\"command\": \"a\nb\t\\n\\\"\n\"}"}, `{"command": "a\u000ab\u0009\n\"\u000a"}`}, // Python accepts control characters in strings
 		{[]string{"{\n\"a\": 1}"}, "{\n\"a\": 1}"},
 		{[]string{"{\"a\": \"\\\n\"}"}, ""},
 	} {
@@ -34,8 +34,8 @@ func TestWholeCall(t *testing.T) {
 	}
 }
 
-// A request is bound to the only call that it can be about, in any order of the messages. If there are several, it is
-// bound to none.
+// A request is bound to the only call that it can ask about, in any order of the messages. If there are several such
+// calls, it is bound to none.
 func TestBindCall(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }
@@ -58,8 +58,8 @@ func TestBindCall(t *testing.T) {
 	result := func(id string) wireproto.Message { return &wireproto.ToolResult{ToolCallID: id} }
 	type messages = []wireproto.Message
 	for name, tt := range map[string]struct {
-		came messages // the last request is the one that is looked at
-		want string   // its arguments, "" for none
+		came messages // the test looks at the last request
+		want string   // the arguments of its call, "" for no call
 		by   backend  // nil for kimi-cli
 	}{
 		"a call":                        {came: messages{shell("a", "ls"), ask("a", "")}, want: `{"command":"ls"}`},

@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A request of a background agent in a cancelled turn is not lost with the turn: OnMessage gets it, whenever it came,
-// unless a loop takes it.
+// The request of a background agent in a cancelled turn is not lost with the turn. If no loop takes it, OnMessage gets
+// it, whether it came before or after the cancellation.
 func TestBackgroundInCancelledTurn(t *testing.T) {
 	const approved = `{"request_id":"r1","response":"approve"}`
 	background := func(a *agent) {
@@ -23,7 +23,7 @@ func TestBackgroundInCancelledTurn(t *testing.T) {
 		a.request("r1", &wireproto.ApprovalRequest{ID: "r1", SourceKind: &kind})
 	}
 	for name, test := range map[string]struct {
-		before bool // it comes before the cancellation
+		before bool // the request comes before the cancellation
 		leave  func(t *testing.T, turn *client.Turn)
 	}{
 		"before, unread": {true, func(t *testing.T, turn *client.Turn) { turn.Cancel(t.Context()) }},
@@ -78,8 +78,8 @@ func TestBackgroundInCancelledTurn(t *testing.T) {
 	}
 }
 
-// A turn that is being cancelled counts as silent while the agent sends nothing, whatever requests are open and
-// however much is unread.
+// A turn that is being cancelled counts as silent while the agent sends nothing, even if requests are open or messages
+// are unread.
 func TestIdleTimeoutAfterCancel(t *testing.T) {
 	deaf := func(a *agent) {
 		a.handshake()
@@ -142,8 +142,8 @@ func slow(d time.Duration) memory {
 	}
 }
 
-// An agent that does not react delays no caller whose ctx has ended. The session ends the turn after that, and the
-// next Prompt and Replay wait for it.
+// If the agent does not react, a caller whose ctx has ended does not wait for it. The session ends the turn later, and
+// the next Prompt and Replay wait for that.
 func TestContextReleases(t *testing.T) {
 	cause := errors.New("the user left")
 	ways := map[string]func(t *testing.T, turn *client.Turn) error{
@@ -217,7 +217,7 @@ func TestContextReleases(t *testing.T) {
 			}
 		})
 	})
-	t.Run("killed never", func(t *testing.T) { // Cancel has no bound but its ctx, so neither has the agent
+	t.Run("killed never", func(t *testing.T) { // only the ctx limits how long Cancel waits, so the agent is not killed
 		bubble(t, slow(time.Hour), client.Options{}, func(t *testing.T, s *client.Session) {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 			defer stop()
@@ -232,7 +232,7 @@ func TestContextReleases(t *testing.T) {
 	})
 }
 
-// The temporary session of Ask holds its caller no longer than a turn does.
+// Ask closes its temporary session. The caller waits for that no longer than for a turn.
 func TestAskReleases(t *testing.T) {
 	deafToAll := func(a *agent) {
 		a.handshake()
@@ -250,7 +250,8 @@ func TestAskReleases(t *testing.T) {
 	})
 }
 
-// A second loop takes nothing from the first and rejects nothing of it. Neither does a Result elsewhere.
+// A second loop takes no message from the first loop and rejects none of its requests. A Result outside of the loop
+// also takes and rejects nothing.
 func TestTwoReaders(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -304,7 +305,7 @@ func TestTwoReaders(t *testing.T) {
 	})
 }
 
-// Within the loop Result takes the rest, since the loop cannot.
+// If Result is called within the loop, it reads the rest of the turn, because the loop cannot.
 func TestResultInTheLoop(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -336,7 +337,7 @@ func TestResultInTheLoop(t *testing.T) {
 	})
 }
 
-// A loop that panics leaves the rest to the next one, or to Result.
+// After a panic in a loop, the next loop or Result can read the rest of the turn.
 func TestLoopPanics(t *testing.T) {
 	bubble(t, silent, client.Options{}, func(t *testing.T, s *client.Session) {
 		turn := prompt(t, t.Context(), s)

@@ -11,17 +11,17 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// Candidate is a kimi that was found in one of the places of the search.
+// Candidate is a kimi that was found in one of the places where this package searches.
 type Candidate struct {
 	Path    string `json:"path"`
 	FoundBy string `json:"found_by"` // as in Info
-	Reason  string `json:"reason"`   // why it is not used; "" for the one that would run
+	Reason  string `json:"reason"`   // why this kimi is not used; "" for the kimi that would run
 }
 
 // Candidates lists every kimi in the places where this package searches, in the order of the search, each file once.
-// The places are Options.Executable and KIMI_PATH, PATH, and the folders of package managers. It starts no program,
-// so it does not know which ones work. If Options.Executable or KIMI_PATH names a file that does not exist, no other
-// kimi is used. An error is about the options.
+// The places are Options.Executable, KIMI_PATH, PATH, and the folders of package managers. Candidates starts no
+// program, so it does not know which of them work. If Options.Executable or KIMI_PATH names a file that does not exist,
+// no other kimi is used. An error is about the options.
 func Candidates(opts *Options) ([]Candidate, error) {
 	l, err := newLaunch(opts)
 	if err != nil || l.opts.Server != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// asksAll is an agent that takes tools and hooks, and sends every kind of request. what says where: outside of turns,
-// in a turn, in a turn that is being cancelled, or after its input has ended.
+// asksAll is an agent that accepts tools and hooks, and sends every kind of request. what says when it sends them:
+// outside of turns, in a turn, in a turn that is being cancelled, or after the end of its input.
 func asksAll(answers *[]string, what string) memory {
 	return func(a *agent) {
 		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+
@@ -53,7 +53,7 @@ func asksAll(answers *[]string, what string) memory {
 				a.result(f.ID, "{}")
 				if what == "cancelled" {
 					ask()
-					what = "" // once
+					what = "" // send them only once
 					continue
 				}
 				a.finish("cancelled")
@@ -67,7 +67,7 @@ func asksAll(answers *[]string, what string) memory {
 	}
 }
 
-// handlersOf returns options with a handler of each kind.
+// handlersOf returns options with one handler of each kind.
 func handlersOf(t *testing.T, called func(ctx context.Context, name string)) client.Options {
 	tool, err := client.NewTool("t", "", func(ctx context.Context, _ struct{}) (string, error) {
 		called(ctx, "tool")
@@ -94,7 +94,7 @@ func handlersOf(t *testing.T, called func(ctx context.Context, name string)) cli
 	}
 }
 
-// Once Close has begun no handler starts, and nothing is approved.
+// After Close has begun, no handler starts and nothing is approved.
 func TestNoHandlerAfterClose(t *testing.T) {
 	var answers []string
 	opts := handlersOf(t, func(_ context.Context, name string) { t.Errorf("%s starts after Close has begun", name) })
@@ -109,7 +109,7 @@ func TestNoHandlerAfterClose(t *testing.T) {
 	}
 }
 
-// Messages that wait for a busy OnMessage are dropped when Close has begun.
+// Messages that wait for a busy OnMessage are dropped after Close has begun.
 func TestNoOnMessageAfterClose(t *testing.T) {
 	talks := func(a *agent) {
 		a.handshake()
@@ -140,10 +140,10 @@ func TestNoOnMessageAfterClose(t *testing.T) {
 	}
 }
 
-// Close waits for the handlers that run, within its bound, and ends their ctx.
+// Close waits for the handlers that run, at most for its limit, and ends their ctx.
 func TestCloseWaitsForHandlers(t *testing.T) {
 	for name, test := range map[string]struct {
-		deaf bool // to ctx
+		deaf bool // the handlers ignore their ctx
 		want []string
 	}{
 		"obedient": {false, nil},
@@ -167,7 +167,7 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 						if err := context.Cause(ctx); err != client.ErrClosed {
 							t.Errorf("%s: the cause is %v", name, err)
 						}
-						<-time.After(2 * time.Second) // to tidy up
+						<-time.After(2 * time.Second) // the handler cleans up
 					}
 				})
 				if !test.deaf {
@@ -210,7 +210,7 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 					t.Errorf("Close after the handlers' end: %v", err)
 				}
 			})
-			// A hook that is open when its input ends would allow the action.
+			// If a hook is open at the end of the input, kimi allows the action. So the hook is answered.
 			if len(answers) != 1 || !strings.Contains(answers[0], `"action":"block"`) {
 				t.Errorf("answers: %q", answers)
 			}
@@ -218,7 +218,7 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 	}
 }
 
-// A handler that calls Close waits for no handler. A Close elsewhere waits for it.
+// A Close within a handler waits for no handler. A Close outside of handlers waits for that handler.
 func TestCloseInTwoHandlers(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -244,7 +244,7 @@ func TestCloseInTwoHandlers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait() // both run
+		synctest.Wait() // both handlers run
 		began := time.Now()
 		sessions <- s
 		sessions <- s
@@ -254,8 +254,8 @@ func TestCloseInTwoHandlers(t *testing.T) {
 	})
 }
 
-// No handler starts for requests of a turn that is being cancelled. A hook and a tool are answered all the same.
-// Requests of a background agent do not belong to the turn.
+// No handler starts for the requests of a turn that is being cancelled. A hook and a tool still get an answer. The
+// requests of a background agent do not belong to the turn, so they go to OnMessage.
 func TestNoHandlerAfterCancel(t *testing.T) {
 	var answers []string
 	var called []string
@@ -267,7 +267,7 @@ func TestNoHandlerAfterCancel(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		turn.Cancel(ctx)
-		synctest.Wait() // the agent has asked
+		synctest.Wait() // the agent has sent its requests
 		if diff := cmp.Diff([]string{"OnMessage live ApprovalRequest"}, called); diff != "" {
 			t.Error(diff)
 		}
@@ -282,7 +282,8 @@ func TestNoHandlerAfterCancel(t *testing.T) {
 	}
 }
 
-// slowPipe is a Transport of which the output, but the first line, is read when the agent has ended.
+// slowPipe is a Transport that delivers the first line of the output at once, and the rest only after the agent has
+// ended.
 type slowPipe struct{ memory }
 
 type slowConn struct {
@@ -303,7 +304,7 @@ func (p slowPipe) Start(ctx context.Context, cmd *client.Command) (client.Conn, 
 		to.Write(line)
 		late, _ := io.ReadAll(out)
 		<-m.ended
-		synctest.Wait() // the client knows
+		synctest.Wait() // the client has seen the end of the agent
 		to.Write(late)
 		to.Close()
 	}()
@@ -312,7 +313,7 @@ func (p slowPipe) Start(ctx context.Context, cmd *client.Command) (client.Conn, 
 
 func (c *slowConn) Read(p []byte) (int, error) { return c.rest.Read(p) }
 
-// No handler starts for requests of an agent that has ended.
+// No handler starts for a request that is read after its agent has ended.
 func TestNoHandlerAfterTheEnd(t *testing.T) {
 	asks := func(a *agent) {
 		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+

@@ -14,8 +14,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// flood sends events without end until it is told to stop, and does all else meanwhile. It counts
-// what it has written.
+// flood sends events without end until it is told to stop, and also answers calls. It counts the bytes that it has
+// written.
 func flood(written *atomic.Int64) memory {
 	return func(a *agent) {
 		a.handshake()
@@ -24,7 +24,7 @@ func flood(written *atomic.Int64) memory {
 		stop := make(chan struct{})
 		var writer sync.WaitGroup
 		writer.Go(func() {
-			defer func() { recover() }() // the agent's exit
+			defer func() { recover() }() // a.exit panics in this goroutine
 			for {
 				select {
 				case <-stop:
@@ -50,7 +50,7 @@ func flood(written *atomic.Int64) memory {
 	}
 }
 
-// The data that waits for a slow loop is limited, and other calls still work.
+// The amount of data that waits for a slow loop is limited. Other calls still work.
 func TestFloodIsHeldUp(t *testing.T) {
 	var written atomic.Int64
 	bubble(t, flood(&written), client.Options{}, func(t *testing.T, s *client.Session) {
@@ -61,7 +61,7 @@ func TestFloodIsHeldUp(t *testing.T) {
 			if err = e; !ok {
 				continue
 			}
-			synctest.Wait() // all are blocked: the agent as well
+			synctest.Wait() // all goroutines are blocked, also the agent's
 			if n := written.Load(); n < 900_000 || n > 3<<20 {
 				t.Errorf("%d bytes wait", n)
 			}
@@ -78,7 +78,7 @@ func TestFloodIsHeldUp(t *testing.T) {
 			if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
 				t.Errorf("SetPlanMode: %v, %v", on, err)
 			}
-			synctest.Wait() // the agent is held up again
+			synctest.Wait() // the agent is blocked again
 			if err := turn.Cancel(t.Context()); err != nil {
 				t.Errorf("Cancel: %v", err)
 			}
@@ -108,11 +108,11 @@ func TestCloseInAFlood(t *testing.T) {
 	})
 }
 
-// From within the loop, a handler or OnMessage everything may be called.
+// Every method may be called within the loop, within a handler and within OnMessage.
 func TestFromWithin(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
-		a.ask("r0") // outside of a turn
+		a.ask("r0") // a request outside of a turn
 		a.answer("r0")
 		a.begin()
 		a.ask("r1")
@@ -156,7 +156,7 @@ func TestFromWithin(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name+" in the loop", func(t *testing.T) {
 			bubble(t, asks, client.Options{}, func(t *testing.T, s *client.Session) {
-				synctest.Wait() // r0 is through
+				synctest.Wait() // r0 has been handled
 				turn := prompt(t, t.Context(), s)
 				var want, last error
 				for m, err := range turn.Messages() {
@@ -179,7 +179,7 @@ func TestFromWithin(t *testing.T) {
 				}
 				want = callNow()
 				if ctx.Err() == nil {
-					t.Error("the ctx of the handler lives on")
+					t.Error("the ctx of the handler has not ended")
 				}
 				if err := r.Approve(); err == nil {
 					t.Error("an answer after the end")
@@ -187,7 +187,7 @@ func TestFromWithin(t *testing.T) {
 				return nil
 			}
 			bubble(t, asks, client.Options{Approve: approve}, func(t *testing.T, s *client.Session) {
-				synctest.Wait() // r0 is through
+				synctest.Wait() // r0 has been handled
 				turns := make(chan *client.Turn, 1)
 				callNow = func() error { return call(t, s, <-turns) }
 				turn := prompt(t, t.Context(), s)
@@ -214,7 +214,7 @@ func TestFromWithin(t *testing.T) {
 	})
 }
 
-// Whatever is called at the same time, each turn gets its own messages and ends.
+// When all methods are called at the same time, each turn still gets its own messages and ends.
 func TestAllAtOnce(t *testing.T) {
 	chatter := func(a *agent) {
 		a.handshake()

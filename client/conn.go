@@ -17,8 +17,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// conn is the JSON-RPC side of a session: it numbers calls, pairs them with their answers and writes lines. mu guards
-// all its state. Three goroutines serve it: read, write and wait. All of them end with the agent.
+// conn is the JSON-RPC side of a session: it numbers calls, matches them with their answers, and writes lines. mu
+// guards the fields after it. Three goroutines read, write, and wait for the agent's end. All of them end with the
+// agent.
 type conn struct {
 	peer    Conn
 	dec     decoder
@@ -31,25 +32,25 @@ type conn struct {
 	calls   map[string]*call // by id; an entry is retired exactly once
 	out     [][]byte         // lines for the writer
 	writing bool             // the writer is writing lines that it has taken from out
-	quiet   *sync.Cond       // writing has become false
-	changes bool             // another agent will follow; calls wait for it
-	paused  bool             // the agent before it has ended
-	held    []heldLine       // for the next agent
-	noMore  bool             // the agent's input is to be closed after out
-	why     error            // why this side has given the agent up
-	err     error            // why the conn is closed; set once, with done
-	noise   string           // the first line that was not a frame: it shows what a program says that is not kimi
+	quiet   *sync.Cond       // wakes goroutines that wait for writing to become false
+	changes bool             // another agent will follow; new calls wait for it
+	paused  bool             // the old agent has ended and the next one has not started
+	held    []heldLine       // the calls that wait for the next agent
+	noMore  bool             // close the agent's input after the lines in out
+	why     error            // why this side ended the agent; nil if it did not
+	err     error            // why the conn is closed; set once, before done is closed
+	noise   string           // the first line that was not a frame; an error shows it if the program is not a kimi
 
-	wake   chan struct{} // to the writer
+	wake   chan struct{} // wakes the writer
 	exited chan struct{} // closed when the agent has ended
 	done   chan struct{} // closed when nothing is read or answered any more
-	left   error         // of the peer's Close; set before done is closed
+	left   error         // the error of the peer's Close; set before done is closed
 }
 
-// handler receives, on the reader's goroutine, what is not an answer.
+// handler receives every frame that is not an answer, on the reader's goroutine.
 type handler interface {
 	handle(f *wireproto.Frame, size int)
-	// idle is called when no further line has been read yet.
+	// idle is called when the reader must wait for the next line.
 	idle()
 	// exited is called from another goroutine when the agent has ended. The data in its pipe can still be read.
 	exited()
@@ -57,14 +58,14 @@ type handler interface {
 	ended(exit error) error
 }
 
-// call is a call that waits for its answer. finish runs once, on the reader's goroutine. So everything that the agent
-// sent before the answer has been handled before it.
+// call is a call that waits for its answer. finish runs once, on the reader's goroutine. So finish runs after
+// everything that the agent sent before the answer has been handled.
 type call struct {
 	method string
 	finish func(result json.RawMessage, err error)
 }
 
-// heldLine is the line of a call.
+// heldLine is the line of a call that waits for the next agent.
 type heldLine struct {
 	id   string
 	line []byte
@@ -109,7 +110,7 @@ func (c *conn) start() {
 	}()
 }
 
-// read hands on each frame until the output ends.
+// read passes on each frame until the end of the output.
 func (c *conn) read() {
 	for {
 		f, err := c.dec.Decode()
@@ -129,7 +130,7 @@ func (c *conn) read() {
 	}
 }
 
-// skip notes a line that is no frame. It reports whether others may follow.
+// skip logs a line that is not a frame. It returns false at the end of the output.
 func (c *conn) skip(err error) bool {
 	var bad *wireproto.LineError
 	if !errors.As(err, &bad) {
@@ -150,7 +151,7 @@ func (c *conn) skip(err error) bool {
 func (c *conn) answer(f *wireproto.Frame) {
 	c.mu.Lock()
 	var call *call
-	if !slices.ContainsFunc(c.held, func(h heldLine) bool { return h.id == f.ID }) { // what was not sent has no answer
+	if !slices.ContainsFunc(c.held, func(h heldLine) bool { return h.id == f.ID }) { // a call that was not sent yet cannot have an answer
 		call = c.calls[f.ID]
 		delete(c.calls, f.ID)
 	}
@@ -166,7 +167,7 @@ func (c *conn) answer(f *wireproto.Frame) {
 	}
 }
 
-// write writes the queued lines, in order, and closes the input after them when asked.
+// write writes the queued lines in order. If noMore is set, it closes the input after them.
 func (c *conn) write() {
 	for {
 		c.mu.Lock()
@@ -178,7 +179,7 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		for _, line := range lines {
 			if _, err := c.peer.Write(line); err != nil {
-				// The agent has ended, or has closed its input and will answer nothing more.
+				// The agent has ended, or it has closed its input and will not answer any more.
 				c.log.Debug("client: write to the agent", "error", err)
 				c.mu.Lock()
 				c.writing = false
@@ -215,7 +216,8 @@ func (c *conn) over() bool {
 	}
 }
 
-// giveUp ends an agent that has closed a pipe, unless it is about to end by itself: it can no longer read or write.
+// giveUp is called when the agent has closed a pipe. If the agent does not end by itself soon, giveUp ends it, because
+// the two sides can no longer talk.
 func (c *conn) giveUp(pipe string) {
 	if waitOr(c.exited, outputClosedGrace) {
 		return
@@ -228,7 +230,7 @@ func (c *conn) giveUp(pipe string) {
 	c.peer.Close()
 }
 
-// endInput closes the agent's input once what is queued has been written.
+// endInput closes the agent's input after all queued lines are written.
 func (c *conn) endInput() {
 	c.mu.Lock()
 	c.noMore = true
@@ -236,7 +238,7 @@ func (c *conn) endInput() {
 	signal(c.wake)
 }
 
-// shut retires every call and closes done.
+// shut finishes every open call with err, and closes done.
 func (c *conn) shut(err error) {
 	c.mu.Lock()
 	c.err = err
@@ -250,8 +252,8 @@ func (c *conn) shut(err error) {
 	close(c.done)
 }
 
-// change prepares for another agent. Later calls, except initialize, wait for that one. change returns once all earlier
-// lines are written, after d at the latest.
+// change prepares for another agent. Later calls, except initialize, wait for that agent. change returns when all
+// earlier lines are written, or after d.
 func (c *conn) change(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -269,8 +271,8 @@ func (c *conn) change(d time.Duration) {
 	}
 }
 
-// pause retires the calls of an agent that has ended and was read to its end. Later calls, except initialize, wait for
-// the next agent.
+// pause finishes the calls of an agent that has ended and whose output was read to its end. Later calls, except
+// initialize, wait for the next agent.
 func (c *conn) pause(why error) {
 	c.mu.Lock()
 	if c.err != nil {
@@ -283,7 +285,7 @@ func (c *conn) pause(why error) {
 		c.calls[h.id] = calls[h.id]
 		delete(calls, h.id)
 	}
-	for c.writing { // to the agent that has ended
+	for c.writing { // a write to the agent that has ended fails soon
 		c.quiet.Wait()
 	}
 	c.mu.Unlock()
@@ -292,7 +294,7 @@ func (c *conn) pause(why error) {
 	}
 }
 
-// resume sends what has waited.
+// resume sends the calls that have waited for the next agent.
 func (c *conn) resume() {
 	c.mu.Lock()
 	for _, h := range c.held {
@@ -303,7 +305,7 @@ func (c *conn) resume() {
 	signal(c.wake)
 }
 
-// encode returns the line of a frame. Its error says why the frame cannot be sent.
+// encode returns the line of a frame. An error says why the frame cannot be sent.
 func encode(f *wireproto.Frame) ([]byte, error) {
 	var line bytes.Buffer
 	if err := wireproto.NewEncoder(&line).Encode(f); err != nil {
@@ -312,7 +314,7 @@ func encode(f *wireproto.Frame) ([]byte, error) {
 	return line.Bytes(), nil
 }
 
-// send gives a line to the writer, with the call whose answer it asks for, if any.
+// send gives a line to the writer. If the line is a call, waiting is the call; for an answer, waiting is nil.
 func (c *conn) send(line []byte, id string, waiting *call) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -323,7 +325,7 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 		c.calls[id] = waiting
 	}
 	switch {
-	case waiting == nil && c.paused: // an answer is for the agent that has ended
+	case waiting == nil && c.paused: // the answer was for the agent that has ended
 		return nil
 	case waiting != nil && c.changes && waiting.method != wireproto.MethodInitialize:
 		c.held = append(c.held, heldLine{id, line})
@@ -338,13 +340,13 @@ func (c *conn) send(line []byte, id string, waiting *call) error {
 		c.out = append(c.out, line)
 	} else if waiting == nil {
 		return ErrClosed
-	} // otherwise shut retires the call, because it knows why the conn is closed
+	} // for a call, shut reports the error, because shut knows why the conn is closed
 	signal(c.wake)
 	return nil
 }
 
-// tryWrite writes what can be written without waiting, if the peer supports that, and returns the rest. Usually the
-// rest is empty, and the writer need not be woken.
+// tryWrite writes as much of the line as it can without waiting, if the peer supports that. It returns the rest. The
+// rest is usually empty, and then the writer does not have to wake up.
 func (c *conn) tryWrite(line []byte) []byte {
 	if p, ok := c.peer.(interface{ TryWrite([]byte) int }); ok {
 		return line[p.TryWrite(line):]
@@ -352,7 +354,7 @@ func (c *conn) tryWrite(line []byte) []byte {
 	return line
 }
 
-// begin starts a call. finish is called exactly once unless begin fails.
+// begin starts a call. finish is called exactly once, unless begin returns an error.
 func (c *conn) begin(method string, params any, finish func(json.RawMessage, error)) error {
 	f, err := newCall(method, params)
 	if err != nil {
@@ -361,7 +363,7 @@ func (c *conn) begin(method string, params any, finish func(json.RawMessage, err
 	return c.beginCall(f, finish)
 }
 
-// newCall makes the frame of a call, which beginCall numbers.
+// newCall makes the frame of a call. beginCall sets its id.
 func newCall(method string, params any) (*wireproto.Frame, error) {
 	f := &wireproto.Frame{ID: "0", Method: method}
 	if params != nil {
@@ -374,7 +376,7 @@ func newCall(method string, params any) (*wireproto.Frame, error) {
 	return f, nil
 }
 
-// beginCall starts the call of a frame, as begin does.
+// beginCall starts a call with the frame f, as begin does.
 func (c *conn) beginCall(f *wireproto.Frame, finish func(json.RawMessage, error)) error {
 	f.ID = strconv.FormatInt(c.lastID.Add(1), 10) // a string on the wire: kimi refuses numbers
 	line, err := encode(f)
@@ -384,7 +386,7 @@ func (c *conn) beginCall(f *wireproto.Frame, finish func(json.RawMessage, error)
 	return c.send(line, f.ID, &call{f.Method, finish})
 }
 
-// call makes a call and waits for its answer, ctx, or the end of the conn.
+// call makes a call. It waits for the answer, for the end of ctx, or for the end of the conn.
 func (c *conn) call(ctx context.Context, method string, params, result any) error {
 	type answer struct {
 		raw json.RawMessage
@@ -408,7 +410,7 @@ func (c *conn) call(ctx context.Context, method string, params, result any) erro
 	}
 }
 
-// firstNoise returns the head of the first line that was no frame.
+// firstNoise returns the beginning of the first line that was not a frame.
 func (c *conn) firstNoise() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

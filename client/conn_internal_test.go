@@ -9,8 +9,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// An agent that answers a call before it was sent, because the call waits for the next agent, answers nothing: the
-// caller waits for what the next agent says, or for the end.
+// A call may wait for the next agent. An answer of the old agent with the id of such a call is ignored: the caller
+// waits for the answer of the next agent, or for the end.
 func TestAnswerToHeldCall(t *testing.T) {
 	held := func(t *testing.T) (c *conn, got *[]error, guessed *wireproto.Frame) {
 		c, got = newConn(nil, 1, slog.New(slog.DiscardHandler), nil), new([]error)

@@ -10,12 +10,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Before Wire 1.6, a cancelled turn does not end while one of its requests is open. So open requests are declined
-// right after the cancellation, and later ones of the turn, too.
+// Before Wire 1.6, a cancelled turn does not end while one of its requests is open. So the client rejects the open
+// requests directly after the cancellation, and also the later requests of the turn.
 func TestCancelDeclines(t *testing.T) {
 	for _, tt := range []struct {
 		version string
-		want    int // answers that the agent gets
+		want    int // how many answers the agent gets
 	}{{"1.5", 2}, {"1.10", 0}} {
 		t.Run(tt.version, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -21,22 +21,22 @@ const neededNode = "22.19.0"
 
 const nodeCure = "put Node.js 22.19 or later on PATH"
 
-// failure is a start that came to nothing.
+// failure describes a start that failed.
 type failure struct {
 	err    error
-	answer *wireproto.RPCError // by which the program has refused; nil if it has ended instead
-	exit   *ProcessError       // how the program has ended; nil if it was ended
-	noise  string              // the first line that it printed that is no protocol
+	answer *wireproto.RPCError // the program's answer that refused the start; nil if the program ended without an answer
+	exit   *ProcessError       // how the program has ended by itself; nil if this side ended it
+	noise  string              // the first line of its output that is not of the protocol
 }
 
-// diagnose explains a start that failed with err. noise is the first line that the program printed and that is not of
-// the protocol. end says how the program ended.
+// diagnose explains a start that failed with err. noise is the first line of the program's output that is not of the
+// protocol. end says how the program ended.
 func (l *launch) diagnose(ctx context.Context, noise string, err, end error) error {
 	if l.opts.Transport != nil || l.opts.Server != nil {
 		return err
 	}
 	f := &failure{err: err, noise: noise}
-	if !errors.As(err, &f.exit) { // it lived
+	if !errors.As(err, &f.exit) { // the program still ran
 		errors.As(end, &f.exit)
 		if !errors.As(err, &f.answer) {
 			if ctx.Err() != nil {
@@ -55,7 +55,7 @@ func (l *launch) diagnose(ctx context.Context, noise string, err, end error) err
 	return bad
 }
 
-// gaveUp is the error of a start or a question that ctx has ended. It says what the program did until then.
+// gaveUp returns the error of a start or a command that ctx has ended. The error says what the program did until then.
 func (l *launch) gaveUp(ctx context.Context, end *ProcessError, noise string) error {
 	cause := context.Cause(ctx)
 	e := &StartError{Path: l.path, Err: errors.Join(cause, asError(end))}
@@ -86,14 +86,14 @@ func asError(e *ProcessError) error {
 }
 
 var (
-	// noProgram matches what env and a shell say of an interpreter that is not there.
+	// noProgram matches what env and a shell print if an interpreter is missing.
 	noProgram = regexp.MustCompile(`(?m)^(?:\S*/)?env: (?:can't execute )?['‘"]?([\w.+-]+)['’"]?: No such file or directory|(?:exec: )?\b([\w.+-]+): (?:command )?not found$`)
 	// nodeVersion matches the last line of an error that Node.js reports.
 	nodeVersion = regexp.MustCompile(`(?m)^Node\.js v(\d+\.\d+\.\d+)\s*$`)
 )
 
-// missing reads the end of the program's output and says what the program lacks. It returns nil if the output does not
-// say so.
+// missing finds out from the last lines of the program's output which interpreter the program lacks. It returns nil if
+// the output does not show that.
 func missing(path string, end *ProcessError) *StartError {
 	if m := nodeVersion.FindStringSubmatch(end.Stderr); m != nil && newer(neededNode, m[1]) && end.ExitCode != 0 {
 		return &StartError{Path: path, Reason: "it needs Node.js 22.19 or later and ran in " + m[1], Remedy: nodeCure, Err: end}
@@ -108,7 +108,7 @@ func missing(path string, end *ProcessError) *StartError {
 	return nil
 }
 
-// cure says what to do where an interpreter is missing.
+// cure says what to do about a missing interpreter.
 func cure(name, otherwise string) string {
 	if filepath.Base(name) == "node" {
 		return nodeCure
@@ -116,7 +116,7 @@ func cure(name, otherwise string) string {
 	return otherwise
 }
 
-// interpreter returns the program that the first line of a script names, "" for none.
+// interpreter returns the interpreter that the first line of a script names, "" if there is none.
 func interpreter(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
@@ -134,7 +134,7 @@ func interpreter(path string) string {
 	return words[0]
 }
 
-// systemError is the system's message, without the path and the call, which the error repeats.
+// systemError returns the system's message without the path and the name of the call, which the error already has.
 func systemError(err error) string {
 	var path *fs.PathError
 	var program *exec.Error
@@ -147,8 +147,8 @@ func systemError(err error) string {
 	return err.Error()
 }
 
-// obstacle says what is wrong with the folders in which kimi keeps its files after a start failed with err. It returns
-// nil if nothing is wrong. It tries to write.
+// obstacle finds out whether kimi cannot use the folders in which it keeps its files. It tries to write in them. It is
+// called after a start has failed with err. It returns nil if nothing is wrong with the folders.
 func (l *launch) obstacle(err error) error {
 	bad := func(reason, remedy string) error {
 		return &StartError{Path: l.path, Reason: reason, Remedy: remedy + ", or set KIMI_SHARE_DIR to another folder", Err: err}
@@ -175,7 +175,7 @@ func (l *launch) obstacle(err error) error {
 	return nil
 }
 
-// existing returns the nearest folder above dir that there is.
+// existing returns the nearest parent folder of dir that exists.
 func existing(dir string) string {
 	for {
 		parent := filepath.Dir(dir)
@@ -197,7 +197,7 @@ func writes(dir string) bool {
 	return true
 }
 
-// invalid names everything that is wrong with the configuration file. It names the file once.
+// invalid describes all errors in the configuration file. It gives the name of the file once.
 func invalid(err error) string {
 	all := []error{err}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
@@ -226,7 +226,7 @@ func invalid(err error) string {
 	return reason
 }
 
-// configError names what is wrong with the configuration file.
+// configError returns the errors in the configuration file, nil if there are none.
 func (l *launch) configError() error {
 	path := l.configPath()
 	if path == "" || !isFile(path) {

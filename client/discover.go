@@ -22,12 +22,13 @@ type Info struct {
 	Version       string  `json:"version"`        // such as "1.51.0"
 	WireVersion   string  `json:"wire_version"`   // such as "1.10"
 	PythonVersion string  `json:"python_version"` // "n/a" for the Rust kimi-agent, "" if it is not known and for Kimi Code 2.x
-	Backend       Backend `json:"backend"`        // how it is driven
-	ShareDir      string  `json:"share_dir"`      // where it keeps configuration, logins and sessions: by default ~/.kimi or ~/.kimi-code
-	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", a folder, or the tool that installed it, such as "npm" or "mise"
+	Backend       Backend `json:"backend"`        // how this package drives the program
+	ShareDir      string  `json:"share_dir"`      // the folder with its configuration, logins and sessions; by default ~/.kimi or ~/.kimi-code
+	FoundBy       string  `json:"found_by"`       // "Options.Executable", "KIMI_PATH", "PATH", the name of a folder, or the tool that installed it, such as "npm" or "mise"
 }
 
-// Newer returns the newest version that this package was tested with if the program is newer, and "" otherwise.
+// Newer returns "" unless the program is newer than all versions that this package was tested with. Then it returns the
+// newest version that was tested.
 func (i *Info) Newer() string {
 	tested := backendOf(i.Backend).tested()
 	if newer(i.Version, tested) || newer(i.WireVersion, wireproto.ProtocolVersion) {
@@ -36,23 +37,23 @@ func (i *Info) Newer() string {
 	return ""
 }
 
-// newer reports whether version is after than. A text that is not a version is not newer.
+// newer reports whether version is later than the version than. A text that is not a version is not newer.
 func newer(version, than string) bool {
 	a, err := wireproto.ParseVersion(version)
 	b, _ := wireproto.ParseVersion(than)
 	return err == nil && a.Compare(b) > 0
 }
 
-// Backend says how a kimi is driven.
+// Backend says how this package drives a kimi.
 type Backend string
 
 // The back ends.
 const (
-	BackendWire   Backend = "wire"   // kimi-cli and kimi-agent: kimi --wire
-	BackendServer Backend = "server" // Kimi Code 2.x, which has no Wire mode: a bridge over the server of kimi web
+	BackendWire   Backend = "wire"   // kimi-cli and kimi-agent, with kimi --wire
+	BackendServer Backend = "server" // Kimi Code 2.x, which has no Wire mode; a bridge drives the server of kimi web
 )
 
-// backendOf returns the back end of a kind.
+// backendOf returns the backend of a kind.
 func backendOf(kind Backend) backend {
 	for _, b := range backends {
 		if b.kind() == kind {
@@ -62,9 +63,9 @@ func backendOf(kind Backend) backend {
 	return backends[0]
 }
 
-// Inspect says which kimi would run. It calls the program with "info --json" or "--version". If that does not tell
-// enough, it starts the program in temporary folders and makes a handshake. Its errors are those of [NewSession],
-// such as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
+// Inspect says which kimi would run. It runs the program with "info --json" or "--version". If the output does not say
+// enough, it starts the program in temporary folders and makes a handshake. Its errors are those of [NewSession], such
+// as [*NotFoundError], [*IncompatibleError] and [*StartError]. Options.StartTimeout limits the time.
 func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -94,12 +95,12 @@ func Inspect(ctx context.Context, opts *Options) (*Info, error) {
 	return info, nil
 }
 
-// limit bounds a start by Options.StartTimeout.
+// limit returns a ctx that ends after Options.StartTimeout.
 func (l *launch) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, l.opts.StartTimeout, startTimeout(l.opts.StartTimeout))
 }
 
-// startTimeout is the cause when Options.StartTimeout ends a start.
+// startTimeout is the cause of a ctx that Options.StartTimeout has ended.
 type startTimeout time.Duration
 
 func (d startTimeout) Error() string {
@@ -111,7 +112,7 @@ func (d startTimeout) Unwrap() error { return context.DeadlineExceeded }
 // program is a kimi that was found.
 type program struct {
 	path string
-	by   string // as Info.FoundBy
+	by   string // the value of Info.FoundBy
 }
 
 // find returns the kimi to run.
@@ -152,8 +153,9 @@ func (l *launch) find() (program, error) {
 	return program{}, &NotFoundError{Tried: tried}
 }
 
-// use prepares the environment for the program. A version manager may have put the program next to the Node.js that
-// runs it. Then that Node.js comes first on its PATH, as in the shells that the version manager sets up.
+// use prepares the environment for the program. A version manager may have installed the program next to the Node.js
+// that runs it. Then the folder of that Node.js comes first on the program's PATH, as in the shells that the version
+// manager sets up.
 func (l *launch) use(p program) {
 	l.path = p.path
 	dir := filepath.Dir(p.path)
@@ -163,7 +165,7 @@ func (l *launch) use(p program) {
 	l.env = overlay(l.env, map[string]string{"PATH": strings.TrimSuffix(dir+string(filepath.ListSeparator)+l.getenv("PATH"), string(filepath.ListSeparator))})
 }
 
-// lookup finds a program by path, or by name on the PATH of the agent's environment.
+// lookup finds a program by its path, or by its name on the PATH of the agent's environment.
 func (l *launch) lookup(name string) (string, bool) {
 	if strings.ContainsRune(name, filepath.Separator) || strings.ContainsRune(name, '/') {
 		return spawn.Find(absolute(name))
@@ -177,7 +179,7 @@ func (l *launch) lookup(name string) (string, bool) {
 	return "", false
 }
 
-// run runs a short command of the program and returns what it prints. The error is one of the start, or the end of ctx.
+// run runs the program with args and returns what it prints. The error is one of the start, or the end of ctx.
 func (l *launch) run(ctx context.Context, args ...string) (stdout string, end *ProcessError, err error) {
 	cmd, err := spawn.Command(ctx, l.path, l.env, args...)
 	if err != nil {
@@ -207,7 +209,7 @@ func (l *launch) run(ctx context.Context, args ...string) (stdout string, end *P
 	return out.String(), end, nil
 }
 
-// try says what a program is from a handshake, in a work dir and a share dir of its own.
+// try finds out what a program is by a handshake, with a temporary work dir and share dir.
 func (l *launch) try(ctx context.Context) (*Info, error) {
 	dir, err := os.MkdirTemp("", "kimi-go-inspect-")
 	if err != nil {
@@ -227,7 +229,7 @@ func (l *launch) try(ctx context.Context) (*Info, error) {
 	return info, nil
 }
 
-// info is what the handshake has told of the program.
+// info returns what the program has said about itself in the handshake.
 func (s *Session) info() *Info {
 	return &Info{Path: s.launch.path, Version: s.server.Server.Version, WireVersion: s.server.ProtocolVersion, Backend: s.backend.kind()}
 }

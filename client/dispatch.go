@@ -6,13 +6,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// handle receives each line that is no answer, on the reader's goroutine.
+// handle receives every line that is not an answer, on the reader's goroutine.
 func (s *Session) handle(f *wireproto.Frame, size int) {
 	switch f.Method {
 	case wireproto.MethodEvent:
 		s.event(f.Message, size)
 	case wireproto.MethodRequest:
-		if f.ID == "" { // cannot be answered
+		if f.ID == "" { // without an id the request cannot be answered
 			s.event(f.Message, size)
 			return
 		}
@@ -23,7 +23,7 @@ func (s *Session) handle(f *wireproto.Frame, size int) {
 	}
 }
 
-// refuse answers requests that this side does not know, so that the agent does not wait.
+// refuse answers a call of an unknown method with an error, so that the agent does not wait.
 func (s *Session) refuse(id, why string) {
 	line, err := encode(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: wireproto.CodeMethodNotFound, Message: why}})
 	if err == nil && id != "" {
@@ -52,7 +52,7 @@ func (s *Session) event(m wireproto.Message, size int) {
 	s.deliver(m, size, t, replay)
 }
 
-// account notes what an event says about the session and its turn. s.mu is held.
+// account applies an event to the status of the session and to its turn. The caller holds s.mu.
 func (s *Session) account(m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.StatusUpdate:
@@ -68,7 +68,7 @@ func (s *Session) account(m wireproto.Message) {
 	}
 }
 
-// resolvedLocked retires the request that the agent has resolved itself.
+// resolvedLocked closes a request that the agent has resolved by itself.
 func (s *Session) resolvedLocked(m wireproto.Message) {
 	if m, ok := m.(*wireproto.ApprovalResponse); ok {
 		for r := range s.requests {
@@ -107,13 +107,13 @@ func set[T any](dst *T, src *T) {
 	}
 }
 
-// request gives a request to its handler, or puts it into the stream to be answered there. Requests of background
-// agents are live at any time. So are hooks, because a replay does not repeat hook requests. All other requests in a
-// replay are history.
+// request passes a request to its handler, or puts it into the stream for the loop to answer. Requests of background
+// agents are live at any time. So are hook requests, because a replay does not repeat them. All other requests during
+// a replay are history.
 func (s *Session) request(id string, m wireproto.Message, size int) {
 	approval, _ := m.(*wireproto.ApprovalRequest)
 	background := approval != nil && approval.SourceKind != nil && *approval.SourceKind == "background_agent"
-	hook := m.MessageType() == "HookRequest" // one that could not be read among them
+	hook := m.MessageType() == "HookRequest" // also true for a hook request that could not be decoded
 	s.mu.Lock()
 	if s.replay != nil && !background && !hook {
 		replay := s.replay.queue
@@ -152,7 +152,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		live := &ApprovalRequest{*req, r}
 		if s.opts.Approve == nil {
 			m = live
-			if background && cancelled { // it is not the turn's, which may have no reader any more
+			if background && cancelled { // the request is not part of the turn, and the turn may have no reader any more
 				t = nil
 			}
 			break
@@ -171,7 +171,7 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 		go s.runHook(r, req)
 	default:
 		s.opts.Logger.Warn("client: a request of an unknown type", "type", m.MessageType())
-		if hook { // kimi takes an error for an allowance
+		if hook { // kimi treats an error as permission
 			r.answer(wireproto.HookAnswer{RequestID: id, Action: wireproto.HookBlock, Reason: "the hook request could not be read"})
 			break
 		}
@@ -182,8 +182,8 @@ func (s *Session) request(id string, m wireproto.Message, size int) {
 }
 
 // refusesLocked returns the answer to a request for which no handler starts any more. It returns nil if no answer is
-// needed: kimi itself rejects open requests of a cancelled turn or a closed session. But kimi allows an action if its
-// hook stays open, and a back end may wait for its tool.
+// needed, because kimi itself rejects the open requests of a cancelled turn or a closed session. But kimi allows an
+// action if the hook gets no answer, and a back end may wait for the result of a tool.
 func (s *Session) refusesLocked(r *request) any {
 	_, hook := r.asked.(*wireproto.HookRequest)
 	_, tool := r.asked.(*wireproto.ToolCallRequest)
@@ -198,7 +198,7 @@ func (s *Session) refusesLocked(r *request) any {
 	return nil
 }
 
-// deliver puts a message where it is waited for.
+// deliver puts a message into the stream of the turn or of the replay. Outside of both, OnMessage gets it.
 func (s *Session) deliver(m wireproto.Message, size int, t *Turn, replay *stream) {
 	var q *stream
 	switch {
@@ -219,8 +219,8 @@ func (s *Session) deliver(m wireproto.Message, size int, t *Turn, replay *stream
 	}
 }
 
-// pass settles a message that no loop takes. A request of a background agent does not belong to the turn: OnMessage
-// gets it.
+// pass handles a message that no loop takes. The request of a background agent does not belong to the turn, so
+// OnMessage gets it. Other requests are rejected.
 func (s *Session) pass(m wireproto.Message, size int) {
 	if fromBackground(m) {
 		s.deliverOutside(m, size)
@@ -234,7 +234,7 @@ func fromBackground(m wireproto.Message) bool {
 	return ok && live.request.background
 }
 
-// idle wakes the consumer when the reader has no more messages to give at once.
+// idle wakes the loop when the reader must wait for the next message.
 func (s *Session) idle() {
 	s.mu.Lock()
 	t, replay := s.turn, s.replay

@@ -28,18 +28,18 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// far is the real server of Kimi Code whose home and work dir are only in its own view of the file system.
+// far is a real server of Kimi Code. Its home and work dir exist only in the server's own view of the file system.
 type far struct {
 	*webtest.Process
 	*server.Server
 	model   *clienttest.Model
-	hidden  string // the folder that looks empty from here
+	hidden  string // the folder that looks empty to the test
 	workDir string
 	env     []string
 	exe     string
 }
 
-// newFar starts one. It is ended with the test.
+// newFar starts a far server. The end of the test ends it.
 func newFar(t testing.TB) *far {
 	t.Helper()
 	opts := clienttest.KimiCode(t)
@@ -82,14 +82,14 @@ func (f *far) start(t testing.TB, port string) {
 	t.Cleanup(f.CloseIdle)
 }
 
-// options returns those of a session of the server.
+// options returns options for a session of the server.
 func (f *far) options() *client.Options {
 	return &client.Options{Server: &client.Server{URL: f.URL(), Token: f.Token()}, WorkDir: f.workDir, Approve: client.ApproveAll}
 }
 
 func init() { programs["elsewhere"] = elsewhereProgram }
 
-// elsewhereSays is what the program tells of its sessions.
+// elsewhereSays is what the program reports about its sessions.
 type elsewhereSays struct {
 	ID, Again, Newest, Version, Model string
 	Texts                             []string
@@ -97,7 +97,7 @@ type elsewhereSays struct {
 	Err                               string
 }
 
-// elsewhereProgram uses a server of which it sees nothing but the URL.
+// elsewhereProgram uses a server of which it knows only the URL and the token.
 func elsewhereProgram() {
 	var says elsewhereSays
 	err := func() error {
@@ -170,8 +170,8 @@ func elsewhereProgram() {
 	json.NewEncoder(os.Stdout).Encode(says)
 }
 
-// A session of a server on a machine that cannot be seen, over TLS: no program is started, and no home of Kimi Code is
-// made or read here.
+// A session works with a server, over TLS, whose machine the program cannot see. No program is started, and no home of
+// Kimi Code is made or read on this machine.
 func TestKimiCodeElsewhere(t *testing.T) {
 	t.Parallel()
 	f := newFar(t)
@@ -307,8 +307,8 @@ func TestKimiCodeElsewhereLost(t *testing.T) {
 	}
 }
 
-// Options that a server elsewhere cannot use give an error with their names. Errors say what to do, and contain no
-// token.
+// Options that cannot be used with a server elsewhere give an error that names them. Errors say what to do, and contain
+// no token.
 func TestElsewhereRefused(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -416,12 +416,12 @@ func TestElsewhereRefused(t *testing.T) {
 	}
 }
 
-// textHandler answers everything with a text.
+// textHandler returns a handler that answers every request with a text.
 func textHandler(text string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
 }
 
-// redirecting is a server that leads to another one, which notes the tokens that reach it.
+// redirecting is a server that redirects to another server. The other server stores the tokens that it gets.
 func redirecting(tokens *[]string) *httptest.Server {
 	var second *httptest.Server
 	second = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -434,7 +434,7 @@ func redirecting(tokens *[]string) *httptest.Server {
 	return second
 }
 
-// The server restarts between two turns, as a container does: the session goes on.
+// The server restarts between two turns, as a container does. The session continues.
 func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -442,7 +442,7 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	s := liveSession(t, ctx, &client.Options{Server: &client.Server{URL: k.URL, Token: k.Token}, WorkDir: k.Options.WorkDir, Yolo: true})
 	k.Model.Add("text: one")
 	finished(t, ctx, s, "remember me", "one")
-	eventually(t, time.Minute, func() bool { // a server that is killed may not have written it yet
+	eventually(t, time.Minute, func() bool { // the server must have written the turn before it is killed
 		said := false
 		filepath.WalkDir(k.Options.ShareDir, func(path string, d fs.DirEntry, _ error) error {
 			if filepath.Base(path) == "wire.jsonl" {
@@ -461,7 +461,7 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	}
 	defer again.CloseIdle()
 	k.Model.Add("text: two", "text: two", "text: two")
-	// The end of a turn that begins before the connection is there again may be lost.
+	// If a turn begins before the connection is restored, its end may be lost.
 	if _, _, err := playTurn(t, ctx, s, "go on"); err != nil && !errors.Is(err, client.ErrOutcomeUnknown) {
 		t.Errorf("the first turn: %v", err)
 	}
@@ -473,7 +473,7 @@ func TestKimiCodeElsewhereRestarted(t *testing.T) {
 	closed(t, s)
 }
 
-// Sessions of a pool elsewhere.
+// A pool works with a server elsewhere.
 func TestKimiCodeElsewherePool(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -37,15 +37,15 @@ const howToSetModel = `run "kimi login", name a default_model in the configurati
 // ProcessError says how the agent's process ended. Unless Close was called, every end is an error, also with exit
 // code 0.
 type ProcessError struct {
-	ExitCode int      `json:"exit_code"` // -1 if a signal ended it
-	Signal   string   `json:"signal"`    // such as "killed"; "" if it exited by itself
+	ExitCode int      `json:"exit_code"` // -1 if a signal ended the process
+	Signal   string   `json:"signal"`    // such as "killed"; "" if the process exited by itself
 	Stderr   string   `json:"stderr"`    // the last 64 KiB of its standard error
-	Args     []string `json:"args"`      // program and arguments, without secrets
+	Args     []string `json:"args"`      // the program and its arguments, without secrets
 	// CPU is the processor time of the process and of the children that it has waited for.
 	CPU time.Duration `json:"-"`
 }
 
-// Error names the end, the last lines of stderr and what to do next.
+// Error says how the process ended, with the last lines of stderr, and what to do next.
 func (e *ProcessError) Error() string {
 	hint := e.Hint()
 	switch {
@@ -57,7 +57,7 @@ func (e *ProcessError) Error() string {
 	return "client: " + e.What() + "; " + hint
 }
 
-// What says how the process ended, without what to do about it.
+// What says how the process ended, with the last lines of stderr.
 func (e *ProcessError) What() string {
 	var b strings.Builder
 	program := "kimi"
@@ -75,7 +75,7 @@ func (e *ProcessError) What() string {
 	return b.String()
 }
 
-// Hint says what to do.
+// Hint says what to do next.
 func (e *ProcessError) Hint() string {
 	switch {
 	case e.Signal != "" || e.ExitCode == 0:
@@ -86,7 +86,7 @@ func (e *ProcessError) Hint() string {
 	return "see logs/kimi.log in kimi's share dir"
 }
 
-// lastLines returns at most the last n lines and max bytes of s, blank lines left out.
+// lastLines returns the last lines of s that are not blank: at most n lines and max bytes.
 func lastLines(s string, n, max int) string {
 	var lines []string
 	for line := range strings.Lines(s) {
@@ -112,11 +112,11 @@ func (e *NotFoundError) Error() string {
 		strings.Join(e.Tried, ", "), installKimiCode, installCommand)
 }
 
-// StartError says why a kimi that was found has not started. Err is the end of its process, its answer, or the end of
-// the time.
+// StartError says why a kimi that was found did not start. Err is how its process ended, the answer with which it
+// refused, or the cause of the ctx that ended the start.
 type StartError struct {
-	Path   string        `json:"path"`   // the program
-	Reason string        `json:"reason"` // what prevents it
+	Path   string        `json:"path"`   // the path of the program
+	Reason string        `json:"reason"` // what prevents the start
 	Remedy string        `json:"remedy"` // what to do about it; "" if that is not known
 	Limit  time.Duration `json:"-"`      // Options.StartTimeout if that time has passed, otherwise 0
 	Err    error         `json:"-"`
@@ -135,7 +135,7 @@ func (e *StartError) Error() string {
 	return text
 }
 
-// What names the program and what went wrong, without what to do about it.
+// What names the program and what went wrong.
 func (e *StartError) What() string {
 	if e.Limit > 0 {
 		return fmt.Sprintf("%s: no answer within %v: %s", e.Path, e.Limit, e.Reason)
@@ -146,7 +146,7 @@ func (e *StartError) What() string {
 // Hint returns Remedy.
 func (e *StartError) Hint() string { return e.Remedy }
 
-// Unwrap returns Err. The text of the error contains what matters of it.
+// Unwrap returns Err. The text of the StartError already has the important part of it.
 func (e *StartError) Unwrap() error { return e.Err }
 
 // OptionError says what is wrong with the value of a field of Options.
@@ -154,7 +154,7 @@ type OptionError struct {
 	Option string `json:"option"` // the field, such as "WorkDir"
 	Reason string `json:"reason"`
 	Remedy string `json:"remedy"` // what to do about it
-	Err    error  `json:"-"`      // of the system; may be nil
+	Err    error  `json:"-"`      // the cause, such as an error of the system; may be nil
 }
 
 // Error names the field, what is wrong and what to do.
@@ -165,10 +165,10 @@ func (e *OptionError) Error() string {
 // Hint returns Remedy.
 func (e *OptionError) Hint() string { return e.Remedy }
 
-// Unwrap returns Err. The text of the error contains it.
+// Unwrap returns Err. The text of the OptionError already has its content.
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// caused is an error with its cause, in one sentence. The name of the package stands once, at the start.
+// caused is an error with its cause, in one sentence. The package name appears once, at the start.
 type caused struct{ error, cause error }
 
 func because(err, cause error) error { return &caused{err, cause} }
@@ -188,7 +188,7 @@ type IncompatibleError struct {
 	Err    error  `json:"-"`      // how its start failed, a [*ProcessError]; nil if it was not started
 }
 
-// Unwrap returns Err. The text does not repeat it.
+// Unwrap returns Err. The text of the IncompatibleError does not have its content.
 func (e *IncompatibleError) Unwrap() error { return e.Err }
 
 // Hint returns Remedy.
@@ -205,8 +205,8 @@ const (
 	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )
 
-// rpcError adds the sentinel for the code of an answer. Code -32000 means three different things; the method says
-// which.
+// rpcError adds to an error answer the sentinel of its code. Code -32000 has three meanings; the method says which one
+// applies.
 func rpcError(e *wireproto.RPCError) error {
 	var kind error
 	switch e.Code {

@@ -31,7 +31,7 @@ func TestErrorTexts(t *testing.T) {
 		{&StartError{Path: "/bin/kimi", Reason: "its home is a file", Remedy: "move it away"}, `client: start /bin/kimi: its home is a file; move it away`},
 		{&StartError{Path: "/bin/kimi", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: 2 * time.Minute},
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
-		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name one"}, `client: Options.WorkDir: /x is not a directory; name one`},
+		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name a directory"}, `client: Options.WorkDir: /x is not a directory; name a directory`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
 		{&TurnsError{Turns: 2, Available: 0}, `client: the session has no turn yet; begin a turn first`},
 		{&TurnsError{Turns: 9, Available: 1}, `client: the session has 1 turn, not 9; use at most 1`},
@@ -46,7 +46,7 @@ func TestErrorTexts(t *testing.T) {
 	}
 }
 
-// An error is one sentence. The name of the package stands once, at the start, and no text is repeated.
+// An error is one sentence. The package name appears once, at the start, and no text is repeated.
 func TestBecause(t *testing.T) {
 	process := &ProcessError{ExitCode: -1, Signal: "killed"}
 	for _, test := range []struct {
@@ -66,7 +66,7 @@ func TestBecause(t *testing.T) {
 	}
 }
 
-// A program that uses the library need not have its demo.
+// No error tells the user to run a command of the demo, because a program may use the library without it.
 func TestErrorsNameNoCommand(t *testing.T) {
 	checked := 0
 	for _, dir := range []string{".", "../internal/kimicode/bridge", "../internal/kimicode/bridge/translator", "../internal/kimicode/home", "../internal/kimicode/relay", "../internal/kimicode/server", "../internal/kimicode/toolhost", "clienttest", "../config", "../wireproto"} {
@@ -96,7 +96,7 @@ func TestErrorsNameNoCommand(t *testing.T) {
 	}
 }
 
-// Each sentinel is in lower case, names its package, and differs from the others.
+// Each sentinel is in lower case, names its package, and has a text of its own.
 func TestSentinels(t *testing.T) {
 	all := []error{ErrClosed, ErrBusy, ErrNoTurn, ErrNoApprover, ErrAnswered, ErrCancelled, ErrMaxSteps, ErrSessionNotFound,
 		ErrLLMNotSet, ErrLLMNotSupported, ErrProvider, ErrAuthExpired, ErrIdle, ErrUnsupported}
@@ -184,7 +184,7 @@ func TestLastLines(t *testing.T) {
 		{"  a \r\n\n\nb", 2, 100, "a\nb"},
 		{"abcdef", 1, 3, "…def"},
 		{"a\nbcdef", 2, 6, "…\nbcdef"},
-		{"äöü", 1, 3, "…ü"}, // not half of ö
+		{"äöü", 1, 3, "…ü"}, // the first byte of ö is not left alone
 	} {
 		got := lastLines(test.text, test.n, test.max)
 		if got != test.want {

@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// review is an answer that a program can work with.
+// review is the Go type of an answer.
 type review struct {
 	Verdict string   `json:"verdict" jsonschema:"accept or change"`
 	Remarks []string `json:"remarks,omitempty"`
@@ -35,7 +35,7 @@ func ExampleAnswer() {
 	}
 	agent := clienttest.NewAgent(nil,
 		func(t *clienttest.Turn) {
-			r := t.Tool("review", map[string]any{"remarks": "none"}) // the agent reads what does not fit
+			r := t.Tool("review", map[string]any{"remarks": "none"}) // the agent reads why this does not fit
 			fmt.Println(r.Message)
 			t.Tool("review", review{Verdict: "accept"})
 		})

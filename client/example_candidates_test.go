@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Which kimi would run, and which others there are.
+// This lists the kimi that would run, and the others.
 func ExampleCandidates() {
 	dir, err := os.MkdirTemp("", "kimi-go-example-")
 	if err != nil {

@@ -71,7 +71,7 @@ func ExampleSession_Request() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	decide := func(raw []byte) { // elsewhere, as in a browser
+	decide := func(raw []byte) { // this may run elsewhere, such as in a browser
 		m, err := wireproto.UnmarshalMessage(raw)
 		if err != nil {
 			log.Fatal(err)

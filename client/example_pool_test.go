@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// At most ten sessions, two of which start before they are needed.
+// The pool has at most ten sessions. It starts two of them before they are needed.
 func ExamplePool() {
 	agent := clienttest.NewAgent(nil, func(t *clienttest.Turn) { t.Say("Hello!") })
 	pool, err := client.NewPool(&client.Options{Yolo: true, Transport: agent}, client.PoolOptions{Max: 10, Warm: 2})
@@ -23,7 +23,7 @@ func ExamplePool() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer s.Close() // which gives its place back
+	defer s.Close() // Close returns the session's place to the pool
 	turn, err := s.Prompt(ctx, "Say hello")
 	if err != nil {
 		log.Fatal(err)

@@ -21,7 +21,7 @@ func ExampleSession_Queue() {
 	}
 	defer s.Close()
 	var turns []*client.Turn
-	for _, text := range []string{"What is this?", "Which Go does it need?"} { // typed faster than kimi answers
+	for _, text := range []string{"What is this?", "Which Go does it need?"} { // the user types faster than kimi answers
 		turn, err := s.Queue(ctx, text)
 		if err != nil {
 			log.Fatal(err)

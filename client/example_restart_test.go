@@ -11,12 +11,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A session goes on after its agent has crashed. How the running turn ended is not known. The next turn says what
-// happened.
+// A session continues after its agent has crashed. The outcome of the turn that ran is not known. The next turn reports
+// the crash.
 func ExampleOptions_restart() {
 	var running client.Conn
 	agent := clienttest.NewAgent(nil,
-		func(*clienttest.Turn) { running.Close() }, // it crashes
+		func(*clienttest.Turn) { running.Close() }, // the agent crashes
 		func(t *clienttest.Turn) { t.Say("Hello again!") })
 	ctx := context.Background()
 	s, err := client.NewSession(ctx, &client.Options{Restart: true, Transport: transportFunc(func(ctx context.Context, c *client.Command) (client.Conn, error) {

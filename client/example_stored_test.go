@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// storedExample makes the files of a session with two turns, so that the examples run where there is no kimi.
+// storedExample writes the files of a session with two turns, so that the examples run without a kimi.
 func storedExample() (opts *client.Options, id string, remove func()) {
 	dir, err := os.MkdirTemp("", "kimi-go-example-")
 	if err != nil {
@@ -52,7 +52,7 @@ func storedExample() (opts *client.Options, id string, remove func()) {
 			log.Fatal(err)
 		}
 	}
-	// There is no kimi here. Its files can be read all the same.
+	// There is no kimi at this path. The files of the session can be read without it.
 	opts = &client.Options{WorkDir: work, ShareDir: share, Executable: filepath.Join(dir, "kimi")}
 	return opts, "my-id", func() { os.RemoveAll(dir) }
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// A program hands the terminal to kimi and takes it back.
+// A program gives the terminal to kimi and gets it back.
 func ExampleOpenTerminal() {
 	dir, err := os.MkdirTemp("", "kimi-go-example-")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	// This plays Kimi Code, so that the example runs without it.
+	// This script stands for Kimi Code, so that the example runs without it.
 	kimi := filepath.Join(dir, "kimi")
 	script := "#!/bin/sh\n# @moonshot-ai/kimi-code\necho \"kimi $*: bye\"\nexit 3\n"
 	if err := os.WriteFile(kimi, []byte(script), 0o700); err != nil {

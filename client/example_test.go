@@ -12,8 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The examples talk to an agent in memory, so that they run where there is no kimi. Leave
-// Transport out to talk to the real one.
+// The examples use an agent in memory, so that they run without a kimi. Without Options.Transport, they would use the
+// real kimi.
 
 func ExampleAsk() {
 	agent := clienttest.NewAgent(nil, func(t *clienttest.Turn) { t.Say("Hello, world!") })

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// printer prints what a session does.
+// printer is an Observer that prints what a session does.
 type printer struct{}
 
 func (printer) Observe(o client.Observation) {
@@ -52,7 +52,7 @@ func ExampleLimits() {
 			t.Step()
 		}
 	})
-	perToken := map[string]float64{"": 2e-6} // by model, in dollars; "" if its name is not known
+	perToken := map[string]float64{"": 2e-6} // dollars for each token, by the name of the model; "" is a model without a known name
 	_, err := client.Ask(context.Background(), "Make it compile", &client.Options{Yolo: true, Transport: agent, Limits: client.Limits{
 		Tokens: 1_000_000, Cost: 0.01,
 		CostOf: func(model string, u wireproto.TokenUsage) float64 { return float64(u.Total()) * perToken[model] },

@@ -14,17 +14,17 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Handlers are the program's own code: tools, hooks, Approve, Answer and OnMessage. Each runs on a
-// goroutine of its own, through guard, and the session knows which of them run.
+// Handlers are code of the program: tools, hooks, Approve, Answer and OnMessage. Each handler runs in guard on a
+// goroutine of its own. The session knows which handlers run.
 
 var (
 	errGoexit     = errors.New("runtime.Goexit was called")
 	errNotStarted = errors.New("not started")
 )
 
-// guard calls the program's own code and then end. It calls end also after a panic or runtime.Goexit, as by t.FailNow
-// in a test; the goroutine may end with it. If no one waits for the code any more, because Close has begun or ctx has
-// ended, guard does not call it, and end gets errNotStarted.
+// guard calls the program's code and then end. It calls end also after a panic or after runtime.Goexit, which t.FailNow
+// in a test calls. The goroutine may end after that. If Close has begun or ctx has ended, no one waits for the code:
+// guard does not call it, and end gets errNotStarted.
 func (s *Session) guard(ctx context.Context, name string, call func() error, end func(error)) {
 	growStack()
 	id, err := s.enter(ctx, name)
@@ -43,7 +43,7 @@ func (s *Session) guard(ctx context.Context, name string, call func() error, end
 	err = call()
 }
 
-// enter notes that a handler runs, under the id that leave takes, or says why it must not.
+// enter records that a handler runs, and returns an id for leave. If the handler must not run, it returns an error.
 func (s *Session) enter(ctx context.Context, name string) (id int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,8 +67,8 @@ func (s *Session) leave(id int) {
 	}
 }
 
-// waitHandlers waits for the handlers that run, at most until the deadline. Close has begun, so
-// that no other starts.
+// waitHandlers waits for the handlers that run, at most until the deadline. It is called after Close has begun, so no
+// other handler can start.
 func (s *Session) waitHandlers(deadline time.Time) error {
 	s.mu.Lock()
 	if len(s.running) == 0 {
@@ -93,22 +93,22 @@ func (s *Session) waitHandlers(deadline time.Time) error {
 		s.opts.StopGrace, strings.Join(names, ", "))
 }
 
-// insideLocked reports whether the caller runs within a handler of this session: on a goroutine
-// that its reader has started, or on that of OnMessage.
+// insideLocked reports whether the caller runs in a handler of this session: on a goroutine that the session's reader
+// has started, or on the goroutine of OnMessage.
 func (s *Session) insideLocked() bool {
 	return len(s.running) > 0 && (creatorID() == s.conn.reader || goroutineID() == s.outsideID)
 }
 
-// goroutineID returns the number of the calling goroutine. It and creatorID answer two questions, for which Go has no
-// other way. Is Close called within a handler? Then it must not wait for that handler. Is Result called within the
-// loop? Then the loop takes no more messages.
+// goroutineID returns the number of the calling goroutine. goroutineID and creatorID answer two questions for which Go
+// has no other way. Is Close called within a handler? Then Close must not wait for that handler. Is Result called
+// within the loop? Then the loop takes no more messages.
 func goroutineID() uint64 {
 	var buf [40]byte
 	return number(buf[:runtime.Stack(buf[:], false)], "goroutine ")
 }
 
-// creatorID returns the number of the goroutine that started the calling one, 0 for none. It stands at the end of a
-// stack trace. Only Close reads it, so handlers lose no time.
+// creatorID returns the number of the goroutine that started the calling one, 0 if there is none. The number is at the
+// end of a stack trace, which takes time to make. Only Close calls creatorID, so handlers do not lose that time.
 func creatorID() uint64 {
 	trace := make([]byte, 64<<10)
 	trace = trace[:runtime.Stack(trace, false)]
@@ -116,7 +116,7 @@ func creatorID() uint64 {
 	return number(trace[max(0, bytes.LastIndex(trace, []byte(before))):], before)
 }
 
-// number returns the number that follows the prefix, 0 if there is none.
+// number returns the number directly after the prefix, 0 if there is none.
 func number(text []byte, prefix string) (n uint64) {
 	text, _ = bytes.CutPrefix(text, []byte(prefix))
 	for _, c := range text {
@@ -128,18 +128,19 @@ func number(text []byte, prefix string) (n uint64) {
 	return n
 }
 
-// growStack grows the stack at once, while there is little to copy. Reading and checking arguments and writing an
-// answer need that much. Without it, the stack doubles three times during that work, which costs more than the work.
+// growStack grows the stack of the goroutine once, before it has much to copy. Decoding and checking arguments and
+// writing an answer need that much stack. Without growStack, the stack would double three times during that work, which
+// takes longer than the work itself.
 func growStack() {
 	var room [8 << 10]byte
 	runtime.KeepAlive(&room)
 }
 
-// run calls a handler and rejects what it leaves unanswered.
+// run calls a handler. If the handler does not answer the request, run rejects it.
 func (s *Session) run(name string, r *request, live wireproto.Message, call func() error) {
 	s.guard(r.ctx, name, call, func(err error) {
 		switch {
-		case err == nil, errors.Is(err, ErrAnswered): // resolved by the agent meanwhile
+		case err == nil, errors.Is(err, ErrAnswered): // the agent has resolved the request in the meantime
 		case errors.Is(err, ErrClosed), errors.Is(err, errNotStarted):
 			s.opts.Logger.Debug("client: handler came too late", "handler", name, "error", err)
 		default:
@@ -152,13 +153,13 @@ func (s *Session) run(name string, r *request, live wireproto.Message, call func
 // outsideMessage is a message for OnMessage.
 type outsideMessage struct {
 	message wireproto.Message
-	size    int // of its line
+	size    int // the size of its line in bytes
 }
 
-// deliverOutside queues a message for OnMessage. Goroutines serve it that exist only while there is something to
-// serve: the reader never runs the program's code. The reader does not wait for OnMessage either, because OnMessage
-// may wait for what the reader has yet to read, such as a turn that it starts. So messages that do not fit into the
-// window are dropped, and requests among them are rejected.
+// deliverOutside queues a message for OnMessage. A goroutine that exists only while messages wait calls OnMessage,
+// because the reader never runs the program's code. The reader also does not wait for OnMessage, because OnMessage may
+// wait for messages that the reader has not read yet, such as those of a turn that it starts. So messages that do not
+// fit into the window are dropped, and requests among them are rejected.
 func (s *Session) deliverOutside(m wireproto.Message, size int) {
 	if s.opts.OnMessage == nil {
 		s.settle(m)
@@ -166,7 +167,7 @@ func (s *Session) deliverOutside(m wireproto.Message, size int) {
 	}
 	s.mu.Lock()
 	switch {
-	case s.closing: // no handler starts any more, and requests have been retired
+	case s.closing: // no handler starts any more, and the requests are already closed
 		s.mu.Unlock()
 		return
 	case s.outsideSize > window:
@@ -174,7 +175,7 @@ func (s *Session) deliverOutside(m wireproto.Message, size int) {
 		first := s.outsideLost == 1
 		s.mu.Unlock()
 		if first {
-			s.opts.Logger.Warn("client: OnMessage is too slow: messages are dropped")
+			s.opts.Logger.Warn("client: OnMessage is too slow, so messages are dropped")
 		}
 		s.settle(m)
 		return
@@ -188,7 +189,7 @@ func (s *Session) deliverOutside(m wireproto.Message, size int) {
 	}
 }
 
-// serveOutside serves one message and leaves the rest to the next goroutine.
+// serveOutside passes one message to OnMessage, and leaves the rest to a new goroutine.
 func (s *Session) serveOutside() {
 	s.mu.Lock()
 	if len(s.outside) == 0 || s.closing {

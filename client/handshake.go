@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// newUUID returns a random UUID, version 4, as kimi makes them.
+// newUUID returns a random UUID, version 4. kimi makes the ids of its sessions in the same way.
 func newUUID() string {
 	var b [16]byte
 	rand.Read(b[:])
@@ -65,7 +65,7 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	if err := s.handshake(ctx); err != nil {
 		s.kill(err)
 		<-s.Done()
-		s.endRecording(o.StopGrace) // the error of the start says more
+		s.endRecording(o.StopGrace) // the error of the start is more useful than an error here
 		err = l.diagnose(ctx, s.conn.firstNoise(), err, s.err)
 		if left := s.conn.left; left != nil {
 			err = fmt.Errorf("%w; %w", err, left)
@@ -90,22 +90,22 @@ func (l *launch) connect(ctx context.Context, transport Transport, id string, ap
 	return s, nil
 }
 
-// handshake declares what this side can do and checks that the agent takes it.
+// handshake tells the agent what this side can do, and checks that the agent accepts it.
 func (s *Session) handshake(ctx context.Context) error {
 	var err error
 	if s.server, err = s.initialize(ctx); err != nil {
 		return err
 	}
-	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // none is before all
+	wire, _ := wireproto.ParseVersion(s.server.ProtocolVersion)                 // a version that cannot be parsed is the zero version, before all others
 	s.waitsForAnswers = wire.Compare(wireproto.Version{Major: 1, Minor: 6}) < 0 // kimi-cli before 1.25
 	if err := s.checkServer(); err != nil {
-		s.Close() // kimi deletes a session without turns if it may end by itself
+		s.Close() // Close lets kimi end by itself, so that kimi deletes the session without turns
 		return err
 	}
 	return nil
 }
 
-// initialize calls initialize. An agent without it returns the zero value.
+// initialize calls initialize. If the agent does not know the method, it returns the zero value.
 func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeResult, err error) {
 	o := s.opts
 	params := &wireproto.InitializeParams{
@@ -125,17 +125,17 @@ func (s *Session) initialize(ctx context.Context) (server wireproto.InitializeRe
 	s.mu.Lock()
 	wire := s.backend.kind() == BackendWire
 	s.mu.Unlock()
-	// A bridge uses the same code for what Kimi Code has no place for. The data says more.
+	// A bridge uses the same code for an option that Kimi Code does not support. Its error also has data.
 	if wire && errors.As(err, &rpc) && rpc.Code == wireproto.CodeMethodNotFound && (rpc.Data == nil || string(rpc.Data) == "null") {
-		// An agent before protocol 1.1: it has turns and approvals, and nothing to declare.
+		// An agent before protocol 1.1 has turns and approvals, and needs no declarations.
 		s.opts.Logger.Info("client: the agent has no initialize")
 		err = nil
 	}
 	return server, err
 }
 
-// checkServer reports what the agent has not accepted: a tool that it does not know, or a hook that never runs. The
-// user must learn of these.
+// checkServer returns an error for everything that the agent has not accepted, such as a tool that it rejects or a hook
+// that would never run. The user must know about these.
 func (s *Session) checkServer() error {
 	var errs []error
 	taken := make(map[string]bool)

@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A bridge that refuses an option is not an agent without initialize: there is no session.
+// If a bridge refuses an option, no session starts. The refusal is not mistaken for an agent without initialize.
 func TestHandshakeUnsupported(t *testing.T) {
 	t.Parallel()
 	refuses := memory(func(a *agent) {

@@ -4,5 +4,5 @@ package client
 
 import "os"
 
-// holdSession locks nothing: on this system it is not known who has a session open.
+// holdSession locks nothing. On this system this package does not find out who has a session open.
 func holdSession(string, bool) (*os.File, error) { return nil, nil }

@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// holdSession locks a session's directory for this process, with a lock of the system on the directory itself. It
-// writes nothing, and the lock ends with the process in every case. alone keeps all others away; without it, only
-// those that want the session alone. It returns nil if the directory does not exist or takes no locks.
+// holdSession locks a session's directory for this process, with a file lock on the directory itself. It writes
+// nothing, and the system removes the lock at the end of the process. With alone, no other program can lock the
+// directory. Without it, other programs can also lock it, but not with alone. If another lock prevents this one, the
+// error is ErrInUse. holdSession returns nil if the directory does not exist or cannot be locked.
 func holdSession(dir string, alone bool) (*os.File, error) {
 	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Hook decides about something that the agent does, such as every call of a tool (PreToolUse). It fails closed: if
-// Handle returns an error, panics or takes too long, the action is blocked. This library matches the expressions
-// itself, because the agent drops a hook whose expression it cannot compile. The agent asks about each event, and the
-// library allows at once what no hook matches. Options.Validate refuses an expression that Go does not support, such
-// as a lookahead of Python.
+// Hook decides about actions of the agent, such as every call of a tool (PreToolUse). It fails closed: if Handle
+// returns an error, panics or takes too long, the action is blocked. This library matches the expressions itself,
+// because the agent drops a hook whose expression it cannot compile. So the agent asks about each event, and the
+// library allows at once every event that no hook matches. Options.Validate refuses an expression that Go does not
+// support, such as a lookahead of Python.
 //
-// kimi-cli 1.51 runs no hooks for background agents (subagents/runner.py passes hooks only to those in the
-// foreground). There, approvals are the only guard.
+// kimi-cli 1.51 runs no hooks for background agents (subagents/runner.py passes hooks only to those in the foreground).
+// For background agents, approvals are the only protection.
 type Hook struct {
-	ID      string        // default: the library makes one
-	Event   string        // one of Session.Server().Hooks.SupportedEvents, except SessionStart and SessionEnd, which never come
-	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the name of the tool; "" matches all
-	Timeout time.Duration // for Handle; 0 means 30 s
-	// Handle decides. ctx ends at Timeout, with the turn, and with Close.
+	ID      string        // "" means that the library makes one
+	Event   string        // one of Session.Server().Hooks.SupportedEvents, except SessionStart and SessionEnd, which kimi never sends
+	Matcher string        // regular expression of Go (RE2, [regexp/syntax]), searched in the target, such as the name of the tool; "" matches every target
+	Timeout time.Duration // how long Handle may take; 0 means 30 s
+	// Handle decides. Its ctx ends after Timeout, at the end of the turn, and with Close.
 	Handle func(ctx context.Context, r *wireproto.HookRequest) (HookDecision, error)
 }
 
@@ -34,16 +34,16 @@ type HookDecision struct {
 	reason string
 }
 
-// Allow lets the agent go on.
+// Allow lets the agent do the action.
 func Allow() HookDecision { return HookDecision{allow: true} }
 
-// Block keeps the agent from going on; the model reads the reason.
+// Block prevents the action. The model reads the reason.
 func Block(reason string) HookDecision { return HookDecision{reason: reason} }
 
 const (
 	defaultHookTimeout = 30 * time.Second
-	// wireHookTimeout is the limit that kimi gets. When it passes, kimi allows the action. So it must not pass before
-	// Timeout does here, however long the request waits for a slow loop.
+	// wireHookTimeout is the time limit, in seconds, that kimi gets for a hook. After that time, kimi allows the
+	// action. So it must be longer than Timeout together with the time for which the request may wait for a slow loop.
 	wireHookTimeout = 24 * 60 * 60
 )
 
@@ -62,7 +62,7 @@ func subscriptions(hooks []Hook) []wireproto.HookSubscription {
 	return subs
 }
 
-// matches reports whether h is to decide about a target.
+// matches reports whether h must decide about a target.
 func (h Hook) matches(target string) (bool, error) {
 	if h.Matcher == "" {
 		return true, nil
@@ -70,14 +70,14 @@ func (h Hook) matches(target string) (bool, error) {
 	return regexp.MatchString(h.Matcher, target)
 }
 
-// runHook lets the hook decide, or blocks.
+// runHook lets the hook decide. If there is no such hook, it blocks the action.
 func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
 	for i, h := range s.opts.Hooks {
 		if hookID(i, h) != req.SubscriptionID {
 			continue
 		}
-		switch match, err := h.matches(unmarked(req.Target)); { // of UserPromptSubmit it is the prompt
-		case err != nil: // Validate has seen it compile
+		switch match, err := h.matches(unmarked(req.Target)); { // the target of UserPromptSubmit is the prompt
+		case err != nil: // cannot happen, because Validate has compiled the expression
 			s.answerHook(r, req, Block("the hook has no valid matcher"))
 		case match:
 			s.decide(r, h, req)
@@ -89,7 +89,7 @@ func (s *Session) runHook(r *request, req *wireproto.HookRequest) {
 	s.answerHook(r, req, Block(fmt.Sprintf("no hook has the id %q", req.SubscriptionID)))
 }
 
-// decide calls the hook and answers, at the latest when its time is up.
+// decide calls the hook and sends its decision. If the hook takes too long, decide blocks the action.
 func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 	timeout := h.Timeout
 	if timeout == 0 {
@@ -107,7 +107,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 		case err != nil:
 			s.opts.Logger.Error("client: hook failed", "event", req.Event, "target", req.Target, "error", err)
 			d = Block("the hook failed: " + err.Error())
-		case ctx.Err() != nil: // a decision after the time is up does not count
+		case ctx.Err() != nil: // a decision after the time limit does not count
 			d = Block(fmt.Sprintf("the hook did not decide: %v", context.Cause(ctx)))
 		}
 		if inTime() {
@@ -117,7 +117,7 @@ func (s *Session) decide(r *request, h Hook, req *wireproto.HookRequest) {
 	})
 }
 
-// answerHook always answers with an explicit decision: kimi treats anything but an explicit block as allowed.
+// answerHook always sends an explicit decision, because kimi allows the action unless the answer is an explicit block.
 func (s *Session) answerHook(r *request, req *wireproto.HookRequest, d HookDecision) {
 	answer := wireproto.HookAnswer{RequestID: req.ID, Action: wireproto.HookAllow}
 	if !d.allow {

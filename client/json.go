@@ -9,11 +9,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The JSON of a session's values uses the names of the protocol, so that another program can read it. Times are RFC
-// 3339. Durations are in seconds, and their names say so. Errors have a member "message" with their text. Values can
-// be read back, except an error within an error: only its text is kept.
+// The values of a session have JSON forms with the names of the protocol, so that other programs can read them. Times
+// are in RFC 3339. Durations are in seconds, and their names say so. An error has a member "message" with its text. All
+// values can be read back, but of an error inside an error only the text is kept.
 
-// MarshalJSON writes the message as kimi-cli stores one: content parts, tool calls and their ids.
+// MarshalJSON writes the message in the form in which kimi-cli stores messages: content parts, tool calls and their
+// ids.
 func (m Message) MarshalJSON() ([]byte, error) {
 	out := messageJSON{Role: m.Role, Content: wireproto.Content{Parts: m.Content}, ToolCallID: m.ToolCallID}
 	if m.Content == nil {
@@ -54,7 +55,7 @@ type messageJSON struct {
 // toolCallJSON is a ToolCall without its envelope.
 type toolCallJSON wireproto.ToolCall
 
-// toldJSON is the text of an error, and that of the error within.
+// toldJSON holds the text of an error, and the text of the error inside it.
 type toldJSON struct {
 	Message string `json:"message"`
 	Within  string `json:"error,omitempty"`
@@ -79,7 +80,7 @@ func duration(seconds float64) time.Duration {
 	return time.Duration(seconds * float64(time.Second)).Round(time.Microsecond)
 }
 
-// MarshalJSON writes the fields, cpu_seconds and a message.
+// MarshalJSON writes the fields, and the members cpu_seconds and message.
 func (e ProcessError) MarshalJSON() ([]byte, error) {
 	type fields ProcessError
 	return json.Marshal(struct {
@@ -101,7 +102,7 @@ func (e *ProcessError) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// turnResultJSON has the times of a TurnResult.
+// turnResultJSON has the times of a TurnResult in seconds.
 type turnResultJSON struct {
 	FirstToken float64 `json:"first_token_seconds,omitempty"`
 	Duration   float64 `json:"duration_seconds,omitempty"`
@@ -110,7 +111,7 @@ type turnResultJSON struct {
 	ToolTime   float64 `json:"tool_seconds,omitempty"`
 }
 
-// MarshalJSON writes the fields, durations in seconds.
+// MarshalJSON writes the fields, with durations in seconds.
 func (r TurnResult) MarshalJSON() ([]byte, error) {
 	type fields TurnResult
 	return json.Marshal(struct {
@@ -133,7 +134,8 @@ func (r *TurnResult) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message. JSON has no infinite numbers, so it writes the largest number instead.
+// MarshalJSON writes the fields and the member message. For an infinite number it writes the largest number instead,
+// because JSON has no infinite numbers.
 func (e LimitError) MarshalJSON() ([]byte, error) {
 	type fields LimitError
 	out := fields(e)
@@ -144,7 +146,7 @@ func (e LimitError) MarshalJSON() ([]byte, error) {
 	}{out, tell(&e, nil)})
 }
 
-// MarshalJSON writes the fields, limit_seconds and a message.
+// MarshalJSON writes the fields, and the members limit_seconds and message.
 func (e StartError) MarshalJSON() ([]byte, error) {
 	type fields StartError
 	return json.Marshal(struct {
@@ -154,7 +156,7 @@ func (e StartError) MarshalJSON() ([]byte, error) {
 	}{fields(e), e.Limit.Seconds(), tell(&e, e.Err)})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+// UnmarshalJSON reads what MarshalJSON writes. Err has only the text.
 func (e *StartError) UnmarshalJSON(data []byte) error {
 	type fields StartError
 	in := struct {
@@ -167,7 +169,7 @@ func (e *StartError) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message.
+// MarshalJSON writes the fields and the member message.
 func (e OptionError) MarshalJSON() ([]byte, error) {
 	type fields OptionError
 	return json.Marshal(struct {
@@ -176,7 +178,7 @@ func (e OptionError) MarshalJSON() ([]byte, error) {
 	}{fields(e), tell(&e, e.Err)})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+// UnmarshalJSON reads what MarshalJSON writes. Err has only the text.
 func (e *OptionError) UnmarshalJSON(data []byte) error {
 	type fields OptionError
 	in := struct {
@@ -188,7 +190,7 @@ func (e *OptionError) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message.
+// MarshalJSON writes the fields and the member message.
 func (e IncompatibleError) MarshalJSON() ([]byte, error) {
 	type fields IncompatibleError
 	return json.Marshal(struct {
@@ -197,7 +199,7 @@ func (e IncompatibleError) MarshalJSON() ([]byte, error) {
 	}{fields(e), tell(&e, e.Err)})
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; Err has the text alone.
+// UnmarshalJSON reads what MarshalJSON writes. Err has only the text.
 func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
 	type fields IncompatibleError
 	in := struct {
@@ -227,7 +229,7 @@ func (e NotFoundError) MarshalJSON() ([]byte, error) {
 	}{fields(e), tell(&e, nil)})
 }
 
-// MarshalJSON writes the fields and a message.
+// MarshalJSON writes the fields and the member message.
 func (e AnswerError) MarshalJSON() ([]byte, error) {
 	type fields AnswerError
 	return json.Marshal(struct {

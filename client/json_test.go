@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The values of a session, and every error, can be JSON with the names of the protocol, and can be read back.
+// The values of a session and all errors can be written as JSON with the names of the protocol, and can be read back.
 func TestJSON(t *testing.T) {
 	args := `{"command":"ls"}`
 	usage := wireproto.TokenUsage{InputOther: 1, Output: 2}
@@ -84,7 +84,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Every field has a name of the protocol, and no time is in nanoseconds.
+// Every field has a name in the style of the protocol, and no time is in nanoseconds.
 func TestJSONNames(t *testing.T) {
 	name := regexp.MustCompile(`^[a-z]+(_[a-z]+)*(,omit(empty|zero))?$`)
 	for _, v := range []any{client.TurnResult{}, client.SessionInfo{}, client.TurnsError{}, client.Status{}, client.Approvals{}, client.Info{}, client.Model{},

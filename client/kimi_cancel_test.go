@@ -25,10 +25,10 @@ import (
 // errEnough is the cause with which the tests cancel.
 var errEnough = errors.New("enough of it")
 
-// waysToCancel are the ways in which a turn is cancelled from this side.
+// waysToCancel are the ways in which this side can cancel a turn.
 var waysToCancel = []string{"Cancel", "ctx", "break"}
 
-// cancelTurn runs a turn and cancels it in one way once at says so.
+// cancelTurn runs a turn, and cancels it in the given way at the first message for which at returns true.
 func cancelTurn(t *testing.T, ctx context.Context, s *client.Session, prompt, way string, at func(wireproto.Message) bool) []wireproto.Message {
 	t.Helper()
 	turnCtx, stop := context.WithCancelCause(ctx)
@@ -85,7 +85,7 @@ func TestKimiCancel(t *testing.T) {
 	long := strings.Repeat("text: 0123456789abcdef\n", 3000)
 	question := map[string]any{"questions": []any{map[string]any{"question": "Which?", "options": []any{map[string]string{"label": "A"}, map[string]string{"label": "B"}}}}}
 
-	// What delays the turn says so on running, and reports the end of its ctx on ended.
+	// A handler that delays the turn sends to running, and then sends the cause of its ctx to ended.
 	running, ended := make(chan struct{}, 1), make(chan error, 1)
 	hold := func(ctx context.Context) error {
 		running <- struct{}{}
@@ -114,7 +114,7 @@ func TestKimiCancel(t *testing.T) {
 	phases := []struct {
 		name   string
 		prompt string
-		script string // "" if the model is not reached
+		script string // "" if the turn does not call the model
 		at     func(*testing.T, wireproto.Message) bool
 		after  func(t *testing.T, way string, msgs []wireproto.Message)
 	}{
@@ -267,12 +267,12 @@ func TestKimiCancel(t *testing.T) {
 	}
 }
 
-// fakeAPI is a model's HTTP API on loopback that streams: a text, and then, if hold is closed not
-// yet, nothing until the client goes away.
+// fakeAPI is the HTTP API of a model on the loopback interface, with streaming. It sends one text. If hold is not
+// closed yet, it then sends nothing until the client goes away.
 type fakeAPI struct {
 	*httptest.Server
-	endless chan struct{} // a request that is answered without end takes one
-	gone    chan struct{} // one for each such request that the client has given up
+	endless chan struct{} // a request that takes a value from it is answered without an end
+	gone    chan struct{} // gets a value for each such request that the client has ended
 }
 
 func newFakeAPI(t *testing.T) *fakeAPI {
@@ -305,7 +305,7 @@ func newFakeAPI(t *testing.T) *fakeAPI {
 	return f
 }
 
-// options makes kimi talk to the API.
+// options returns options with which kimi uses the API.
 func (f *fakeAPI) options(t *testing.T, provider string) *client.Options {
 	opts := clienttest.Kimi(t)
 	opts.Env["NO_PROXY"], opts.Env["no_proxy"] = "127.0.0.1", "127.0.0.1"
@@ -317,7 +317,7 @@ func (f *fakeAPI) options(t *testing.T, provider string) *client.Options {
 	return opts
 }
 
-// The scripted model says all it has at once; this one is cut off in the middle.
+// The scripted model sends its whole text at once. With this API, the turn is cancelled in the middle of the text.
 func TestKimiCancelStreaming(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -336,7 +336,8 @@ func TestKimiCancelStreaming(t *testing.T) {
 	}
 }
 
-// A kimi that does not react: Cancel lets it run, as its ctx says; a ctx that ends kills it after Options.StopGrace.
+// If kimi does not react, Cancel returns when its ctx ends and kimi continues to run. But if the ctx of a turn ends,
+// kimi is killed after Options.StopGrace.
 func TestKimiCancelDisobeyed(t *testing.T) {
 	kill, err := exec.LookPath("kill")
 	if err != nil {
@@ -377,7 +378,7 @@ func TestKimiCancelDisobeyed(t *testing.T) {
 	e2eIs(t, "the turn", err, client.ErrCancelled)
 	e2eText(t, ctx, s, "next", "alive")
 
-	// If a loop is slow after its replay was cancelled, a kimi that reacts is not killed.
+	// A loop that is slow after its replay was cancelled does not cause a kill of a kimi that reacts.
 	gone, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	n := 0

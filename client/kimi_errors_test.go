@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// failTurn runs a turn that must end with an error of the agent, the same by both ways.
+// failTurn runs a turn that must end with an error of the agent. Messages and Result must give the same error.
 func failTurn(t testing.TB, ctx context.Context, s *client.Session, text string, want error, code int, parts ...wireproto.ContentPart) ([]wireproto.Message, *client.TurnResult) {
 	t.Helper()
 	turn, err := s.Prompt(ctx, text, parts...)
@@ -49,7 +49,7 @@ func failTurn(t testing.TB, ctx context.Context, s *client.Session, text string,
 	return msgs, res
 }
 
-// The model's provider fails, for good or for once; what a model cannot take.
+// The provider of the model fails, always or once. The model refuses content that it does not support.
 func TestKimiProviderErrors(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -174,8 +174,8 @@ func TestKimiAuthExpired(t *testing.T) {
 	for _, key := range []string{"NO_PROXY", "no_proxy"} {
 		opts.Env[key] = "127.0.0.1"
 	}
-	opts.Env["KIMI_CODE_OAUTH_HOST"] = api.URL // where the login is refreshed
-	const provider = "managed:kimi-code"       // what kimi login makes
+	opts.Env["KIMI_CODE_OAUTH_HOST"] = api.URL // the server that refreshes the login
+	const provider = "managed:kimi-code"       // the name that kimi login gives to the provider
 	opts.Config = &config.Config{
 		DefaultModel: "login",
 		Providers: map[string]config.Provider{provider: {
@@ -206,7 +206,7 @@ func TestKimiAuthExpired(t *testing.T) {
 	}
 }
 
-// The agent's silence ends a turn; the silence of this side does not.
+// IdleTimeout ends a turn while the agent is silent. The time that this side takes does not count.
 func TestKimiIdleTimeout(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -217,7 +217,7 @@ func TestKimiIdleTimeout(t *testing.T) {
 		clienttest.ToolCall("i-3", "slow", noInput{}), "text: returned",
 	)
 	opts.IdleTimeout = limit
-	waited := func() { // the event is that more than the limit has passed
+	waited := func() { // wait for longer than the limit
 		select {
 		case <-time.After(limit * 5 / 2):
 		case <-ctx.Done():

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// kimi-cli runs no hooks for background agents, as the documentation of Hook says.
+// kimi-cli runs no hooks for background agents. The documentation of Hook says so.
 func TestKimiHookOfBackgroundAgent(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -30,8 +30,8 @@ import (
 
 func init() { programs["mcp-server"] = mcpServerProgram }
 
-// mcpProgram defines this test binary as an MCP server with one tool, named by MCP_TOOL, that
-// returns the environment variable MCP_SECRET.
+// mcpProgram returns an MCP server that is this test binary. It has one tool with the name in MCP_TOOL, which returns
+// the environment variable MCP_SECRET.
 func mcpProgram(t testing.TB, env map[string]config.Secret) config.MCPServer {
 	t.Helper()
 	exe, err := os.Executable()
@@ -52,7 +52,8 @@ func mcpServerProgram() {
 	if os.Getenv("MCP_STUBBORN") != "" {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	}
-	// kimi starts its servers at once. It reports them only if they are not ready by the first turn.
+	// kimi starts its servers in parallel with the session, and reports them only if they are not ready at the first
+	// turn.
 	if path := os.Getenv("MCP_AWAIT"); path != "" {
 		for tick := time.Tick(5 * time.Millisecond); !exists(path); <-tick {
 		}
@@ -91,7 +92,7 @@ func mcpServerProgram() {
 	}
 }
 
-// modelAPI is a model over HTTP, as providers of type kimi are. It keeps what it is asked.
+// modelAPI is a model with the HTTP API of a provider of type kimi. It stores the requests.
 type modelAPI struct {
 	url   string
 	reply func(modelRequest) string // the delta of a choice, as JSON
@@ -116,7 +117,7 @@ type modelRequest struct {
 	}
 }
 
-// says reports whether a message of the role holds the text.
+// says reports whether a message with this role has the text.
 func (r modelRequest) says(role, text string) bool {
 	for _, m := range r.body.Messages {
 		if m.Role == role && strings.Contains(string(m.Content), text) {
@@ -136,7 +137,7 @@ func toolDelta(id, name string, args any) string {
 	return fmt.Sprintf(`{"role":"assistant","tool_calls":[{"index":0,"id":%q,"type":"function","function":{"name":%q,"arguments":%q}}]}`, id, name, raw)
 }
 
-// newModelAPI serves replies; nil answers "hello".
+// newModelAPI starts an API that answers with reply. A nil reply answers "hello".
 func newModelAPI(t testing.TB, reply func(modelRequest) string) *modelAPI {
 	api := &modelAPI{reply: reply}
 	server := httptest.NewServer(api)
@@ -173,7 +174,7 @@ func (api *modelAPI) asked() []modelRequest {
 	return slices.Clone(api.requests)
 }
 
-// apiOptions are options whose model is the api; another, "second", is there besides.
+// apiOptions returns options whose model is the API. The configuration has another model, "second".
 func apiOptions(t testing.TB, api *modelAPI) *client.Options {
 	t.Helper()
 	opts := clienttest.Kimi(t)
@@ -198,7 +199,7 @@ func write(t testing.TB, path, text string, mode os.FileMode) string {
 	return path
 }
 
-// TestKimiModelOptions sees at the model's side what the options have come to.
+// TestKimiModelOptions checks in the requests to the model what the options have changed.
 func TestKimiModelOptions(t *testing.T) {
 	ctx := withinCtx(t)
 	type sent struct {
@@ -210,7 +211,7 @@ func TestKimiModelOptions(t *testing.T) {
 		name  string
 		set   func(t *testing.T, o *client.Options, api *modelAPI)
 		want  sent
-		model string // Session.Model
+		model string // the value of Session.Model
 		check func(t *testing.T, s *client.Session, r modelRequest)
 	}{
 		{
@@ -279,7 +280,7 @@ func TestKimiModelOptions(t *testing.T) {
 				for _, tool := range r.body.Tools {
 					names = append(names, tool.Function.Name)
 				}
-				if !slices.Contains(names, "SendDMail") { // which the default agent has not
+				if !slices.Contains(names, "SendDMail") { // the default agent does not have this tool
 					t.Errorf("tools: %q", names)
 				}
 			},
@@ -305,7 +306,7 @@ func TestKimiModelOptions(t *testing.T) {
 					*dst = *src
 				}
 			}
-			if r.body.MaxTokens != nil && tt.want.MaxTokens != 0 { // kimi computes one otherwise
+			if r.body.MaxTokens != nil && tt.want.MaxTokens != 0 { // without the option, kimi computes a value
 				got.MaxTokens = *r.body.MaxTokens
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
@@ -361,13 +362,14 @@ func TestKimiMCP(t *testing.T) {
 		name    string
 		set     func(t *testing.T, o *client.Options)
 		servers []string
-		outputs []string // of tool calls "one" and "two"
-		kill    bool     // Close has to kill
+		outputs []string // the outputs of the two tool calls
+		kill    bool     // Close has to kill kimi
 	}{
 		{
 			name: "MCPServers beside mcp.json",
 			set: func(t *testing.T, o *client.Options) {
-				// It stays when its input ends, for which kimi waits: Close must leave nothing nevertheless.
+				// The server does not end at the end of its input, and kimi waits for it. Close must still leave no
+				// process.
 				o.StopGrace = time.Second
 				o.MCPServers = map[string]config.MCPServer{"object": mcpProgram(t, secrets{"MCP_TOOL": "one", "MCP_SECRET": "1", "MCP_STUBBORN": "yes", "MCP_AWAIT": ready(o)})}
 				inFile(t, filepath.Join(o.ShareDir, "mcp.json"), map[string]config.MCPServer{"own": mcpProgram(t, secrets{"MCP_TOOL": "two", "MCP_SECRET": "2"})})
@@ -460,7 +462,7 @@ func TestKimiMCP(t *testing.T) {
 		if !errors.As(err, &rpc) || rpc.Code != wireproto.CodeInternalError || !strings.Contains(err.Error(), "MCP") {
 			t.Errorf("first turn: %v", err)
 		}
-		finished(t, ctx, s, "second", "done") // kimi goes on without it
+		finished(t, ctx, s, "second", "done") // kimi continues without the server
 	})
 }
 
@@ -484,7 +486,7 @@ func TestKimiLoopControl(t *testing.T) {
 	if _, r, err := playTurn(t, ctx, s, "long"); !errors.Is(err, client.ErrMaxSteps) || r.Steps != 1 || r.Status != wireproto.StatusMaxSteps {
 		t.Errorf("after the steps: %+v, %v", r, err)
 	}
-	// Asked once more by itself, the model says that it is done.
+	// kimi calls the model again by itself, and the model answers that it is done.
 	msgs = finished(t, ctx, s, "ralph", "<choice>STOP</choice>")
 	if texts := only[*wireproto.TextPart](msgs); len(texts) != 2 || texts[0].Text != "work" {
 		t.Errorf("texts: %+v, want two", texts)
@@ -497,7 +499,7 @@ func TestKimiBadInput(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		set  func(o *client.Options)
-		want []string // in the error
+		want []string // texts that the error must have
 	}{
 		{"WorkDir missing", func(o *client.Options) { o.WorkDir = filepath.Join(root(o), "gone") }, []string{"WorkDir", "/gone", "name a directory"}},
 		{"WorkDir a file", func(o *client.Options) { o.WorkDir = filepath.Join(root(o), "scripts.json") }, []string{"WorkDir", "not a directory"}},
@@ -509,7 +511,7 @@ func TestKimiBadInput(t *testing.T) {
 		{"MCPConfigFiles missing", func(o *client.Options) { o.MCPConfigFiles = []string{"/gone.json"} }, []string{"MCPConfigFiles", "/gone.json"}},
 		{"ConfigFile unreadable", func(o *client.Options) {
 			o.Config, o.ConfigFile = nil, filepath.Join(root(o), "loop.toml")
-			if err := os.Symlink("loop.toml", o.ConfigFile); err != nil { // not even root reads it
+			if err := os.Symlink("loop.toml", o.ConfigFile); err != nil { // a link to itself, which root cannot read either
 				t.Fatal(err)
 			}
 		}, []string{"ConfigFile", "symbolic links"}},
@@ -555,7 +557,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 	dir := t.TempDir()
 	for _, tt := range []struct {
 		name, path string
-		found      []string // of the IncompatibleError; nil for a NotFoundError
+		found      []string // texts in IncompatibleError.Found; nil if the error is a NotFoundError
 		remedy     []string
 	}{
 		{"true", "/bin/true", []string{"not kimi"}, []string{"kimi-cli==1.51.0", "KIMI_PATH"}},
@@ -571,11 +573,11 @@ func TestKimiWrongPrograms(t *testing.T) {
 			opts := clienttest.Kimi(t)
 			opts.Executable = tt.path
 			if tt.name == "Kimi Code 2" {
-				opts.Config = nil // its model is one that Kimi Code does not have
+				opts.Config = nil // Kimi Code does not have the model of the configuration
 			}
 			info, inspectErr := client.Inspect(ctx, opts)
 			s, startErr := client.NewSession(ctx, opts)
-			if tt.name == "Kimi Code 2" { // what it is tells no one that it does not work
+			if tt.name == "Kimi Code 2" { // Inspect can tell what it is, but not that it does not work
 				if inspectErr != nil || info.Version != "2.3.4" || info.Backend != client.BackendServer {
 					t.Fatalf("got %+v and %v", info, inspectErr)
 				}
@@ -630,7 +632,7 @@ func TestKimiWrongPrograms(t *testing.T) {
 	})
 }
 
-// TestKimiDiscovery looks for kimi in the order that is documented.
+// TestKimiDiscovery holds that kimi is searched for in the documented order.
 func TestKimiDiscovery(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -643,9 +645,9 @@ func TestKimiDiscovery(t *testing.T) {
 	named := fake("named/anything")
 	path := []string{fake("bin/kimi"), fake("other/kimi-cli"), fake("bin/kimi-agent")}
 	home := []string{fake("home/.local/bin/kimi"), fake("home/.kimi-code/bin/kimi")}
-	tools := []struct{ by, path string }{ // in order; of several versions the newest first
+	tools := []struct{ by, path string }{ // in the order of the search; the newest version of a tool comes first
 		{"uv", fake("home/.local/share/uv/tools/kimi-cli/bin/kimi")},
-		{"npm", fake("home/mine/bin/kimi")}, // by .npmrc
+		{"npm", fake("home/mine/bin/kimi")}, // the prefix is set in .npmrc
 		{"npm", fake("home/.npm-global/bin/kimi")},
 		{"pnpm", fake("home/.local/share/pnpm/kimi")},
 		{"bun", fake("home/.bun/bin/kimi")},
@@ -660,7 +662,7 @@ func TestKimiDiscovery(t *testing.T) {
 		{"fnm", fake("home/.local/share/fnm/node-versions/v24.1.0/installation/bin/kimi")},
 	}
 	if runtime.GOOS != "linux" {
-		tools = nil // TestPlaces has the other systems' folders
+		tools = nil // TestPlaces tests the folders of other systems
 	}
 	write(t, filepath.Join(dir, "home/.npmrc"), "fund=false\nprefix = ${HOME}/mine\n", 0o600)
 	env := func(over ...string) map[string]string {
@@ -717,7 +719,7 @@ func TestKimiDiscovery(t *testing.T) {
 	}
 }
 
-// If npm has put kimi next to a version manager's Node.js, that Node.js runs it, although it is not on PATH.
+// If npm has installed kimi next to a version manager's Node.js, that Node.js runs kimi, although it is not on PATH.
 func TestKimiBesideNode(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t, "text: hello")

@@ -28,21 +28,21 @@ import (
 
 func init() { programs["kimi-session"] = sessionProgram }
 
-// withinCtx returns a ctx for a whole test, so that nothing hangs.
+// withinCtx returns a ctx for a whole test. Its time limit ends a test that would hang.
 func withinCtx(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// liveSession starts a session that is closed at the end of the test.
+// liveSession starts a session, and closes it at the end of the test.
 func liveSession(t testing.TB, ctx context.Context, opts *client.Options) *client.Session {
 	t.Helper()
 	s, err := client.NewSession(ctx, opts)
 	return alive(t, s, err)
 }
 
-// resumed continues a session that is closed at the end of the test.
+// resumed continues a session, and closes it at the end of the test.
 func resumed(t testing.TB, ctx context.Context, id string, opts *client.Options) *client.Session {
 	t.Helper()
 	s, err := client.ResumeSession(ctx, id, opts)
@@ -58,7 +58,7 @@ func alive(t testing.TB, s *client.Session, err error) *client.Session {
 	return s
 }
 
-// closed closes the session and fails if it had to be killed.
+// closed closes the session. The test fails if the agent had to be killed.
 func closed(t testing.TB, s *client.Session) {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -83,7 +83,7 @@ func playTurn(t testing.TB, ctx context.Context, s *client.Session, prompt strin
 	return msgs, result, err
 }
 
-// finished runs a turn that must finish with the text.
+// finished runs a turn. The turn must finish with the text.
 func finished(t testing.TB, ctx context.Context, s *client.Session, prompt, text string) []wireproto.Message {
 	t.Helper()
 	msgs, result, err := playTurn(t, ctx, s, prompt)
@@ -104,17 +104,17 @@ func only[M wireproto.Message](msgs []wireproto.Message) []M {
 	return list
 }
 
-// root is the directory in which clienttest.Kimi keeps all that belongs to a test.
+// root returns the directory in which clienttest.Kimi keeps all files of a test.
 func root(opts *client.Options) string { return filepath.Dir(opts.WorkDir) }
 
 var sleepCount atomic.Int64
 
-// uniqueSleep returns an argument for sleep that no other process has.
+// uniqueSleep returns an argument for the command sleep that no other process uses.
 func uniqueSleep(seconds int) string {
 	return fmt.Sprintf("%d.%d%04d", seconds, os.Getpid(), sleepCount.Add(1))
 }
 
-// sleeping returns the processes "sleep ARG".
+// sleeping returns the ids of the processes "sleep ARG".
 func sleeping(arg string) []int {
 	var pids []int
 	eachProcess(func(p foreignProcess) {
@@ -125,8 +125,9 @@ func sleeping(arg string) []int {
 	return pids
 }
 
-// processesOf lists the processes, other than this one, that belong to the test whose directory
-// is dir: by their working directory, command line or environment. kimi overwrites the last two.
+// processesOf lists the processes, other than this one, that belong to the test with the directory dir. It finds them
+// by their working directory, their command line or their environment. kimi overwrites its command line and
+// environment.
 func processesOf(dir string) []string {
 	var list []string
 	eachProcess(func(p foreignProcess) {
@@ -155,14 +156,14 @@ func eachProcess(do func(foreignProcess)) {
 	}
 }
 
-// needProc skips where there is no /proc to look for processes in.
+// needProc skips the test if there is no /proc.
 func needProc(t testing.TB) {
 	if _, err := os.Stat("/proc/self/environ"); err != nil {
 		t.Skip("needs /proc")
 	}
 }
 
-// noneLeft fails unless every process of the test ends soon.
+// noneLeft checks that every process of the test ends soon.
 func noneLeft(t testing.TB, token string) {
 	t.Helper()
 	var left []string
@@ -170,7 +171,7 @@ func noneLeft(t testing.TB, token string) {
 		left = processesOf(token)
 		return len(left) == 0
 	}, func() string { return "processes left:\n" + strings.Join(left, "\n") })
-	for _, line := range left { // a failed test must not burden the machine
+	for _, line := range left { // a failed test must not leave processes on the machine
 		var pid int
 		if n, _ := fmt.Sscanf(line, "%d:", &pid); n == 1 {
 			syscall.Kill(pid, syscall.SIGKILL)
@@ -178,7 +179,7 @@ func noneLeft(t testing.TB, token string) {
 	}
 }
 
-// sleepScripts makes the model run a sleep in the background and one in the foreground.
+// sleepScripts lets the model run one sleep in the background and one in the foreground.
 func sleepScripts(background, foreground string) []string {
 	return []string{
 		clienttest.ToolCall("bg", "Shell", map[string]any{"command": "sleep " + background, "run_in_background": true, "description": "a nap"}) +
@@ -187,7 +188,7 @@ func sleepScripts(background, foreground string) []string {
 	}
 }
 
-// asleep waits until both sleeps run.
+// asleep waits until all sleeps run.
 func asleep(t testing.TB, args ...string) {
 	t.Helper()
 	eventually(t, time.Minute, func() bool {
@@ -290,13 +291,13 @@ func TestKimiCloseIdle(t *testing.T) {
 	var stderr lockedBuffer
 	opts.Stderr = &stderr
 
-	opts.StopGrace = time.Minute // so that nothing but the end of its input can end kimi in time
+	opts.StopGrace = time.Minute // long, so that only the end of its input can end kimi in time
 
 	startCtx, cancel := context.WithCancel(limit)
 	began := time.Now()
 	s := liveSession(t, startCtx, opts)
-	started := time.Since(began) // on a machine that is busy, longer
-	cancel()                     // as the caller's "defer cancel()" does; it bounds the start alone
+	started := time.Since(began) // the time limit for Close, because a busy machine needs longer
+	cancel()                     // like a "defer cancel()" of the caller; the ctx limits only the start
 	finished(t, limit, s, "hello", "one")
 
 	began = time.Now()
@@ -337,7 +338,7 @@ func TestKimiCloseIdle(t *testing.T) {
 	noneLeft(t, root(opts))
 }
 
-// lockedBuffer is a buffer to which a session may write while the test reads.
+// lockedBuffer is a buffer that a session may write to while the test reads it.
 type lockedBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -422,7 +423,7 @@ func TestKimiCloseWithRequestPending(t *testing.T) {
 	noneLeft(t, root(opts))
 }
 
-// TestKimiCloseFromWithin closes the session where a program does it in passing.
+// TestKimiCloseFromWithin holds that a program can call Close within a loop, a handler, a tool or a hook.
 func TestKimiCloseFromWithin(t *testing.T) {
 	t.Parallel()
 	tool := clienttest.ToolCall("a", "stop", map[string]any{})
@@ -430,7 +431,7 @@ func TestKimiCloseFromWithin(t *testing.T) {
 	for _, tt := range []struct {
 		name, script string
 		set          func(t *testing.T, o *client.Options, stop func() error)
-		inLoop       bool // stop at each message
+		inLoop       bool // close the session at each message
 	}{
 		{name: "loop", script: shell, inLoop: true},
 		{name: "approve", script: shell, set: func(t *testing.T, o *client.Options, stop func() error) {
@@ -485,7 +486,7 @@ type sessionSpec struct {
 	Env                                       map[string]string
 }
 
-// sessionProgram runs a turn and reports on stdout "started" and, when its tool runs, "tool".
+// sessionProgram runs a turn. It prints "started" and, when its tool runs, "tool".
 func sessionProgram() {
 	fail := func(err error) {
 		if err != nil {
@@ -529,8 +530,8 @@ func TestKimiProgramKilled(t *testing.T) {
 	})
 }
 
-// killProgram runs sessionProgram in a process of its own and kills it once running returns, or
-// once its tool runs.
+// killProgram runs sessionProgram in a process of its own. It kills that process when running returns or, if running is
+// nil, when the tool runs.
 func killProgram(t *testing.T, opts *client.Options, running func()) {
 	t.Helper()
 	ctx := withinCtx(t)
@@ -574,7 +575,7 @@ func killProgram(t *testing.T, opts *client.Options, running func()) {
 	} else {
 		awaitLine("tool")
 	}
-	if list := processesOf(root(opts)); len(list) < 2 { // the program and its agent
+	if list := processesOf(root(opts)); len(list) < 2 { // at least the program and its agent
 		t.Fatalf("the agent does not run: %q", list)
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -642,7 +643,7 @@ func TestKimiSecrets(t *testing.T) {
 	type file struct {
 		Base      string
 		Mode, Dir os.FileMode
-		Secret    bool // holds one
+		Secret    bool // the file has a secret
 	}
 	var files []file
 	var paths []string
@@ -667,7 +668,7 @@ func TestKimiSecrets(t *testing.T) {
 		}
 	}
 	cmdline := make(chan string, 1)
-	go func() { // kimi overwrites it when it has started
+	go func() { // read the command line early, because kimi overwrites it after the start
 		line := ""
 		eventually(t, time.Minute, func() bool {
 			eachProcess(func(p foreignProcess) {
@@ -720,7 +721,7 @@ func TestKimiSecrets(t *testing.T) {
 	}
 }
 
-// TestKimiArgsRedacted gives configurations with keys on the command line, as ExtraArgs allow.
+// TestKimiArgsRedacted passes configurations with keys on the command line, by ExtraArgs. No error may show the keys.
 func TestKimiArgsRedacted(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.Kimi(t)
@@ -739,7 +740,7 @@ func TestKimiArgsRedacted(t *testing.T) {
 	if diff := cmp.Diff(want, exit.Args[len(exit.Args)-3:]); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
-	// kimi repeats the end of the key, on two lines, in what it says about the configuration.
+	// kimi prints the end of the key, on two lines, in its error about the configuration.
 	if all := fmt.Sprintf("%+v %v", *exit, err); strings.Contains(all, "5Rt") || strings.Contains(all, "the-arg") {
 		t.Errorf("the secret is in %s", all)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// touch is the line of a call that leaves a file if it is carried out.
+// touch returns the script line of a call that makes a file when it is carried out.
 func touch(id, name string) string { return shell(id, "touch "+name) }
 
 var touchCall = regexp.MustCompile(`touch ([a-z0-9-]+)`)
@@ -32,7 +32,7 @@ func wasRun(t testing.TB, opts *client.Options, name string) bool {
 	return err == nil
 }
 
-// decisions are the ApprovalResponses of a turn, by the tool call they are about.
+// decisions returns the ApprovalResponses of a turn by the id of the tool call.
 func decisions(msgs []wireproto.Message) map[string]string {
 	calls := make(map[string]string)
 	for _, m := range msgs {
@@ -54,18 +54,18 @@ func decisions(msgs []wireproto.Message) map[string]string {
 	return found
 }
 
-// Approvals that the loop answers, each in every way.
+// The loop answers requests for approval in each possible way.
 func TestKimiApprovals(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	held := make(chan *client.ApprovalRequest, 8)
 	tests := []struct {
 		name   string
-		calls  string // of the first step
+		calls  string // the calls of the first step
 		answer func(*testing.T, *client.ApprovalRequest)
 		want   map[string]string
 		run    []string // the files of the calls that are carried out
-		goesOn bool     // the model is asked again
+		goesOn bool     // the model is called again after the answers
 		after  func(*testing.T, []wireproto.Message)
 	}{
 		{
@@ -129,7 +129,7 @@ func TestKimiApprovals(t *testing.T) {
 			answer: func(t *testing.T, r *client.ApprovalRequest) {
 				r.Hold()
 				if held <- r; len(held) < 2 {
-					return // the loop goes on: the second request comes while the first one waits
+					return // the loop continues, so the second request comes while the first one waits
 				}
 				first, second := <-held, <-held
 				go func() {
@@ -154,7 +154,7 @@ func TestKimiApprovals(t *testing.T) {
 			want: map[string]string{"a-7": "reject", "a-8": "reject: but why"}, goesOn: true,
 		},
 		{
-			// The agent resolves those that wait with it itself.
+			// The agent itself resolves the other requests that wait for the same action.
 			name: "approved for the session", calls: say(touch("a-9", "session-1"), touch("a-10", "session-2"), touch("a-11", "session-3")),
 			answer: func(t *testing.T, r *client.ApprovalRequest) {
 				r.Hold()
@@ -231,7 +231,7 @@ func TestKimiApprovals(t *testing.T) {
 	}
 }
 
-// A handler answers; the stream has what is asked as a plain value.
+// If a handler answers, the stream has each request as a plain value.
 func TestKimiApprovalHandler(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -302,7 +302,7 @@ func TestKimiApprovalHandler(t *testing.T) {
 	}
 }
 
-// ask is the line of a call that asks a question, or several.
+// ask returns the script line of a call that asks one or more questions.
 func ask(id string, multi bool, questions ...string) string {
 	var list []any
 	for _, q := range questions {
@@ -337,7 +337,7 @@ func TestKimiQuestions(t *testing.T) {
 				Question: "Colour?", Header: "Head",
 				Options: []wireproto.QuestionOption{{Label: "Red", Description: "warm"}, {Label: "Blue"}},
 			}}, r.Questions)
-			// A mistake costs nothing: the question is still open.
+			// After a wrong answer, the question is still open.
 			if err := r.Answer(map[string]string{"Color?": "Red"}); err == nil || !strings.Contains(err.Error(), `"Color?"`) {
 				t.Errorf("an answer to no question: %v", err)
 			}
@@ -360,7 +360,7 @@ func TestKimiQuestions(t *testing.T) {
 		{"left unanswered", ask("q", false, "Colour?"), func(t *testing.T, r *client.QuestionRequest) { held <- r }, dismissed},
 		{"held", say(ask("q", false, "Colour?"), clienttest.ToolCall("t", "later", struct{}{})), func(t *testing.T, r *client.QuestionRequest) {
 			r.Hold()
-			held <- r // the tool, which comes while the question waits, answers
+			held <- r // the tool, which is called while the question waits, answers it
 		}, `{"answers": {"Colour?": "Red"}}`},
 	}
 	var scripts []string
@@ -395,7 +395,7 @@ func TestKimiQuestions(t *testing.T) {
 	}
 }
 
-// A handler answers questions, and a session that can answer none is not asked.
+// A handler answers questions. A session that cannot answer questions gets none.
 func TestKimiQuestionHandler(t *testing.T) {
 	t.Parallel()
 	t.Run("handler", func(t *testing.T) {
@@ -449,7 +449,7 @@ func TestKimiQuestionHandler(t *testing.T) {
 	})
 }
 
-// Plan mode, entered and left by questions: declined, entered, revised, approved.
+// Questions let the agent enter and leave plan mode. Here they are declined, accepted, revised and approved.
 func TestKimiPlanMode(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -528,7 +528,7 @@ func TestKimiPlanMode(t *testing.T) {
 	}
 }
 
-// withModel adds a model for a subagent, with scripts of its own.
+// withModel adds a model for a subagent, with its own scripts.
 func withModel(t testing.TB, opts *client.Options, name string, scripts ...string) {
 	t.Helper()
 	data, err := json.Marshal(scripts)
@@ -545,14 +545,14 @@ func withModel(t testing.TB, opts *client.Options, name string, scripts ...strin
 	opts.Config.Models[name] = config.Model{Provider: name, Model: "scripted_echo", MaxContextSize: 100000}
 }
 
-// subagentCall is the line of a call that starts a subagent with a model of its own.
+// subagentCall returns the script line of a call that starts a subagent with its own model.
 func subagentCall(id, model string, background bool) string {
 	return clienttest.ToolCall(id, "Agent", map[string]any{
 		"description": "some work", "prompt": "work", "subagent_type": "coder", "model": model, "run_in_background": background,
 	})
 }
 
-// summary is long enough for kimi not to ask the subagent for more.
+// summary is so long that kimi does not ask the subagent for a longer one.
 var summary = "text: " + strings.Repeat("All the work has been done. ", 20)
 
 func TestKimiSubagent(t *testing.T) {
@@ -606,7 +606,7 @@ func TestKimiSubagent(t *testing.T) {
 	}
 }
 
-// Requests of a background agent, which come while no turn runs, or outlive one.
+// The requests of a background agent may come while no turn runs, and may stay open after the end of a turn.
 func TestKimiApprovalOutside(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -616,8 +616,8 @@ func TestKimiApprovalOutside(t *testing.T) {
 		say(subagentCall("ag-3", "held", true), clienttest.ToolCall("h", "hold", struct{}{})),
 	)
 	for _, name := range []string{"approved", "left", "held"} {
-		// The retries take a second, in which the turn that has started the agent ends. The summary
-		// comes also after a rejection, which does not end a subagent.
+		// The retries take a second. In that time, the turn that has started the agent ends. The summary also comes after a
+		// rejection, which does not end a subagent.
 		withModel(t, opts, name, "error: 429", "error: 429", touch("sub-"+name, name), summary)
 	}
 	opts.Tools = []client.Tool{mustTool(client.NewTool("hold", "", func(ctx context.Context, _ struct{}) (string, error) {
@@ -670,7 +670,7 @@ func TestKimiApprovalOutside(t *testing.T) {
 	e2eSame(t, "response", wireproto.Reject, response(r.ID))
 	e2eIs(t, "an answer after OnMessage", r.Approve(), client.ErrAnswered)
 
-	// Held in the loop of a turn, it outlives the turn.
+	// A request that the loop of a turn holds is still open after the turn.
 	turn, err := s.Prompt(ctx, "third")
 	if err != nil {
 		t.Fatal(err)

@@ -27,12 +27,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// sessionDir is where kimi keeps a session.
+// sessionDir returns the directory in which kimi keeps a session.
 func sessionDir(shareDir, workDir, id string) string {
 	return filepath.Join(shareDir, "sessions", fmt.Sprintf("%x", md5.Sum([]byte(workDir))), id)
 }
 
-// listed returns what tells the sessions of the work dir apart.
+// listed returns the sessions of the work dir, with only the fields that differ between them.
 func listed(t testing.TB, opts *client.Options) []client.SessionInfo {
 	t.Helper()
 	list, err := client.ListSessions(opts)
@@ -45,7 +45,7 @@ func listed(t testing.TB, opts *client.Options) []client.SessionInfo {
 	return list
 }
 
-// history replays the session and returns its prompts and the agent's texts.
+// history replays the session. It returns the prompts and the texts of the agent.
 func history(t testing.TB, ctx context.Context, s *client.Session) []string {
 	t.Helper()
 	var lines []string
@@ -63,7 +63,7 @@ func history(t testing.TB, ctx context.Context, s *client.Session) []string {
 	return lines
 }
 
-// touched moves the last change of a session.
+// touched sets the time of the last change of a session.
 func touched(t testing.TB, opts *client.Options, id string, at time.Time) {
 	t.Helper()
 	if err := os.Chtimes(filepath.Join(sessionDir(opts.ShareDir, opts.WorkDir, id), "context.jsonl"), at, at); err != nil {
@@ -82,7 +82,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Fatalf("ResumeSession \"\" of an unknown work dir: %v", err)
 	}
 
-	// The first, with an id made here; the second, with one of the program's.
+	// The library makes the id of the first session. The program chooses the id of the second.
 	first := liveSession(t, ctx, opts)
 	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(first.ID()) {
 		t.Errorf("ID %q is no UUID", first.ID())
@@ -124,7 +124,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Errorf("Updated: %v, %v", list, err)
 	}
 
-	// Resumed by id; the model's scripts begin again in each process.
+	// A session can be resumed by id. In each process, the model's scripts begin again.
 	again := resumed(t, ctx, first.ID(), opts)
 	if again.ID() != first.ID() || again.PID() == first.PID() {
 		t.Errorf("resumed %q in process %d", again.ID(), again.PID())
@@ -139,7 +139,7 @@ func TestKimiSessions(t *testing.T) {
 	finished(t, ctx, again, "after a replay", "two")
 	closed(t, again)
 
-	// Resumed as the newest, which is not the one that kimi was last used with.
+	// ResumeSession with "" takes the newest session, even if kimi was last used with another one.
 	touched(t, opts, second.ID(), now.Add(2*time.Hour))
 	newest := resumed(t, ctx, "", opts)
 	if newest.ID() != second.ID() {
@@ -150,7 +150,7 @@ func TestKimiSessions(t *testing.T) {
 	}
 	closed(t, newest)
 
-	// A title of its own, and the archive.
+	// A session can have a title of its own, and can be archived.
 	statePath := filepath.Join(sessionDir(opts.ShareDir, opts.WorkDir, second.ID()), "state.json")
 	var state map[string]any
 	data, err := os.ReadFile(statePath)
@@ -168,7 +168,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Errorf("sessions with a title (-want +got):\n%s", diff)
 	}
 
-	// One that is not there, here or in another work dir, stays not there.
+	// An id without a session, in this or another work dir, gives an error and makes no session.
 	before := tree(t, opts.ShareDir)
 	for _, elsewhere := range []string{opts.WorkDir, t.TempDir()} {
 		missing := *opts
@@ -186,7 +186,7 @@ func TestKimiSessions(t *testing.T) {
 		t.Errorf("looking for missing sessions left something (-before +after):\n%s", diff)
 	}
 
-	// kimi would start a session from nothing, over its files, if kimi.json did not list the work dir.
+	// If kimi.json did not list the work dir, kimi would start a session from nothing and overwrite the files.
 	if err := os.WriteFile(filepath.Join(opts.ShareDir, "kimi.json"), []byte(`{"work_dirs":[{"path":"/elsewhere","kaos":"local"}]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +286,7 @@ func TestKimiSessionAfterKill(t *testing.T) {
 	go turn.Result()
 	<-running
 	wire := filepath.Join(opts.ShareDir, "sessions", "*", s.ID(), "wire.jsonl")
-	eventually(t, time.Minute, func() bool { // kimi writes it while the turn goes on
+	eventually(t, time.Minute, func() bool { // kimi writes the prompt while the turn runs
 		files, _ := filepath.Glob(wire)
 		if len(files) != 1 {
 			return false
@@ -296,7 +296,7 @@ func TestKimiSessionAfterKill(t *testing.T) {
 	}, func() string { return "the prompt is not in " + wire })
 	kill(s)
 
-	// kimi itself does not find it: it saves the last session's id when it ends well.
+	// kimi --continue does not find the session, because kimi saves the id of the last session only at a regular end.
 	args := []string{"--wire", "--continue", "--work-dir", opts.WorkDir}
 	cmd := exec.CommandContext(ctx, opts.Executable, args...)
 	cmd.Env = append(os.Environ(), "KIMI_SHARE_DIR="+opts.ShareDir, "HOME="+filepath.Join(root(opts), "home"))
@@ -330,7 +330,7 @@ func TestKimiWorkDirs(t *testing.T) {
 	ctx := withinCtx(t)
 	for _, tt := range []struct {
 		name string
-		// set says what the work dir is called and returns how kimi spells it.
+		// set sets the work dir of the options. It returns the path under which kimi stores it.
 		set func(t *testing.T, o *client.Options) string
 	}{
 		{"a symlink, relative", func(t *testing.T, o *client.Options) string {
@@ -340,7 +340,7 @@ func TestKimiWorkDirs(t *testing.T) {
 			}
 			t.Chdir(root(o))
 			o.WorkDir = "share/../link/."
-			return link // which is not resolved
+			return link // kimi does not resolve the link
 		}},
 		{"current, through a symlink", func(t *testing.T, o *client.Options) string {
 			link := filepath.Join(root(o), "link")
@@ -504,7 +504,7 @@ func TestKimiTwoSessionsAtOnce(t *testing.T) {
 	}
 }
 
-// TestKimiBackgroundShell sees in a later turn that a command in the background has ended.
+// TestKimiBackgroundShell holds that a later turn reports the end of a command in the background.
 func TestKimiBackgroundShell(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -525,7 +525,7 @@ func TestKimiBackgroundShell(t *testing.T) {
 	if task == nil || task.Description != "a nap" {
 		t.Fatalf("the tool's result shows no background task: %+v", task)
 	}
-	// The task's own record says when it is over; kimi reports it in the next turn.
+	// The task's own file says when the task has ended. kimi reports the end in the next turn.
 	record := filepath.Join(sessionDir(opts.ShareDir, opts.WorkDir, s.ID()), "tasks", task.TaskID, "runtime.json")
 	eventually(t, time.Minute, func() bool {
 		data, _ := os.ReadFile(record)
@@ -538,13 +538,13 @@ func TestKimiBackgroundShell(t *testing.T) {
 	}
 }
 
-// TestKimiBackgroundAgent lets a background agent ask for approval when no turn runs.
+// TestKimiBackgroundAgent holds that OnMessage gets the request of a background agent while no turn runs.
 func TestKimiBackgroundAgent(t *testing.T) {
 	t.Parallel()
 	for _, approve := range []bool{true, false} {
 		t.Run(fmt.Sprintf("approve %v", approve), func(t *testing.T) {
 			ctx := withinCtx(t)
-			idle := make(chan struct{}) // closed when the turn is over
+			idle := make(chan struct{}) // closed when the turn has ended
 			var opts *client.Options
 			api := newModelAPI(t, func(r modelRequest) string {
 				results := r.says("tool", "")
@@ -601,7 +601,7 @@ func TestKimiBackgroundAgent(t *testing.T) {
 				eventually(t, time.Minute, func() bool { return strings.Contains(log.String(), "rejected") },
 					func() string { return "nothing was rejected: " + log.String() })
 			}
-			// In later turns kimi says that the agent has ended: only then is it sure what it has not done.
+			// kimi reports the end of the agent in a later turn. Only then is it certain what the agent has not done.
 			var notes []*wireproto.Notification
 			for range 100 {
 				msgs := finished(t, ctx, s, "and?", "started")

@@ -18,7 +18,7 @@ import (
 
 type noInput struct{}
 
-// Go tools with every kind of outcome, called in one step.
+// Go tools can end in each possible way, and can be called in one step.
 func TestKimiTools(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -72,7 +72,7 @@ func TestKimiTools(t *testing.T) {
 		{mustTool(client.NewTool("error", "", func(context.Context, noInput) (string, error) { return "ignored", errors.New("no such thing: \"x\"") })), noInput{}, failed(`no such thing: "x"`)},
 		{mustTool(client.NewTool("panics", "", func(context.Context, noInput) (string, error) { panic("oh no") })), noInput{}, failed("panic: oh no")},
 		{mustTool(client.NewTool("exits", "", func(context.Context, noInput) (string, error) {
-			runtime.Goexit() // as t.FailNow in a tool of a test does
+			runtime.Goexit() // t.FailNow in a tool of a test does the same
 			return "", nil
 		})), noInput{}, failed("runtime.Goexit was called")},
 		{mustTool(client.NewTool("unmarshalable", "", func(context.Context, noInput) (any, error) { return func() {}, nil })), noInput{}, failed("json: unsupported type: func()")},
@@ -98,7 +98,7 @@ func TestKimiTools(t *testing.T) {
 	for name, args := range invalid {
 		calls = append(calls, clienttest.ToolCall("bad "+name, "strict", args))
 	}
-	// Two calls in one step, each of which ends when the other one has begun.
+	// Each of two calls in one step ends only after the other has begun.
 	var begun sync.WaitGroup
 	begun.Add(2)
 	opts.Tools = append(opts.Tools, mustTool(client.NewTool("pair", "", func(ctx context.Context, in struct {
@@ -118,7 +118,7 @@ func TestKimiTools(t *testing.T) {
 
 	scripted := clienttest.Kimi(t, say(calls...), say(pair...), "text: done")
 	scripted.Tools = opts.Tools
-	// The result with an image needs a model that takes images.
+	// The result with an image needs a model that accepts images.
 	model := scripted.Config.Models["scripted"]
 	model.Capabilities = append(model.Capabilities, "image_in")
 	scripted.Config.Models["scripted"] = model
@@ -127,7 +127,7 @@ func TestKimiTools(t *testing.T) {
 	for _, tt := range tests {
 		e2eSame(t, tt.tool.Name(), tt.want, e2eResult(t, msgs, "id-"+tt.tool.Name()))
 	}
-	for name := range invalid { // kimi checks them too, against the same schema
+	for name := range invalid { // kimi itself also checks them against the same schema
 		if r := e2eResult(t, msgs, "bad "+name); !r.IsError || r.Message == "" {
 			t.Errorf("arguments that are invalid (%s): %+v", name, r)
 		}
@@ -146,8 +146,8 @@ func TestKimiTools(t *testing.T) {
 	}
 }
 
-// A tool returns late, after its turn was cancelled. Its result is not taken for the answer to a call of the next turn
-// that has the same id.
+// A tool returns late, after its turn was cancelled. Its result is not used as the answer to a call of the next turn
+// with the same id.
 func TestKimiLateToolResult(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -183,11 +183,10 @@ func TestKimiLateToolResult(t *testing.T) {
 		t.Fatal(err)
 	}
 	recv(t, ctx, "the second call", started)
-	close(release[1]) // both are pending, with one id; the stale one returns now
+	close(release[1]) // both calls with the same id are open; the call of the cancelled turn returns now
 	recv(t, ctx, "the first return", returned)
 	e2eIs(t, "cause", recv(t, ctx, "cause", causes), client.ErrCancelled)
-	// The stale result would be on its way by now, before anything that is sent from here on: kimi answers
-	// set_plan_mode after it.
+	// kimi has handled every earlier line when it answers set_plan_mode, so a late result would have arrived by then.
 	if _, err := s.SetPlanMode(ctx, false); err != nil {
 		t.Error(err)
 	}
@@ -202,7 +201,7 @@ func TestKimiLateToolResult(t *testing.T) {
 	}
 }
 
-// Tools and hooks that kimi does not accept give an error at once.
+// If kimi does not accept a tool or a hook, NewSession returns an error.
 func TestKimiRejectsDeclarations(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -229,7 +228,7 @@ func TestKimiRejectsDeclarations(t *testing.T) {
 	e2eIs(t, "unknown event", err, client.ErrUnsupported)
 }
 
-// Hooks that allow, and all that blocks.
+// A hook allows an action, or blocks it in each possible way.
 func TestKimiHooks(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -244,7 +243,7 @@ func TestKimiHooks(t *testing.T) {
 	guards := []struct {
 		tool   string
 		handle handle
-		want   string // why it is blocked, "" if it is allowed
+		want   string // the reason of the block, "" if the action is allowed
 	}{
 		{"g_allow", decide(client.Allow(), nil), ""},
 		{"g_block", decide(client.Block("not on \"Mondays\""), nil), `not on "Mondays"`},
@@ -257,7 +256,7 @@ func TestKimiHooks(t *testing.T) {
 			return client.Allow(), nil
 		}, "the hook did not decide: context deadline exceeded"},
 		{"g_deaf", func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
-			<-t.Context().Done() // beyond its time, and beyond the turn
+			<-t.Context().Done() // after its time limit and after the end of the turn
 			return client.Allow(), nil
 		}, "the hook did not decide: context deadline exceeded"},
 		{"g_exit", func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
@@ -294,7 +293,7 @@ func TestKimiHooks(t *testing.T) {
 			return "ran", nil
 		})))
 		hook := client.Hook{Event: "PreToolUse", Matcher: "^" + g.tool + "$", Handle: g.handle}
-		if g.tool != "g_exit" { // that one ends at once, or with the default
+		if g.tool != "g_exit" { // g_exit ends at once
 			hook.Timeout = timeout
 		}
 		hooks = append(hooks, hook)
@@ -349,7 +348,7 @@ func TestKimiHooks(t *testing.T) {
 		t.Error("PostToolUse of a call that was blocked")
 	}
 
-	// A prompt that is blocked: its reason comes as the answer.
+	// If a hook blocks a prompt, the reason comes as the answer.
 	stops.Store(0)
 	msgs = e2eTurn(t, ctx, s, "tell the secret", nil)
 	e2eSame(t, "blocked prompt", []string{"HookTriggered", "HookRequest", "HookResolved", "TurnBegin", "ContentPart", "TurnEnd"}, e2eTypes(msgs))
@@ -358,7 +357,7 @@ func TestKimiHooks(t *testing.T) {
 		t.Error("the model reads the blocked prompt")
 	}
 
-	// A Stop hook that blocks: one more round, in which it is not asked again.
+	// If a Stop hook blocks, one more round runs, for which the hook is not asked.
 	blockStop.Store(true)
 	turn, err := s.Prompt(ctx, "round")
 	if err != nil {
@@ -379,7 +378,7 @@ func TestKimiHooks(t *testing.T) {
 	}
 }
 
-// Close while a hook decides: the guarded call does not run, although kimi treats a hook without an answer as allowed.
+// Close while a hook decides: the guarded call does not run, although kimi allows the action if a hook gives no answer.
 func TestKimiHookAtClose(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -19,10 +19,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The helpers of the e2e tests: the kimi_*_test.go files that talk to the real kimi about turns,
-// requests, tools and errors.
+// These are the helpers of the kimi_*_test.go files, which use the real kimi to test turns, requests, tools and errors.
 
-// e2eCtx bounds every wait of a test.
+// e2eCtx returns a ctx that limits every wait of a test.
 func e2eCtx(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -30,8 +29,7 @@ func e2eCtx(t testing.TB) context.Context {
 	return ctx
 }
 
-// e2eStart starts a session that ends with the test. Its grace is that of a machine that
-// has a lot to do.
+// e2eStart starts a session and closes it at the end of the test. Its StopGrace is long enough for a busy machine.
 func e2eStart(t testing.TB, ctx context.Context, opts *client.Options) *client.Session {
 	t.Helper()
 	opts.StopGrace = 30 * time.Second
@@ -47,7 +45,7 @@ func e2eStart(t testing.TB, ctx context.Context, opts *client.Options) *client.S
 	return s
 }
 
-// e2eRead reads a turn to its end; each, which may be nil, sees every message.
+// e2eRead reads a turn to its end, and calls each with every message. each may be nil.
 func e2eRead(turn *client.Turn, each func(wireproto.Message)) (msgs []wireproto.Message, err error) {
 	for msg, err := range turn.Messages() {
 		if err != nil {
@@ -61,7 +59,7 @@ func e2eRead(turn *client.Turn, each func(wireproto.Message)) (msgs []wireproto.
 	return msgs, nil
 }
 
-// e2eTurn runs a turn that must finish.
+// e2eTurn runs a turn. The turn must finish.
 func e2eTurn(t testing.TB, ctx context.Context, s *client.Session, text string, each func(wireproto.Message)) []wireproto.Message {
 	t.Helper()
 	turn, err := s.Prompt(ctx, text)
@@ -78,7 +76,7 @@ func e2eTurn(t testing.TB, ctx context.Context, s *client.Session, text string, 
 	return msgs
 }
 
-// e2eText runs a turn that must finish with a text.
+// e2eText runs a turn. The turn must finish with the text want.
 func e2eText(t testing.TB, ctx context.Context, s *client.Session, prompt, want string) {
 	t.Helper()
 	turn, err := s.Prompt(ctx, prompt)
@@ -121,7 +119,7 @@ func e2eResult(t testing.TB, msgs []wireproto.Message, id string) wireproto.Tool
 	return wireproto.ToolReturnValue{}
 }
 
-// e2eContext is what kimi has written of the session for the model to read.
+// e2eContext returns the files in which kimi has written the model's context of the session.
 func e2eContext(t testing.TB, opts *client.Options, s *client.Session) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "*", s.ID(), "context.jsonl"))
@@ -138,14 +136,14 @@ func e2eContext(t testing.TB, opts *client.Options, s *client.Session) string {
 // say joins the lines of a script.
 func say(lines ...string) string { return strings.Join(lines, "\n") }
 
-// shell is the line of a call of the tool Shell.
+// shell returns the script line of a call of the tool Shell.
 func shell(id, command string) string {
 	return clienttest.ToolCall(id, "Shell", map[string]string{"command": command})
 }
 
 func ptr[T any](v T) *T { return &v }
 
-// e2eSame compares, with the texts and the requests that want and got hold.
+// e2eSame compares want and got.
 func e2eSame(t testing.TB, what string, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got, unmeasured); diff != "" {
@@ -163,7 +161,7 @@ func e2eIs(t testing.TB, what string, err error, want ...error) {
 	}
 }
 
-// recv takes from a channel before ctx ends.
+// recv receives a value from a channel. The test fails if ctx ends first.
 func recv[T any](t testing.TB, ctx context.Context, what string, c <-chan T) T {
 	t.Helper()
 	select {
@@ -221,7 +219,7 @@ func TestKimiMethods(t *testing.T) {
 		t.Errorf("PID %d, model %q, id %q, err %v", s.PID(), s.Model(), s.ID(), s.Err())
 	}
 
-	// Idle: no turn to steer; plan mode tells of itself outside.
+	// Outside of a turn there is nothing to steer, and a change of plan mode goes to OnMessage.
 	e2eIs(t, "steer outside a turn", s.Steer(ctx, "left"), client.ErrNoTurn)
 	for _, on := range []bool{true, false} {
 		if got, err := s.SetPlanMode(ctx, on); err != nil || got != on {
@@ -236,7 +234,7 @@ func TestKimiMethods(t *testing.T) {
 		}
 	}
 
-	// A turn of text alone, with usage.
+	// A turn that has only text reports its usage.
 	first, err := s.Prompt(ctx, "hello")
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +256,7 @@ func TestKimiMethods(t *testing.T) {
 		},
 		&wireproto.TurnEnd{},
 	}, msgs)
-	for range 2 { // again and again the same
+	for range 2 { // Result returns the same value each time
 		res, err := first.Result()
 		if err != nil {
 			t.Error(err)
@@ -269,7 +267,7 @@ func TestKimiMethods(t *testing.T) {
 		t.Errorf("a second loop over the turn gives %v, %v, want nothing", e2eTypes(msgs), err)
 	}
 
-	// A steer, plan mode and what must not disturb, from inside the loop while an approval is pending.
+	// While an approval waits, the loop may steer, change plan mode, and call methods that only return an error.
 	msgs = e2eTurn(t, ctx, s, "run it", func(m wireproto.Message) {
 		a, ok := m.(*client.ApprovalRequest)
 		if !ok {
@@ -279,7 +277,7 @@ func TestKimiMethods(t *testing.T) {
 			t.Errorf("Steer: %v", err)
 		}
 		for _, on := range []bool{true, false} {
-			// Not Status: kimi may tell of the step, with what was before, after it.
+			// Do not check Status here: kimi may send the status of the step, with the old plan mode, after the answer.
 			if got, err := s.SetPlanMode(ctx, on); err != nil || got != on {
 				t.Errorf("SetPlanMode(%v) = %v, %v", on, got, err)
 			}
@@ -292,7 +290,7 @@ func TestKimiMethods(t *testing.T) {
 				t.Errorf("Replay in a turn: %v, %v, want ErrBusy", m, err)
 			}
 		}
-		if err := first.Cancel(ctx); err != nil { // it is over: this turn is not its business
+		if err := first.Cancel(ctx); err != nil { // the first turn has ended, so Cancel must not touch this turn
 			t.Errorf("Cancel of a turn that is over: %v", err)
 		}
 		if err := a.Approve(); err != nil {
@@ -320,7 +318,7 @@ func TestKimiMethods(t *testing.T) {
 	usage.Add(wireproto.TokenUsage{InputOther: 20, Output: 4})
 	e2eSame(t, "usage of the session", usage, s.Status().Usage)
 
-	// A turn that has nothing to do with the one before: the id of the call is new, the approval too.
+	// The next turn is independent: its call has a new id, and its approval is asked again.
 	if n := len(e2eOf[*client.ApprovalRequest](e2eTurn(t, ctx, s, "again", approveAll(t)))); n != 1 {
 		t.Errorf("%d approvals in the second turn, want 1", n)
 	}
@@ -331,7 +329,7 @@ func TestKimiMethods(t *testing.T) {
 	}
 }
 
-// approveAll approves what comes.
+// approveAll approves every request.
 func approveAll(t testing.TB) func(wireproto.Message) {
 	return func(m wireproto.Message) {
 		if a, ok := m.(*client.ApprovalRequest); ok {
@@ -366,7 +364,7 @@ func TestKimiReplay(t *testing.T) {
 		t.Error("a new session has history")
 	}
 
-	// Live, merged, one call at a time so that the order of results is the replay's.
+	// Run a turn and merge its messages. It makes one call at a time, so that the results have the order of the replay.
 	var live []wireproto.Message
 	parts := 0
 	for _, prompt := range []string{"first", "second"} {
@@ -393,7 +391,7 @@ func TestKimiReplay(t *testing.T) {
 				if err := m.Approve(); err != nil {
 					t.Error(err)
 				}
-			case *wireproto.ApprovalResponse: // neither is stored
+			case *wireproto.ApprovalResponse: // kimi stores neither of them
 			case *client.QuestionRequest:
 				if err := m.Answer(map[string]string{"Which?": "B"}); err != nil {
 					t.Error(err)
@@ -430,7 +428,7 @@ func TestKimiReplay(t *testing.T) {
 		t.Errorf("the tool ran %d times, want 1: the replay must not run it", calls)
 	}
 
-	// Leaving a replay, and one that is cancelled, leave the session usable.
+	// A program may leave a replay or cancel it. The session stays usable.
 	for range s.Replay(ctx) {
 		break
 	}
@@ -441,7 +439,7 @@ func TestKimiReplay(t *testing.T) {
 		cancel(errEnough)
 		last = err
 	}
-	if last != nil { // kimi may have sent it all before it read of the cancellation
+	if last != nil { // kimi may have sent the whole replay before it read the cancellation
 		e2eIs(t, "cancelled replay", last, client.ErrCancelled, errEnough)
 	}
 	n := 0
@@ -463,7 +461,7 @@ func mustTool(tool client.Tool, err error) client.Tool {
 	return tool
 }
 
-// Many turns: commands, odd texts, empty prompts, in one session.
+// One session runs many turns: commands, unusual texts and empty prompts.
 func TestKimiManyTurns(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -485,14 +483,14 @@ func TestKimiManyTurns(t *testing.T) {
 	for range odd {
 		scripts = append(scripts, clienttest.ToolCall("e-1", "echo", map[string]int{}), "text: ok")
 	}
-	scripts = append(scripts, "text: summary") // of /compact
+	scripts = append(scripts, "text: summary") // the answer to /compact
 	opts := clienttest.Kimi(t, scripts...)
 	var output string
 	opts.Tools = []client.Tool{mustTool(client.NewTool("echo", "", func(context.Context, struct{}) (string, error) { return output, nil }))}
 	opts.SlashCommands = true
 	s := e2eStart(t, ctx, opts)
 
-	// Before anything else: what is no prompt at all.
+	// A text that is not a prompt gives an error before anything else happens.
 	for _, text := range []string{"", " \n"} {
 		if _, err := s.Prompt(ctx, text); err == nil || !strings.Contains(err.Error(), "empty prompt") {
 			t.Errorf("Prompt(%q): %v", text, err)
@@ -521,7 +519,8 @@ func TestKimiManyTurns(t *testing.T) {
 			want := strings.ToValidUTF8(tt.text, "\ufffd\ufffd\ufffd")
 			msgs := e2eTurn(t, ctx, s, tt.text, nil)
 			e2eSame(t, "prompt", want, e2eOf[*wireproto.TurnBegin](msgs)[0].UserInput.Text)
-			// From the second on kimi reminds the model that the call is a repetition; not across turns.
+			// From the second call on, kimi reminds the model that the call is a repetition. It does not do so across
+			// turns.
 			e2eSame(t, "output", want, e2eResult(t, msgs, "e-1").Output.Text)
 		})
 	}
@@ -533,7 +532,7 @@ func TestKimiManyTurns(t *testing.T) {
 		t.Errorf("after /clear: %+v", s.Status())
 	}
 	e2eText(t, ctx, s, "/nonesuch", `Unknown slash command "/nonesuch".`)
-	turn, err := s.Prompt(ctx, "one too many") // the script is exhausted
+	turn, err := s.Prompt(ctx, "one too many") // no script is left
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +541,7 @@ func TestKimiManyTurns(t *testing.T) {
 	}
 }
 
-// A text that is larger than what waits for a loop, and than what a result keeps.
+// A text may be larger than the window of the stream, and larger than the text that a result keeps.
 func TestKimiBigText(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -552,7 +551,7 @@ func TestKimiBigText(t *testing.T) {
 	large := "text: " + part
 	opts := clienttest.Kimi(t, "text: "+big, large, large, large)
 	model := opts.Config.Models["scripted"]
-	model.MaxContextSize = 100_000_000 // else kimi compacts
+	model.MaxContextSize = 100_000_000 // otherwise kimi would compact the context
 	opts.Config.Models["scripted"] = model
 	s := e2eStart(t, ctx, opts)
 	turn, err := s.Prompt(ctx, "go")
@@ -570,7 +569,7 @@ func TestKimiBigText(t *testing.T) {
 	if want := strings.ToValidUTF8(big[:4<<20], ""); err != nil || res.Text != want {
 		t.Errorf("Result has %d bytes, %v, want the first %d", len(res.Text), err, len(want))
 	}
-	// From inside a replay, whose rest waits for the loop.
+	// A loop calls SetPlanMode while the rest of its replay waits.
 	for range 3 {
 		e2eTurn(t, ctx, s, "more", nil)
 	}
@@ -580,7 +579,7 @@ func TestKimiBigText(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n++; n == 1 {
-			<-time.After(500 * time.Millisecond) // in which kimi has written what it could
+			<-time.After(500 * time.Millisecond) // kimi writes as much as fits in this time
 			short, cancel := context.WithTimeout(ctx, 20*time.Second)
 			if _, err := s.SetPlanMode(short, false); err != nil {
 				t.Errorf("SetPlanMode in the replay: %v", err)
@@ -599,7 +598,7 @@ func TestKimiBigText(t *testing.T) {
 func TestKimiTwoSessions(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
-	// Each waits inside its turn until the other is inside its own.
+	// Each session waits in its turn until the other session is in its turn, too.
 	met := make(chan struct{})
 	var waiting sync.WaitGroup
 	waiting.Add(2)
@@ -687,7 +686,7 @@ func TestKimiPrompt(t *testing.T) {
 		call := func(id, args string) wireproto.ToolCall {
 			return wireproto.ToolCall{Type: "function", ID: id, Function: wireproto.ToolCallFunction{Name: "Shell", Arguments: &args}}
 		}
-		if len(got) == 5 && got[1].ToolCallID == "p-2" { // results come as they are ready
+		if len(got) == 5 && got[1].ToolCallID == "p-2" { // each result comes when it is ready
 			got[1], got[2] = got[2], got[1]
 		}
 		e2eSame(t, "messages", []*client.Message{
@@ -728,7 +727,7 @@ func TestKimiPrompt(t *testing.T) {
 	})
 }
 
-// What kimi echoes of content parts, to a model that takes images and to one that does not.
+// kimi reports unsupported content parts of a prompt, to a model that accepts images and to one that does not.
 func TestKimiContentParts(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

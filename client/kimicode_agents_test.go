@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// codeAgent is what a request tells the model of itself.
+// codeAgent is what a request to the model shows about the agent.
 type codeAgent struct {
 	System string
 	Tools  []string
@@ -51,7 +51,7 @@ func codeAgentOf(t testing.TB, m *clienttest.Model, request int) (a codeAgent) {
 	return a
 }
 
-// An agent file of kimi-cli: its prompt, tools and subagents are the model's, and the session keeps them.
+// Kimi Code runs an agent file of kimi-cli, with its prompt, its tools and its subagents. The session keeps them.
 func TestKimiCodeAgentFile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -72,7 +72,7 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	opts.AgentFile = spec("agent.yaml", shell+", "+agent)
 	opts.Thinking = ptr(false)
 	opts.Tools = []client.Tool{mustTool(client.NewTool("add", "", func(context.Context, noInput) (string, error) { return "", nil }))}
-	// Agents of the user and the project with the same names are not used first.
+	// Agents of the user and of the project with the same names do not come first.
 	for _, home := range []string{opts.ShareDir, filepath.Join(opts.WorkDir, ".kimi-code")} {
 		write(t, filepath.Join(home, "agents", "agent.md"), "---\nname: agent\ndescription: d\noverride: true\n---\nYou are someone else.\n", 0o600)
 	}
@@ -97,7 +97,7 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	}
 	closed(t, s)
 
-	// The session keeps its agent, also if the prompt has changed since then, or no file is named.
+	// The session keeps its agent, even if the prompt file has changed, or if no agent file is given.
 	write(t, filepath.Join(dir, "prompt.md"), "You are a crow.", 0o600)
 	s = resumed(t, ctx, s.ID(), opts)
 	e2eText(t, ctx, s, "again", "two")
@@ -110,7 +110,7 @@ func TestKimiCodeAgentFile(t *testing.T) {
 	e2eSame(t, "the agent of the session", first, codeAgentOf(t, m, 4))
 	closed(t, s)
 
-	// An agent with other tools is not what the session has: nothing reaches the model.
+	// An agent file with other tools does not fit the session. The prompt fails before it reaches the model.
 	other := *opts
 	other.AgentFile = spec("other.yaml", agent)
 	s = resumed(t, ctx, s.ID(), &other)
@@ -123,13 +123,13 @@ func TestKimiCodeAgentFile(t *testing.T) {
 		t.Errorf("the model was called %d times, want 5", n)
 	}
 	closed(t, s)
-	s = e2eStart(t, ctx, &without) // a new session is bound to no file
+	s = e2eStart(t, ctx, &without) // a new session can have no agent file
 	e2eText(t, ctx, s, "plain", "plain")
 	closed(t, s)
 	noneLeft(t, root(opts))
 }
 
-// An agent file of Kimi Code's own form.
+// Kimi Code runs an agent file in its own format.
 func TestKimiCodeAgentMarkdown(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -156,7 +156,7 @@ func TestKimiCodeAgentMarkdown(t *testing.T) {
 	}
 }
 
-// Kimi Code would silently skip a bad agent file and run its own agent.
+// A bad agent file gives an error. Kimi Code itself would skip it silently and run its default agent.
 func TestKimiCodeAgentFileBad(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
@@ -177,7 +177,7 @@ func TestKimiCodeAgentFileBad(t *testing.T) {
 	}
 }
 
-// Folders of skills replace the user's folders; those of the project stay.
+// Options.SkillsDirs replaces the user's folders of skills. The folders of the project are still used.
 func TestKimiCodeSkillsDirs(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

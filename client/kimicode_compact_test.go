@@ -13,12 +13,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// withoutStatus is what a turn tells, without StatusUpdates.
+// withoutStatus returns the types of a turn's messages, without StatusUpdates.
 func withoutStatus(msgs []wireproto.Message) []string {
 	return slices.DeleteFunc(e2eTypes(msgs), func(s string) bool { return s == "StatusUpdate" })
 }
 
-// Kimi Code answers "/compact" before the compaction has begun, and reports it as if the model had said it.
+// A turn with "/compact" ends after the compaction. Kimi Code itself answers before that, and reports the compaction as
+// a text of the model.
 func TestKimiCodeCompact(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -32,7 +33,7 @@ func TestKimiCodeCompact(t *testing.T) {
 	e2eText(t, ctx, s, "first", "one")
 	noticed := func(msgs []wireproto.Message) {
 		t.Helper()
-		for _, p := range e2eOf[*wireproto.TextPart](msgs) { // the answer to the command itself is "Context compaction started"
+		for _, p := range e2eOf[*wireproto.TextPart](msgs) { // "Context compaction started" is the answer to the command itself
 			if strings.Contains(p.Text, "Compaction ") {
 				t.Errorf("as if the model had said it: %q", p.Text)
 			}
@@ -68,7 +69,7 @@ func TestKimiCodeCompact(t *testing.T) {
 	noticed(msgs)
 	e2eText(t, ctx, s, "third", "three")
 
-	// A cancellation ends the turn, but not the compaction. A prompt that comes in the meantime waits for its end.
+	// A cancellation ends the turn, but not the compaction. The next prompt waits for the end of the compaction.
 	noticed(cancelTurn(t, ctx, s, "/compact", "Cancel", func(m wireproto.Message) bool { _, ok := m.(*wireproto.CompactionBegin); return ok }))
 	e2eText(t, ctx, s, "fourth", "four")
 	if last := string(m.Requests()[len(m.Requests())-1]); !strings.Contains(last, `"fourth"`) {
@@ -76,7 +77,7 @@ func TestKimiCodeCompact(t *testing.T) {
 	}
 }
 
-// A context that is full is compacted in the turn.
+// If the context is full, a turn compacts it.
 func TestKimiCodeCompactByItself(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -91,6 +92,6 @@ func TestKimiCodeCompactByItself(t *testing.T) {
 	e2eSame(t, "messages", []string{"TurnBegin", "CompactionBegin", "CompactionEnd", "StepBegin", "ContentPart", "TurnEnd"}, withoutStatus(msgs))
 	e2eSame(t, "text", "two", e2eOf[*wireproto.TextPart](msgs)[0].Text)
 	if u := s.Status().ContextUsage; u > 0.5 {
-		t.Errorf("usage behind it %v", u)
+		t.Errorf("usage after it %v", u)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Plan mode that the program has turned on also holds with Yolo, which is back when plan mode is off. kimi's own
-// records of these changes, which are read later, change nothing.
+// Plan mode that the program has turned on also holds with Yolo. After plan mode, Yolo applies again. Later messages
+// about these changes, which the bridge reads from kimi's own records, do not change them again.
 func TestKimiCodePlanUnderYolo(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -29,7 +29,7 @@ func TestKimiCodePlanUnderYolo(t *testing.T) {
 	for _, step := range []struct {
 		plan   bool
 		prompt string
-	}{{true, "one"}, {true, "two"}, {false, "three"}} { // plan mode is on already the second time
+	}{{true, "one"}, {true, "two"}, {false, "three"}} { // for the second step, plan mode is already on
 		got, err := s.SetPlanMode(ctx, step.plan)
 		if err != nil || got != step.plan {
 			t.Fatalf("SetPlanMode(%v): %v, %v", step.plan, got, err)
@@ -40,11 +40,11 @@ func TestKimiCodePlanUnderYolo(t *testing.T) {
 		}
 	}
 	if exists(filepath.Join(opts.WorkDir, "no")) || !exists(filepath.Join(opts.WorkDir, "yes")) {
-		t.Error("a file was written in plan mode, or none behind it")
+		t.Error("a file was written in plan mode, or no file was written after it")
 	}
 }
 
-// A session in plan mode can be replayed, and continued with Options.Plan.
+// A session in plan mode can be replayed, and can be continued with Options.Plan.
 func TestKimiCodePlanKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -65,7 +65,7 @@ func TestKimiCodePlanKept(t *testing.T) {
 	closed(t, s)
 }
 
-// A session belongs to its work dir: kimi would work in the old one.
+// A session cannot be resumed in another work dir, because kimi would work in the old one.
 func TestKimiCodeOtherWorkDir(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -96,7 +96,8 @@ func TestKimiCodeOtherWorkDir(t *testing.T) {
 	}
 }
 
-// A prompt after a cancelled /compact waits for the compaction, which nothing can stop; kimi would queue it.
+// After a cancelled /compact, the next prompt waits for the compaction, which cannot be stopped. kimi itself would
+// queue the prompt.
 func TestKimiCodePromptDuringCompaction(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -121,7 +122,7 @@ func TestKimiCodePromptDuringCompaction(t *testing.T) {
 	e2eText(t, ctx, s, "second", "two")
 }
 
-// A compaction that fails is no success.
+// A compaction that fails gives an error.
 func TestKimiCodeCompactionFails(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -141,7 +142,7 @@ func TestKimiCodeCompactionFails(t *testing.T) {
 	e2eText(t, ctx, s, "second", "two")
 }
 
-// kimi changes the names of tools with two underscores in a row. They are still the program's tools.
+// kimi renames tools with two underscores in a row. The client still recognises them as the program's tools.
 func TestKimiCodeToolNames(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -171,7 +172,7 @@ func TestKimiCodeToolNames(t *testing.T) {
 	}
 }
 
-// An attempt that breaks off in a tool call leaves no call open; the steps after it are counted.
+// If an attempt fails within a tool call, no call stays open, and the steps after it have the right numbers.
 func TestKimiCodeRetryInToolCall(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

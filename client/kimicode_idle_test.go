@@ -14,15 +14,15 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A background task ends while no turn runs, and Kimi Code starts its own turn. A prompt that comes in between waits
-// for its own turn. Messages before its TurnBegin belong to the other turn.
+// When a background task ends while no turn runs, Kimi Code starts a turn by itself. A prompt that comes during it
+// waits for its own turn. The messages before the TurnBegin of the prompt belong to the other turn.
 func TestKimiCodeTurnOfItsOwn(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	m := clienttest.NewModel(t,
 		clienttest.ToolCall("bg", "Bash", map[string]any{"command": "until [ -e go ]; do sleep 0.1; done; echo the end", "run_in_background": true, "description": "a nap"}),
 		"text: started",
-		say("text: I see that", "wait: 3s", "text: it has ended"), // kimi's own turn
+		say("text: I see that", "wait: 3s", "text: it has ended"), // the turn that kimi starts
 		"text: second", "text: third")
 	opts := clienttest.KimiCode(t)
 	opts.Env["KIMI_MODEL_BASE_URL"] = m.URL()

@@ -21,13 +21,13 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// loginHost refreshes logins and is the model that needs them. It accepts only the newest token.
+// loginHost is a server that refreshes logins, and the model that needs them. It accepts only the newest token.
 type loginHost struct {
 	*httptest.Server
 	mu      sync.Mutex
-	renewed int // how often; the tokens are named by it
+	renewed int // how often the login was renewed; the names of the tokens end with it
 	refused []string
-	used    []string // refresh tokens
+	used    []string // the refresh tokens that were used
 }
 
 func newLoginHost(t *testing.T, model *clienttest.Model) *loginHost {
@@ -65,14 +65,14 @@ func newLoginHost(t *testing.T, model *clienttest.Model) *loginHost {
 	return h
 }
 
-// file returns where Kimi Code keeps the login to this host, in a home.
+// file returns the path, in a home folder, of the file in which Kimi Code keeps the login to this host.
 func (h *loginHost) file(home string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, `{"oauthHost":%q,"baseUrl":%q}`, h.URL, h.URL+"/coding/v1"))
 	return filepath.Join(home, "credentials", fmt.Sprintf("kimi-code-env-%x.json", sum[:8]))
 }
 
-// A login is refreshed once, in any place: a session with a private home and the user's home share the new login, in
-// both directions.
+// A login is refreshed only once. A session with a private home and the user's own home share the new login, in both
+// directions.
 func TestKimiCodeLogin(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -118,7 +118,7 @@ oauth = { storage = "file", key = %q, oauth_host = %q }
 	e2eText(t, ctx, overlaid, "in a home of its own", "one")
 	e2eSame(t, "the user's login", "access-1", kept())
 
-	login("access-1", "refresh-1", time.Now().Add(-time.Hour)) // its time is over
+	login("access-1", "refresh-1", time.Now().Add(-time.Hour)) // the access token has expired
 	plain := e2eStart(t, ctx, opts)
 	e2eText(t, ctx, plain, "in the user's home", "two")
 	e2eSame(t, "the user's login", "access-2", kept())

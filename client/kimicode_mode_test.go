@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// codeAsked runs a turn that must finish and returns what was asked in it, each by its tool, and approved.
+// codeAsked runs a turn that must finish. It approves every request, and returns the tools that the requests were for.
 func codeAsked(t testing.TB, ctx context.Context, s *client.Session, prompt string) (asked []string, msgs []wireproto.Message) {
 	t.Helper()
 	msgs = e2eTurn(t, ctx, s, prompt, func(m wireproto.Message) {
@@ -32,7 +32,7 @@ func codeAsked(t testing.TB, ctx context.Context, s *client.Session, prompt stri
 }
 
 // Kimi Code keeps yolo in a session and does not report it. A session that is continued without Yolo must ask again,
-// also after a replay, which loads it once more.
+// also after a replay, which loads the session once more.
 func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -57,7 +57,7 @@ func TestKimiCodeYoloIsNotKept(t *testing.T) {
 		}
 	}
 	asked, _ = codeAsked(t, ctx, s, "third")
-	e2eSame(t, "behind a replay", []string{"Bash"}, asked)
+	e2eSame(t, "after a replay", []string{"Bash"}, asked)
 	closed(t, s)
 
 	opts.Yolo = true
@@ -66,7 +66,7 @@ func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	e2eSame(t, "continued with", []string(nil), asked)
 }
 
-// codePlan is options whose model can have each plan written once to the plan's file, by a Go tool.
+// codePlan returns options with a Go tool. When the model calls the tool, it writes the plan to the plan's file.
 func codePlan(t testing.TB, scripts ...string) *client.Options {
 	opts := clienttest.KimiCode(t, scripts...)
 	written := ""
@@ -75,7 +75,7 @@ func codePlan(t testing.TB, scripts ...string) *client.Options {
 		defer look.Stop()
 		for {
 			path := planFile(opts)
-			if path != "" && path != written { // else the journal does not name this plan yet
+			if path != "" && path != written { // otherwise the journal does not name the new plan yet
 				written = path
 				return "written", os.WriteFile(path, []byte("# The plan\n"), 0o600)
 			}
@@ -89,7 +89,7 @@ func codePlan(t testing.TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// planFile is the file of the last plan that the journal names, "" for none.
+// planFile returns the file of the last plan that the journal names, "" if there is none.
 func planFile(opts *client.Options) string {
 	files, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "*", "*", "agents", "main", "wire.jsonl"))
 	if err != nil || len(files) != 1 {
@@ -120,7 +120,7 @@ func codePlanTold(msgs []wireproto.Message) (told []bool) {
 	return told
 }
 
-// Only the journal says that the agent enters and leaves plan mode.
+// Status and the stream report that the agent enters and leaves plan mode, although only kimi's journal says so.
 func TestKimiCodePlanMode(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -130,7 +130,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 		clienttest.ToolCall("in", "EnterPlanMode", noInput{}), "text: planning",
 		clienttest.ToolCall("w", "Write", map[string]string{"path": "no.txt", "content": "x"}), codeTool("p", "write_plan", noInput{}), exit("o-1"), "text: revised",
 		clienttest.ToolCall("o-2", "ExitPlanMode", choice), codeBash("b", "true"), "text: doing it",
-		clienttest.ToolCall("in-2", "EnterPlanMode", noInput{}), codeTool("p-2", "write_plan", noInput{}), exit("o-3"), // ends the turn
+		clienttest.ToolCall("in-2", "EnterPlanMode", noInput{}), codeTool("p-2", "write_plan", noInput{}), exit("o-3"), // the answer to o-3 ends the turn
 		codeBash("b-2", "true"), "text: not planning")
 	opts.SupportsQuestion, opts.SupportsPlanMode = true, true
 	s := e2eStart(t, ctx, opts)
@@ -172,7 +172,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 	}
 	e2eSame(t, "leaving, told", []bool{false}, codePlanTold(msgs))
 	if n := len(e2eOf[*client.ApprovalRequest](msgs)); n != 1 || s.Status().PlanMode {
-		t.Errorf("%d requests behind plan mode, plan mode %v", n, s.Status().PlanMode)
+		t.Errorf("%d requests after plan mode, plan mode %v", n, s.Status().PlanMode)
 	}
 
 	msgs = e2eTurn(t, ctx, s, "reject", answer("Reject and Exit"))
@@ -256,10 +256,10 @@ func TestKimiCodePlanYolo(t *testing.T) {
 	e2eSame(t, "asked on the way out", []string{"ExitPlanMode"}, asked)
 	e2eSame(t, "told", []bool{false}, codePlanTold(msgs))
 	asked, _ = codeAsked(t, ctx, s, "third")
-	e2eSame(t, "asked behind plan mode", []string(nil), asked)
+	e2eSame(t, "asked after plan mode", []string(nil), asked)
 	closed(t, s)
 
-	// Into plan mode and out of it by the program.
+	// The program turns plan mode on and off.
 	opts = clienttest.KimiCode(t, codeBash("b-5", "true"), "text: five", codeBash("b-6", "true"), "text: six")
 	opts.Yolo = true
 	s = e2eStart(t, ctx, opts)
@@ -272,7 +272,7 @@ func TestKimiCodePlanYolo(t *testing.T) {
 	}
 }
 
-// With AFK no one is asked anything, in plan mode neither.
+// With AFK nothing is asked, also in plan mode.
 func TestKimiCodeAFK(t *testing.T) {
 	t.Parallel()
 	for _, plan := range []bool{false, true} {
@@ -304,7 +304,7 @@ func TestKimiCodeAFK(t *testing.T) {
 	}
 }
 
-// Kimi Code has its own rules: it asks less than kimi-cli in a Git work tree, and more with yolo.
+// Kimi Code has its own rules: in a Git work tree it asks less than kimi-cli, and with yolo it asks more.
 func TestKimiCodeOwnRules(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -328,7 +328,7 @@ func TestKimiCodeOwnRules(t *testing.T) {
 	opts.Yolo = true
 	s = resumed(t, ctx, s.ID(), opts)
 	var requests []string
-	msgs := e2eTurn(t, ctx, s, "with yolo", func(m wireproto.Message) { // no one answers
+	msgs := e2eTurn(t, ctx, s, "with yolo", func(m wireproto.Message) { // the loop answers no request
 		if r, ok := m.(*client.ApprovalRequest); ok {
 			requests = append(requests, callID(r.ToolCallID))
 		}
@@ -340,6 +340,6 @@ func TestKimiCodeOwnRules(t *testing.T) {
 		}
 	}
 	if exists(filepath.Join(opts.WorkDir, ".git", "hooks", "pre-push")) {
-		t.Error("what nobody approved was written")
+		t.Error("a file was written without an approval")
 	}
 }

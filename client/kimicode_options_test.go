@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// codeRequest is what is looked at in a request to the model.
+// codeRequest is the part of a request to the model that the tests check.
 type codeRequest struct {
 	Model    string
 	Thinking struct{ Type string }
@@ -36,10 +36,10 @@ func codeRequests(t testing.TB, m *clienttest.Model) (list []codeRequest) {
 	return list
 }
 
-// The options that a model sees.
+// The requests to the model show the effects of the options.
 func TestKimiCodeModelOptions(t *testing.T) {
 	t.Parallel()
-	own := func(url string) string { // Kimi Code's own configuration
+	own := func(url string) string { // the user's own configuration of Kimi Code
 		return fmt.Sprintf(`
 default_model = "first"
 [providers.p]
@@ -82,7 +82,7 @@ capabilities = ["thinking"]
 		thinking *bool
 		want     string
 		thinks   string
-		session  string // Session.Model
+		session  string // the value of Session.Model
 	}{
 		{name: "its own configuration", set: configured, want: "model-1", thinks: "enabled", session: "first"},
 		{name: "a model of its own", set: configured, model: "second", want: "model-2", thinks: "enabled", session: "second"},
@@ -98,7 +98,7 @@ capabilities = ["thinking"]
 			m := clienttest.NewModel(t, "text: hello")
 			opts := clienttest.KimiCode(t)
 			for key := range m.Env() {
-				opts.Env[key] = "" // nothing of the environment
+				opts.Env[key] = "" // the environment of the test must not matter
 			}
 			tt.set(t, opts, m.URL())
 			opts.Model, opts.Thinking = tt.model, tt.thinking
@@ -126,7 +126,7 @@ capabilities = ["thinking"]
 	})
 }
 
-// Directories besides the work dir: a file there is written without plan mode or a Git work tree saying no.
+// Options.AddDirs adds directories to the work dir. kimi does not refuse to write there because of the work tree.
 func TestKimiCodeAddDirs(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -143,7 +143,7 @@ func TestKimiCodeAddDirs(t *testing.T) {
 	}
 }
 
-// Secrets of the options are in no argument, no log and no remaining file.
+// No argument, no log and no file that stays has a secret of the options.
 func TestKimiCodeSecrets(t *testing.T) {
 	needProc(t)
 	t.Parallel()

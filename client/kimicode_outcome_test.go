@@ -15,12 +15,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// codeBash is the line of a call of Kimi Code's tool Bash.
+// codeBash returns the script line of a call of Kimi Code's tool Bash.
 func codeBash(id, command string) string {
 	return clienttest.ToolCall(id, "Bash", map[string]string{"command": command})
 }
 
-// codeFail runs a turn that must end with an error of the agent, the same by both ways.
+// codeFail runs a turn that must end with an error of the agent. Messages and Result must give the same error.
 func codeFail(t testing.TB, ctx context.Context, s *client.Session, text string, want error, code int) ([]wireproto.Message, *client.TurnResult, *wireproto.RPCError) {
 	t.Helper()
 	msgs, res, err := playTurn(t, ctx, s, text)
@@ -32,12 +32,12 @@ func codeFail(t testing.TB, ctx context.Context, s *client.Session, text string,
 	return msgs, res, rpc
 }
 
-// codeTool is the line of a call of one of the program's own tools.
+// codeTool returns the script line of a call of one of the program's own tools.
 func codeTool(id, name string, args any) string {
 	return clienttest.ToolCall(id, "mcp__program__"+name, args)
 }
 
-// How turns end, every way that can be made.
+// Each way in which a turn can end gives the right error, and the session stays usable.
 func TestKimiCodeOutcomes(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -47,9 +47,9 @@ func TestKimiCodeOutcomes(t *testing.T) {
 		scripts []string
 		want    error
 		code    int
-		status  int // of HTTP, in the error's data
+		status  int // the HTTP status in the error's data
 		text    string
-		types   []string // nil if it does not matter
+		types   []string // the types of the messages; nil means any
 		retry   *wireproto.StepRetry
 	}{
 		{name: "400", scripts: []string{"error: 400 bad request of it"}, want: client.ErrProvider, code: wireproto.CodeChatProviderError, status: 400, types: failed},
@@ -62,8 +62,8 @@ func TestKimiCodeOutcomes(t *testing.T) {
 		{name: "401", scripts: []string{"error: 401 no such key"}, want: client.ErrProvider, code: wireproto.CodeChatProviderError, status: 401},
 		{name: "connection", scripts: []string{"error: connection", "error: connection"}, want: client.ErrProvider, code: wireproto.CodeChatProviderError,
 			retry: &wireproto.StepRetry{N: 1, NextAttempt: 2, MaxAttempts: 2, ErrorType: "APIConnectionError"}},
-		{name: "an end that nobody gave", scripts: []string{"text: half of\nend:"}, want: client.ErrOutcomeUnknown, code: wireproto.CodeOutcomeUnknown, text: "half of"},
-		{name: "behind a tool", scripts: []string{codeBash("e-1", "true"), "text: and then\nend:"}, want: client.ErrOutcomeUnknown, code: wireproto.CodeOutcomeUnknown, text: "and then"},
+		{name: "an end without a reason", scripts: []string{"text: half of\nend:"}, want: client.ErrOutcomeUnknown, code: wireproto.CodeOutcomeUnknown, text: "half of"},
+		{name: "after a tool", scripts: []string{codeBash("e-1", "true"), "text: and then\nend:"}, want: client.ErrOutcomeUnknown, code: wireproto.CodeOutcomeUnknown, text: "and then"},
 		{name: "content filter", scripts: []string{"text: no\nfinish: content_filter"}, want: client.ErrProvider, code: wireproto.CodeChatProviderError, text: "no"},
 	}
 	var scripts []string
@@ -100,7 +100,8 @@ func TestKimiCodeOutcomes(t *testing.T) {
 			}
 		})
 	}
-	// As with kimi-cli, the client does not learn that the answer of the model was cut.
+	// The client does not learn that the model's answer was cut at its maximal length. kimi-cli also does not report
+	// it.
 	e2eText(t, ctx, s, "length", "as long as it may be")
 	e2eText(t, ctx, s, "go on", "still usable")
 }
@@ -118,7 +119,7 @@ func TestKimiCodeMaxSteps(t *testing.T) {
 	e2eText(t, ctx, s, "go on", "two")
 }
 
-// A stream that is cut, once or for good. What the model has said before is not what it says.
+// The model's stream is cut once, or in every attempt. The text of a failed attempt is not part of the result.
 func TestKimiCodeCutStream(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// codeConfigured returns options whose model is in a configuration object, as killProgram saves it.
+// codeConfigured returns options with the model in a configuration object, because killProgram saves that object.
 func codeConfigured(t testing.TB, scripts ...string) *client.Options {
 	opts := clienttest.KimiCode(t, scripts...)
 	opts.Config = kimiConfig(opts.Env["KIMI_MODEL_BASE_URL"])
@@ -30,7 +30,7 @@ func codeConfigured(t testing.TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// bridgeGone waits for the end of every goroutine of the bridge and of its server.
+// bridgeGone waits until all goroutines of the bridge and of its server have ended.
 func bridgeGone(t testing.TB) {
 	t.Helper()
 	var stacks string
@@ -41,7 +41,7 @@ func bridgeGone(t testing.TB) {
 	}, func() string { return "goroutines of the bridge are left:\n" + stacks })
 }
 
-// The program is killed during a command, or during one of its own tools: kimi and its children end as well.
+// If the program is killed while a command or one of its tools runs, kimi and its children end, too.
 func TestKimiCodeProgramKilled(t *testing.T) {
 	needProc(t)
 	t.Run("shell", func(t *testing.T) {
@@ -56,7 +56,7 @@ func TestKimiCodeProgramKilled(t *testing.T) {
 	})
 }
 
-// The end of the session in the middle of a Go tool.
+// A session can end while a Go tool runs.
 func TestKimiCodeToolAtTheEnd(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -101,8 +101,8 @@ func TestKimiCodeToolAtTheEnd(t *testing.T) {
 	}
 }
 
-// A killed server leaves a file about itself in the user's home. That file is removed; the file of another server
-// stays.
+// A server that was killed leaves a file about itself in the user's home. The library removes that file. It does not
+// remove the file of another server.
 func TestKimiCodeKilledServer(t *testing.T) {
 	ctx := withinCtx(t)
 	opts := clienttest.KimiCode(t, "text: one")
@@ -122,7 +122,7 @@ func TestKimiCodeKilledServer(t *testing.T) {
 	closed(t, s)
 }
 
-// A start that is given up at any moment leaves nothing.
+// A start that is given up at any moment leaves no process and no file.
 func TestKimiCodeStartGivenUp(t *testing.T) {
 	needProc(t)
 	noLeaks(t)
@@ -130,7 +130,7 @@ func TestKimiCodeStartGivenUp(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		timeout time.Duration
-		when    func(opts *client.Options) bool // cancels ctx
+		when    func(opts *client.Options) bool // ctx is cancelled when it returns true
 		want    error
 	}{
 		{name: "StartTimeout", timeout: 150 * time.Millisecond, want: context.DeadlineExceeded},
@@ -153,7 +153,7 @@ func TestKimiCodeStartGivenUp(t *testing.T) {
 				}()
 			}
 			s, err := client.NewSession(ctx, opts)
-			if s != nil { // it was faster
+			if s != nil { // the start was faster than the cancellation
 				closed(t, s)
 			} else {
 				e2eIs(t, "NewSession", err, tt.want)
@@ -164,7 +164,7 @@ func TestKimiCodeStartGivenUp(t *testing.T) {
 	}
 }
 
-// Many sessions, some with a turn, one closed by several goroutines: nothing accumulates.
+// Many sessions run, some with a turn, and one is closed by several goroutines. The number of open files does not grow.
 func TestKimiCodeManySessions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("20 starts")
@@ -203,7 +203,7 @@ func TestKimiCodeManySessions(t *testing.T) {
 	noneLeft(t, root(opts))
 	bridgeGone(t)
 	if after := files(); after > before+8 {
-		t.Errorf("%d open files, and %d behind the fifth session", after, before)
+		t.Errorf("%d open files, and %d after the fifth session", after, before)
 	}
 	dirs, err := filepath.Glob(filepath.Join(opts.ShareDir, "sessions", "wd_*", "session_*"))
 	if err != nil || len(dirs) != 4 {

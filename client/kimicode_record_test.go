@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A recording of a session through the bridge replays without Kimi Code.
+// A recording of a session through the bridge can be replayed without Kimi Code.
 func TestKimiCodeRecordReplay(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

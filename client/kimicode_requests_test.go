@@ -11,8 +11,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Models number the calls of each message again, so a subagent's call may have the id of a call of the main agent. An
-// approval must show the call of its own agent.
+// A model begins the numbers of its calls again in each message. So the call of a subagent may have the id of a call of
+// the main agent. A request for approval must show the call of its own agent.
 func TestKimiCodeSameCallID(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -72,7 +72,7 @@ func TestKimiCodeSameCallID(t *testing.T) {
 	}
 }
 
-// Answers are labels, several of them, other words, and both.
+// An answer may be one label, several labels, other words, or labels and other words.
 func TestKimiCodeQuestionLabels(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -118,7 +118,7 @@ func TestKimiCodeQuestionLabels(t *testing.T) {
 	}
 }
 
-// An answer after the end of the turn has no effect, also on the next turn.
+// An answer after the end of the turn has no effect, not even on the next turn.
 func TestKimiCodeLateAnswer(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

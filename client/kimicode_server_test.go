@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Text that is sent while a turn runs reaches the model in that turn, and appears as SteerInput.
+// A text that is sent while a turn runs reaches the model in that turn, and appears as a SteerInput.
 func TestKimiCodeSteer(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -51,7 +51,7 @@ func TestKimiCodeSteer(t *testing.T) {
 	e2eText(t, ctx, s, "go on", "usable")
 }
 
-// The transcript of a step that was steered has the words of the user, which the model has not said.
+// The transcript of a step that was steered has the text of the user, but not as a text of the model.
 func TestKimiCodeSteerText(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -81,7 +81,8 @@ func TestKimiCodeSteerText(t *testing.T) {
 	}
 }
 
-// Hooks of the program decide about tools, prompts and the end of a turn, also under Yolo; what they block does not run.
+// Hooks of the program decide about tools, prompts and the end of a turn, also with Yolo. An action that they block
+// does not run.
 func TestKimiCodeHooks(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -159,7 +160,7 @@ func TestKimiCodeHooks(t *testing.T) {
 	}
 }
 
-// The user's own bad hook would make Kimi Code silently drop all hooks.
+// A bad hook of the user would make Kimi Code drop all hooks silently. The hooks of the program must still block.
 func TestKimiCodeHooksBesideBadOnes(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -174,7 +175,7 @@ func TestKimiCodeHooksBesideBadOnes(t *testing.T) {
 		if !strings.Contains(err.Error(), "hooks") {
 			t.Errorf("NewSession: %v", err)
 		}
-		return // refused: that is safe
+		return // the session does not start, which is safe
 	}
 	defer closed(t, s)
 	if _, _, err := playTurn(t, ctx, s, "go"); err != nil || wasRun(t, opts, "blocked") {
@@ -182,7 +183,7 @@ func TestKimiCodeHooksBesideBadOnes(t *testing.T) {
 	}
 }
 
-// Pictures by URL and large ones, and videos, reach the model.
+// Pictures with a URL, large pictures and videos reach the model.
 func TestKimiCodeMedia(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -212,7 +213,7 @@ func TestKimiCodeMedia(t *testing.T) {
 	}
 }
 
-// A side question is answered during the turn and leaves no trace in it.
+// A side question is answered during the turn, and leaves no trace in the history of the session.
 func TestKimiCodeSideQuestion(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -239,7 +240,7 @@ func TestKimiCodeSideQuestion(t *testing.T) {
 	}
 }
 
-// An MCP server that does not start is reported, and the turn goes on without it.
+// If an MCP server does not start, the stream reports that, and the turn continues without the server.
 func TestKimiCodeMCPFailed(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -259,8 +260,8 @@ func TestKimiCodeMCPFailed(t *testing.T) {
 	}
 }
 
-// If one entry is bad, Kimi Code uses no MCP server of the user and does not say so. This module says why, and names
-// each server.
+// If one entry in the user's mcp.json is bad, Kimi Code silently uses none of its MCP servers. The library says why,
+// and names each server.
 func TestKimiCodeMCPDropped(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// The ids are Kimi Code's own. An id that a program has chosen leads to them.
+// Kimi Code makes the ids of its sessions. An id that a program has chosen is mapped to Kimi Code's id.
 func TestKimiCodeSessionIDs(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -52,7 +52,7 @@ func TestKimiCodeSessionIDs(t *testing.T) {
 		t.Errorf("listed %+v", list)
 	}
 
-	// A session belongs to its work dir: in another one both ids name no session.
+	// A session belongs to its work dir. In another work dir, neither id finds it.
 	other := *opts
 	other.WorkDir = filepath.Join(root(opts), "other")
 	if err := os.Mkdir(other.WorkDir, 0o700); err != nil {
@@ -77,7 +77,7 @@ func TestKimiCodeSessionIDs(t *testing.T) {
 	}
 }
 
-// A session without a turn leaves nothing.
+// A session without a turn leaves no files.
 func TestKimiCodeUnusedSession(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -85,7 +85,7 @@ func TestKimiCodeUnusedSession(t *testing.T) {
 	opts.SessionID = "never-used"
 	s := e2eStart(t, ctx, opts)
 	if exists(filepath.Join(opts.ShareDir, "sessions")) {
-		codeJournal(t, opts, s.ID()) // there it is
+		codeJournal(t, opts, s.ID()) // the session's files exist
 	}
 	if _, err := s.SetPlanMode(ctx, true); err != nil {
 		t.Error(err)
@@ -101,7 +101,7 @@ func TestKimiCodeUnusedSession(t *testing.T) {
 	}
 }
 
-// One share dir with the sessions of both programs: each lists and finds its own.
+// One share dir can have the sessions of both programs. Each program lists and finds its own sessions.
 func TestKimiCodeBothStores(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -134,7 +134,7 @@ func TestKimiCodeBothStores(t *testing.T) {
 	}
 }
 
-// A session that another program has used, and this one has not, stays.
+// A session that this program has not used, but another program has, is not removed.
 func TestKimiCodeUsedByAnother(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// echo is a Go tool, for which a session needs a home of its own.
+// echo is a Go tool. A session with a Go tool needs a private home.
 func echo(t testing.TB) client.Tool {
 	t.Helper()
 	return mustTool(client.NewTool("echo", "", func(context.Context, noInput) (string, error) { return "echoed", nil }))
@@ -33,8 +33,7 @@ func readText(t testing.TB, path string) string {
 	return string(data)
 }
 
-// Sessions in the forms of older versions of Kimi Code are listed and continued, also by a session with a private
-// home.
+// Sessions in the formats of older versions of Kimi Code are listed and can be continued, also with a private home.
 func TestKimiCodeOldSessions(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -68,7 +67,7 @@ func TestKimiCodeOldSessions(t *testing.T) {
 	} {
 		write(t, filepath.Join(dirs[0], "state.json"), tt.state, 0o600)
 		write(t, filepath.Join(opts.ShareDir, "session_index.jsonl"), tt.index, 0o600)
-		if err := os.Remove(filepath.Join(opts.ShareDir, "workspaces.json")); err != nil && !os.IsNotExist(err) { // which 0.10 had not
+		if err := os.Remove(filepath.Join(opts.ShareDir, "workspaces.json")); err != nil && !os.IsNotExist(err) { // 0.10 had no such file
 			t.Fatal(err)
 		}
 		list := listed(t, tt.opts)
@@ -85,8 +84,8 @@ func TestKimiCodeOldSessions(t *testing.T) {
 	}
 }
 
-// If one entry in the user's files is bad, Kimi Code uses none of the hooks or MCP servers and does not say so. This
-// module says so, and its own are used. The files are not changed.
+// If one entry in the user's files is bad, Kimi Code silently uses none of the hooks or MCP servers there. The library
+// reports that, and the program's own hooks and tools work. The files are not changed.
 func TestKimiCodeBadSettings(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -122,7 +121,7 @@ func TestKimiCodeBadSettings(t *testing.T) {
 	}
 }
 
-// An mcp.json as other programs write it, and time limits: one of all servers, one of a server; Go tools have none.
+// mcp.json may have the format of other programs. A time limit may hold for all servers or for one. Go tools have none.
 func TestKimiCodeMCPFile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -153,7 +152,7 @@ func TestKimiCodeMCPFile(t *testing.T) {
 	slow := make(chan struct{})
 	opts.Tools = []client.Tool{mustTool(client.NewTool("wait", "", func(ctx context.Context, _ noInput) (string, error) {
 		select {
-		case <-slow: // after the limit of the others
+		case <-slow: // longer than the limit of the other servers
 			<-time.After(400 * time.Millisecond)
 			return "waited", nil
 		case <-ctx.Done():
@@ -177,7 +176,7 @@ func TestKimiCodeMCPFile(t *testing.T) {
 	}
 }
 
-// A configuration of kimi-cli has its effect in Kimi Code, under other names.
+// The settings of a kimi-cli configuration have their effects in Kimi Code, where they have other names.
 func TestKimiCodeConfig(t *testing.T) {
 	t.Parallel()
 	with := func(t *testing.T, m *clienttest.Model, change func(*config.Config)) *client.Options {
@@ -234,7 +233,7 @@ func TestKimiCodeConfig(t *testing.T) {
 		if _, err := turn.Result(); err == nil {
 			t.Error("no error of the provider")
 		}
-		if n := len(m.Requests()); n != 3 { // one attempt
+		if n := len(m.Requests()); n != 3 { // only one attempt for the last step
 			t.Errorf("the model was called %d times, want 3", n)
 		}
 	})

@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Go tools, which Kimi Code calls through MCP, one at a time. What MCP does not carry arrives all the same.
+// Kimi Code calls Go tools through MCP, one at a time. Parts of a result that MCP cannot carry still arrive.
 func TestKimiCodeTools(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -36,8 +36,8 @@ func TestKimiCodeTools(t *testing.T) {
 	m := clienttest.NewModel(t,
 		say(codeTool("d", "shown", noInput{}), codeTool("i", "picture", noInput{}), codeTool("f", "fails", noInput{}),
 			codeTool("x", "panics", noInput{}), codeTool("o", "odd", map[string]string{"say": odd})),
-		say(codeTool("e-1", "odd", map[string]string{"say": "once"}), codeTool("e-2", "odd", map[string]string{"say": "once"})), // of two that are equal, kimi makes one
-		codeTool("o", "odd", map[string]string{"say": "renamed"}),                                                               // kimi renames what has the id of another call
+		say(codeTool("e-1", "odd", map[string]string{"say": "once"}), codeTool("e-2", "odd", map[string]string{"say": "once"})), // kimi runs only one of two equal calls
+		codeTool("o", "odd", map[string]string{"say": "renamed"}),                                                               // kimi gives another id to a call with the id of an earlier call
 		"text: done")
 	opts := clienttest.KimiCode(t)
 	maps.Copy(opts.Env, m.Env())
@@ -70,7 +70,7 @@ func TestKimiCodeTools(t *testing.T) {
 	}
 	text := func(s string) wireproto.Content { return wireproto.Content{Text: s} }
 	same("d", wireproto.ToolReturnValue{Output: text("for the model"), Display: brief})
-	if parts := resultOf(t, msgs, "i").Output.Parts; len(parts) < 2 { // kimi adds where it has saved the picture
+	if parts := resultOf(t, msgs, "i").Output.Parts; len(parts) < 2 { // kimi adds the path where it has saved the picture
 		t.Errorf("picture: %+v", parts)
 	} else {
 		e2eSame(t, "i", []wireproto.ContentPart{&wireproto.TextPart{Text: "see"}, image}, parts[:2])
@@ -94,7 +94,7 @@ func TestKimiCodeTools(t *testing.T) {
 	}
 }
 
-// The turn is cancelled while a Go tool runs, and the tool ends with it.
+// If a turn is cancelled while a Go tool runs, the ctx of the tool ends.
 func TestKimiCodeToolCancelled(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -109,7 +109,7 @@ func TestKimiCodeToolCancelled(t *testing.T) {
 	s := e2eStart(t, ctx, opts)
 	cancelTurn(t, ctx, s, "wait", "Cancel", func(m wireproto.Message) bool {
 		_, ok := m.(*wireproto.ToolCallRequest)
-		if ok { // a tool does not start once the turn is being cancelled
+		if ok { // a tool does not start in a turn that is being cancelled
 			recv(t, ctx, "the tool", started)
 		}
 		return ok

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options that Kimi Code has no place for give an error with their names, before anything starts.
+// An option that Kimi Code does not support gives an error with its name, before anything starts.
 func TestKimiCodeUnsupportedOptions(t *testing.T) {
 	t.Parallel()
 	cfg := func(change func(*config.Config)) func(*testing.T, *client.Options) {
@@ -60,7 +60,7 @@ func TestKimiCodeUnsupportedOptions(t *testing.T) {
 	}
 }
 
-// What a session with Kimi Code cannot do gives an error at once, and the session can be used again.
+// A call that Kimi Code does not support gives an error at once, and the session stays usable.
 func TestKimiCodeUnsupported(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -12,26 +12,26 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Limits say how much a turn may use, as Options.Limits, or all turns of a Session together, as
-// Options.SessionLimits. They count subagents as far as the agent reports them; kimi-cli does not report what
-// background agents use. A field that is zero is no limit.
+// Limits say how much one turn may use (Options.Limits), or all turns of a Session together (Options.SessionLimits).
+// They count subagents as far as the agent reports them; kimi-cli does not report the usage of background agents. A
+// field that is zero is no limit. background agents use. A field that is zero is no limit.
 //
-// If Tokens or Cost is used up, the turn is cancelled before its next step: at the end of a step of the agent or of a
-// subagent, when its tool calls have their results. One tool call more than ToolCalls, or the end of Duration,
-// cancels the turn at once. So a turn may use somewhat more than a limit, at most one step of each running agent. If
-// the last step of a turn reaches a limit, the turn has finished. A cancelled turn has a [*LimitError], and its
-// TurnResult says how far it came.
+// If Tokens or Cost is used up, the turn is cancelled before its next step: when a step of the agent or of a subagent
+// has ended and all its tool calls have their results. One tool call more than ToolCalls, or the end of Duration,
+// cancels the turn at once. So a turn may use more than a limit, at most by one step of each running agent. If the last
+// step of a turn reaches a limit, the turn finishes. The error of a cancelled turn is a [*LimitError], and its
+// TurnResult says how far the turn came.
 //
-// If a limit of Options.SessionLimits is used up, the next Prompt returns the error. What an earlier process of the
-// session has used does not count.
+// If a limit of Options.SessionLimits is used up, the next Prompt returns the error. Only the usage of this Session
+// counts, not that of an earlier Session with the same id.
 type Limits struct {
-	Tokens    int           // input and output of all calls of models, with cached tokens
+	Tokens    int           // input and output tokens of all calls of models, including cached tokens
 	ToolCalls int           // tool calls of the models; one call more cancels the turn
-	Duration  time.Duration // from Prompt to the end of the turn, with all waiting
+	Duration  time.Duration // from Prompt to the end of the turn, including all waiting
 	Cost      float64       // the sum of what CostOf returns, in its unit; needs CostOf
 	// CostOf returns the cost of tokens of a model. The model is a key of TurnResult.UsageByModel, "" if it is not
-	// known. CostOf is called whenever the agent reports tokens, one call at a time. Nothing else is read from the
-	// agent during a call, so it must return soon. A negative cost, NaN, and a panic count as more than any limit.
+	// known. CostOf is called whenever the agent reports tokens, one call at a time. During a call, no message of the
+	// agent is read, so CostOf must return soon. A negative cost, NaN, and a panic count as more than any limit.
 	CostOf func(model string, u wireproto.TokenUsage) float64
 }
 
@@ -40,13 +40,13 @@ type LimitError struct {
 	Limit   string  `json:"limit"`   // the field, such as "Limits.Tokens" or "SessionLimits.Cost"
 	Most    float64 `json:"most"`    // tokens, tool calls, seconds, or what CostOf returns
 	Used    float64 `json:"used"`    // in the unit of Most
-	Refused bool    `json:"refused"` // true: the prompt was not sent; false: the turn was cancelled
+	Refused bool    `json:"refused"` // whether the prompt was not sent; if false, the turn was cancelled
 }
 
-// Error names the limit, what was used, what was done and what to do.
+// Error names the limit, how much was used, what happened, and what to do.
 func (e *LimitError) Error() string { return "client: limit: " + e.What() + "; " + e.Hint() }
 
-// What names the limit, what was used and what was done.
+// What names the limit, how much was used, and what happened.
 func (e *LimitError) What() string {
 	done := "the turn was cancelled"
 	if e.Refused {
@@ -63,7 +63,7 @@ func (e *LimitError) Hint() string {
 	return "prompt again to go on, or raise the limit"
 }
 
-// Unwrap returns ErrLimit. The text says more.
+// Unwrap returns ErrLimit.
 func (e *LimitError) Unwrap() error { return ErrLimit }
 
 func (e *LimitError) session() bool { return strings.HasPrefix(e.Limit, "Session") }
@@ -83,7 +83,7 @@ func (l *Limits) validate(name string) error {
 	return errors.Join(errs...)
 }
 
-// usedUp returns the limit of tokens or cost that is used up, nil for none.
+// usedUp returns the limit of tokens or cost that is used up. It returns nil if there is none.
 func (l *Limits) usedUp(name string, s *spent) *LimitError {
 	switch {
 	case l.Tokens > 0 && s.tokens >= l.Tokens:
@@ -94,7 +94,7 @@ func (l *Limits) usedUp(name string, s *spent) *LimitError {
 	return nil
 }
 
-// callsUsedUp returns the limit of tool calls if more than that were made, nil for none.
+// callsUsedUp returns the limit of tool calls if more calls than that were made. Otherwise it returns nil.
 func (l *Limits) callsUsedUp(name string, s *spent) *LimitError {
 	if l.ToolCalls > 0 && s.calls > l.ToolCalls {
 		return &LimitError{Limit: name + ".ToolCalls", Most: float64(l.ToolCalls), Used: float64(s.calls)}
@@ -102,7 +102,7 @@ func (l *Limits) callsUsedUp(name string, s *spent) *LimitError {
 	return nil
 }
 
-// usedUpLocked returns the limit for which the turn ends before its next step, nil for none.
+// usedUpLocked returns the limit that ends the turn before its next step. It returns nil if there is none.
 func (s *Session) usedUpLocked() *LimitError {
 	if s.turn == nil {
 		return nil
@@ -110,7 +110,7 @@ func (s *Session) usedUpLocked() *LimitError {
 	return cmp.Or(s.opts.Limits.usedUp("Limits", &s.turn.spent), s.opts.SessionLimits.usedUp("SessionLimits", &s.meter.spent))
 }
 
-// callsUsedUpLocked returns the limit for which the turn ends at once, nil for none.
+// callsUsedUpLocked returns the limit that ends the turn at once. It returns nil if there is none.
 func (s *Session) callsUsedUpLocked() *LimitError {
 	if s.turn == nil {
 		return nil
@@ -118,7 +118,7 @@ func (s *Session) callsUsedUpLocked() *LimitError {
 	return cmp.Or(s.opts.Limits.callsUsedUp("Limits", &s.turn.spent), s.opts.SessionLimits.callsUsedUp("SessionLimits", &s.meter.spent))
 }
 
-// refusedLocked returns the limit of the session that prevents another turn, nil for none.
+// refusedLocked returns the limit of the session that prevents another turn. It returns nil if there is none.
 func (s *Session) refusedLocked() *LimitError {
 	l, spent := &s.opts.SessionLimits, &s.meter.spent
 	e := l.usedUp("SessionLimits", spent)
@@ -135,7 +135,7 @@ func (s *Session) refusedLocked() *LimitError {
 	return e
 }
 
-// limitTime returns a timer that cancels the turn when its time is used up, nil without such a limit.
+// limitTime returns a timer that cancels the turn when its time is used up. It returns nil if the time is not limited.
 func (t *Turn) limitTime() *time.Timer {
 	s := t.s
 	s.mu.Lock()
@@ -152,7 +152,8 @@ func (t *Turn) limitTime() *time.Timer {
 	})
 }
 
-// price returns what the tokens of an event cost, by Limits and by SessionLimits. It calls the program's own code, so no lock is held.
+// price returns the cost of an event's tokens by Limits and by SessionLimits. The caller must hold no lock, because
+// price calls code of the program.
 func (s *Session) price(m wireproto.Message) (costs [2]float64) {
 	of := [2]func(string, wireproto.TokenUsage) float64{s.opts.Limits.CostOf, s.opts.SessionLimits.CostOf}
 	if of[0] == nil && of[1] == nil {
@@ -178,7 +179,7 @@ func (s *Session) price(m wireproto.Message) (costs [2]float64) {
 	return costs
 }
 
-// innermost returns what an event says about its agent.
+// innermost returns the event inside the SubagentEvents of m.
 func innermost(m wireproto.Message) wireproto.Message {
 	for {
 		e, ok := m.(*wireproto.SubagentEvent)
@@ -197,7 +198,7 @@ func (s *Session) costOf(costOf func(string, wireproto.TokenUsage) float64, mode
 		}
 	}()
 	if cost = costOf(model, u); !(cost >= 0) {
-		s.opts.Logger.Error("client: Limits.CostOf returns no cost", "model", model, "cost", cost)
+		s.opts.Logger.Error("client: Limits.CostOf returns a negative number or NaN", "model", model, "cost", cost)
 		cost = math.Inf(1)
 	}
 	return cost

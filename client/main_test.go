@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// programs are what the test binary can be run as, by name: children that misbehave, programs that
-// are killed.
+// programs are the programs that the test binary can run as, by name, such as agents that misbehave and programs that a
+// test kills.
 var programs = map[string]func(){}
 
-// programKey names the environment variable that makes the test binary one of programs.
+// programKey names the environment variable that tells the test binary which of the programs to run.
 const programKey = "KIMI_GO_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// noLeaks fails the test if a goroutine that runs code of this module continues after it. Call it before anything
-// starts one, in a test that is not parallel.
+// noLeaks fails the test if a goroutine with code of this module still runs at its end. Call it before anything starts
+// such a goroutine, in a test that is not parallel.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -42,8 +42,8 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// eventually waits for cond and looks again every few milliseconds. It is for states without an event, such as the end
-// of another process or goroutine.
+// eventually calls cond every few milliseconds until it returns true. It is for states that no event reports, such as
+// the end of another process or goroutine.
 func eventually(t testing.TB, limit time.Duration, cond func() bool, say func() string) {
 	t.Helper()
 	deadline := time.After(limit)

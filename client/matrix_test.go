@@ -14,9 +14,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// TestMatrix tries everything that this package can do with the kimi that is there. Each feature must work, or return
-// ErrUnsupported: nothing hangs, and nothing fails in another way. `make matrix` runs it with old releases and prints
-// the rows of the table.
+// TestMatrix tries every feature of this package with the kimi that is installed. Each feature must work or return
+// ErrUnsupported; nothing may hang or fail in another way. `make matrix` runs it with old releases and prints the rows
+// of the table.
 func TestMatrix(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -73,7 +73,7 @@ func TestMatrix(t *testing.T) {
 	}
 	note("approval", err)
 
-	// Steer and plan mode are asked for while a turn waits for its approval, then the turn is cancelled.
+	// Steer and SetPlanMode are called while a turn waits for its approval. Then the turn is cancelled.
 	var steer, plan error
 	if turn, err = s.Prompt(ctx, "two"); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestMatrix(t *testing.T) {
 	}
 	note("resume", func() error {
 		if os.Getenv("KIMI_GO_MATRIX") != "" && strings.Contains(version, "kimi-cli 1.0 ") {
-			return client.ErrUnsupported // it keeps its sessions in ~/.kimi, whatever KIMI_SHARE_DIR says
+			return client.ErrUnsupported // this program keeps its sessions in ~/.kimi and ignores KIMI_SHARE_DIR
 		}
 		s, err := client.ResumeSession(ctx, s.ID(), opts)
 		if err != nil {
@@ -144,7 +144,7 @@ func TestMatrix(t *testing.T) {
 	t.Logf("matrix: | %s | %s |", version, strings.Join(row, " | "))
 }
 
-// runOnce runs one turn and reports whether a message that seen recognises was among it.
+// runOnce runs one turn. It returns an error unless seen returns true for one of the messages.
 func runOnce(ctx context.Context, opts *client.Options, seen func(wireproto.Message) bool) error {
 	s, err := client.NewSession(ctx, opts)
 	if err != nil {

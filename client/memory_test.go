@@ -14,22 +14,22 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// memory is a Transport that runs a script in this process, connected by two pipes without a buffer. In synctest, its
+// memory is a Transport that runs a script in this process, over two pipes without a buffer. In a synctest bubble, its
 // time is virtual.
 type memory func(*agent)
 
-// memoryConn is a Conn whose agent is a goroutine.
+// memoryConn is a Conn to an agent in a goroutine.
 type memoryConn struct {
 	out, in *io.PipeReader
-	output  *io.PipeWriter // of the agent
-	input   *io.PipeWriter // to the agent
+	output  *io.PipeWriter // the output of the agent
+	input   *io.PipeWriter // the input of the agent
 	killed  chan struct{}
 	kill    func()
 	ended   chan struct{}
 	code    int
 }
 
-// exited ends the goroutine of an agent.
+// exited is the panic value that ends the goroutine of an agent.
 type exited int
 
 func (script memory) Start(context.Context, *client.Command) (client.Conn, error) {
@@ -76,7 +76,7 @@ func (c *memoryConn) Wait() error {
 	return &client.ProcessError{ExitCode: c.code}
 }
 
-// bubble runs a test in virtual time. The test fails if it leaves something running.
+// bubble runs a test in virtual time. The test fails if it leaves a goroutine running.
 func bubble(t *testing.T, run memory, opts client.Options, test func(t *testing.T, s *client.Session)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func bubble(t *testing.T, run memory, opts client.Options, test func(t *testing.
 	})
 }
 
-// good is an agent that does everything that it is asked to do.
+// good is an agent that answers every call correctly.
 func good(a *agent) {
 	a.handshake()
 	a.serve()
@@ -133,7 +133,7 @@ func TestTransport(t *testing.T) {
 	})
 }
 
-// A default that passes in virtual time.
+// The default of StartTimeout applies to a Transport. It passes in virtual time.
 func TestTransportStartTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
@@ -161,7 +161,7 @@ type failing struct{ err error }
 
 func (f failing) Start(context.Context, *client.Command) (client.Conn, error) { return nil, f.err }
 
-// silent begins a turn, says nothing more, and obeys.
+// silent begins a turn and then sends nothing, but obeys calls.
 func silent(a *agent) {
 	a.handshake()
 	a.begin()
@@ -169,7 +169,7 @@ func silent(a *agent) {
 	a.serve()
 }
 
-// deaf begins each turn and reacts only to the end of its input.
+// deaf begins each turn, and then reacts only to the end of its input.
 func deaf(a *agent) {
 	a.handshake()
 	for {
@@ -205,7 +205,7 @@ func TestCloseTakesStopGrace(t *testing.T) {
 	})
 }
 
-// A session whose agent has closed its output, and has not ended yet, is not one that was closed.
+// If the agent closes its output and has not ended yet, the error is not ErrClosed.
 func TestOutputClosed(t *testing.T) {
 	closes := func(a *agent) {
 		a.handshake()
@@ -228,7 +228,7 @@ func TestOutputClosed(t *testing.T) {
 	})
 }
 
-// A Close after the agent has ended gives no error, however short its time.
+// Close after the end of the agent returns no error, however short StopGrace is.
 func TestCloseAfterTheEnd(t *testing.T) {
 	leaves := func(a *agent) {
 		a.handshake()
@@ -248,7 +248,7 @@ func TestCloseAfterTheEnd(t *testing.T) {
 	}
 }
 
-// An agent that does not read leaves the writer blocked.
+// Close works while the writer is blocked because the agent does not read.
 func TestCloseWhileWriting(t *testing.T) {
 	full := func(a *agent) {
 		a.handshake()

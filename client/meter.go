@@ -12,26 +12,26 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// meter measures what a session's agents do, from the messages that pass. The session's mu guards it. Only the
-// reader's goroutine changes it, except at the beginning of a turn.
+// meter measures what a session's agents do, from the messages that come. The session's mu guards it. Only the reader's
+// goroutine changes it, except at the beginning of a turn.
 type meter struct {
-	turns     int // begun
+	turns     int // how many turns have begun
 	own       agentMeter
-	subagents map[string]*agentMeter // by id; those of which something runs
-	spent     spent                  // in the whole session
-	started   time.Time              // when the process was
-	pid       int                    // its id
-	exit      error                  // how it has ended
+	subagents map[string]*agentMeter // the subagents that run, by id
+	spent     spent                  // the usage of the whole session
+	started   time.Time              // when the process was started
+	pid       int                    // the id of the process
+	exit      error                  // how the process has ended
 	ready     bool                   // ProcessStarted was observed, and ProcessEnded was not
 }
 
-// agentMeter is what one agent does at present.
+// agentMeter measures what one agent does at present.
 type agentMeter struct {
 	scope  Scope // without Session and Turn
 	model  string
-	silent bool // nothing has been said since the turn or the step began
+	silent bool // the agent has said nothing since the turn or the step began
 	step   stepMeter
-	calls  []callMeter // without a result
+	calls  []callMeter // the calls that have no result yet
 }
 
 type stepMeter struct {
@@ -39,9 +39,9 @@ type stepMeter struct {
 	n        int
 	start    time.Time
 	first    time.Duration
-	answer   time.Duration // 0 until the message is complete
-	lastCall time.Duration // until the last part of a call, where that ends the message
-	asked    int           // tool calls
+	answer   time.Duration // the time until the message was complete; 0 until then
+	lastCall time.Duration // the time until the last part of a call, for a backend where that part ends the message
+	asked    int           // how many tool calls the step has made
 	usage    wireproto.TokenUsage
 }
 
@@ -52,12 +52,12 @@ type callMeter struct {
 	waiting  time.Duration
 }
 
-// measureLocked notes what an event says about times and tokens. It returns the limit that is used up, if the turn is to end for it
-// here. costs are what the event's tokens cost, by Limits and SessionLimits.
+// measureLocked records what an event says about times and tokens. costs is the cost of the event's tokens by Limits
+// and by SessionLimits. If the turn must end now because a limit is used up, measureLocked returns that limit.
 func (s *Session) measureLocked(m wireproto.Message, costs [2]float64) *LimitError {
 	a, m := s.agentLocked(m)
 	switch m := m.(type) {
-	case *wireproto.TextPart, *wireproto.ThinkPart: // nearly all that comes
+	case *wireproto.TextPart, *wireproto.ThinkPart: // most events are of these types
 		if a.silent {
 			s.spokeLocked(a, time.Now())
 		}
@@ -102,14 +102,14 @@ func (s *Session) measureLocked(m wireproto.Message, costs [2]float64) *LimitErr
 	case *wireproto.StepInterrupted:
 		s.endStepLocked(a, OutcomeError, time.Now())
 	case *wireproto.TurnEnd:
-		if a.step.answer > 0 { // else the turn's end tells
+		if a.step.answer > 0 { // otherwise the end of the turn says how the step ended
 			s.endStepLocked(a, OutcomeOK, time.Now())
 		}
 	}
 	return nil
 }
 
-// agentLocked returns the meter of an event's agent, and what the event says of it.
+// agentLocked returns the meter of the agent that an event is from, and the event without its SubagentEvents.
 func (s *Session) agentLocked(m wireproto.Message) (*agentMeter, wireproto.Message) {
 	a := &s.meter.own
 	for {
@@ -121,13 +121,13 @@ func (s *Session) agentLocked(m wireproto.Message) (*agentMeter, wireproto.Messa
 	}
 }
 
-// subagentLocked returns the meter of the agent of an event.
+// subagentLocked returns the meter of the subagent that an event is from.
 func (s *Session) subagentLocked(e *wireproto.SubagentEvent) *agentMeter {
 	var scope Scope
 	set(&scope.Agent, e.AgentID)
 	set(&scope.AgentType, e.SubagentType)
 	set(&scope.ParentCall, e.ParentToolCallID)
-	if scope.Agent == "" { // before protocol 1.6
+	if scope.Agent == "" { // protocols before 1.6 have no AgentID
 		scope.Agent = scope.ParentCall
 	}
 	a := s.meter.subagents[scope.Agent]
@@ -143,8 +143,9 @@ func (s *Session) subagentLocked(e *wireproto.SubagentEvent) *agentMeter {
 }
 
 // subagentModelLocked returns the model of a subagent, "" if it is not known. In kimi-cli, the call that starts the
-// subagent may name a model. Otherwise its type does, but only with an agent file. Otherwise it has the session's
-// model (kimi_cli/tools/agent, 1.51.0). In Kimi Code, all have the session's model.
+// subagent may name a model. If it does not, and the options have an agent file, the type of the subagent may name one.
+// Otherwise the subagent has the session's model (kimi_cli/tools/agent, 1.51.0). In Kimi Code, all subagents have the
+// session's model.
 func (s *Session) subagentModelLocked(parent string) string {
 	if !s.backend.subagentModels() {
 		return s.model
@@ -172,7 +173,7 @@ func (s *Session) subagentModelLocked(parent string) string {
 	return ""
 }
 
-// scopeLocked returns the scope of an agent in the turn that runs.
+// scopeLocked returns the scope of an agent in the current turn.
 func (s *Session) scopeLocked(a *agentMeter) Scope {
 	scope := a.scope
 	scope.Session = s.id
@@ -182,7 +183,7 @@ func (s *Session) scopeLocked(a *agentMeter) Scope {
 	return scope
 }
 
-// spokeLocked notes the first word of an agent in its step.
+// spokeLocked records the time of the first text of an agent in its step.
 func (s *Session) spokeLocked(a *agentMeter, now time.Time) {
 	a.silent = false
 	if a.step.runs && a.step.first == 0 {
@@ -193,7 +194,7 @@ func (s *Session) spokeLocked(a *agentMeter, now time.Time) {
 	}
 }
 
-// statusLocked notes the end of a model's message, and its tokens.
+// statusLocked records the end of a model's message and the tokens of the message.
 func (s *Session) statusLocked(a *agentMeter, m *wireproto.StatusUpdate, costs [2]float64) *LimitError {
 	now := time.Now()
 	u := m.TokenUsage
@@ -201,10 +202,10 @@ func (s *Session) statusLocked(a *agentMeter, m *wireproto.StatusUpdate, costs [
 		s.spendLocked(a.model, *u, costs)
 		a.step.usage.Add(*u)
 	}
-	// kimi-cli also reports other changes, but then not the size of the context.
+	// kimi-cli also sends a StatusUpdate for other changes, but without tokens, context size or message id.
 	if a.step.runs && a.step.answer == 0 && (u != nil || m.ContextTokens != nil || m.MessageID != nil) {
 		a.step.answer = now.Sub(a.step.start)
-		if a.step.lastCall > 0 { // in Kimi Code the tools have run meanwhile
+		if a.step.lastCall > 0 { // in Kimi Code, the StatusUpdate comes after the tools have run
 			a.step.answer = a.step.lastCall
 		}
 	}
@@ -215,13 +216,13 @@ func (s *Session) statusLocked(a *agentMeter, m *wireproto.StatusUpdate, costs [
 	if s.backend.endsSteps() {
 		s.endStepLocked(a, OutcomeOK, now)
 	}
-	if asked && len(a.calls) == 0 { // a step without calls ends the turn by itself
+	if asked && len(a.calls) == 0 { // a step without calls is the last one of the turn
 		return s.usedUpLocked()
 	}
 	return nil
 }
 
-// spendLocked counts tokens for the turn that runs and for the session.
+// spendLocked counts tokens for the current turn and for the session.
 func (s *Session) spendLocked(model string, u wireproto.TokenUsage, costs [2]float64) {
 	s.meter.spent.add(u, costs[1])
 	if t := s.turn; t != nil {
@@ -236,7 +237,7 @@ func (s *Session) spendLocked(model string, u wireproto.TokenUsage, costs [2]flo
 	}
 }
 
-// calledLocked notes a tool call. One that the bridge tells again, to make it whole, is the same.
+// calledLocked records a tool call. The bridge sends a call a second time to complete it; that counts as the same call.
 func (s *Session) calledLocked(a *agentMeter, m *wireproto.ToolCall) *LimitError {
 	now := time.Now()
 	if a.step.runs && s.backend.endsSteps() {
@@ -261,7 +262,7 @@ func (s *Session) calledLocked(a *agentMeter, m *wireproto.ToolCall) *LimitError
 
 func (s *Session) toolEndedLocked(a *agentMeter, m *wireproto.ToolResult) {
 	now := time.Now()
-	for i := range slices.Backward(a.calls) { // the last one, as toolCalls takes it
+	for i := range slices.Backward(a.calls) { // of several calls with one id, the last one, as in toolCalls
 		if c := a.calls[i]; c.id == m.ToolCallID {
 			a.calls = slices.Delete(a.calls, i, i+1)
 			outcome := OutcomeOK
@@ -275,7 +276,7 @@ func (s *Session) toolEndedLocked(a *agentMeter, m *wireproto.ToolResult) {
 	if a != &s.meter.own || s.backend.endsSteps() {
 		return
 	}
-	for id, sub := range s.meter.subagents { // kimi-cli reports nothing more about the subagents that the call has started
+	for id, sub := range s.meter.subagents { // after the result of a call, kimi-cli reports nothing more about the subagents of the call
 		if sub.scope.ParentCall == m.ToolCallID {
 			s.endStepLocked(sub, OutcomeOK, now)
 			s.endCallsLocked(sub, OutcomeUnknown, now)
@@ -294,7 +295,7 @@ func (s *Session) endCallLocked(a *agentMeter, c callMeter, outcome Outcome, now
 	}
 }
 
-// endCallsLocked ends the calls that get no result.
+// endCallsLocked ends the calls that will get no result.
 func (s *Session) endCallsLocked(a *agentMeter, outcome Outcome, now time.Time) {
 	for _, c := range a.calls {
 		s.endCallLocked(a, c, outcome, now)
@@ -302,7 +303,7 @@ func (s *Session) endCallsLocked(a *agentMeter, outcome Outcome, now time.Time) 
 	a.calls = nil
 }
 
-// endStepLocked ends the step that runs, if there is one.
+// endStepLocked ends the current step, if there is one.
 func (s *Session) endStepLocked(a *agentMeter, outcome Outcome, now time.Time) {
 	st := a.step
 	if !st.runs {
@@ -322,7 +323,7 @@ func (s *Session) endStepLocked(a *agentMeter, outcome Outcome, now time.Time) {
 	}
 }
 
-// turnBegunLocked counts a turn and begins its times.
+// turnBegunLocked counts a turn and starts to measure its times.
 func (s *Session) turnBegunLocked(t *Turn) {
 	s.meter.turns++
 	t.number, t.began = s.meter.turns, time.Now()
@@ -335,11 +336,11 @@ func (s *Session) turnBegunLocked(t *Turn) {
 
 func (s *Session) turnScope(t *Turn) Scope { return Scope{Session: s.id, Turn: t.number} }
 
-// turnEndedLocked ends the session's turn, with what it has left open, and its times.
+// turnEndedLocked ends the session's turn and everything in it that is still open.
 func (s *Session) turnEndedLocked(t *Turn, err error) {
 	now := time.Now()
 	outcome := outcomeOf(err)
-	open := OutcomeUnknown // of a call of which nothing more has come
+	open := OutcomeUnknown // the outcome of a call that has no result
 	if outcome == OutcomeCancelled {
 		open = OutcomeCancelled
 	}
@@ -370,7 +371,7 @@ func (s *Session) turnEndedLocked(t *Turn, err error) {
 	s.processEndedLocked()
 }
 
-// processStartedLocked says that the handshake is done.
+// processStartedLocked observes that the handshake is complete.
 func (s *Session) processStartedLocked(began time.Time, model string) {
 	if s.opts.Observer == nil {
 		return
@@ -380,17 +381,17 @@ func (s *Session) processStartedLocked(began time.Time, model string) {
 	s.observeLocked(&ProcessStarted{Session: s.id, PID: s.meter.pid, Backend: info.Backend, Version: info.Version, Model: model,
 		Start: s.meter.started, Duration: time.Since(s.meter.started)})
 	s.meter.ready = true
-	s.processEndedLocked() // it may have meanwhile
+	s.processEndedLocked() // the process may have ended in the meantime
 }
 
-// processEndedLocked says that the process has ended, if it has. It is the last observation.
+// processEndedLocked observes that the process has ended, if it has. That is the last observation.
 func (s *Session) processEndedLocked() {
 	if s.err != nil && s.turn == nil {
 		s.processGoneLocked(s.err)
 	}
 }
 
-// processGoneLocked says once that the process has ended, also if another process follows.
+// processGoneLocked observes the end of the process once. Another process may follow.
 func (s *Session) processGoneLocked(err error) {
 	if !s.meter.ready {
 		return
@@ -412,14 +413,14 @@ func outcomeOf(err error) Outcome {
 	return OutcomeError
 }
 
-// resultLocked returns the result as it is now, which no one else changes.
+// resultLocked returns a copy of the current result, which later events do not change.
 func (t *Turn) resultLocked() TurnResult {
 	r := t.measuredLocked()
 	r.Text = strings.Join(t.text, "")
 	return r
 }
 
-// measuredLocked returns the result without the text, which takes a while to join.
+// measuredLocked returns the result without the text, because joining the text takes time.
 func (t *Turn) measuredLocked() TurnResult {
 	r := t.result
 	r.UsageByModel = maps.Clone(r.UsageByModel)
@@ -433,7 +434,7 @@ func (t *Turn) measuredLocked() TurnResult {
 	return r
 }
 
-// askedLocked notes that the user is asked: the turn waits.
+// askedLocked records that the turn now waits for the user.
 func (r *request) askedLocked() {
 	if t := r.turn; r.waitsForUser() && t != nil && !r.background {
 		if t.asks++; t.asks == 1 {
@@ -451,7 +452,7 @@ func (r *request) waitsForUser() bool {
 	return false
 }
 
-// settledLocked notes that the request waits no more.
+// settledLocked records that the request no longer waits.
 func (r *request) settledLocked() {
 	if !r.waitsForUser() {
 		return
@@ -497,14 +498,14 @@ func (r *request) settledLocked() {
 		Start: r.at, Duration: now.Sub(r.at), Decision: r.decision})
 }
 
-// spent is what limits count.
+// spent is the usage that limits count.
 type spent struct {
 	tokens, calls int
-	duration      time.Duration // of turns that have ended
+	duration      time.Duration // the time of the turns that have ended
 	cost          float64
 }
 
-// add counts tokens. Negative numbers, or impossibly large ones, do not lower the count.
+// add counts tokens. A negative number does not lower the count, and a huge number does not overflow it.
 func (s *spent) add(u wireproto.TokenUsage, cost float64) {
 	for _, n := range []int{u.InputOther, u.Output, u.InputCacheRead, u.InputCacheCreation} {
 		if n = max(0, n); s.tokens > math.MaxInt-n {

@@ -12,14 +12,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Model is a model that kimi's configuration names.
+// Model is a model in kimi's configuration.
 type Model struct {
 	Name             string   `json:"name"`               // for SetModel and Options.Model
 	DisplayName      string   `json:"display_name"`       // for people; "" if the configuration has none
-	Provider         string   `json:"provider"`           // name of the provider in the configuration
-	MaxContextTokens int      `json:"max_context_tokens"` // size of the context
+	Provider         string   `json:"provider"`           // the name of its provider in the configuration
+	MaxContextTokens int      `json:"max_context_tokens"` // the size of the context in tokens
 	Capabilities     []string `json:"capabilities"`       // such as "thinking" and "image_in"
-	Efforts          []string `json:"efforts"`            // for Options.Effort, in addition to "on" and "off"; none in kimi-cli
+	Efforts          []string `json:"efforts"`            // values for Options.Effort in addition to "on" and "off"; nil for kimi-cli
 }
 
 // Models lists the models that the session can use, sorted by name. For kimi-cli, these are the models of the
@@ -161,7 +161,7 @@ func (b kimiCLI) setModel(s *Session, name string, done func(error)) {
 	go func() { done(b.restart(s, name)) }()
 }
 
-// restart continues the session in a new process, with another model.
+// restart continues the session in a new process with another model.
 func (b kimiCLI) restart(s *Session, name string) error {
 	l := *s.launch
 	o := *l.opts
@@ -205,26 +205,28 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	return nil
 }
 
-// errChanged ends the calls that the process before has not answered.
+// errChanged is the error of the calls that the old process has not answered.
 var errChanged = errors.New("client: the process was ended for another model before it had answered, and may have done what was asked, or not; make it again")
 
-// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options say so, too.
+// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options have that mode,
+// too.
 func (b kimiCLI) mayResume(l *launch, id string) error {
 	_, err := b.approvals(l, id)
 	return err
 }
 
-// holdAgain takes the session's directory, which may be a new one: kimi-cli deletes that of a session without turns.
+// holdAgain locks the session's directory. The directory may be a new one, because kimi-cli deletes the directory of a
+// session without turns.
 func (b kimiCLI) holdAgain(s *Session) error {
 	if s.launch.opts.Transport != nil {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil { // it has ended meanwhile
+	if s.err != nil { // the session has ended in the meantime
 		return s.err
 	}
-	s.held.Close() // of a nil file, too
+	s.held.Close() // held may be nil; Close of a nil file is harmless
 	held, err := holdSession(b.sessionDir(s.launch, s.id), true)
 	s.held = held
 	return err

@@ -14,11 +14,11 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// row is a Transport that starts its scripts one after the other and notes their models.
+// row is a Transport that starts its scripts one after the other, and records the model of each start.
 type row struct {
 	scripts []memory
 	models  []string
-	plans   int // with --plan
+	plans   int // how many starts had the argument --plan
 }
 
 func (r *row) Start(ctx context.Context, c *client.Command) (client.Conn, error) {
@@ -59,7 +59,7 @@ func successors(t *testing.T, opts client.Options, test func(*testing.T, *client
 	})
 }
 
-// slowToStart answers initialize after a while.
+// slowToStart waits before it answers initialize.
 func slowToStart(a *agent) {
 	f := a.call(wireproto.MethodInitialize)
 	<-time.After(time.Minute)
@@ -67,9 +67,9 @@ func slowToStart(a *agent) {
 	a.serve()
 }
 
-// A call during the change of the process waits or gets an error. ctx ends only the waiting.
+// A call while the process changes waits or gets an error. The end of ctx ends only the waiting.
 func TestSetModelBusy(t *testing.T) {
-	cut := func(a *agent) { // its last line has no end
+	cut := func(a *agent) { // the last line that it sends is not complete
 		a.handshake()
 		defer a.raw(`{"jsonrpc":"2.0","method":"ev`)
 		a.serve()
@@ -87,7 +87,7 @@ func TestSetModelBusy(t *testing.T) {
 			t.Errorf("SetModel: %v", err)
 		}
 		began := time.Now()
-		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil { // the successor answers
+		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil { // the new process answers
 			t.Errorf("SetPlanMode: %v, %v", on, err)
 		}
 		if d := time.Since(began); d != 50*time.Second {
@@ -102,12 +102,12 @@ func TestSetModelBusy(t *testing.T) {
 	}, cut, slowToStart)
 }
 
-// A call that the process has not answered before it ends with it; one that it has answered does not.
+// A call that the old process has not answered ends with an error. A call that it has answered keeps its answer.
 func TestSetModelCalls(t *testing.T) {
 	deaf := func(a *agent) {
 		a.handshake()
 		a.obey(a.call(wireproto.MethodSetPlanMode))
-		a.call(wireproto.MethodSetPlanMode) // not answered
+		a.call(wireproto.MethodSetPlanMode) // the agent does not answer this call
 		a.next()
 	}
 	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
@@ -137,7 +137,7 @@ func TestSetModelCalls(t *testing.T) {
 	}, deaf, good)
 }
 
-// A process that does not end is killed; one that does not start is the end of the session.
+// An old process that does not end is killed. If the new process does not start, the session ends.
 func TestSetModelFails(t *testing.T) {
 	stays := func(a *agent) {
 		a.handshake()
@@ -173,7 +173,7 @@ func TestSetModelFails(t *testing.T) {
 	}, good, dies)
 }
 
-// Close ends a change, and what waits for it.
+// Close ends a change of the model, and the calls that wait for it.
 func TestSetModelClose(t *testing.T) {
 	successors(t, client.Options{}, func(t *testing.T, s *client.Session, r *row) {
 		changed := make(chan error, 1)
@@ -190,7 +190,7 @@ func TestSetModelClose(t *testing.T) {
 	}, good, slowToStart)
 }
 
-// A change of the model waits for the process that follows one which has ended by itself.
+// If a process has ended by itself, SetModel waits for the process that follows it.
 func TestSetModelRestarts(t *testing.T) {
 	dies := func(a *agent) {
 		a.handshake()
@@ -225,7 +225,7 @@ func TestSetModelRestarts(t *testing.T) {
 	}, dies, slowToStart)
 }
 
-// A process that follows before the first turn begins in plan mode as the one before it.
+// A process that follows before the first turn starts in the same plan mode as the old process.
 func TestRestartPlans(t *testing.T) {
 	dies := func(a *agent) {
 		a.handshake()
@@ -240,13 +240,13 @@ func TestRestartPlans(t *testing.T) {
 	}, dies, good)
 }
 
-// A process that ends is followed also where no one takes what it has said: what waits for the answer to its request ends.
+// Another process follows even if no one reads the old one's messages. A goroutine that waits for an answer continues.
 func TestRestartUnread(t *testing.T) {
 	floods := func(a *agent) {
 		a.handshake()
 		a.begin()
 		a.ask("r1")
-		a.text(strings.Repeat("x", 2<<20)) // more than may wait
+		a.text(strings.Repeat("x", 2<<20)) // more than the stream can hold
 		a.exit(3)
 	}
 	successors(t, client.Options{Restart: true}, func(t *testing.T, s *client.Session, r *row) {
@@ -273,7 +273,7 @@ func TestRestartUnread(t *testing.T) {
 	}, floods, good)
 }
 
-// Close returns when no process is being started any more.
+// When Close has returned, no process is being started.
 func TestRestartClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dies := memory(func(a *agent) {

@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// used is what a step has used.
+// used returns a StatusUpdate with the tokens of a step.
 func used(output int) *wireproto.StatusUpdate {
 	return &wireproto.StatusUpdate{TokenUsage: &wireproto.TokenUsage{Output: output}}
 }
@@ -26,10 +26,11 @@ func sub(event wireproto.Message) *wireproto.SubagentEvent {
 	return &wireproto.SubagentEvent{ParentToolCallID: ptr("t"), AgentID: ptr("a1"), SubagentType: ptr("coder"), Event: event}
 }
 
-// pass lets virtual time pass.
+// pass waits for d in virtual time.
 func pass(d time.Duration) { <-time.After(d) }
 
-// Times are those at which messages come. Waiting is separate from work. What a turn leaves open ends with it.
+// Times are the times at which messages come. Waiting for the user does not count as work. When a turn ends, everything
+// in it that is still open ends with it.
 func TestObserverTimes(t *testing.T) {
 	run := func(a *agent) {
 		a.handshake()
@@ -117,8 +118,8 @@ func TestObserverTimes(t *testing.T) {
 	}
 }
 
-// A model that calls tools with the same id, calls that are sent twice, a failed attempt: each call begins and ends
-// once.
+// Each call begins and ends once, even if the model gives two calls the same id, if a call is sent twice, or if an
+// attempt fails.
 func TestObserverOddCalls(t *testing.T) {
 	call := &wireproto.ToolCall{ID: "same", Function: wireproto.ToolCallFunction{Name: "Shell"}}
 	w := new(witness)
@@ -155,13 +156,12 @@ func TestObserverOddCalls(t *testing.T) {
 	}
 }
 
-// observing is an Observer made of a function.
+// observing is an Observer that calls a function.
 type observing func(client.Observation)
 
 func (f observing) Observe(o client.Observation) { f(o) }
 
-// If an Observer panics, ends its goroutine or calls back, it misses only the present observation, and nothing else
-// fails.
+// If Observe panics, ends its goroutine or calls the session, it misses only that observation, and nothing else fails.
 func TestObserverMisbehaves(t *testing.T) {
 	for name, misbehave := range map[string]func(*client.Session){
 		"panic":  func(*client.Session) { panic("oh no") },
@@ -176,7 +176,7 @@ func TestObserverMisbehaves(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := new(witness)
-			var s atomic.Pointer[client.Session] // nil while it starts
+			var s atomic.Pointer[client.Session] // nil while the session starts
 			bubble(t, good, client.Options{Observer: observing(func(o client.Observation) {
 				w.Observe(o)
 				if _, ok := o.(*client.ProcessStarted); !ok || name != "calls back" {
@@ -188,7 +188,7 @@ func TestObserverMisbehaves(t *testing.T) {
 					works(t, session)
 					return
 				}
-				turn, err := session.Prompt(t.Context(), "hello") // which the Observer closes the session in
+				turn, err := session.Prompt(t.Context(), "hello") // the Observer closes the session in this turn
 				if err == nil {
 					_, err = turn.Result()
 				}
@@ -206,8 +206,7 @@ func TestObserverMisbehaves(t *testing.T) {
 	}
 }
 
-// An Observer that never returns delays no turn, and delays Close by StopGrace at most. After that nothing is
-// observed.
+// An Observer that never returns delays no turn, and delays Close by StopGrace at most. Close ends the observations.
 func TestObserverBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -220,7 +219,7 @@ func TestObserverBlocks(t *testing.T) {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		for range 2000 { // of four observations each, more than wait
+		for range 2000 { // four observations for each turn, more than may wait
 			turn := prompt(t, t.Context(), s)
 			if r, err := turn.Result(); err != nil || r.Text != "ok" {
 				t.Fatalf("%+v, %v", r, err)
@@ -244,7 +243,7 @@ func TestObserverBlocks(t *testing.T) {
 	})
 }
 
-// The end of the agent in a turn is told in order.
+// If the agent ends in a turn, the observations of the end come in the right order.
 func TestObserverEnd(t *testing.T) {
 	w := new(witness)
 	bubble(t, func(a *agent) { a.handshake(); a.begin(); a.ask("r"); a.next(); a.exit(3) }, client.Options{Observer: w}, func(t *testing.T, s *client.Session) {
@@ -267,7 +266,7 @@ func TestObserverEnd(t *testing.T) {
 	}
 }
 
-// Limits that an agent tries to avoid, and prices that are not valid.
+// An agent cannot avoid a limit, and a price that is not valid counts as more than the limit.
 func TestLimits(t *testing.T) {
 	step := func(a *agent, u wireproto.TokenUsage) {
 		a.event(&wireproto.StepBegin{N: 1})
@@ -339,7 +338,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A turn whose last step reaches a limit has finished; the session's limit counts all turns, and refuses the next.
+// If the last step of a turn reaches a limit, the turn finishes. The limit of the session counts all turns, and refuses
+// the next one.
 func TestLimitsOfSession(t *testing.T) {
 	run := func(a *agent) {
 		a.handshake()
@@ -377,7 +377,7 @@ func TestLimitsOfSession(t *testing.T) {
 	}
 }
 
-// A queued turn is observed from its beginning, has its time from then, and is refused when its turn comes.
+// A queued turn is observed when it begins, and its time counts from then. A limit that is used up refuses it then.
 func TestLimitsQueue(t *testing.T) {
 	w := new(witness)
 	run := func(a *agent) {

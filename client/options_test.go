@@ -35,12 +35,12 @@ func allow(context.Context, *wireproto.HookRequest) (HookDecision, error) { retu
 
 func answer(context.Context, *QuestionRequest) error { return nil }
 
-// Each contradiction is named; what is none passes.
+// Validate names each contradiction, and accepts options without one.
 func TestValidate(t *testing.T) {
 	minus2 := -2
 	for name, test := range map[string]struct {
 		opts *Options
-		want []string // what the lines of the error hold, in order
+		want []string // texts of the lines of the error, in order
 	}{
 		"nil":  {nil, nil},
 		"zero": {&Options{}, nil},
@@ -126,7 +126,7 @@ func TestDefaults(t *testing.T) {
 	if given.Logger != nil || given.StartTimeout != 0 {
 		t.Error("the caller's Options were changed")
 	}
-	given.Tools[0], given.Hooks[0] = Tool{}, Hook{} // the caller goes on with its own
+	given.Tools[0], given.Hooks[0] = Tool{}, Hook{} // the caller changes its own slices
 	if got.Tools[0].name != "a" || got.Hooks[0].Event != "Stop" {
 		t.Error("the session would see what the caller changes later")
 	}
@@ -159,7 +159,7 @@ func TestSessionID(t *testing.T) {
 	}
 }
 
-// launched returns the launch of options in two new directories.
+// launched returns the launch of options with a new work dir and a new share dir.
 func launched(t *testing.T, o *Options) *launch {
 	t.Helper()
 	if o.WorkDir == "" {
@@ -192,7 +192,7 @@ func TestArgs(t *testing.T) {
 	yes, no, forever := true, false, -1
 	for name, test := range map[string]struct {
 		opts Options
-		want []string // after the work dir
+		want []string // the arguments after the work dir
 	}{
 		"none":           {Options{}, nil},
 		"AddDirs":        {Options{AddDirs: []string{absolute("/a"), "b"}}, []string{"--add-dir", absolute("/a"), "--add-dir", filepath.Join(wd, "b")}},
@@ -225,11 +225,11 @@ func TestArgs(t *testing.T) {
 	}
 }
 
-// Values that may hold a secret go into files that only this user can read.
+// Values that may hold a secret are written to files that only this user can read.
 func TestArgsSecrets(t *testing.T) {
 	const key = "sk-very-secret"
 	t.Setenv("TMPDIR", t.TempDir())
-	t.Setenv("TMP", os.Getenv("TMPDIR")) // its name on Windows
+	t.Setenv("TMP", os.Getenv("TMPDIR")) // the name of the variable on Windows
 	l := launched(t, &Options{
 		Config: &config.Config{
 			DefaultModel: "m",
@@ -277,10 +277,10 @@ func TestArgsSecrets(t *testing.T) {
 	}
 }
 
-// Files with secrets are gone also where the start fails.
+// The files with secrets are also removed if the start fails.
 func TestSecretsGone(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	t.Setenv("TMP", os.Getenv("TMPDIR")) // its name on Windows
+	t.Setenv("TMP", os.Getenv("TMPDIR")) // the name of the variable on Windows
 	for name, transport := range map[string]Transport{"refuses": noTransport{}, "panics": panics{}} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -391,7 +391,7 @@ func TestWorkDir(t *testing.T) {
 	}
 }
 
-// What is missing is named before kimi is started.
+// Missing files and directories are reported before kimi is started.
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

@@ -15,11 +15,11 @@ const headlessKey = "KIMI_GO_TEST_HEADLESS"
 
 func init() {
 	if os.Getenv(headlessKey) != "" {
-		headless() // init runs in the first thread
+		headless() // init runs in the first thread of the process
 	}
 }
 
-// headless is a program whose first thread ends. It ends by itself, should the test that ends it not live to do so.
+// headless is a program whose first thread ends. The program ends by itself if the test is killed before it can end it.
 func headless() {
 	other := make(chan struct{})
 	go func() {
@@ -33,7 +33,7 @@ func headless() {
 	syscall.RawSyscall(syscall.SYS_EXIT, 0, 0, 0)
 }
 
-// A process whose first thread has ended looks like a zombie, and is ended all the same.
+// A process whose first thread has ended looks like a zombie. killMarked must end it, too.
 func TestKillMarkedWithoutFirstThread(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -14,14 +14,14 @@ import (
 )
 
 // killMarked ends every process that has inherited the marker, and returns when they are gone. kimi starts its
-// background tasks in process sessions of their own, which signals to its group do not reach. A killed kimi leaves
-// them running. killMarked looks again until it finds none, because a process may have forked in the meantime. Its
-// error says why a process may be left.
+// background tasks in process sessions of their own, which signals to kimi's process group do not reach. A killed kimi
+// leaves them running. killMarked searches again until it finds none, because a process may have forked in the
+// meantime. An error says why a process may be left.
 func killMarked(marker string) error {
 	entry := []byte(marker)
 	found := false
 	for round := range 40 {
-		if round > 1 { // what was killed takes a moment to end
+		if round > 1 { // a killed process needs a moment to end
 			time.Sleep(min(time.Duration(round)*2*time.Millisecond, 50*time.Millisecond))
 		}
 		pids, err := processes()
@@ -33,7 +33,7 @@ func killMarked(marker string) error {
 		for _, pid := range pids {
 			env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 			switch {
-			case pid == os.Getpid(), errors.Is(err, fs.ErrPermission): // another user's
+			case pid == os.Getpid(), errors.Is(err, fs.ErrPermission): // a process of another user
 				continue
 			case err == nil && len(env) == 0, errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
 				stat := readStat(pid)
@@ -61,9 +61,9 @@ func killMarked(marker string) error {
 		}
 	}
 	if found {
-		return errors.New("they start new ones as fast as they are ended")
+		return errors.New("they start new processes as fast as they are ended")
 	}
-	return nil // what still ends is no longer ours to hurry
+	return nil // only processes that are already ending are left
 }
 
 // stat has the fields 3 to 52 of proc_pid_stat(5), or none if the process is gone.
@@ -76,7 +76,7 @@ func readStat(pid int) stat {
 	if err != nil {
 		return nil
 	}
-	// The name, which may hold anything, is the second field.
+	// The second field is the name, which may have any characters.
 	fields := stat(strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:])))
 	if len(fields) <= statEnvEnd {
 		return nil
@@ -84,9 +84,8 @@ func readStat(pid int) stat {
 	return fields
 }
 
-// isChanging reports whether a process shows no environment because it is just being started, or
-// has been killed and is not gone yet. A zombie, a kernel thread and a process that was
-// given no environment are not changing.
+// isChanging reports whether a process shows no environment only because it is just being started, or was killed and is
+// not gone yet. A zombie, a kernel thread, and a process that was started without an environment are not changing.
 func (s stat) isChanging() bool {
 	if s == nil || s[statState] == "Z" || s[statState] == "X" {
 		return false
@@ -101,7 +100,7 @@ func (s stat) headless() bool {
 	return s != nil && s[statState] == "Z" && s[statThreads] != "0" && s[statThreads] != "1"
 }
 
-// environOfThreads returns the environment of a process as one of its threads shows it.
+// environOfThreads returns the environment of a process from one of its threads.
 func environOfThreads(pid int) []byte {
 	dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
 	threads, _ := os.ReadDir(dir)
@@ -113,7 +112,7 @@ func environOfThreads(pid int) []byte {
 	return nil
 }
 
-// processes lists the ids of all processes, none if there is no /proc.
+// processes lists the ids of all processes. Without /proc, the list is empty.
 func processes() ([]int, error) {
 	dir, err := os.Open("/proc")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,8 +16,8 @@ import (
 
 func init() { programs["out of descriptors"] = outOfDescriptors }
 
-// outOfDescriptors is a program that cannot open any more files when its agent dies and leaves a process in a
-// session of its own. It tells the process and what Close says.
+// outOfDescriptors is a program that cannot open any more files when its agent ends and leaves a process in a process
+// session of its own. It prints the id of that process and the error of Close.
 func outOfDescriptors() {
 	os.Unsetenv(programKey)
 	exe, err := os.Executable()
@@ -41,7 +41,8 @@ func outOfDescriptors() {
 			continue
 		}
 		fmt.Println(text.Text)
-		// A limit below what is open already: nothing more can be, whatever is closed meanwhile.
+		// The limit is lower than the number of open descriptors, so no file can be opened, even after others are
+		// closed.
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: 3}); err != nil {
 			panic(err)
 		}
@@ -61,7 +62,7 @@ var leavesLater = script("leaves a process, then dies", func(a *agent) {
 	a.exit(3)
 })
 
-// What may be left is said, and how to find it.
+// If a process may be left, Close says so and says how to find it.
 func TestCloseOutOfDescriptors(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

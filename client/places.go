@@ -11,16 +11,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// place is where a kimi may lie that is not on PATH.
+// place is a folder, not on PATH, in which a kimi may be installed.
 type place struct {
-	tool string // that installs programs there; "" for kimi's own and the user's
+	tool string // the tool that installs programs there; "" for the folders of kimi and of the user
 	dir  string
-	// each and below are for a folder with one of its own for each version: dir/VERSION/below.
+	// If each is true, dir has a folder for each version, and kimi may be in dir/VERSION/below.
 	each  bool
 	below string
 }
 
-// dirs returns the folders that may hold kimi, that of the newest version first.
+// dirs returns the folders in which kimi may be. The folder of the newest version comes first.
 func (p place) dirs() []string {
 	if !p.each {
 		return []string{p.dir}
@@ -40,8 +40,8 @@ func versionOf(name string) wireproto.Version {
 	return v
 }
 
-// places lists where to look for kimi after PATH, in order: the user's own programs, and where package managers and
-// version managers put theirs, each by its variable and then by its default.
+// places lists the folders to search after PATH, in order: the folders of the user's own programs, and then those of
+// package managers and version managers. For each manager, the folder in its variable comes before its default.
 func places(goos string, getenv func(string) string) (list []place) {
 	windows := goos == "windows"
 	home := getenv("HOME")
@@ -49,7 +49,7 @@ func places(goos string, getenv func(string) string) (list []place) {
 	if windows {
 		home, bin = getenv("USERPROFILE"), ""
 	}
-	// under joins, and gives "" if the root is not known.
+	// under joins a root and more names. It returns "" if the root is not known.
 	under := func(root string, more ...string) string {
 		if root == "" {
 			return ""
@@ -62,7 +62,7 @@ func places(goos string, getenv func(string) string) (list []place) {
 		roaming = cmp.Or(getenv("APPDATA"), under(home, "AppData", "Roaming"))
 		local = cmp.Or(getenv("LOCALAPPDATA"), under(home, "AppData", "Local"))
 	}
-	// by picks the default by the system.
+	// by returns the default for the system.
 	by := func(onWindows, onMac, elsewhere string) string {
 		switch goos {
 		case "windows":
@@ -125,7 +125,7 @@ func places(goos string, getenv func(string) string) (list []place) {
 	return list
 }
 
-// npmPrefix reads where "npm install -g" puts programs from the user's configuration of npm.
+// npmPrefix reads the user's configuration of npm. It returns the folder in which "npm install -g" puts programs.
 func npmPrefix(file, home string) string {
 	f, err := os.Open(file)
 	if err != nil {

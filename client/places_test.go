@@ -11,10 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The folders by system, and with the variables that move them. A "*" stands for a version.
+// places gives the right folders for each system, with and without the variables that move them. A "*" stands for a
+// version.
 func TestPlaces(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("its paths are absolute on Unix only, and tell of Windows too")
+		t.Skip("the paths of this test are absolute only on Unix; they cover Windows, too")
 	}
 	unix := []string{
 		"/h/.local/bin", "/h/.kimi-code/bin", "uv /d/uv/tools/kimi-cli/bin",
@@ -94,7 +95,7 @@ func TestNpmPrefix(t *testing.T) {
 	}
 }
 
-// The versions that are called tested are those that the tests install.
+// tested returns the versions that the tests install.
 func TestTestedVersions(t *testing.T) {
 	cli, err := os.ReadFile("../scripts/kimi-requirements.in")
 	if err != nil {

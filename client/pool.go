@@ -13,55 +13,55 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 )
 
-// PoolOptions says how many sessions a [Pool] has. With the zero value, it has one session at a time, and starts it
-// when NewSession is called.
+// PoolOptions say how many sessions a [Pool] has. With the zero value, it has one session at a time, which starts when
+// NewSession is called.
 type PoolOptions struct {
-	// Max limits how many sessions exist at the same time: sessions that are ready, that start, and that were handed
-	// out and are not over. Default: Warm, but at least 1.
+	// Max limits how many sessions exist at the same time: sessions that are ready, sessions that start, and sessions
+	// that NewSession has returned and that are not over. Default: Warm, but at least 1.
 	Max int
 	// Warm is how many sessions the pool keeps ready, as far as Max allows. Default: 0.
 	Warm int
 }
 
-// Pool hands out sessions that it has started before they are needed. All sessions have the same options. Any
-// goroutine may call its methods.
+// Pool returns sessions that it has started before they are needed. All sessions have the same options. Any goroutine
+// may call its methods.
 //
-// With kimi-cli, each session is a process. With Kimi Code 2.x, the sessions of a pool share one server: a session
-// takes some megabytes instead of a process. With Options.Tools, each session has its own server, because a call of a
-// tool does not say which session it belongs to. If a shared server ends, all its sessions end with the error, and
-// the pool starts another server. A server does not free the memory of sessions that have ended. So the pool uses a
-// new server after 200 sessions, and the old one ends with its last session.
+// With kimi-cli, each session is a process. With Kimi Code 2.x, the sessions of a pool share one server, and a session
+// needs only some megabytes. With Options.Tools, each session has its own server, because a call of a tool does not say
+// which session it belongs to. If a shared server ends, all its sessions end with the error, and the pool starts
+// another server. A server does not free the memory of sessions that have ended. So the pool uses a new server after
+// 200 sessions, and the old server ends with its last session.
 type Pool struct {
 	opts      *Options
 	max, warm int
 	shared    *bridge.Shared
-	ctx       context.Context // of the starts; ends with Close
+	ctx       context.Context // the ctx of the starts; it ends with Close
 	cancel    context.CancelCauseFunc
-	open      sync.WaitGroup // goroutines
-	done      chan struct{}  // closed when Close has ended all
-	closeErr  error          // of the shared server; set before done is closed
+	open      sync.WaitGroup // counts the goroutines of the pool
+	done      chan struct{}  // closed when Close has ended all sessions
+	closeErr  error          // the error of the shared server; set before done is closed
 
 	mu       sync.Mutex
 	ready    []*Session            // the oldest first
-	out      map[*Session]struct{} // handed out and not over
+	out      map[*Session]struct{} // sessions that callers have and that are not over
 	starting int
-	waiting  []*poolCall // the first in line first
+	waiting  []*poolCall // calls of NewSession in their order
 	closed   bool
-	ending   []*Session  // those that Close ends
+	ending   []*Session  // sessions that Close ends
 	failures int         // starts that failed, and sessions that ended while they were ready, since the last one was handed out
-	failed   error       // of the last start; nil if that has succeeded
-	pause    *time.Timer // until the next start; nil if that may be now
+	failed   error       // the error of the last start; nil if that start succeeded
+	pause    *time.Timer // the pause before the next start; nil if a start is possible now
 }
 
 // poolCall is a call of NewSession that waits.
-type poolCall struct{ answer chan poolAnswer } // takes one
+type poolCall struct{ answer chan poolAnswer } // holds one answer
 
 type poolAnswer struct {
 	s   *Session
 	err error
 }
 
-// The time between starts after one that failed. It doubles with each further one.
+// The pause between starts after a start has failed. It doubles with each further failure.
 const (
 	poolPauseFirst = 100 * time.Millisecond
 	poolPauseMost  = 30 * time.Second
@@ -98,12 +98,12 @@ func NewPool(opts *Options, p PoolOptions) (*Pool, error) {
 	return pool, nil
 }
 
-// NewSession returns a session. If no session is ready, it waits: for the start of one, or, if Max sessions are in
-// use, until one of them is over. The first caller is served first. ctx limits the wait only.
+// NewSession returns a session. If no session is ready, it waits until one has started or, if Max sessions are in use,
+// until one of them is over. Callers are served in the order of their calls. ctx limits only the wait.
 //
-// The caller must call Close on the session, which frees its place. If a session does not start, the callers that
-// wait get the error. For a while after that, from 0.1 s to 30 s, the pool starts nothing, and NewSession returns the
-// same error at once.
+// The caller must call Close on the session, which frees its place. If a session does not start, all callers that wait
+// get the error. After that, the pool starts nothing for a pause of 0.1 s to 30 s, and NewSession returns the same
+// error at once.
 func (p *Pool) NewSession(ctx context.Context) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -136,11 +136,11 @@ func (p *Pool) NewSession(ctx context.Context) (*Session, error) {
 		return nil, fmt.Errorf("client: pool: no session became free: %w", context.Cause(ctx))
 	}
 	p.mu.Unlock()
-	a := <-call.answer // it came at the same time
+	a := <-call.answer // the answer came at the same time as the end of ctx
 	return a.s, a.err
 }
 
-// errPoolClosed is ErrClosed in the words of a pool.
+// errPoolClosed is ErrClosed with a text for pools.
 var errPoolClosed error = poolClosed{}
 
 type poolClosed struct{}
@@ -149,9 +149,9 @@ func (poolClosed) Error() string { return "client: the pool is closed; make anot
 
 func (poolClosed) Unwrap() error { return ErrClosed }
 
-// Close ends the pool and all its sessions, also those that were handed out. It returns when all of them have ended.
-// Calls of NewSession that wait return [ErrClosed]. Close may be called again. If a handler of one of the sessions calls
-// it, it does not wait for handlers. An error is an error of [Session.Close].
+// Close ends the pool and all its sessions, also those that callers have. It returns when all of them have ended. Calls
+// of NewSession that wait return [ErrClosed]. Close may be called again. If a handler of one of the sessions calls it,
+// it does not wait for handlers. An error is an error of [Session.Close].
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	first := !p.closed
@@ -170,7 +170,7 @@ func (p *Pool) Close() error {
 	p.mu.Unlock()
 	if first {
 		p.cancel(ErrClosed)
-		closeAll(sessions, true) // a handler may wait for another call of Close
+		closeAll(sessions, true) // do not wait for handlers here, because a handler may wait in another call of Close
 		p.open.Wait()
 		if err := p.shared.Close(); err != nil {
 			p.closeErr = fmt.Errorf("client: close: %w", err)
@@ -179,12 +179,12 @@ func (p *Pool) Close() error {
 	}
 	<-p.done
 	p.mu.Lock()
-	sessions = p.ending // and those whose start was over meanwhile
+	sessions = p.ending // includes the sessions whose start has ended in the meantime
 	p.mu.Unlock()
 	return errors.Join(closeAll(sessions, slices.ContainsFunc(sessions, (*Session).inside)), p.closeErr)
 }
 
-// closeAll closes sessions at the same time.
+// closeAll closes sessions in parallel.
 func closeAll(sessions []*Session, inside bool) error {
 	errs := make([]error, len(sessions))
 	var closing sync.WaitGroup
@@ -195,16 +195,16 @@ func closeAll(sessions []*Session, inside bool) error {
 	return errors.Join(errs...)
 }
 
-// placesLocked returns how many sessions may be started.
+// placesLocked returns how many more sessions may be started.
 func (p *Pool) placesLocked() int { return p.max - p.starting - len(p.ready) - len(p.out) }
 
-// serveLocked hands out what is ready and starts what is missing.
+// serveLocked gives ready sessions to the callers that wait, and starts the sessions that are missing.
 func (p *Pool) serveLocked() {
 	for len(p.waiting) > 0 && len(p.ready) > 0 {
 		s := p.ready[0]
 		p.ready = p.ready[1:]
 		if s.Err() != nil {
-			continue // its watch tells the rest
+			continue // watch handles the end of this session
 		}
 		p.out[s] = struct{}{}
 		p.failures = 0
@@ -214,7 +214,8 @@ func (p *Pool) serveLocked() {
 	p.fillLocked()
 }
 
-// fillLocked starts what is missing, but not more at once than there are processors: a start is their work.
+// fillLocked starts the sessions that are missing. It starts at most as many at once as there are processors, because a
+// start needs processor time.
 func (p *Pool) fillLocked() {
 	for !p.closed && p.pause == nil && p.starting < runtime.GOMAXPROCS(0) && p.placesLocked() > 0 &&
 		p.starting+len(p.ready) < p.warm+len(p.waiting) {
@@ -247,7 +248,7 @@ func (p *Pool) start() {
 	}
 	p.mu.Unlock()
 	if closed && s != nil {
-		s.close(true) // Close waits for its handlers
+		s.close(true) // Pool.Close waits for the handlers of this session
 	}
 }
 
@@ -260,7 +261,7 @@ func (p *Pool) launch() (*Session, error) {
 	return l.start(p.ctx, "")
 }
 
-// restLocked lets some time pass before the next start.
+// restLocked starts the pause before the next start.
 func (p *Pool) restLocked() {
 	p.failures++
 	rest := poolPauseMost
@@ -282,7 +283,7 @@ func (p *Pool) restLocked() {
 	p.pause = pause
 }
 
-// watch gives the place of a session back when it is over. One that ends while it is ready is replaced.
+// watch waits for the end of a session and frees its place. A session that ends before a caller gets it is replaced.
 func (p *Pool) watch(s *Session) {
 	<-s.Done()
 	p.mu.Lock()
@@ -292,13 +293,13 @@ func (p *Pool) watch(s *Session) {
 		p.ready = slices.Delete(p.ready, i, i+1)
 	}
 	if !out && !p.closed {
-		p.opts.Logger.Warn("client: a session of a pool has ended before it was handed out", "session", s.ID(), "error", s.Err())
+		p.opts.Logger.Warn("client: a session of a pool has ended before it was used", "session", s.ID(), "error", s.Err())
 		p.restLocked()
 	}
 	p.serveLocked()
 	closed := p.closed
 	p.mu.Unlock()
-	if !out && !closed { // else Close does
+	if !out && !closed { // otherwise the caller or Pool.Close closes the session
 		s.Close()
 	}
 }

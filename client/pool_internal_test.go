@@ -1,6 +1,6 @@
 package client
 
-// Ready returns the sessions that wait to be handed out.
+// Ready returns the sessions that wait for a caller.
 func (p *Pool) Ready() []*Session {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -16,14 +16,15 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// transportFunc is a Transport.
+// transportFunc is a Transport that calls a function.
 type transportFunc func(context.Context, *client.Command) (client.Conn, error)
 
 func (f transportFunc) Start(ctx context.Context, c *client.Command) (client.Conn, error) {
 	return f(ctx, c)
 }
 
-// Callers get their sessions in the order in which they came. A caller that has given up gets none. Max is kept.
+// Callers get their sessions in the order of their calls. A caller that has given up gets none. There are never more
+// than Max sessions.
 func TestPoolOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var live, most atomic.Int32
@@ -69,7 +70,7 @@ func TestPoolOrder(t *testing.T) {
 				}
 				note(fmt.Sprint(i))
 				if i == 4 {
-					return // Close ends it
+					return // Pool.Close ends this session
 				}
 				time.Sleep(time.Second)
 				if err := s.Close(); err != nil {
@@ -114,7 +115,7 @@ func TestPoolOrder(t *testing.T) {
 	})
 }
 
-// countedConn says when it is closed.
+// countedConn is a Conn that counts when it is closed.
 type countedConn struct {
 	client.Conn
 	end func()
@@ -127,7 +128,7 @@ func (c *countedConn) Wait() error {
 
 func (c *countedConn) PID() int { return 0 }
 
-// If kimi does not start, the pool tries again after a growing pause, and the callers get the error.
+// If kimi does not start, the pool tries again after pauses that become longer, and the callers get the error.
 func TestPoolBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
@@ -151,7 +152,7 @@ func TestPoolBroken(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		if n := starts.Load(); n < 6 || n > 8 { // at 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s
+		if n := starts.Load(); n < 6 || n > 8 { // the starts are at 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s
 			t.Errorf("%d starts in 10 s, want 7", n)
 		}
 		works.Store(true)
@@ -162,7 +163,7 @@ func TestPoolBroken(t *testing.T) {
 	})
 }
 
-// A session that ends while it waits is replaced, and not handed out.
+// A session that ends while it waits for a caller is replaced, and no caller gets it.
 func TestPoolDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var conns []client.Conn
@@ -205,7 +206,7 @@ func TestPoolOptions(t *testing.T) {
 	for _, test := range []struct {
 		opts client.Options
 		p    client.PoolOptions
-		name string // of an OptionError
+		name string // the option in the OptionError
 	}{
 		{client.Options{SessionID: "one"}, client.PoolOptions{}, "SessionID"},
 		{client.Options{Record: io.Discard}, client.PoolOptions{}, "Record"},
@@ -227,7 +228,7 @@ func TestPoolOptions(t *testing.T) {
 	}
 }
 
-// Close may be called within a handler of a session, also while another call of it waits for that handler.
+// A handler of a session may call Pool.Close, also while another call of Pool.Close waits for that handler.
 func TestPoolCloseInside(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

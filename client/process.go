@@ -19,17 +19,17 @@ import (
 )
 
 const (
-	// outputClosedGrace is how long a child that has closed a pipe may take to end.
+	// outputClosedGrace is how long a child that has closed a pipe has to end by itself.
 	outputClosedGrace = 2 * time.Second
-	// drainGrace is how long the pipes of a child that has ended may stay silent before the library gives them up.
-	// Only a process that the child started, and that was not found, can hold them open.
+	// drainGrace is how long the pipes of a child that has ended may stay silent. After that, the library stops
+	// reading. The pipes are then held open by a process that the child has started and that could not be found.
 	drainGrace = time.Second
 	stderrTail = 64 << 10
-	// drainMax limits reading after the child has ended, and drainTime is more time than that takes. No pipe holds
-	// more for one user, so anything beyond it comes from a process that was not found.
+	// drainMax limits how many bytes are read after the child has ended. drainTime is longer than reading them takes. A
+	// pipe cannot hold more for one user, so further data comes from a process that could not be found.
 	drainMax  = 1 << 20
 	drainTime = 3 * time.Second
-	// markerKey names an environment variable that the child's descendants inherit. With it, descendants are found
+	// markerKey names an environment variable that the descendants of the child inherit. It is used to find descendants
 	// that have left the process group.
 	markerKey = "KIMI_GO_CHILD"
 )
@@ -37,11 +37,11 @@ const (
 // processTransport runs kimi as a child process.
 type processTransport struct {
 	modify func(*exec.Cmd)
-	stderr io.Writer // may be nil
+	stderr io.Writer // nil drops it
 }
 
-// process is a child in its own group, connected by three pipes. Files do not work: kimi hangs on /dev/null and
-// refuses files.
+// process is a child in its own process group, connected by three pipes. Files cannot replace the pipes: kimi hangs
+// with /dev/null and refuses other files.
 type process struct {
 	cmd    *exec.Cmd
 	group  spawn.Group
@@ -54,12 +54,12 @@ type process struct {
 	tail   tailBuffer
 	quiet  chan struct{} // closed when stderr has been read to its end
 	exited atomic.Bool
-	drain  int           // bytes read after the child's end; the reader's own
-	last   time.Time     // when reading must have ended; set before exited
+	drain  int           // how many bytes were read after the child's end; only the reader uses it
+	last   time.Time     // when reading must have ended; set before exited is true
 	reaped chan struct{} // closed when the child has ended and nothing of it is left
 	// Set before reaped is closed.
 	state *os.ProcessState
-	left  error // why a process of it may be left
+	left  error // why a process that the child has started may be left
 }
 
 func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) {
@@ -70,8 +70,9 @@ func (t *processTransport) Start(ctx context.Context, c *Command) (Conn, error) 
 	return p, nil
 }
 
-// start starts the child. If it is guarded, a watching shell ends it when this program is killed, and removes its file
-// in the folder about and the folders of remove. The child itself does not notice that this program is gone.
+// start starts the child. If guarded is true, a shell watches this program. If this program is killed, the shell ends
+// the child, and removes the child's file in the folder about and the folders in remove. The child itself does not
+// notice that this program is gone.
 func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, about string, remove []string) (*process, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, 
 		args: append([]string{c.Path}, redactArgs(c.Args)...), marker: rand.Text(),
 		quiet: make(chan struct{}), reaped: make(chan struct{}),
 	}
-	// Not ctx: the child must outlive it.
+	// The child must live longer than ctx, so it does not get ctx.
 	var err error
 	if p.cmd, err = spawn.Command(context.Background(), c.Path, c.Env, c.Args...); err != nil {
 		return nil, startError(c.Path, err)
@@ -92,7 +93,7 @@ func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, 
 	env := p.cmd.Environ()
 	markers := p.marker
 	for _, entry := range env {
-		if outer, ok := strings.CutPrefix(entry, markerKey+"="); ok { // this program is a child itself
+		if outer, ok := strings.CutPrefix(entry, markerKey+"="); ok { // this program is itself a child of such a program
 			markers = outer + "," + p.marker
 		}
 	}
@@ -116,7 +117,7 @@ func (t *processTransport) start(ctx context.Context, c *Command, guarded bool, 
 	return p, nil
 }
 
-// pipes sets the pipes up and returns the child's ends.
+// pipes makes the pipes and returns the ends for the child.
 func (p *process) pipes() (ends []*os.File, err error) {
 	in, stdin, err := inputPipe()
 	if err != nil {
@@ -134,7 +135,7 @@ func (p *process) pipes() (ends []*os.File, err error) {
 	}
 	ends, p.stderr, p.cmd.Stderr = append(ends, errOut), stderr, errOut
 	held, err := keepReadEnd(p.cmd, stderr)
-	return append(ends, held), err // a nil file can be closed
+	return append(ends, held), err // held may be nil; Close of a nil file is harmless
 }
 
 func (p *process) closePipes() {
@@ -145,7 +146,7 @@ func (p *process) closePipes() {
 	}
 }
 
-// batchError returns the error about a batch file that cannot be run, nil for any other error.
+// batchError returns an error if err is about a batch file that cannot be run safely. Otherwise it returns nil.
 func batchError(err error) error {
 	var batch *spawn.BatchError
 	if !errors.As(err, &batch) {
@@ -168,20 +169,20 @@ func startError(path string, err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission), errors.Is(err, errNoProgram):
 		return &StartError{Path: path, Reason: systemError(err), Remedy: "set KIMI_PATH or Options.Executable to a kimi that can be run", Err: err}
 	}
-	return &StartError{Path: path, Reason: systemError(err), Remedy: "see whether it runs by itself", Err: err}
+	return &StartError{Path: path, Reason: systemError(err), Remedy: "check that the program runs in a terminal", Err: err}
 }
 
-// reap waits for the child and ends the processes that it has left. The pipes stay open, because what the child wrote
-// before its end still has to be read.
+// reap waits for the child and ends the processes that the child has left. The pipes stay open, because the last output
+// of the child still has to be read.
 func (p *process) reap() {
 	p.state, _ = p.cmd.Process.Wait()
 	p.last = time.Now().Add(drainTime)
 	p.exited.Store(true)
 	p.left = errors.Join(p.group.End(), killMarked(p.marker))
 	deadline := time.Now().Add(drainGrace)
-	p.stdout.SetReadDeadline(deadline) // wakes a Read that waits; later ones set their own
+	p.stdout.SetReadDeadline(deadline) // ends a Read that waits; later Reads set their own deadline
 	p.stderr.SetReadDeadline(deadline)
-	waitOr(p.quiet, 2*drainGrace) // longer, if Options.Stderr blocks
+	waitOr(p.quiet, 2*drainGrace) // does not wait for an Options.Stderr that blocks longer
 	close(p.reaped)
 }
 
@@ -219,7 +220,7 @@ func (p *process) Read(b []byte) (int, error) {
 		}
 	}
 	if err != nil && n == 0 {
-		p.stdout.Close() // no one reads on after an error
+		p.stdout.Close() // there is no Read after an error
 		if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) {
 			err = io.EOF
 		}
@@ -237,7 +238,7 @@ func (p *process) Close() error {
 	select {
 	case <-p.reaped:
 	default:
-		if !p.exited.Load() { // else its id may be another's
+		if !p.exited.Load() { // after the end, its id may belong to another process
 			p.group.Kill()
 		}
 		<-p.reaped
@@ -249,7 +250,7 @@ func (p *process) Close() error {
 	return nil
 }
 
-// Wait waits for the child and for its stderr.
+// Wait waits for the end of the child and of its stderr.
 func (p *process) Wait() error {
 	<-p.reaped
 	e := &ProcessError{ExitCode: -1, Stderr: inputValue.ReplaceAllString(p.tail.String(), "input_value=***, $1"), Args: p.args}
@@ -263,7 +264,7 @@ func (p *process) Wait() error {
 	return e
 }
 
-// tailBuffer keeps the last bytes written to it.
+// tailBuffer keeps the last bytes that were written to it.
 type tailBuffer struct {
 	mu  sync.Mutex
 	buf []byte
@@ -285,10 +286,10 @@ func (t *tailBuffer) String() string {
 	return string(t.buf[max(0, len(t.buf)-stderrTail):])
 }
 
-// inputValue matches the part of a bad configuration that kimi repeats in its error, with keys in it.
+// inputValue matches the part of a bad configuration that kimi repeats in its error. That part may have keys.
 var inputValue = regexp.MustCompile(`(?s)input_value=.*?(input_type=|$)`)
 
-// redactArgs hides the values of flags that may hold keys.
+// redactArgs hides the values of flags that may have keys.
 func redactArgs(args []string) []string {
 	out := make([]string, len(args))
 	hide := false
@@ -308,7 +309,7 @@ func redactArgs(args []string) []string {
 	return out
 }
 
-// waitOr waits for c, at most for d, and reports whether c came.
+// waitOr waits for c, at most for d. It reports whether c was received.
 func waitOr(c <-chan struct{}, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -318,7 +319,7 @@ func waitOr(c <-chan struct{}, d time.Duration) bool {
 	case <-t.C:
 	}
 	select {
-	case <-c: // both came
+	case <-c: // both were ready
 		return true
 	default:
 		return false

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// What exec says of arguments that are too long, and of a file that is no program.
+// These are the errors for arguments that are too long, and for a file that is not a program.
 const errTooLong, errNoProgram = syscall.E2BIG, syscall.ENOEXEC
 
 // inputPipe returns a pipe for the input of a child.
@@ -18,9 +18,9 @@ func inputPipe() (theirs, ours *os.File, err error) { return os.Pipe() }
 // outputPipe returns a pipe for an output of a child.
 func outputPipe() (ours, theirs *os.File, err error) { return os.Pipe() }
 
-// keepReadEnd gives the child the read end of its own stderr, in addition to the one here. When this program is
-// killed, kimi writes there that it ends its background tasks. If that write fails because no one can read, kimi
-// leaves them running (kimi_cli/app.py, shutdown).
+// keepReadEnd gives the child the read end of its own stderr, in addition to the one in this program. If this program
+// is killed, kimi writes to stderr that it ends its background tasks. If there were no reader, that write would fail,
+// and kimi would leave the tasks running (kimi_cli/app.py, shutdown).
 func keepReadEnd(cmd *exec.Cmd, stderr *os.File) (*os.File, error) {
 	raw, err := stderr.SyscallConn()
 	if err != nil {
@@ -32,7 +32,7 @@ func keepReadEnd(cmd *exec.Cmd, stderr *os.File) (*os.File, error) {
 		var dup int
 		if dup, err = syscall.Dup(int(fd)); err == nil {
 			syscall.CloseOnExec(dup)
-			held = os.NewFile(uintptr(dup), stderr.Name()) // does not block, as stderr, and must stay so
+			held = os.NewFile(uintptr(dup), stderr.Name()) // non-blocking, like stderr, and must stay non-blocking
 		}
 	})
 	syscall.ForkLock.RUnlock()
@@ -52,7 +52,7 @@ func signalName(s *os.ProcessState) string {
 	return ""
 }
 
-// TryWrite writes as much of b as the pipe takes at once. Errors are left to the next Write.
+// TryWrite writes as much of b as the pipe accepts at once. It ignores errors, because the next Write gets them.
 func (p *process) TryWrite(b []byte) (n int) {
 	raw, err := p.stdin.SyscallConn()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// What Windows says of arguments that are too long, and of a file that is no program.
+// These are the errors for arguments that are too long, and for a file that is not a program.
 const errTooLong, errNoProgram = windows.ERROR_FILENAME_EXCED_RANGE, windows.ERROR_BAD_EXE_FORMAT
 
 // inputPipe returns a pipe for the input of a child.
@@ -24,9 +24,9 @@ func outputPipe() (ours, theirs *os.File, err error) {
 	return pipe(windows.PIPE_ACCESS_INBOUND, windows.GENERIC_WRITE)
 }
 
-// pipe returns a pipe whose end here supports deadlines. The pipes of [os.Pipe] do not: a read would wait for every
-// process that holds the other end. Only a named pipe supports them. Its name cannot be guessed and it has one
-// instance. If another process opens it first, pipe fails.
+// pipe returns a pipe whose end in this program supports deadlines. The pipes of [os.Pipe] do not, so a read would wait
+// for every process that holds the other end. On Windows, only a named pipe supports deadlines. The name cannot be
+// guessed, and the pipe has only one instance. If another process opens it first, pipe returns an error.
 func pipe(access, childAccess uint32) (ours, theirs *os.File, err error) {
 	const size = 64 << 10
 	name, err := windows.UTF16PtrFromString(`\\.\pipe\kimi-go-` + rand.Text())
@@ -45,11 +45,11 @@ func pipe(access, childAccess uint32) (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(here), "|0"), os.NewFile(uintptr(child), "|1"), nil
 }
 
-// keepReadEnd does nothing: Windows cannot pass such files to a child.
+// keepReadEnd does nothing, because Windows cannot pass such files to a child.
 func keepReadEnd(*exec.Cmd, *os.File) (*os.File, error) { return nil, nil }
 
-// interrupt does nothing: Windows cannot interrupt a single process without a console. The input was closed before it,
-// and the end of the job comes after it.
+// interrupt does nothing, because Windows cannot interrupt a single process without a console. Close closes the input
+// before it calls interrupt, and ends the job after it.
 func interrupt(*os.Process) error { return nil }
 
 func signalName(*os.ProcessState) string { return "" }

@@ -10,15 +10,16 @@ import (
 )
 
 // Queue starts a turn as [Session.Prompt] does, but never returns [ErrBusy]. It returns at once, and the turn begins
-// when all earlier turns have ended, in the order of the calls. While turns wait, Prompt and Replay return ErrBusy.
-// ctx limits the wait and the turn. If a turn is cancelled before it has begun, by ctx or by [Turn.Cancel], kimi gets
-// nothing of it, and Result has no steps and ErrCancelled. Close, and the end of the agent, end all turns that wait.
+// when all earlier turns have ended, in the order of the calls. While turns wait, Prompt and Replay return ErrBusy. ctx
+// limits the wait and the turn. If a turn is cancelled before it has begun, by ctx or by [Turn.Cancel], kimi does not
+// get the prompt, and Result has no steps and the error [ErrCancelled]. Close, and the end of the agent, end all turns
+// that wait.
 //
-// A turn begins also if no loop reads it or the turn before it. While another turn waits for its end, a turn without
-// a reader goes on: all its messages wait in memory, and a request that waits longer than Options.StopGrace for a
-// reader is rejected. A turn with a reader goes as fast as its loop, and its requests wait for the loop. If the loop
-// over the running turn waits for a later turn, the rest of the running turn is dropped, as by its Result. A handler
-// or a tool of the running turn must not wait for a later one.
+// A turn begins even if no loop reads it or the turn before it. While another turn waits for its end, a turn without a
+// reader continues: all its messages wait in memory, and a request that waits longer than Options.StopGrace for a
+// reader is rejected. A turn with a reader is as fast as its loop, and its requests wait for the loop. If the loop over
+// the running turn waits for a later turn, the rest of the running turn is dropped, as by its Result. A handler or a
+// tool of the running turn must not wait for a later turn.
 func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	t, err := s.newPrompt(ctx, text, parts)
 	if err != nil {
@@ -30,9 +31,9 @@ func (s *Session) Queue(ctx context.Context, text string, parts ...wireproto.Con
 	return t, nil
 }
 
-// enqueue adds a turn to those that wait.
+// enqueue adds a turn to the turns that wait.
 func (s *Session) enqueue(t *Turn) (err error) {
-	if _, err := encode(t.prompt); err != nil { // now, and not when the turn is to begin
+	if _, err := encode(t.prompt); err != nil { // check now, so that Queue returns the error
 		return fmt.Errorf("client: queue: %w", err)
 	}
 	s.mu.Lock()
@@ -53,8 +54,8 @@ func (s *Session) enqueue(t *Turn) (err error) {
 	return nil
 }
 
-// advance begins the turn that has waited longest if nothing runs. If a turn runs and others wait, it lets that turn
-// end.
+// advance begins the turn that has waited longest, if no turn runs. If a turn runs and others wait, advance makes sure
+// that the turn can end without a reader.
 func (s *Session) advance() {
 	for {
 		s.mu.Lock()
@@ -77,7 +78,7 @@ func (s *Session) advance() {
 	s.relieve()
 }
 
-// relieve lets a turn without a reader go on if another turn waits for its end.
+// relieve lets a turn without a reader continue if another turn waits for its end.
 func (s *Session) relieve() {
 	s.mu.Lock()
 	t, replay, wanted := s.turn, s.replay, len(s.waiting) > 0
@@ -104,7 +105,7 @@ func (s *Session) relieve() {
 func (t *Turn) rejectUnread() {
 	s := t.s
 	t.mu.Lock()
-	if t.over || t.relieved == nil { // it has got a reader
+	if t.over || t.relieved == nil { // the turn now has a reader
 		t.mu.Unlock()
 		return
 	}
@@ -121,7 +122,7 @@ func (t *Turn) rejectUnread() {
 	}
 }
 
-// asksLoop reports whether the loop has to answer a request, not a handler.
+// asksLoop reports whether the loop must answer a request. Otherwise a handler answers it.
 func (s *Session) asksLoop(m wireproto.Message) bool {
 	switch m.(type) {
 	case *wireproto.ApprovalRequest:
@@ -132,7 +133,7 @@ func (s *Session) asksLoop(m wireproto.Message) bool {
 	return false
 }
 
-// withdraw ends a turn that has not begun.
+// withdraw ends a turn that has not begun yet.
 func (t *Turn) withdraw(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,7 +142,7 @@ func (t *Turn) withdraw(err error) {
 	}
 }
 
-// withdrawLocked ends a turn that neither is over nor has begun. t.mu is held.
+// withdrawLocked ends a turn that has not begun and is not over. The caller holds t.mu.
 func (t *Turn) withdrawLocked(err error) {
 	t.over, t.err, t.prompt = true, err, nil
 	t.s.mu.Lock()
@@ -156,7 +157,7 @@ func (t *Turn) withdrawLocked(err error) {
 	t.queue.end()
 }
 
-// endWaiting ends the turns that wait. None is added any more.
+// endWaiting ends the turns that wait. It is called when no more turns can be added.
 func (s *Session) endWaiting(err error) {
 	s.mu.Lock()
 	waiting := slices.Clone(s.waiting)
@@ -166,8 +167,8 @@ func (s *Session) endWaiting(err error) {
 	}
 }
 
-// leaveOwnLoop takes the rest of the running turn if t waits for it and the caller is the loop that reads it: nothing
-// else would take the rest.
+// leaveOwnLoop reads the rest of the running turn if t waits for it and the caller is the loop that reads the running
+// turn. No one else could read the rest.
 func (t *Turn) leaveOwnLoop() {
 	s := t.s
 	s.mu.Lock()

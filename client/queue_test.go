@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// gated is an agent that notes its prompts, and ends each turn when the gate lets it or when it is cancelled.
+// gated is an agent that records its prompts. It ends each turn when the gate allows it or when the turn is cancelled.
 type gated struct {
 	prompts []string
 	gate    chan struct{}
@@ -68,8 +68,8 @@ func input(texts ...string) (prompts []string) {
 	return prompts
 }
 
-// Turns begin in order without a reader, each when the one before has ended. A turn that is cancelled before that
-// never runs.
+// Turns begin in order without a reader, each after the end of the turn before it. A turn that is cancelled before it
+// begins never runs.
 func TestQueue(t *testing.T) {
 	var g gated
 	bubble(t, g.run, client.Options{}, func(t *testing.T, s *client.Session) {
@@ -81,7 +81,7 @@ func TestQueue(t *testing.T) {
 			}
 		}
 		open := func() {
-			synctest.Wait() // until a turn has begun
+			synctest.Wait() // wait until a turn has begun
 			g.gate <- struct{}{}
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -118,7 +118,7 @@ func TestQueue(t *testing.T) {
 		sent("one", "three")
 		open()
 		sent("one", "three", "five")
-		if err := fifth.Cancel(t.Context()); err != nil { // it has begun: the agent is asked
+		if err := fifth.Cancel(t.Context()); err != nil { // the turn has begun, so the agent gets the cancellation
 			t.Error(err)
 		}
 		if r, err := fifth.Result(); !errors.Is(err, client.ErrCancelled) || r.Status != wireproto.StatusCancelled {
@@ -129,7 +129,7 @@ func TestQueue(t *testing.T) {
 				t.Errorf("%q, %v", got, err)
 			}
 		}
-		direct := prompt(t, t.Context(), s) // nothing runs, nothing waits
+		direct := prompt(t, t.Context(), s) // no turn runs and none waits
 		sent("one", "three", "five", "hello")
 		after := queue(t, t.Context(), s, "six")
 		for _, turn := range []*client.Turn{direct, after} {
@@ -141,7 +141,7 @@ func TestQueue(t *testing.T) {
 	})
 }
 
-// A program may queue from many goroutines: each turn runs once, its text in its own turn.
+// Many goroutines may call Queue. Each turn runs once, with its own text.
 func TestQueueAtOnce(t *testing.T) {
 	bubble(t, good, client.Options{}, func(t *testing.T, s *client.Session) {
 		var all sync.WaitGroup
@@ -162,14 +162,14 @@ func TestQueueAtOnce(t *testing.T) {
 	})
 }
 
-// The end of the session ends what waits, with the session's error, and bad input is refused at once.
+// The end of the session ends the turns that wait, with the session's error. Queue refuses bad input at once.
 func TestQueueEnds(t *testing.T) {
 	for name, end := range map[string]func(*client.Session){
 		"Close": func(s *client.Session) { s.Close() },
 		"death": func(s *client.Session) { s.Steer(context.Background(), "die") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			agent := func(a *agent) { // it dies of a steer
+			agent := func(a *agent) { // the agent dies when it gets a steer
 				a.handshake()
 				a.begin()
 				a.call(wireproto.MethodSteer)
@@ -201,8 +201,8 @@ func TestQueueEnds(t *testing.T) {
 	}
 }
 
-// talkative begins with a turn that says much more than a reader's window holds. It asks, and says how that was
-// answered.
+// talkative is an agent whose first turn has more messages than the window of a reader. The turn has a request, and
+// then says how it was answered.
 func talkative(a *agent) {
 	a.handshake()
 	a.begin()
@@ -215,7 +215,8 @@ func talkative(a *agent) {
 	a.serve()
 }
 
-// The next turn begins also if no loop reads the one before: its messages are kept, and its requests are rejected.
+// If no loop reads a turn, the next turn still begins. The messages of the first turn are kept, and its request is
+// rejected.
 func TestQueueBehindUnread(t *testing.T) {
 	bubble(t, talkative, client.Options{StopGrace: 7 * time.Second}, func(t *testing.T, s *client.Session) {
 		unread := prompt(t, t.Context(), s)
@@ -233,7 +234,7 @@ func TestQueueBehindUnread(t *testing.T) {
 	})
 }
 
-// Requests wait for a reader, however long it takes, also for one that comes late.
+// The requests of a turn with a reader wait for the reader without a limit, also if the reader starts late.
 func TestQueueBehindReader(t *testing.T) {
 	bubble(t, talkative, client.Options{}, func(t *testing.T, s *client.Session) {
 		turn := prompt(t, t.Context(), s)
@@ -245,7 +246,7 @@ func TestQueueBehindReader(t *testing.T) {
 				break
 			}
 			if r, ok := m.(*client.ApprovalRequest); ok {
-				<-time.After(time.Hour) // the user thinks
+				<-time.After(time.Hour) // the user needs an hour to answer
 				if err := r.Approve(); err != nil {
 					t.Error(err)
 				}
@@ -263,7 +264,7 @@ func TestQueueBehindReader(t *testing.T) {
 	})
 }
 
-// Waiting for a turn within the loop over the one before takes the rest of that.
+// A loop that waits for a later turn reads the rest of its own turn first.
 func TestQueueWithinLoop(t *testing.T) {
 	for name, wait := range map[string]func(*client.Turn) error{
 		"Result":   func(turn *client.Turn) error { _, err := turn.Result(); return err },
@@ -292,7 +293,7 @@ func TestQueueWithinLoop(t *testing.T) {
 	}
 }
 
-// A replay comes first, and a turn that kimi does not end is waited for.
+// A turn of Queue waits for a replay, and for an earlier turn that kimi does not end.
 func TestQueueBehindReplay(t *testing.T) {
 	replays := func(a *agent) {
 		a.handshake()
@@ -332,12 +333,12 @@ func TestQueueBehindReplay(t *testing.T) {
 		r, err := next.Result()
 		<-s.Done()
 		if err == nil || err != s.Err() || r.Steps > 0 {
-			t.Errorf("behind a turn that kimi does not end: %+v, %v, want %v", r, err, s.Err())
+			t.Errorf("after a turn that kimi does not end: %+v, %v, want %v", r, err, s.Err())
 		}
 	})
 }
 
-// IdleTimeout counts from the beginning of a turn, and also where no one reads it.
+// IdleTimeout counts from the beginning of a turn, also for a turn without a reader.
 func TestQueueIdle(t *testing.T) {
 	bubble(t, silent, client.Options{IdleTimeout: time.Minute}, func(t *testing.T, s *client.Session) {
 		began := time.Now()

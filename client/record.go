@@ -10,12 +10,12 @@ import (
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
-// recording is a Conn that notes everything both ways.
+// recording is a Conn that records both directions.
 type recording struct {
 	Conn
 	w       *fixture.Writer
 	asked   atomic.Bool // the agent was asked to end
-	unasked atomic.Bool // its output has ended before that
+	unasked atomic.Bool // the agent's output has ended before this side asked it to end
 }
 
 func (l *launch) record(peer Conn) Conn {
@@ -40,7 +40,7 @@ func (r *recording) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write notes first: the answer may be read before the write has returned.
+// Write records the data before it writes them, because the answer may be read before the write returns.
 func (r *recording) Write(p []byte) (int, error) {
 	r.w.Write(fixture.Client, p)
 	return r.Conn.Write(p)
@@ -57,7 +57,7 @@ func (r *recording) PID() int {
 	return 0
 }
 
-// finish notes how the agent ended, after its last line.
+// finish records how the agent ended, after the agent's last line.
 func (r *recording) finish(exit error) {
 	end := fixture.End{Unasked: r.unasked.Load()}
 	var p *ProcessError
@@ -67,11 +67,11 @@ func (r *recording) finish(exit error) {
 	r.w.End(end)
 }
 
-// minFlush is how long the last lines of a recording may take, however late it is.
+// minFlush is the least time that the last lines of a recording get, even after the deadline of Close.
 const minFlush = 200 * time.Millisecond
 
-// endRecording waits until the recording has been written, as long as limit, and returns the first
-// error of its writer. Nothing more is written after it.
+// endRecording waits until the recording has been written, at most for limit. It returns the first error of Record.
+// Nothing is written after that.
 func (s *Session) endRecording(limit time.Duration) error {
 	r, ok := s.conn.peer.(*recording)
 	if !ok {

@@ -22,7 +22,7 @@ type fullDisk struct{}
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
-// A recording that cannot be written is no silent loss.
+// If Record returns an error, Close returns it.
 func TestRecordError(t *testing.T) {
 	s, err := client.NewSession(t.Context(), &client.Options{
 		Transport: clienttest.NewAgent(t), WorkDir: t.TempDir(), ShareDir: t.TempDir(), Record: fullDisk{},
@@ -37,7 +37,7 @@ func TestRecordError(t *testing.T) {
 	}
 }
 
-// blockedWriter blocks until it is released, and says when it was first called.
+// blockedWriter is a writer that blocks until it is released. It reports its first call.
 type blockedWriter struct {
 	began, free chan struct{}
 	once        sync.Once
@@ -55,8 +55,8 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A recording with a blocked writer delays neither a turn nor Close. Close reports it, and nothing is written after
-// Close has returned.
+// A blocked writer in Record delays neither a turn nor Close. Close reports that the recording is incomplete, and
+// nothing is written after Close has returned.
 func TestRecordBlocked(t *testing.T) {
 	const grace = time.Second
 	record := newBlockedWriter()
@@ -93,7 +93,7 @@ func TestRecordBlocked(t *testing.T) {
 	}
 }
 
-// A start that fails waits for the recording no longer either.
+// A start that fails also does not wait for a blocked writer in Record.
 func TestRecordBlockedStart(t *testing.T) {
 	record := newBlockedWriter()
 	defer close(record.free)
@@ -102,7 +102,7 @@ func TestRecordBlockedStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.SplitAfterN(string(hello), "\n", 3) // the header and what the client says first
+	lines := strings.SplitAfterN(string(hello), "\n", 3) // the header and the first line of the client
 	agent := filepath.Join(dir, "rec.jsonl")
 	if err := os.WriteFile(agent, []byte(lines[0]+lines[1]+`{"ms":1,"from":"agent","end":{"exit_code":1,"unasked":true}}`+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestRecordBlockedStart(t *testing.T) {
 	}
 }
 
-// What goes both ways is in the recording in its order, and the end is the last.
+// The recording has the lines of both directions in their order, and the end of the agent as the last line.
 func TestRecordOrder(t *testing.T) {
 	var record bytes.Buffer
 	say := func(turn *clienttest.Turn) { turn.Say("one"); turn.Say("two") }

@@ -12,17 +12,17 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// replay is a replay that runs. Its state is guarded by the session's mu.
+// replay is a replay that runs. The session's mu guards its state.
 type replay struct {
 	queue   *stream
-	err     error         // how it ended; set before the queue ends
-	givenUp bool          // ctx has ended and the agent goes on: the loop has been told the end
-	grace   *time.Timer   // kills the agent; nil unless cancelled
-	done    chan struct{} // closed with the agent's answer, however slow the loop is
+	err     error         // how the replay ended; set before the queue ends
+	givenUp bool          // ctx has ended and the agent continues; the loop has already got its end
+	grace   *time.Timer   // kills the agent; nil unless the replay is cancelled
+	done    chan struct{} // closed when the agent has answered, even if the loop has not read everything
 }
 
-// Replay streams the history of the session as kimi stored it: with merged text, without approvals. Requests in it
-// are plain values, and no handler runs for them. Requests of background agents and hooks that come during the replay
+// Replay streams the history of the session as kimi stored it: with merged text, without approvals. Requests in it are
+// plain values, and no handler runs for them. But requests of background agents and hooks that come during the replay
 // are not history: their handler or OnMessage gets them. If a turn is running, the error is [ErrBusy].
 //
 // When ctx ends, the loop ends within a second, with the cause. If you leave the loop early, Replay waits until the
@@ -44,7 +44,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 			yield(nil, err)
 			return
 		}
-		defer r.queue.cancel() // also where the loop's body panics: the reader must get past the queue
+		defer r.queue.cancel() // deferred, so that the reader can continue after a panic in the loop's body
 		cancel := sync.OnceFunc(func() { s.cancelReplay(r) })
 		stop := context.AfterFunc(ctx, func() {
 			cancel()
@@ -72,7 +72,7 @@ func (s *Session) Replay(ctx context.Context) iter.Seq2[wireproto.Message, error
 	}
 }
 
-// finishReplay ends a replay with the agent's answer.
+// finishReplay ends a replay when the agent has answered.
 func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessage, err error) {
 	var result wireproto.ReplayResult
 	if err == nil {
@@ -84,7 +84,7 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 	s.mu.Lock()
 	s.replay = nil
 	if r.grace != nil {
-		r.grace.Stop() // it holds the session
+		r.grace.Stop() // the timer keeps a reference to the session
 	}
 	if !r.givenUp {
 		r.err = err
@@ -95,11 +95,11 @@ func (s *Session) finishReplay(r *replay, ctx context.Context, raw json.RawMessa
 	s.advance()
 }
 
-// cancelReplay asks the agent to end a replay, and ends the agent if it does not.
+// cancelReplay asks the agent to end a replay. If the agent does not, cancelReplay ends the agent.
 func (s *Session) cancelReplay(r *replay) {
 	r.queue.cancel()
 	s.mu.Lock()
-	if s.replay == r { // otherwise the replay has ended, and the cancel must not hit what follows
+	if s.replay == r { // otherwise the replay has ended, and the cancel would end a later turn
 		s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 		r.grace = time.AfterFunc(s.opts.StopGrace, func() {
 			select {
@@ -112,7 +112,7 @@ func (s *Session) cancelReplay(r *replay) {
 	s.mu.Unlock()
 }
 
-// giveUpReplay ends the loop over a replay before the agent has.
+// giveUpReplay ends the loop over a replay that the agent has not ended yet.
 func (s *Session) giveUpReplay(r *replay, cause error) {
 	s.mu.Lock()
 	if s.replay == r {

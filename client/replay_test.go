@@ -17,7 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// story replays n events of 1000 bytes, or without end, and a question; then it serves.
+// story is an agent that replays n events of 1000 bytes, or events without end, and then a question. After that it
+// serves.
 func story(n int) memory {
 	return func(a *agent) {
 		a.handshake()
@@ -133,8 +134,8 @@ func TestReplayLeft(t *testing.T) {
 	}
 }
 
-// An agent that has ended the replay in time is not killed because of a slow loop. A replay that was left keeps no
-// reference to a closed session.
+// If the agent has ended the replay in time, it is not killed because of a slow loop. A replay that a program has left
+// keeps no reference to a closed session.
 func TestReplayReleased(t *testing.T) {
 	left := func() weak.Pointer[client.Session] {
 		opts := &client.Options{Transport: story(-1), WorkDir: t.TempDir(), ShareDir: t.TempDir(), StopGrace: time.Hour}
@@ -171,7 +172,7 @@ func TestReplaySlowLoop(t *testing.T) {
 	})
 }
 
-// Messages that the loop has not read delay no answer to a call.
+// Messages that the loop has not read do not delay the answer to a call.
 func TestReplayHeldUp(t *testing.T) {
 	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
 		n := 0
@@ -180,7 +181,7 @@ func TestReplayHeldUp(t *testing.T) {
 				t.Error(err)
 			}
 			if n == 1 {
-				synctest.Wait() // the agent is held up
+				synctest.Wait() // the agent is blocked
 				if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
 					t.Errorf("SetPlanMode: %v, %v", on, err)
 				}
@@ -200,7 +201,7 @@ func TestReplayHeldUp(t *testing.T) {
 	})
 }
 
-// A loop's body that panics leaves nothing that blocks the session.
+// After a panic in the body of a loop over a replay, the session is usable.
 func TestReplayPanics(t *testing.T) {
 	bubble(t, story(3000), client.Options{}, func(t *testing.T, s *client.Session) {
 		func() {
@@ -218,7 +219,7 @@ func TestReplayPanics(t *testing.T) {
 	})
 }
 
-// What a background agent asks during a replay is no history.
+// A request that a background agent sends during a replay is not part of the history.
 func TestReplayBackground(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -248,7 +249,8 @@ func TestReplayBackground(t *testing.T) {
 	}
 }
 
-// A hook that comes during a replay is not history: a background agent waits for it.
+// A hook request that comes during a replay is not part of the history, because a background agent waits for its
+// answer.
 func TestReplayHook(t *testing.T) {
 	const unreadable = `{"jsonrpc":"2.0","method":"request","id":"h2","params":{"type":"HookRequest","payload":{"id":7}}}`
 	asks := func(a *agent) {
@@ -276,7 +278,7 @@ func TestReplayHook(t *testing.T) {
 	})
 }
 
-// A request that a background agent has resolved by itself during a replay takes no answer.
+// If a background agent resolves its request by itself during a replay, the request takes no answer.
 func TestReplayResolves(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()

@@ -10,23 +10,23 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for Approve, ApproveForSession or Reject.
-// The first answer counts. A second one returns [ErrAnswered]. So does an answer to a request that the agent has
-// resolved itself; when one request is approved for the session, kimi-cli also resolves the others of its kind. An
-// answer after the end of the request's turn returns [ErrNoTurn]. If the body of a loop neither answers nor holds the
-// request, it is rejected when the loop asks for the next message.
+// ApprovalRequest is a live [wireproto.ApprovalRequest]: the agent waits for Approve, ApproveForSession or Reject. The
+// first answer counts. A second answer returns [ErrAnswered]. So does an answer to a request that the agent has
+// resolved by itself: when one request is approved for the session, kimi-cli also resolves the others of the same kind.
+// An answer after the end of the request's turn returns [ErrNoTurn]. If the body of a loop neither answers nor holds
+// the request, it is rejected when the loop asks for the next message.
 type ApprovalRequest struct {
 	wireproto.ApprovalRequest
 	request *request
 }
 
-// Approve lets the agent go on.
+// Approve allows the action, this time only.
 func (r *ApprovalRequest) Approve() error { return r.decide(wireproto.Approve, "") }
 
-// ApproveForSession lets the agent go on, now and later in the session. In kimi-cli, it allows every later call with
-// the same Action, whatever its arguments: after one "run command", it allows every command of the agent and of its
-// subagents. kimi-cli stores this with the session. It is still valid after ResumeSession, in another process and
-// with a handler that rejects everything; Status.Approvals lists it. In Kimi Code 2.x, it allows only the same call.
+// ApproveForSession allows the action, now and later in the session. In kimi-cli, it allows every later call with the
+// same Action, whatever the arguments: after one "run command", it allows every command of the agent and of its
+// subagents. kimi-cli stores this with the session. It is still valid after ResumeSession, in another process and with
+// a handler that rejects everything; Status.Approvals lists it. In Kimi Code 2.x, it allows only the same call.
 func (r *ApprovalRequest) ApproveForSession() error {
 	err := r.decide(wireproto.ApproveForSession, "")
 	if err == nil {
@@ -35,8 +35,8 @@ func (r *ApprovalRequest) ApproveForSession() error {
 	return err
 }
 
-// Reject keeps the agent from the action. The model reads the feedback, and the turn goes on. With the feedback "",
-// kimi-cli ends the turn as finished. Kimi Code 2.x goes on in both cases; to end its turn, cancel it.
+// Reject forbids the action. The model reads the feedback, and the turn continues. If the feedback is "", kimi-cli ends
+// the turn as finished. Kimi Code 2.x continues the turn in both cases; to end it, cancel it.
 func (r *ApprovalRequest) Reject(feedback string) error {
 	return r.decide(wireproto.Reject, feedback)
 }
@@ -45,11 +45,11 @@ func (r *ApprovalRequest) decide(d wireproto.ApprovalDecision, feedback string) 
 	return r.request.answer(&wireproto.ApprovalAnswer{RequestID: r.ID, Response: d, Feedback: feedback})
 }
 
-// Hold keeps the request open when the loop goes on, so that any goroutine can answer it later.
+// Hold keeps the request open when the loop continues, so that any goroutine can answer it later.
 func (r *ApprovalRequest) Hold() { r.request.hold() }
 
-// Done is closed when the request no longer needs an answer: it was answered, the agent has resolved it, or its turn
-// or session has ended.
+// Done returns a channel that is closed when the request no longer needs an answer: it was answered, the agent has
+// resolved it, or its turn or session has ended.
 func (r *ApprovalRequest) Done() <-chan struct{} { return r.request.Done() }
 
 // QuestionRequest is a live [wireproto.QuestionRequest]: the agent waits for Answer or Dismiss. The rules of
@@ -59,9 +59,9 @@ type QuestionRequest struct {
 	request *request
 }
 
-// Answer answers the questions. A key is the text of a question. A value is a label, several labels joined by ", ",
-// or any other text. Questions that are left out count as not answered. A key that is not the text of a question gives
-// an error, and the request still waits.
+// Answer answers the questions. A key is the text of a question. A value is a label, several labels joined by ", ", or
+// any other text. Questions without a key count as not answered. A key that is not the text of a question gives an
+// error, and the request still waits.
 func (r *QuestionRequest) Answer(answers map[string]string) error {
 	for text := range answers {
 		known := false
@@ -84,10 +84,10 @@ func (r *QuestionRequest) Dismiss() error { return r.Answer(nil) }
 // Hold keeps the request open, as [ApprovalRequest.Hold] does.
 func (r *QuestionRequest) Hold() { r.request.hold() }
 
-// Done is closed when the request no longer needs an answer.
+// Done returns a channel that is closed when the request no longer needs an answer, as [ApprovalRequest.Done] does.
 func (r *QuestionRequest) Done() <-chan struct{} { return r.request.Done() }
 
-// ApproveAll is an Options.Approve that approves every request, one by one, never for the session.
+// ApproveAll is a handler for Options.Approve that approves every request, one by one, never for the session.
 func ApproveAll(_ context.Context, r *ApprovalRequest) error { return r.Approve() }
 
 // RejectAll is an Options.Approve that rejects every request with feedback, so that the turn goes on.
@@ -96,8 +96,8 @@ func RejectAll(_ context.Context, r *ApprovalRequest) error {
 }
 
 // Request returns the live request with this ID that waits for its answer: an [*ApprovalRequest] or a
-// [*QuestionRequest]. With it, a request that was marshalled and decoded elsewhere can be answered. It returns nil if
-// no such request waits. In a loop, call [ApprovalRequest.Hold] first, so that the request stays open.
+// [*QuestionRequest]. A program uses it to answer a request that it has sent elsewhere as JSON. It returns nil if no
+// such request waits. In a loop, call [ApprovalRequest.Hold] first, so that the request stays open.
 func (s *Session) Request(id string) wireproto.Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -116,27 +116,26 @@ func (s *Session) Request(id string) wireproto.Message {
 	return nil
 }
 
-// request is a request of the agent that waits for its answer. Its state is guarded by the
-// session's mu.
+// request is a request of the agent that waits for its answer. The session's mu guards its state.
 type request struct {
 	s          *Session
-	id         string // of the call, and of the request in it
+	id         string // the id of the JSON-RPC call, and of the request in it
 	asked      wireproto.Message
-	turn       *Turn     // nil when none ran
-	background bool      // asked by a background agent: outlives the turn
-	tool       *toolCall // that an approval is about; nil while it is not known
-	n          uint64    // counts the requests of the session, from 1
-	main       bool      // a call of a Go tool that is known to be the main agent's
+	turn       *Turn     // the turn in which the request came; nil if none ran
+	background bool      // from a background agent; it stays open after the turn
+	tool       *toolCall // the call that an approval asks about; nil while it is not known
+	n          uint64    // the number of the request in the session, from 1
+	main       bool      // a call of a Go tool that certainly comes from the main agent
 	held       bool
-	at         time.Time                  // when it came
-	decision   wireproto.ApprovalDecision // on an approval; "" while there is none
-	err        error                      // why it takes no answer any more; set once, with done
+	at         time.Time                  // when the request came
+	decision   wireproto.ApprovalDecision // the answer to an approval; "" while there is none
+	err        error                      // why the request takes no answer any more; set once, before done is closed
 	done       chan struct{}
-	ctx        context.Context // of its handler; ends with the request
+	ctx        context.Context // the ctx of its handler; it ends with the request
 	cancel     context.CancelCauseFunc
 }
 
-// open registers a request. s.mu is held.
+// open registers a request. The caller holds s.mu.
 func (s *Session) open(id string, m wireproto.Message, background bool) *request {
 	s.asked++
 	r := &request{s: s, n: s.asked, id: id, asked: m, turn: s.turn, background: background, at: time.Now(), done: make(chan struct{})}
@@ -150,7 +149,7 @@ func (s *Session) open(id string, m wireproto.Message, background bool) *request
 	return r
 }
 
-// close retires r once; err is what a later answer returns. s.mu is held.
+// close closes r, once. err is the error of later answers. The caller holds s.mu.
 func (r *request) close(err error) bool {
 	if r.err != nil {
 		return false
@@ -166,7 +165,7 @@ func (r *request) close(err error) bool {
 	return true
 }
 
-// decline returns the answer that refuses, nil for a request that has none.
+// decline returns the answer that refuses a request. It returns nil for a request that cannot be refused.
 func (r *request) decline(why string) any {
 	switch r.asked.(type) {
 	case *wireproto.ApprovalRequest:
@@ -181,8 +180,8 @@ func (r *request) decline(why string) any {
 	return nil
 }
 
-// answer sends the only answer. If it cannot be written, answer declines instead, so that the agent does not wait, and
-// returns an error.
+// answer sends the only answer. If result cannot be encoded, answer refuses the request instead, so that the agent does
+// not wait, and returns an error.
 func (r *request) answer(result any) error {
 	if r == nil {
 		return errors.New("client: not a live request: it did not come from a session")
@@ -206,13 +205,13 @@ func (r *request) answer(result any) error {
 	if declineErr != nil {
 		return declineErr
 	}
-	return fmt.Errorf("%w; the agent was told no", err)
+	return fmt.Errorf("%w; the agent got a refusal instead", err)
 }
 
-// errCannotSend says that an answer is of no form that can be sent.
+// errCannotSend is the error about an answer that cannot be sent.
 var errCannotSend = errors.New("client: answer")
 
-// resultFrame makes the frame of a result. The program's value may not be encodable, or may panic.
+// resultFrame makes the frame of a result. The result comes from the program, so encoding it may fail or panic.
 func resultFrame(id string, result any) (f *wireproto.Frame, err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -233,7 +232,7 @@ func decisionOf(answer any) wireproto.ApprovalDecision {
 	return ""
 }
 
-// reply retires the request, unless the frame cannot be sent at all, and sends the frame.
+// reply sends the frame and closes the request. If the frame cannot be sent at all, the request stays open.
 func (r *request) reply(f *wireproto.Frame, decision wireproto.ApprovalDecision) error {
 	line, err := encode(f)
 	if err != nil {
@@ -260,7 +259,7 @@ func (r *request) hold() {
 	}
 }
 
-// Done returns a channel that is closed with the request.
+// Done returns a channel that is closed when the request needs no answer any more.
 func (r *request) Done() <-chan struct{} {
 	if r == nil {
 		c := make(chan struct{})
@@ -270,7 +269,7 @@ func (r *request) Done() <-chan struct{} {
 	return r.done
 }
 
-// closeRequests retires the requests that match without an answer.
+// closeRequests closes the requests that match, without an answer.
 func (s *Session) closeRequests(err error, match func(*request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,7 +280,7 @@ func (s *Session) closeRequests(err error, match func(*request) bool) {
 	}
 }
 
-// answerAll declines the requests that match.
+// answerAll refuses the requests that match.
 func (s *Session) answerAll(why string, match func(*request) bool) {
 	var open []*request
 	s.mu.Lock()
@@ -298,7 +297,7 @@ func (s *Session) answerAll(why string, match func(*request) bool) {
 	}
 }
 
-// settle rejects or dismisses m if it is a live request that no one has answered or held.
+// settle rejects or dismisses m if it is a live request that was neither answered nor held.
 func (s *Session) settle(m wireproto.Message) {
 	var r *request
 	switch m := m.(type) {
@@ -312,7 +311,7 @@ func (s *Session) settle(m wireproto.Message) {
 	s.mu.Lock()
 	left := r.err == nil && !r.held
 	if r.turn != nil && !r.background && r.turn.cancelled {
-		left = false // the agent rejects by itself
+		left = false // the agent itself rejects the request
 	}
 	s.mu.Unlock()
 	if left && r.answer(r.decline("no one answered")) == nil {

@@ -14,7 +14,7 @@ type panicking struct{}
 
 func (panicking) MarshalJSON() ([]byte, error) { panic("oops") }
 
-// An answer that cannot be written declines, once. The agent does not wait for it, and the caller gets the error.
+// If an answer cannot be encoded, the request is refused, once. The agent does not wait, and the caller gets the error.
 func TestAnswerDeclines(t *testing.T) {
 	for _, result := range map[string]any{"fails": make(chan int), "panics": panicking{}} {
 		for _, test := range []struct {

@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// requests sends every kind of request and says in texts how it was answered.
+// requests is an agent that sends every kind of request, and then a text about how each was answered.
 func requests(background bool) memory {
 	return func(a *agent) {
 		a.handshake()
@@ -115,7 +115,7 @@ func TestRequestAnswered(t *testing.T) {
 	}
 }
 
-// A background agent's request outlives the turn in which it came, any other one does not.
+// The request of a background agent is still open after the turn in which it came. Any other request is not.
 func TestRequestOutlives(t *testing.T) {
 	bubble(t, requests(true), client.Options{}, func(t *testing.T, s *client.Session) {
 		var held *client.ApprovalRequest
@@ -158,7 +158,7 @@ func TestRequestOutlives(t *testing.T) {
 	})
 }
 
-// outside sends requests while no turn runs, and says in the next turn how they were answered.
+// outside is an agent that sends requests while no turn runs. In the next turn it says how they were answered.
 func outside(a *agent) {
 	a.handshake()
 	a.text("before")
@@ -217,7 +217,7 @@ func TestOutsideOfTurns(t *testing.T) {
 	}
 }
 
-// An OnMessage that blocks holds up nothing but itself.
+// An OnMessage that blocks does not delay turns.
 func TestOnMessageBlocks(t *testing.T) {
 	talks := func(a *agent) {
 		a.handshake()
@@ -244,8 +244,8 @@ func TestOnMessageBlocks(t *testing.T) {
 	}
 }
 
-// The data that waits for a blocked OnMessage is limited. The rest is dropped and reported, and requests in it are
-// rejected. Turns go on.
+// The amount of data that waits for a blocked OnMessage is limited. Further messages are dropped and logged, and
+// requests among them are rejected. Turns continue.
 func TestOnMessageBounded(t *testing.T) {
 	const n = 5000
 	var answer string
@@ -285,7 +285,7 @@ func TestOnMessageBounded(t *testing.T) {
 	}
 }
 
-// A hook decides in its time or blocks, whatever it does.
+// If a hook does not decide in time, or fails in any way, the action is blocked.
 func TestHookFailsClosed(t *testing.T) {
 	run := func(a *agent) {
 		a.result(a.call(wireproto.MethodInitialize).ID, strings.TrimSuffix(initialized, "}")+`,"hooks":{"supported_events":["PreToolUse"],"configured":{}}}`)
@@ -321,13 +321,13 @@ func TestHookFailsClosed(t *testing.T) {
 				if err != nil || !strings.Contains(got[3], test.want) {
 					t.Errorf("%q, %v", got, err)
 				}
-				<-time.After(2 * time.Hour) // the one that hangs
+				<-time.After(2 * time.Hour) // wait for the handler that hangs
 			})
 		})
 	}
 }
 
-// A handler of which the goroutine ends, as by t.FailNow, answers as one that panics.
+// If the goroutine of a handler ends, as by t.FailNow, the answer is the same as after a panic.
 func TestHandlerGone(t *testing.T) {
 	for name, leave := range map[string]func(){"panic": func() { panic("oops") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {

@@ -13,10 +13,10 @@ import (
 // new process continues the session; see Options.Restart. It is the first message of the next turn.
 const NotificationRestarted = "client.restarted"
 
-// restartsMost is how often kimi may end in a row without a turn that has finished.
+// restartsMost is how often in a row kimi may end without a finished turn between the ends.
 const restartsMost = 3
 
-// crashed continues the session in a new process after one that has ended by itself and was read to its end.
+// crashed continues the session in a new process. The old process has ended by itself, and all its output was read.
 func (s *Session) crashed(exit error) {
 	if err := s.restart(exit); err != nil {
 		s.opts.Logger.Error("client: the session is not continued", "error", err)
@@ -30,7 +30,7 @@ func (s *Session) restart(exit error) error {
 	}
 	select {
 	case <-s.connected:
-	default: // the launch and the id are still those of the start. The start fails now if it waits for an answer.
+	default: // wait for the end of the start, which sets the launch and the id; if it waits for an answer, it fails now
 		s.conn.pause(exit)
 		<-s.connected
 	}
@@ -105,7 +105,7 @@ func howEnded(exit error) string {
 	return fmt.Sprint(exit)
 }
 
-// succeed starts the successor of a process that has ended.
+// succeed starts the process that follows one that has ended.
 func (s *Session) succeed(l *launch) (err error) {
 	defer func() {
 		if cleanErr := l.secrets.remove(); err == nil {
@@ -139,7 +139,7 @@ func (s *Session) succeed(l *launch) (err error) {
 	return s.backend.holdAgain(s)
 }
 
-// tellRestart puts the Notification of the restart at the start of a turn's stream.
+// tellRestart puts the Notification about the restart at the start of a turn's stream.
 func (s *Session) tellRestart(t *Turn) {
 	s.mu.Lock()
 	m := s.restarted

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// A session is held once its start is over, when a process may follow: that one then holds it again. Held later, it would
-// meet its own session in use.
+// The session is locked as soon as the start has ended. A process that follows can then lock it again. If it were
+// locked later, the new process would find its own session in use.
 func TestHeldWhenConnected(t *testing.T) {
 	dir := t.TempDir()
 	kimi := filepath.Join(dir, "kimi")

@@ -8,7 +8,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/tempdir"
 )
 
-// secretKind is the kind of the folders with the files of options that may hold secrets.
+// secretKind is the kind of the folders for options that may have secrets.
 var secretKind = tempdir.Kind{
 	Prefix: "kimi-go-secrets-",
 	Notice: "The kimi-go library made this folder for a start of kimi. It removes the folder when kimi has started,\n" +
@@ -17,12 +17,12 @@ var secretKind = tempdir.Kind{
 }
 
 // secretDir is a folder of files that only this user can read. kimi reads them only while it starts. They are removed
-// before the session is used, so they are gone even if this program is killed later.
+// before the session is used, so they do not stay if this program is killed later.
 type secretDir struct {
-	dir *tempdir.Dir // nil for none yet
+	dir *tempdir.Dir // nil if there is none yet
 }
 
-// write writes one of the files of secretKind.
+// write writes a file into the folder. It makes the folder if there is none yet.
 func (d *secretDir) write(name string, data []byte) (string, error) {
 	if d.dir == nil {
 		secretKind.Sweep()
@@ -39,7 +39,7 @@ func (d *secretDir) write(name string, data []byte) (string, error) {
 	return path, nil
 }
 
-// remove removes what write has made, and nothing else.
+// remove removes the files that write has made, and no others.
 func (d *secretDir) remove() error {
 	if d.dir == nil {
 		return nil

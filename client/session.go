@@ -12,71 +12,71 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Version is the version of this module. kimi learns it in the handshake.
+// Version is the version of this module. kimi gets it in the handshake.
 const Version = "0.1.0"
 
 var errNilContext = errors.New("client: nil context; pass context.Background() for none")
 
-// Session is a conversation with one running agent: many turns, one at a time. Any goroutine may call its methods,
-// also from inside a loop over a turn.
+// Session is a conversation with one running agent. It has many turns, one at a time. Any goroutine may call its
+// methods, also from inside a loop over a turn.
 type Session struct {
 	opts    *Options
 	launch  *launch
-	backend backend // set before NewSession returns; until then under mu
+	backend backend // set before NewSession returns; until then guarded by mu
 	id      string
 	server  wireproto.InitializeResult
 	conn    *conn
-	peer    *succession // the conn's, under what records it
-	// waitsForAnswers is true for an agent that does not end a turn, not even a cancelled one, while one of its
-	// requests is open, unless the answer comes directly after the cancellation.
+	peer    *succession // the connection to the agent, without the wrapper that records it
+	// waitsForAnswers is true for an agent that does not end a turn while one of its requests is open, unless the
+	// answer comes directly after the cancellation. Even a cancelled turn then waits.
 	waitsForAnswers bool
-	ctx             context.Context // of handlers outside a turn; ends with the session
+	ctx             context.Context // the ctx of handlers outside of turns; it ends with the session
 	cancel          context.CancelCauseFunc
 
 	mu        sync.Mutex
-	turn      *Turn                 // the turn that runs, or that still has to end for the agent
+	turn      *Turn                 // the turn that runs, or that the agent has not ended yet
 	waiting   []*Turn               // the turns of Queue that have not begun
-	changing  chan struct{}         // closed when the model has been changed; nil unless a change is running; there is none during a turn or a replay
+	changing  chan struct{}         // closed when a change of the model is complete; nil if there is none, as always during a turn or a replay
 	model     string                // see Model
-	replay    *replay               // the replay, likewise; never during a turn
-	requests  map[*request]struct{} // not answered yet
-	asked     uint64                // requests so far
+	replay    *replay               // the replay that runs, or that the agent has not ended yet; nil during a turn
+	requests  map[*request]struct{} // the requests that have no answer yet
+	asked     uint64                // how many requests there have been
 	calls     toolCalls
 	meter     meter
 	watch     watch
 	status    Status
 	running   map[int]string // the handlers that run, by number
 	lastRun   int
-	quiet     chan struct{}           // closed when none runs any more; nil unless Close waits for that
-	restarts  int                     // processes that have ended since a turn has finished
-	restarted *wireproto.Notification // for the next turn; nil for none
-	chosen    string                  // by SetModel; "" for none
+	quiet     chan struct{}           // closed when no handler runs any more; nil unless Close waits for that
+	restarts  int                     // how many processes have ended since the last finished turn
+	restarted *wireproto.Notification // the Notification for the next turn; nil if there is none
+	chosen    string                  // the model that SetModel has chosen; "" if there is none
 	closing   bool                    // Close was called
 	killed    error                   // why the agent was ended by force
 	err       error                   // why the session is over; set before conn.done is closed
 
-	outside     []outsideMessage // for OnMessage
-	outsideSize int              // of their lines
-	outsideLost int              // dropped since there was room
-	outsideID   uint64           // the goroutine that serves the last of them
-	serving     bool             // a goroutine serves OnMessage
+	outside     []outsideMessage // the messages that wait for OnMessage
+	outsideSize int              // the size of their lines, in bytes
+	outsideLost int              // how many messages were dropped since the window was full
+	outsideID   uint64           // the number of the goroutine that last called OnMessage
+	serving     bool             // a goroutine calls OnMessage
 
-	connected chan struct{} // closed when the start is over
+	connected chan struct{} // closed when the start has ended
 	closed    chan struct{} // closed when Close has ended the agent
-	closeErr  error         // what it says of that
+	closeErr  error         // the error of Close
 
-	held *os.File // keeps others from the session while the agent lives; nil for none
+	held *os.File // the lock of the session while the agent lives; nil if there is none
 }
 
-// Status is what the agent has last reported about itself.
+// Status is the state that the agent has last reported.
 type Status struct {
-	ContextUsage     float64              `json:"context_usage"`      // used part of the context, 0 to 1
+	ContextUsage     float64              `json:"context_usage"`      // the part of the context that is used, from 0 to 1
 	ContextTokens    int                  `json:"context_tokens"`     // tokens that are in the context
 	MaxContextTokens int                  `json:"max_context_tokens"` // tokens that fit into the context
 	PlanMode         bool                 `json:"plan_mode"`          // whether plan mode is on
-	MCP              *wireproto.MCPStatus `json:"mcp_status"`         // nil until kimi reports it, which it does while servers start in a turn
-	Usage            wireproto.TokenUsage `json:"token_usage"`        // of all turns of this Session, with subagents
-	Approvals        Approvals            `json:"approvals"`          // what runs without a question
+	MCP              *wireproto.MCPStatus `json:"mcp_status"`         // nil until kimi reports it; kimi reports it while servers start in a turn
+	Usage            wireproto.TokenUsage `json:"token_usage"`        // the usage of all turns of this Session, including subagents
+	Approvals        Approvals            `json:"approvals"`          // which actions run without a question
 }
 
 // NewSession starts an agent and a new session. ctx limits the start only. The caller must call Close. If
@@ -100,12 +100,12 @@ func NewSession(ctx context.Context, opts *Options) (*Session, error) {
 	return l.start(ctx, id)
 }
 
-// ResumeSession starts an agent that continues a session of the work dir. The id "" means the newest one. If there is
-// no such session, or kimi would start it from nothing, the error is [ErrSessionNotFound]. If a program of this
+// ResumeSession starts an agent that continues a session of the work dir. The id "" means the newest session. If there
+// is no such session, or if kimi would start it from nothing, the error is [ErrSessionNotFound]. If a program with this
 // library has the session of kimi-cli open, in this process or another, the error is [ErrInUse] (not on Windows).
 // ResumeSession cannot know whether kimi itself or another client has it open: kimi-cli does not lock a session, and
-// both would write into one history. If a session of kimi-cli keeps a mode in which everything runs unasked, and the
-// options do not ask for that mode, the error is [ErrUnasked].
+// both would write into one history. If a session of kimi-cli keeps a mode in which everything runs without a question,
+// and the options do not have that mode, the error is [ErrUnasked].
 func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -133,29 +133,29 @@ func ResumeSession(ctx context.Context, id string, opts *Options) (*Session, err
 	if err != nil {
 		return nil, err
 	}
-	// The program may not be the one that its files showed.
+	// The program that has answered may not be the one that its files showed.
 	if l.opts.Transport == nil && s.backend != owner {
 		s.Close()
-		return nil, fmt.Errorf("%w: session %q does not belong to %s; set Options.Executable to that one", ErrSessionNotFound, id, s.server.Server.Name)
+		return nil, fmt.Errorf("%w: session %q does not belong to %s; set Options.Executable to the program that the session belongs to", ErrSessionNotFound, id, s.server.Server.Name)
 	}
 	return s, nil
 }
 
-// ID returns the id for [ResumeSession]. kimi deletes a session without turns when it ends.
+// ID returns the id of the session, for [ResumeSession]. kimi deletes a session without turns when it ends.
 func (s *Session) ID() string { return s.id }
 
-// Server returns what the agent said in the handshake. It is the zero value if there was no handshake.
+// Server returns what the agent said in the handshake. It is the zero value for an agent without initialize.
 func (s *Session) Server() wireproto.InitializeResult { return s.server }
 
-// Model returns the name of the model as the options, the environment or the configuration name it. It is "" if only
-// kimi knows it.
+// Model returns the name of the model that the options, the environment, the configuration or [Session.SetModel] give.
+// It is "" if only kimi knows the model.
 func (s *Session) Model() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.model
 }
 
-// Status returns what the agent has last reported about itself.
+// Status returns the state that the agent has last reported.
 func (s *Session) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,14 +184,14 @@ func (s *Session) PID() int {
 	return 0
 }
 
-// Prompt starts a turn. ctx limits the whole turn: when it ends, the turn is cancelled. The text may be empty if
-// there are parts. If a turn is running, the error is [ErrBusy]; [Session.Queue] waits for its end. The ctx of the
-// last turn may have ended before the agent has stopped the turn. Then Prompt waits until the agent stops it or is
-// killed, at most for Options.StopGrace. If a limit of Options.SessionLimits is used up, the error is a
-// [*LimitError].
+// Prompt starts a turn. ctx limits the whole turn: when it ends, the turn is cancelled. The text may be empty if there
+// are parts. If a turn is running, the error is [ErrBusy]; use [Session.Queue] to wait for its end. If the ctx of the
+// last turn has ended and the agent has not stopped that turn yet, Prompt waits until the agent stops it or is killed,
+// at most for Options.StopGrace. If a limit of Options.SessionLimits is used up, the error is a [*LimitError].
 //
-// Text that begins like a slash command, such as "/yolo", is only text unless Options.SlashCommands is set. For
-// kimi-cli, Prompt puts a zero-width space (U+200B) before the slash, so that the model reads it as text.
+// A text that begins like a slash command, such as "/yolo", is only text unless Options.SlashCommands is set. For
+// kimi-cli, Prompt puts a zero-width space (U+200B) before the slash, so that kimi-cli does not read the text as a
+// command.
 func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (*Turn, error) {
 	t, err := s.newPrompt(ctx, text, parts)
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *Session) Prompt(ctx context.Context, text string, parts ...wireproto.Co
 	return t, nil
 }
 
-// newPrompt makes a turn that is yet to begin.
+// newPrompt makes a turn that has not begun yet.
 func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.ContentPart) (*Turn, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -244,8 +244,8 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	return t, nil
 }
 
-// occupy calls take, under s.mu, when neither a turn nor a replay runs. It only waits for one that was given up on
-// this side and that the agent still has to end.
+// occupy calls take, under s.mu, when neither a turn nor a replay runs. If one runs, occupy returns ErrBusy. But if
+// this side has given it up and the agent has not ended it yet, occupy waits for its end.
 func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 	var limit <-chan time.Time
 	for {
@@ -281,7 +281,7 @@ func (s *Session) occupy(ctx context.Context, what string, take func()) error {
 		}
 		select {
 		case <-settling:
-		case <-s.ctx.Done(): // the session has ended, or is about to
+		case <-s.ctx.Done(): // the session has ended or is about to end
 		case <-limit:
 			return fmt.Errorf("%w: the agent has not ended it within Options.StopGrace (%v)", ErrBusy, s.opts.StopGrace)
 		case <-ctx.Done():
@@ -308,7 +308,7 @@ func userInput(text string, parts []wireproto.ContentPart) (wireproto.Content, e
 }
 
 // Steer adds input to the running turn. A nil error means only that kimi has received the input. If the turn is about
-// to end, it may lose the input. A [*wireproto.SteerInput] in the stream shows that the model gets it. If no turn is
+// to end, kimi may lose the input. A [*wireproto.SteerInput] in the stream shows that the model gets it. If no turn is
 // running, the error is [ErrNoTurn].
 func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
 	if ctx == nil {
@@ -327,13 +327,13 @@ func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.Con
 	if t == nil || t.givenUp() {
 		return ErrNoTurn
 	}
-	t.queue.lift() // the answer stands after what the loop has not taken yet
+	t.queue.lift() // the answer comes after messages that the loop has not read yet
 	defer t.queue.lower()
 	return s.conn.call(ctx, wireproto.MethodSteer, wireproto.SteerParams{UserInput: input}, nil)
 }
 
-// SetPlanMode turns plan mode on or off, also while a turn runs. It returns whether plan mode is on afterwards. If
-// the agent has no plan mode, the error is [ErrUnsupported].
+// SetPlanMode turns plan mode on or off, also while a turn runs. It returns whether plan mode is then on. If the agent
+// has no plan mode, the error is [ErrUnsupported].
 func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 	if ctx == nil {
 		return false, errNilContext
@@ -356,14 +356,14 @@ func (s *Session) SetPlanMode(ctx context.Context, on bool) (bool, error) {
 	return result.PlanMode, err
 }
 
-// Close ends the session. It closes the agent's input and waits, interrupts the agent and waits, and then kills it
-// with all processes that it has started. Together this takes little longer than Options.StopGrace. Any goroutine may
-// call Close at any time, and again. A running turn ends with [ErrClosed].
+// Close ends the session. It closes the agent's input and waits. If the agent does not end, Close interrupts it and
+// waits again, and then kills it with all processes that it has started. Together this takes little longer than
+// Options.StopGrace. Any goroutine may call Close at any time, and again. A running turn ends with [ErrClosed].
 //
-// When Close begins, the ctx of every running handler ends: tools, hooks, Approve, Answer and OnMessage. No handler
-// starts after that, and no request can be answered. Messages that wait for OnMessage are dropped. Close waits for
-// the handlers that run. If a handler calls Close itself, Close does not wait for handlers. Options.Observer is told
-// of the end, and of nothing after Close.
+// When Close begins, the ctx of every running handler ends: of tools, hooks, Approve, Answer and OnMessage. No handler
+// starts after that, and no request can be answered. Messages that wait for OnMessage are dropped. Close waits for the
+// handlers that run. If a handler calls Close itself, Close does not wait for handlers. Options.Observer gets the end
+// of the session, and nothing after Close.
 //
 // An error says that the agent had to be killed, that some of its processes may be left, that a handler has not
 // returned in time, or that Options.Record could not be written.
@@ -376,7 +376,7 @@ func (s *Session) inside() bool {
 	return s.insideLocked()
 }
 
-// close is Close. It does not wait for handlers if the caller is inside one.
+// close does what Close does. It does not wait for handlers if the caller is inside one.
 func (s *Session) close(inside bool) error {
 	deadline := time.Now().Add(s.opts.StopGrace)
 	s.mu.Lock()
@@ -413,7 +413,7 @@ func (s *Session) stop(deadline time.Time) {
 	if replay != nil {
 		replay.queue.cancel()
 	}
-	s.answerAll("the session is closed", guards) // kimi treats requests that are open at the end of its input as allowed
+	s.answerAll("the session is closed", guards) // kimi allows the actions of hooks that are open at the end of its input
 	s.conn.endInput()
 	if !waitOr(s.Done(), s.opts.StopGrace*2/3) {
 		s.conn.peer.Interrupt()
@@ -426,7 +426,7 @@ func (s *Session) stop(deadline time.Time) {
 	s.mu.Lock()
 	changing := s.changing
 	s.mu.Unlock()
-	if changing != nil { // it may just have started another process, and ends it now
+	if changing != nil { // a change of the model may just have started another process; it then ends that process
 		<-changing
 	}
 	s.peer.awaitStart()
@@ -446,7 +446,7 @@ func (s *Session) kill(why error) {
 	s.conn.peer.Close()
 }
 
-// exited lets the reader read what is left in the pipe, however slow the consumer is.
+// exited lets the reader read the rest of the pipe, even if the loop is slow.
 func (s *Session) exited() {
 	s.mu.Lock()
 	t, replay := s.turn, s.replay
@@ -459,7 +459,8 @@ func (s *Session) exited() {
 	}
 }
 
-// ended gives the reason why the session is over, ends its requests, and removes what is left of one that was never used.
+// ended returns why the session is over. It closes the requests of the session. If the session was never used, it
+// removes the files that the start has made.
 func (s *Session) ended(exit error) error {
 	if r, ok := s.conn.peer.(*recording); ok {
 		r.finish(exit)
@@ -478,7 +479,7 @@ func (s *Session) ended(exit error) error {
 		s.err = errors.New("client: the agent has ended; continue with ResumeSession")
 	}
 	err := s.err
-	s.held.Close() // of a nil file, too
+	s.held.Close() // held may be nil; Close of a nil file is harmless
 	forced := s.closing || s.killed != nil
 	backend, unused := s.backend, s.meter.turns == 0
 	s.mu.Unlock()

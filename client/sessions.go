@@ -12,27 +12,27 @@ import (
 type SessionInfo struct {
 	ID       string    `json:"id"`
 	WorkDir  string    `json:"work_dir"`
-	Backend  Backend   `json:"backend"`             // the program that keeps it
-	Title    string    `json:"title"`               // its own title, or the start of the first prompt; "" if it has neither
+	Backend  Backend   `json:"backend"`             // the program that the session belongs to
+	Title    string    `json:"title"`               // the title of the session, or the start of the first prompt; "" if there is neither
 	Created  time.Time `json:"created_at,omitzero"` // zero if the files do not say
 	Updated  time.Time `json:"updated_at"`          // the last change of its context
 	Turns    int       `json:"turns"`               // the number of turns in History
 	Archived bool      `json:"archived"`
 }
 
-// listing says which sessions are listed, and what for.
+// listing says which sessions to list, and with what data.
 type listing struct {
-	everywhere bool // of all work dirs
-	turns      bool // count the turns, for which all of the files is read
+	everywhere bool // list the sessions of all work dirs
+	turns      bool // count the turns, which needs the whole files
 }
 
-// ListSessions lists the sessions of the work dir, newest first. It reads the files of the kimi that would run:
-// kimi-cli's (kimi_cli/session.py, 1.51.0) or Kimi Code's (sessions/ in its home). If it cannot know which of the two
-// it is, or if there is no kimi, it reads the files of both. It starts nothing. If the work dir has no sessions, the
-// list is empty.
+// ListSessions lists the sessions of the work dir, newest first. It reads the files of the kimi that would run: those
+// of kimi-cli (kimi_cli/session.py, 1.51.0) or of Kimi Code (sessions/ in its home). If it cannot know which of the two
+// would run, or if there is no kimi, it reads the files of both. It starts nothing. If the work dir has no sessions,
+// the list is empty.
 //
-// As in kimi, a session belongs to the text of the work dir's path. ListSessions reads each session whole to count
-// its turns.
+// As in kimi, a session belongs to the text of the work dir's path. ListSessions reads each session completely, to
+// count its turns.
 func ListSessions(opts *Options) ([]SessionInfo, error) {
 	return listSessions(opts, listing{turns: true})
 }
@@ -72,8 +72,8 @@ func (l *launch) listSessions(which listing) ([]SessionInfo, error) {
 	return list, nil
 }
 
-// findSession checks that kimi will find the session. Otherwise kimi would start another one over its files. The id ""
-// means the newest. It returns the id and the program that keeps the session.
+// findSession checks that kimi will find the session. Otherwise kimi would start another session and overwrite the
+// files. The id "" means the newest session. findSession returns the id, and the backend that the session belongs to.
 func (l *launch) findSession(id string) (string, backend, error) {
 	if id == "" {
 		list, err := l.listSessions(listing{})

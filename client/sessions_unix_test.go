@@ -14,15 +14,15 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Bad files where sessions should be, pipes without a writer and endless devices block no list and hide no other
-// session.
+// Bad files in the place of sessions, pipes without a writer, and endless devices do not block a list, and do not hide
+// another session.
 func TestListSessionsHostile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
 	dir := t.TempDir()
 	opts := &client.Options{
 		WorkDir: filepath.Join(dir, "work"), ShareDir: filepath.Join(dir, "share"),
-		Executable: write(t, filepath.Join(dir, "kimi"), "#!/bin/sh\nexit 1\n", 0o700), // either program
+		Executable: write(t, filepath.Join(dir, "kimi"), "#!/bin/sh\nexit 1\n", 0o700), // a script, which could be either program
 	}
 	if err := os.Mkdir(opts.WorkDir, 0o700); err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestListSessionsHostile(t *testing.T) {
 
 	failed := make(chan error, 1)
 	go func() {
-		_, err := client.ResumeSession(ctx, "nowhere", opts) // looks for it under other names, too
+		_, err := client.ResumeSession(ctx, "nowhere", opts) // also searches for the id under other names
 		failed <- err
 	}()
 	e2eIs(t, "a session that is not there", recv(t, ctx, "the error", failed), client.ErrSessionNotFound)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// show prints the fields of a struct that are set, as %+v does, without what may be secret: the values of variables
-// and of arguments.
+// show prints the fields of a struct that are set, as %+v does. It leaves out what may be secret: the values of
+// variables and of arguments.
 func show(v any) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -35,7 +35,7 @@ func show(v any) string {
 			default:
 				fmt.Fprint(&b, v)
 			}
-		case fmt.Formatter: // it hides by itself
+		case fmt.Formatter: // a type that hides its own secrets
 			fmt.Fprint(&b, v)
 		default:
 			switch {
@@ -54,7 +54,7 @@ func show(v any) string {
 	return b.String()
 }
 
-// variables returns the names of an environment's variables.
+// variables returns the names of the variables in an environment.
 func variables(env []string) []string {
 	names := make([]string, len(env))
 	for i, entry := range env {
@@ -63,13 +63,13 @@ func variables(env []string) []string {
 	return names
 }
 
-// flags returns the arguments, of which only the names of flags are shown.
+// flags returns the arguments with only the names of flags; everything else becomes ***.
 func flags(args []string) []string {
 	shown := make([]string, len(args))
 	for i, arg := range args {
 		name, _, joined := strings.Cut(arg, "=")
 		switch {
-		case !strings.HasPrefix(arg, "-"), len(arg) > 2 && arg[1] != '-': // -kVALUE
+		case !strings.HasPrefix(arg, "-"), len(arg) > 2 && arg[1] != '-': // a value, or a short flag with its value, such as -kVALUE
 			shown[i] = "***"
 		case joined:
 			shown[i] = name + "=***"

@@ -16,7 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// Options and a Command show what is set, and no value that may be a secret, however they are printed.
+// Options and a Command show the fields that are set, but no value that may be secret, in whatever way they are
+// printed.
 func TestOptionsShowNoSecret(t *testing.T) {
 	const canary = "CANARY"
 	thinking := true

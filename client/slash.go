@@ -8,16 +8,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// wordsMark before a slash turns a command of kimi into text. It is not white space, so no kimi strips it. It has no
-// width, so the model and a reader see the original text.
+// wordsMark before a slash prevents that kimi reads a text as a command. It is not white space, so kimi does not strip
+// it. It has no width, so the model and a reader see the original text.
 const wordsMark = "\u200b"
 
-// unmarked is a text as Prompt got it.
+// unmarked returns the text that Prompt got.
 func unmarked(text string) string { return strings.Replace(text, wordsMark+"/", "/", 1) }
 
-// isCommand reports whether some kimi reads a text as a slash command. kimi-cli (kimi_cli/utils/slashcmd.py, 1.51.0)
-// strips white space before the slash, Kimi Code 2.x after it. A name in kimi-cli has letters and digits; in Kimi Code
-// it may have anything but a slash.
+// isCommand reports whether kimi-cli or Kimi Code reads a text as a slash command. kimi-cli
+// (kimi_cli/utils/slashcmd.py, 1.51.0) strips white space before the slash; Kimi Code 2.x strips it after the slash. A
+// name in kimi-cli has letters and digits; in Kimi Code it may have any characters but a slash.
 func isCommand(text string) bool {
 	rest, slash := strings.CutPrefix(strings.TrimLeftFunc(text, isSpace), "/")
 	rest = strings.TrimLeftFunc(rest, isSpace)
@@ -38,8 +38,8 @@ func command(text string) string {
 // isSpace reports whether Python's str.isspace does.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
-// asWords returns c changed so that no kimi reads it as a slash command, and whether a change was needed. kimi-cli
-// joins the texts of all parts by spaces before it looks.
+// asWords changes c so that neither kimi-cli nor Kimi Code reads it as a slash command. It reports whether a change was
+// needed. kimi-cli joins the texts of all parts with spaces before it checks.
 func asWords(c wireproto.Content) (wireproto.Content, bool) {
 	mark := func(s string) string {
 		head := len(s) - len(strings.TrimLeftFunc(s, isSpace))
@@ -52,7 +52,7 @@ func asWords(c wireproto.Content) (wireproto.Content, bool) {
 		return wireproto.Content{Text: mark(c.Text)}, true
 	}
 	var texts []string
-	first := -1 // the part that the command begins in
+	first := -1 // the index of the part in which the command begins
 	for i, p := range c.Parts {
 		if t, ok := p.(*wireproto.TextPart); ok {
 			if texts = append(texts, t.Text); first < 0 && strings.TrimLeftFunc(t.Text, isSpace) != "" {
@@ -63,7 +63,7 @@ func asWords(c wireproto.Content) (wireproto.Content, bool) {
 	if !isCommand(strings.Join(texts, " ")) {
 		return c, false
 	}
-	c.Parts = slices.Clone(c.Parts) // they are the caller's
+	c.Parts = slices.Clone(c.Parts) // a copy, because the parts belong to the caller
 	c.Parts[first] = &wireproto.TextPart{Text: mark(c.Parts[first].(*wireproto.TextPart).Text)}
 	return c, true
 }

@@ -41,7 +41,7 @@ func TestAsWords(t *testing.T) {
 		"a part":           {text("/yolo"), text(wordsMark + "/yolo")},
 		"the second part":  {text("", " ", "\n/yolo", "x"), text("", " ", "\n"+wordsMark+"/yolo", "x")},
 		"not the first":    {text("x", "/yolo"), text("x", "/yolo")},
-		"behind an image":  {withImage(text("/yolo")), withImage(text(wordsMark + "/yolo"))},
+		"after an image":   {withImage(text("/yolo")), withImage(text(wordsMark + "/yolo"))},
 		"over several":     {text("/", "yolo"), text(wordsMark+"/", "yolo")},
 		"an image alone":   {withImage(text()), withImage(text())},
 		"a path in a part": {text("/a/b", "/yolo"), text("/a/b", "/yolo")},

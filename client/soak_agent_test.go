@@ -18,7 +18,7 @@ import (
 const (
 	soakPlanKey   = "KIMI_GO_TEST_SOAK"    // the agent's plan, as JSON
 	soakReportKey = "KIMI_GO_TEST_SOAK_TO" // the address that the agent reports to
-	// soakPatience is how long the agent waits for an answer before it calls itself starved.
+	// soakPatience is how long the agent waits for an answer before it reports that it is starved.
 	soakPatience = 15 * time.Second
 )
 
@@ -27,7 +27,7 @@ func init() {
 	programs["soak leftover"] = func() { time.Sleep(2 * time.Minute) }
 }
 
-// puppet is the agent of a schedule. It reports each action before it does it. It also reports a line after it has
+// puppet is the agent of a schedule. It reports each action before it does it, and reports a line again after it has
 // written it.
 type puppet struct {
 	plan agentPlan
@@ -36,28 +36,28 @@ type puppet struct {
 	reporting sync.Mutex
 	report    *json.Encoder
 
-	writing sync.Mutex // of standard output
-	count   int        // of numbered messages
-	half    bool       // a line has been begun and left
+	writing sync.Mutex // guards standard output
+	count   int        // how many numbered messages there were
+	half    bool       // the start of a line was written, but not its end
 
-	stuck atomic.Bool // it answers nothing any more
-	deaf  atomic.Bool // it reads nothing any more
+	stuck atomic.Bool // the agent answers nothing any more
+	deaf  atomic.Bool // the agent reads nothing any more
 
 	mu      sync.Mutex
-	current *puppetCall // not answered yet
+	current *puppetCall // the prompt or replay that has no answer yet
 	waiting map[string]chan struct{}
 }
 
-// puppetCall is a prompt or a replay.
+// puppetCall is a prompt or a replay that the agent has read.
 type puppetCall struct {
 	plan      callPlan
-	id        string // of the call
-	key       string // that the program gave it
+	id        string // the id of the call
+	key       string // the key that the program gave the call
 	replay    bool
-	asked     chan struct{} // closed when a cancellation has come
-	cancelled chan struct{} // closed when it is obeyed
-	next      chan struct{} // closed when another call has come
-	answered  bool          // of the worker
+	asked     chan struct{} // closed when the agent has read a cancellation
+	cancelled chan struct{} // closed when the agent obeys the cancellation
+	next      chan struct{} // closed when the agent has read another call
+	answered  bool          // only the worker uses it
 }
 
 func soakProgram() {
@@ -108,7 +108,7 @@ func (a *puppet) exit(code int) {
 	os.Exit(code)
 }
 
-// kill ends the agent as from outside.
+// kill ends the agent as a signal from outside would.
 func (a *puppet) kill() {
 	a.say("kill", "", "")
 	a.die()
@@ -121,7 +121,7 @@ func (a *puppet) die() {
 	select {}
 }
 
-// stop makes the agent do nothing any more.
+// stop makes the agent do nothing more.
 func (a *puppet) stop(how string) {
 	a.stuck.Store(true)
 	a.deaf.Store(how == "deaf")
@@ -151,7 +151,7 @@ func (a *puppet) start() {
 	}
 }
 
-// wait waits for d, or for c.
+// wait waits for d or for c.
 func (a *puppet) wait(d time.Duration, c <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -163,7 +163,7 @@ func (a *puppet) wait(d time.Duration, c <-chan struct{}) bool {
 	}
 }
 
-// read takes what the program sends.
+// read reads the lines of the program and handles each of them.
 func (a *puppet) read(calls chan<- *puppetCall) {
 	seen := 0
 	var last *puppetCall
@@ -253,7 +253,7 @@ func (a *puppet) cancel(id string) {
 		return
 	}
 	select {
-	case <-c.asked: // once more
+	case <-c.asked: // a second cancellation
 		a.reply(id, "{}")
 		return
 	default:
@@ -263,7 +263,7 @@ func (a *puppet) cancel(id string) {
 	case "ignore":
 		a.stuck.Store(true)
 		a.say("stuck", "", "ignores a cancellation")
-	case "refuse": // and goes on
+	case "refuse": // the agent refuses, and continues the call
 		a.refuse(id)
 	default:
 		a.reply(id, "{}")

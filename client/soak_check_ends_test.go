@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// ends checks that each call ended as it had to.
+// ends checks that each call has ended in the right way.
 func (c *checker) ends() {
 	closing := c.find(0, "", "call Close", "")
 	if i := c.find(0, "main", "return NewSession", ""); i >= 0 {
@@ -46,7 +46,7 @@ func (c *checker) ends() {
 	}
 }
 
-// over reports whether the agent ended otherwise than by the package.
+// over reports whether the agent has ended for another reason than the package.
 func (c *checker) over() bool {
 	for i, e := range c.log {
 		eof := i > 0 && c.log[i-1].What == "EOF"
@@ -57,7 +57,7 @@ func (c *checker) over() bool {
 	return false
 }
 
-// fits reports whether a call ended as its answer says.
+// fits reports whether the end of a call agrees with the agent's answer.
 func (c *checker) fits(call *called) (want string, ok bool) {
 	switch err := call.err; call.status {
 	case "finished":
@@ -73,7 +73,7 @@ func (c *checker) fits(call *called) (want string, ok bool) {
 	}
 }
 
-// unjust says why a call that ended without its answer must not have ended so.
+// unjust says why a call must not have ended without its answer.
 func (c *checker) unjust(call *called, aborted, shut bool) string {
 	err := call.err
 	if call.status != "" {
@@ -104,8 +104,8 @@ func (c *checker) unjust(call *called, aborted, shut bool) string {
 	return ""
 }
 
-// endangered reports whether the package had a reason to kill the agent before a call ended, or the
-// program did.
+// endangered reports whether, before the end of a call, the program killed the agent or the package had a reason to
+// kill it.
 func (c *checker) endangered(call *called) bool {
 	for _, other := range c.calls {
 		if other.begun < call.ended && (other.ctx >= 0 || other.left >= 0) {
@@ -115,13 +115,13 @@ func (c *checker) endangered(call *called) bool {
 	return c.plan.Program.Idle > 0 || c.find(0, "", "kills the agent", "") >= 0
 }
 
-// refused checks why a prompt was not taken.
+// refused checks the reason for which a prompt was refused.
 func (c *checker) refused(call *called) {
 	var process *client.ProcessError
 	switch err := call.err; {
 	case errors.Is(err, client.ErrBusy):
 		for _, other := range c.calls {
-			// The agent may still be at one whose loop has been released.
+			// The agent may still run a call whose loop was released.
 			if other != call && other.taken && other.begun < call.ended && (other.ended > call.begun || other.ctx >= 0) {
 				return
 			}
@@ -137,10 +137,10 @@ func (c *checker) refused(call *called) {
 	}
 }
 
-// bounds checks that what is promised to end in time did.
+// bounds checks that everything that must end in a limited time did so.
 func (c *checker) bounds() {
 	p := c.plan.Program
-	// What waits for a long StopGrace is helped by a kill.
+	// A kill helps the calls that would wait for a long StopGrace.
 	limits := map[string]time.Duration{
 		"NewSession": time.Minute, "Prompt": 0, "Steer": 500 * time.Millisecond, "SetPlanMode": 500 * time.Millisecond, "Cancel": 300 * time.Millisecond,
 		"Close": 5 * time.Second, "approve": 0, "reject": 0, "Err": 0, "Replay": -1, "Result": -1, "break": -1,
@@ -193,7 +193,7 @@ func (c *checker) bounds() {
 	}
 }
 
-// excused reports whether the program itself keeps IdleTimeout from counting.
+// excused reports whether the program itself stopped the time of IdleTimeout.
 func (c *checker) excused(i int) bool {
 	for _, e := range c.log[:i] {
 		if requestKey.MatchString(e.Key) && decision(c.plan.Seed, e.Key) == "late" && c.find(0, "agent", "read", e.Key) < 0 {

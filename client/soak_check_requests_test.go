@@ -14,14 +14,14 @@ import (
 
 var requestKey = regexp.MustCompile(`^[aqthbu][0-9]+$`)
 
-// requests checks that the agent got the decisions of the program, and nothing else.
+// requests checks that the agent got the decisions of the program, and no others.
 func (c *checker) requests() {
 	asked := make(map[string]posted)
 	for _, w := range c.writes {
 		asked[w.key] = w
 	}
 	closed := c.find(0, "", "return Close", "")
-	answered := make(map[string]int) // by the program: how many answers were taken
+	answered := make(map[string]int) // how many answers of the program were accepted
 	tried := make(map[string]int)
 	for i, e := range c.log {
 		what, isCall := strings.CutPrefix(e.What, "call ")
@@ -47,7 +47,7 @@ func (c *checker) requests() {
 				c.wrong("an answer to %s was taken after the end of %s", e.Key, w.call.key)
 			}
 		} else if d := decision(c.plan.Seed, e.Key); errors.Is(e.Err, client.ErrAnswered) && tried[e.Key] == 1 && !w.resolved && d != "hold" && d != "late" {
-			c.wrong("%s of %s at %d: it was answered already, by nobody in the program", what, e.Key, i)
+			c.wrong("%s of %s at %d: an answer was refused as the second one, but the program had given no first one", what, e.Key, i)
 		}
 	}
 	got := make(map[string]bool)
@@ -71,7 +71,7 @@ func (c *checker) requests() {
 	}
 }
 
-// allowed says why an answer is none that the program gave.
+// allowed returns why an answer cannot be one that the program gave. It returns "" if it can.
 func (c *checker) allowed(e entry, answered bool) string {
 	approved := c.find(0, "", "call approve", e.Key) >= 0
 	switch e.Key[0] {
@@ -124,13 +124,13 @@ func (c *checker) allowed(e entry, answered bool) string {
 
 var handlerPlaces = []string{"Approve", "Answer", "tool", "hook", "OnMessage"}
 
-// handlers checks that none starts once Close has begun, and that none runs once it has returned.
+// handlers checks that no handler starts after Close has begun, and that none runs after Close has returned.
 func (c *checker) handlers() {
 	closed := c.find(0, "", "return Close", "")
 	told := closed >= 0 && c.log[closed].Err != nil && strings.Contains(c.log[closed].Err.Error(), "still running")
 	fromHandler := c.find(0, "handler", "call Close", "") >= 0 || c.find(0, "OnMessage", "call Close", "") >= 0
 	eof := c.find(0, "agent", "EOF", "")
-	late := make(map[string]bool) // asked by the agent when it knew that its input was closed
+	late := make(map[string]bool) // requests that the agent sent after it knew that its input was closed
 	for _, w := range c.writes {
 		late[w.key] = c.before(eof, w.at) && c.find(0, "", "call Close", "") >= 0
 	}
@@ -167,7 +167,7 @@ func (c *checker) handlers() {
 	}
 }
 
-// overlaps reports whether the OnMessage that starts at i starts within another.
+// overlaps reports whether the OnMessage that starts at i starts while another OnMessage runs.
 func (c *checker) overlaps(i int) bool {
 	open := 0
 	for _, e := range c.log[:i] {

@@ -11,51 +11,51 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// soakSlack is added to each bound that is promised: the machine may be busy.
+// soakSlack is added to each promised limit, because the machine may be busy.
 const soakSlack = 10 * time.Second
 
-// checker checks the transcript of a schedule. It knows what this package promises, and nothing of its code.
+// checker checks the transcript of a schedule. It knows the promises of this package, but not its code.
 type checker struct {
 	plan *schedule
 	log  []entry
 
-	writes []posted  // in the order of the agent
-	calls  []*called // in the order in which the agent has read them, then what it has not
+	writes []posted  // in the order in which the agent wrote them
+	calls  []*called // first those that the agent has read, in that order, then those that it has not read
 	bad    []string
 }
 
-// posted is a numbered message of the agent.
+// posted is a numbered message that the agent has written.
 type posted struct {
 	key      string
-	at       int  // index of its entry
-	complete bool // all of it has been written
+	at       int  // the index of its entry
+	complete bool // the whole message was written
 	size     int
 	resolved bool // the agent has withdrawn the request
 	call     *called
 }
 
-// called is a prompt or a replay of the program.
+// called is a prompt or a replay that the program has called.
 type called struct {
 	key      string
-	place    string // that of its loop
+	place    string // the place of its loop
 	replay   bool
-	begun    int   // index of its call
-	ended    int   // index of its end, or of the end of the transcript
-	endLoop  int   // -1 without a loop
-	err      error // how it ended
-	judged   bool  // err tells
-	taken    bool  // by the package: not refused
-	read     int   // index at which the agent has read it, -1 if never
-	answered int   // index of the agent's answer, or of the end of the transcript
+	begun    int   // the index of the call
+	ended    int   // the index of its end, or of the end of the transcript
+	endLoop  int   // the index of the end of its loop; -1 without a loop
+	err      error // the error with which it ended
+	judged   bool  // err is known
+	taken    bool  // the package has accepted it
+	read     int   // the index at which the agent has read it; -1 if it never did
+	answered int   // the index of the agent's answer, or of the end of the transcript
 	status   string
-	complete bool // the answer has been written
-	left     int  // index of a break, -1
-	ctx      int  // index of the end of its ctx, -1
+	complete bool // the whole answer was written
+	left     int  // the index at which the program left the loop; -1 if it did not
+	ctx      int  // the index of the end of its ctx; -1 if it did not end
 	cancels  bool
-	shared   bool // a second reader
+	shared   bool // it has a second reader
 }
 
-// check returns what is wrong.
+// check returns everything that is wrong in a transcript.
 func check(plan *schedule, log []entry) []string {
 	c := &checker{plan: plan, log: log}
 	for _, e := range log {
@@ -76,7 +76,7 @@ func (c *checker) wrong(format string, args ...any) {
 	c.bad = append(c.bad, fmt.Sprintf(format, args...))
 }
 
-// find returns the index of the first entry from i on that fits, -1 for none.
+// find returns the index of the first entry from i on that fits. It returns -1 if there is none.
 func (c *checker) find(i int, who, what, key string) int {
 	for ; i < len(c.log); i++ {
 		if e := c.log[i]; (who == "" || e.Who == who) && e.What == what && (key == "" || e.Key == key) {
@@ -187,8 +187,8 @@ func (c *checker) collect() {
 	}
 }
 
-// replayed returns the replay that the agent has read at i: the program gives it no name. It is the
-// one that got a message of it, or else one that ran at that time.
+// replayed returns the replay that the agent has read at i. A replay has no key on the wire. It is the replay that got
+// a message of it or, if none did, a replay that ran at that time.
 func (c *checker) replayed(i int, all []*called) *called {
 	places := make(map[string]string)
 	for _, e := range c.log {
@@ -218,12 +218,12 @@ func (c *checker) replayed(i int, all []*called) *called {
 	return other
 }
 
-// endedBefore compares by the clock: the agent reports later than it does.
+// endedBefore compares by the clock, because the agent reports an action later than it does it.
 func (c *checker) endedBefore(call *called, i int) bool {
 	return call.ended < len(c.log) && c.log[call.ended].At.Before(c.log[i].At)
 }
 
-// wrote reports whether the line begun at i has been written.
+// wrote reports whether the line that begins at i was written to its end.
 func (c *checker) wrote(i int) bool {
 	for _, e := range c.log[i+1:] {
 		if e.Who == "agent" && e.What == "wrote" && e.Key == c.log[i].Key {
@@ -235,13 +235,13 @@ func (c *checker) wrote(i int) bool {
 
 func background(key string) bool { return strings.HasPrefix(key, "b") }
 
-// live reports whether a request is live at any time: one of a background agent, or of a hook in a replay. Other
-// requests in a replay are history.
+// live reports whether a request is live at any time: a request of a background agent, or a hook request in a replay.
+// Other requests in a replay are history.
 func (w posted) live() bool {
 	return background(w.key) || w.key[0] == 'h' && w.call != nil && w.call.replay
 }
 
-// messages checks that what the agent has sent arrived where it belongs, in order and once.
+// messages checks that each message of the agent arrived once, in the right place and in order.
 func (c *checker) messages() {
 	index := make(map[string]int)
 	for i, w := range c.writes {
@@ -251,8 +251,8 @@ func (c *checker) messages() {
 	for _, call := range c.calls {
 		byPlace[call.place] = call
 	}
-	seen := make(map[string]string) // place by key
-	last := make(map[string]int)    // index of the last message of a place
+	seen := make(map[string]string) // the place where each message came, by its key
+	last := make(map[string]int)    // the index of the last message of each place
 	for _, e := range c.log {
 		if e.What != "message" || e.Key == "" {
 			continue
@@ -286,7 +286,7 @@ func (c *checker) messages() {
 		if _, ok := seen[w.key]; ok || !w.complete || w.live() {
 			continue
 		}
-		// What came later in the same stream shows that this was lost.
+		// A later message in the same stream shows that this message was lost.
 		if w.call != nil {
 			if l, ok := last[w.call.place]; !w.call.shared && w.call.endLoop >= 0 && (c.whole(w.call) || ok && l > i) {
 				c.wrong("%s was lost in %s, after %v", w.key, w.call.place, c.lastSeen(last, w.call.place))
@@ -295,7 +295,7 @@ func (c *checker) messages() {
 		}
 		next := c.next(w)
 		if next != nil && next.taken && !c.whole(next) {
-			continue // it can have been its own
+			continue // the message may have been part of that call itself
 		}
 		if l, ok := last["OnMessage"]; c.plan.Program.OnMessage && ok && l > i {
 			c.wrong("%s was lost outside of calls: OnMessage got %s", w.key, c.writes[l].key)
@@ -310,7 +310,7 @@ func (c *checker) lastSeen(last map[string]int, place string) string {
 	return "nothing"
 }
 
-// next returns the call that the agent got next after a message, or that it never got.
+// next returns the call that the agent read next after a message, or a call that it never read.
 func (c *checker) next(w posted) *called {
 	for _, call := range c.calls {
 		if call.taken && (call.read > w.at || call.read < 0) {
@@ -320,7 +320,7 @@ func (c *checker) next(w posted) *called {
 	return nil
 }
 
-// whole reports whether a loop must have seen all that was sent in its call.
+// whole reports whether a loop must have got all messages that were sent in its call.
 func (c *checker) whole(call *called) bool {
 	if call.endLoop < 0 || call.left >= 0 || call.shared || call.ctx >= 0 || errors.Is(call.err, client.ErrIdle) || c.before(c.find(0, "", "call Close", ""), call.endLoop) {
 		return false

@@ -13,14 +13,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// handle is what every handler does.
+// handle is the code that every handler runs.
 func (r *soakRun) handle(ctx context.Context, who, key string, answer func()) error {
 	r.note(who, "start", key, "", nil)
 	defer r.note(who, "end", key, "", nil)
 	r.moves("handler", int(r.handlers.Add(1)))
 	switch decision(r.plan.Seed, key) {
 	case "late":
-		select { // as long as it may
+		select { // wait as long as the handler may
 		case <-ctx.Done():
 		case <-time.After(soakLimit):
 		}
@@ -31,7 +31,8 @@ func (r *soakRun) handle(ctx context.Context, who, key string, answer func()) er
 	return nil
 }
 
-// moves does what is planned for a handler. It waits for no call of an agent that may wait for it.
+// moves makes the planned moves of a handler. It makes no call that waits for the agent while the agent may wait for
+// the handler.
 func (r *soakRun) moves(at string, n int) {
 	for _, m := range r.plan.Program.Moves {
 		switch {
@@ -44,12 +45,12 @@ func (r *soakRun) moves(at string, n int) {
 	}
 }
 
-// keyOf returns by which key a message is known to both sides.
+// keyOf returns the key by which both sides know a message.
 func keyOf(m wireproto.Message) string {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
 		key, _, _ := strings.Cut(m.Text, ":")
-		return strings.Clone(key) // not to keep the rest
+		return strings.Clone(key) // a copy, so that the rest of the text can be freed
 	case *wireproto.UnknownMessage:
 		var p struct{ Key string }
 		json.Unmarshal(m.Payload, &p)
@@ -70,7 +71,7 @@ func keyOf(m wireproto.Message) string {
 	return ""
 }
 
-// answer decides about a live request. Anything else it leaves.
+// answer decides about a live request. It ignores all other messages.
 func (r *soakRun) answer(who string, m wireproto.Message) {
 	var id string
 	var yes, forever, no, end func() error
@@ -115,11 +116,11 @@ func (r *soakRun) answer(who string, m wireproto.Message) {
 	}
 }
 
-// move does something with the session, or with the last turn in it.
+// move does one thing with the session, or with its last turn.
 func (r *soakRun) move(who, do string) {
 	s := r.session.Load()
 	if s == nil {
-		return // a handler before the start is through
+		return // the handler runs before NewSession has returned
 	}
 	r.mu.Lock()
 	turn, last, endCtx := r.turn, r.last, r.endCtx
@@ -169,7 +170,7 @@ func (r *soakRun) move(who, do string) {
 	}
 }
 
-// kill kills the agent, by its own hand: its process id may be another's by now.
+// kill asks the agent to kill itself. A kill by its process id could hit another process.
 func (r *soakRun) kill(who string) {
 	r.note(who, "kills the agent", "", "", nil)
 	r.mu.Lock()
@@ -179,8 +180,8 @@ func (r *soakRun) kill(who string) {
 	}
 }
 
-// close closes the session. Where an agent that is stuck would use up a long StopGrace, it is killed
-// as a user would kill it.
+// close closes the session. If an agent that is stuck would use up a long StopGrace, the agent is killed, as a user
+// would do.
 func (r *soakRun) close(who string) {
 	s := r.session.Load()
 	key := fmt.Sprint("c", r.calls.Add(1))

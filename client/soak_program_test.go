@@ -20,27 +20,27 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// soakLimit is how long a schedule may take. What has not returned then hangs.
+// soakLimit is how long a schedule may take. A call that has not returned after that time hangs.
 const soakLimit = 90 * time.Second
 
 var errUser = errors.New("the user left")
 
-// soakRun carries a schedule out.
+// soakRun carries out a schedule.
 type soakRun struct {
 	plan     *schedule
 	log      transcript
 	session  atomic.Pointer[client.Session]
 	beside   sync.WaitGroup
-	handlers atomic.Int64 // that have been called
-	outside  atomic.Int64 // calls of OnMessage
+	handlers atomic.Int64 // how many handlers were called
+	outside  atomic.Int64 // how many times OnMessage was called
 	calls    atomic.Int64
 
 	mu     sync.Mutex
-	agent  net.Conn     // on which the agent reports, and is killed
-	turn   *client.Turn // the last one
+	agent  net.Conn     // the agent's connection for reports and for the order to kill itself
+	turn   *client.Turn // the last turn
 	last   string       // the key of the last call
-	endCtx func()       // that of the last call
-	late   []func()     // answers that are given once all has ended
+	endCtx func()       // ends the ctx of the last call
+	late   []func()     // answers that are given after everything has ended
 	ends   []func()
 }
 
@@ -48,7 +48,7 @@ func (r *soakRun) note(who, what, key, note string, err error) {
 	r.log.add(entry{At: time.Now(), Who: who, What: what, Key: key, Note: note, Err: err})
 }
 
-// call notes a call of the package and how it returned.
+// call records a call of the package, and how it returned.
 func (r *soakRun) call(who, what, key string, f func() error) (err error) {
 	r.note(who, "call "+what, key, "", nil)
 	err = f()
@@ -56,7 +56,7 @@ func (r *soakRun) call(who, what, key string, f func() error) (err error) {
 	return err
 }
 
-// run carries the schedule out and returns the transcript.
+// run carries out the schedule and returns the transcript.
 func (r *soakRun) run(workDir, token string) []entry {
 	agent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +97,7 @@ func ownGoroutines(all string) string {
 	return strings.Join(own, "\n\n")
 }
 
-// listen notes what the agent reports, until it has ended.
+// listen records the reports of the agent until the agent has ended.
 func (r *soakRun) listen(l net.Listener, gone chan<- struct{}) {
 	defer close(gone)
 	conn, err := l.Accept()
@@ -187,14 +187,14 @@ func (r *soakRun) options(address, workDir, token string) *client.Options {
 	return o
 }
 
-// unblock kills an agent that is stuck if a call of the package that may wait for it does so for long.
+// unblock kills an agent that is stuck if a call of the package waits for it for a long time.
 func (r *soakRun) unblock(who string, over <-chan struct{}) {
 	if !waitFor(over, time.Second) && r.log.wait(soakLimit, over, 0, isStuck()) {
 		r.kill(who)
 	}
 }
 
-// watch ends a call whose agent is stuck, by the planned means and then by worse ones.
+// watch ends a call whose agent is stuck: first in the planned way, and if that fails, by a kill.
 func (r *soakRun) watch(who string, over <-chan struct{}, rescue string) {
 	why := ""
 	stuck := isStuck()
@@ -206,7 +206,7 @@ func (r *soakRun) watch(who string, over <-chan struct{}, rescue string) {
 	}) {
 		return
 	}
-	if rescue == "wait" && why == "babbles" { // it is not silent
+	if rescue == "wait" && why == "babbles" { // such an agent is not silent, so IdleTimeout does not end the call
 		rescue = "end ctx"
 	}
 	short := func() bool { return waitFor(over, 100*time.Millisecond) }
@@ -215,7 +215,7 @@ func (r *soakRun) watch(who string, over <-chan struct{}, rescue string) {
 	}
 	r.note(who, "rescue", "", rescue, nil)
 	switch rescue {
-	case "wait": // for IdleTimeout
+	case "wait": // wait for IdleTimeout
 		if waitFor(over, soakSlack+3*time.Second) {
 			return
 		}
@@ -233,7 +233,7 @@ func (r *soakRun) watch(who string, over <-chan struct{}, rescue string) {
 	r.kill(who)
 }
 
-// prompt makes a turn and reads it.
+// prompt starts a turn and reads it.
 func (r *soakRun) prompt(who string, p programCall) {
 	s := r.session.Load()
 	key := fmt.Sprint("p", r.calls.Add(1))
@@ -276,7 +276,7 @@ func (r *soakRun) prompt(who string, p programCall) {
 	}
 }
 
-// accompany starts what goes on during a call.
+// accompany starts the moves that are planned for the time of a call.
 func (r *soakRun) accompany(who string, since int, over <-chan struct{}, p programCall) {
 	r.beside.Go(func() { r.watch(who+"'s watch", over, p.Rescue) })
 	for _, m := range p.Moves {
@@ -341,7 +341,7 @@ func (r *soakRun) replay(who string, p programCall) {
 	r.loop(who, "replay "+key, key, s.Replay(ctx), p)
 }
 
-// main is the program.
+// main is the program of the schedule.
 func (r *soakRun) main(address, workDir, token string) {
 	p := r.plan.Program
 	var s *client.Session
@@ -360,7 +360,7 @@ func (r *soakRun) main(address, workDir, token string) {
 			r.prompt("main", c)
 		}
 	}
-	// A turn that is not read holds the agent up.
+	// A turn that no one reads blocks the agent.
 	if p.Patient && len(r.ends) == 0 && !r.log.wait(soakPatience+5*time.Second, s.Done(), 0, allSaid(p.OnMessage)) && s.Err() == nil {
 		r.note("main", "violation", "", "what the agent has said outside of calls does not arrive", nil)
 	}
@@ -368,7 +368,7 @@ func (r *soakRun) main(address, workDir, token string) {
 	for _, end := range r.ends {
 		end()
 	}
-	// Handlers are through with Close; one that has called it is soon.
+	// After Close, all handlers have ended, except a handler that has called Close itself, which ends soon.
 	r.log.wait(soakSlack, nil, 0, handlersEnded())
 	r.beside.Wait()
 	r.mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// schedule is everything that a seed decides: what the agent does and what the program does. The runner only carries
+// schedule is everything that a seed decides: the actions of the agent and those of the program. soakRun only carries
 // it out, and check judges the result.
 type schedule struct {
 	Seed    uint64
@@ -15,59 +15,59 @@ type schedule struct {
 	Program programPlan
 }
 
-// agentPlan is what the agent does.
+// agentPlan is the plan of the agent's actions.
 type agentPlan struct {
 	Seed     uint64
-	Start    string     // how it starts: "" is well
-	Stubborn bool       // it ends neither at the end of its input nor when it is interrupted
-	Calls    []callPlan // what it does with its first prompt or replay, with the second, …
+	Start    string     // how it starts; "" is a correct start
+	Stubborn bool       // it does not end at the end of its input or at an interrupt
+	Calls    []callPlan // what it does with the first prompt or replay, with the second, and so on
 }
 
-// callPlan is what the agent does from a prompt or replay on. It answers with "finished" after the
-// last step unless a step has answered.
+// callPlan is what the agent does after it has read a prompt or a replay. It answers with "finished" after the last
+// step, unless a step has answered.
 type callPlan struct {
-	Cancel string // what it does about a cancellation: obey, refuse, ignore, finish, fail
+	Cancel string // the reaction to a cancellation: obey, refuse, ignore, finish or fail
 	Steps  []step
 }
 
-// step is one thing that the agent does. N counts what Do names.
+// step is one action of the agent. N is a number whose meaning depends on Do.
 type step struct {
 	Do string
 	N  int
-	On string // of a request, its kind; of an answer, the status
+	On string // the kind of a request, or the status of an answer
 }
 
-// programPlan is what the program does.
+// programPlan is the plan of the program's actions.
 type programPlan struct {
 	Grace, Idle       time.Duration
-	Approve, Answer   bool // handlers that there are; tools and hooks there are always
+	Approve, Answer   bool // whether these handlers exist; tools and hooks always exist
 	OnMessage, Record bool
-	Config            bool // by a temporary file
+	Config            bool // the configuration comes by a temporary file
 	Calls             []programCall
-	Moves             []move // of handlers and OnMessage
-	Patient           bool   // waits until the agent has nothing more to say before it closes
+	Moves             []move // the moves of handlers and of OnMessage
+	Patient           bool   // it closes the session only when the agent has nothing more to send
 }
 
-// programCall is a prompt or a replay of the program.
+// programCall is a prompt or a replay that the program calls.
 type programCall struct {
 	Replay bool
-	Read   string // loop, result, leave
+	Read   string // how it is read: loop, result or leave
 	Moves  []move
-	Rescue string // what ends the call when the agent is stuck
+	Rescue string // what ends the call if the agent is stuck
 }
 
-// move is a thing that the program does at a place: at the Nth message of a loop, in the Nth
-// handler, in the Nth OnMessage, or during a call once the agent has done N things in it.
+// move is one action of the program at a place: at the Nth message of a loop, in the Nth handler, in the Nth OnMessage,
+// or during a call, when the agent has done N things in it.
 type move struct {
 	At string
 	N  int
 	Do string
 }
 
-// longGrace is a StopGrace that no schedule waits for. If a call waits for it by mistake, the test sees that.
+// longGrace is a StopGrace that no schedule may wait for. A call that waits for it by mistake fails the test.
 const longGrace = time.Minute
 
-// newSchedule makes the schedule of a seed.
+// newSchedule makes the schedule for a seed.
 func newSchedule(seed uint64) *schedule {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	chance := func(percent int) bool { return rng.IntN(100) < percent }
@@ -80,7 +80,7 @@ func newSchedule(seed uint64) *schedule {
 	if chance(30) {
 		p.Grace = longGrace
 	}
-	if p.Grace != longGrace && chance(20) { // it needs StopGrace after it
+	if p.Grace != longGrace && chance(20) { // such an agent needs a StopGrace to end
 		p.Idle = 400 * time.Millisecond
 	}
 	p.Approve, p.Answer, p.OnMessage, p.Record, p.Config = chance(40), chance(50), chance(70), chance(20), chance(25)
@@ -93,7 +93,7 @@ func newSchedule(seed uint64) *schedule {
 	ask := func() step {
 		return step{Do: pick("ask", "ask", "ask", "ask and go on", "ask and resolve"), On: pick("approval", "approval", "approval", "question", "tool", "hook", "background", "unknown")}
 	}
-	calm := func() step { // what a call survives
+	calm := func() step { // a step after which the call can continue
 		switch rng.IntN(17) {
 		case 0, 1, 2:
 			return step{Do: "text", N: 1 + rng.IntN(20)}
@@ -116,7 +116,7 @@ func newSchedule(seed uint64) *schedule {
 		}
 		return ask()
 	}
-	fatal := func() step { // what ends the agent, or what it does until something ends it
+	fatal := func() step { // a step that ends the agent, or that continues until the agent is ended
 		switch rng.IntN(14) {
 		case 0, 1:
 			return step{Do: "exit", N: rng.IntN(4)}
@@ -153,7 +153,7 @@ func newSchedule(seed uint64) *schedule {
 		if chance(10) {
 			c.Steps = append(c.Steps, step{Do: "answer", On: pick("finished", "cancelled")})
 		}
-		for range rng.IntN(4) { // outside of any call
+		for range rng.IntN(4) { // steps outside of calls
 			c.Steps = append(c.Steps, calm())
 		}
 		if chance(3) {
@@ -178,7 +178,7 @@ func newSchedule(seed uint64) *schedule {
 				m.At, m.N = "beside", rng.IntN(30)
 				m.Do = pick("cancel", "cancel", "end ctx", "end ctx", "steer", "plan", "prompt", "replay")
 			}
-			if chance(12) { // the end of the session
+			if chance(12) { // a move that ends the session
 				m.Do = pick("close", "close", "go close", "kill")
 			}
 			c.Moves = append(c.Moves, m)
@@ -196,7 +196,7 @@ func newSchedule(seed uint64) *schedule {
 	return s
 }
 
-// decision is what the program does with a request: the same, wherever it is asked.
+// decision returns what the program does with a request. It is the same wherever the program gets the request.
 func decision(seed uint64, request string) string {
 	h := fnv.New64a()
 	fmt.Fprint(h, seed, request)
@@ -204,7 +204,7 @@ func decision(seed uint64, request string) string {
 	return all[h.Sum64()%uint64(len(all))]
 }
 
-// soakNoise is what is no message, or none that is known.
+// soakNoise are lines that are not messages, or are messages of unknown types.
 var soakNoise = []string{
 	"plain text\n", "\n\n", "{\"half\":\n", "[]\n", "\xff\xfe\n", "{}\n", "\ufeff{}\n", "null\n", "\x00\n",
 	`{"jsonrpc":"2.0","method":"event"}` + "\n",

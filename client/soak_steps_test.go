@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// do does one step. A call that is cancelled skips what is left of it.
+// do does one step. When its call is cancelled, it skips the rest of the step.
 func (a *puppet) do(c *puppetCall, s step) {
 	if !c.answered {
 		select {
@@ -70,9 +70,9 @@ func (a *puppet) do(c *puppetCall, s step) {
 		case 1:
 			a.reply("nobody", `{"status":"finished"}`)
 		case 2:
-			a.reply("1", "{}") // initialize once more
+			a.reply("1", "{}") // a second answer to initialize
 		case 3:
-			a.reply("1000", `{"status":"finished"}`) // a call that will never be made
+			a.reply("1000", `{"status":"finished"}`) // an answer to a call that does not exist
 		}
 	case "stderr":
 		os.Stderr.WriteString(strings.Repeat("x", s.N<<10) + "\n")
@@ -93,7 +93,7 @@ func (a *puppet) do(c *puppetCall, s step) {
 	case "close in":
 		a.say(s.Do, "", "")
 		a.deaf.Store(true)
-		os.Stdin.Close() // once the reader has read the next line, for which it waits already
+		os.Stdin.Close() // takes effect after the next line, because the reader already waits for it
 		a.stop("mute")
 	case "leave and exit":
 		if exe, err := os.Executable(); err == nil {
@@ -122,7 +122,7 @@ func (c *puppetCall) over() bool {
 	}
 }
 
-// write writes a line in pieces. Without a key it is none of which the program learns.
+// write writes a line in pieces. If key is "", the program will not notice the line.
 func (a *puppet) write(what, key, line string, pieces int) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
@@ -145,7 +145,7 @@ func (a *puppet) writeLocked(what, key, line string, pieces int) {
 	}
 }
 
-// numbered writes a message that says by its key which one it is.
+// numbered writes a message with a key of its own.
 func (a *puppet) numbered(prefix string, pieces int, line func(key string) string) (key string) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
@@ -169,7 +169,7 @@ func (a *puppet) message(pieces, filler int) {
 	})
 }
 
-// reply answers a call other than a prompt or a replay.
+// reply answers a call that is not a prompt or a replay.
 func (a *puppet) reply(id, result string) {
 	a.write("reply", id, encodeLine(&wireproto.Frame{ID: id, Result: json.RawMessage(result)})+"\n", 1)
 }
@@ -178,7 +178,7 @@ func (a *puppet) refuse(id string) {
 	a.write("reply", id, encodeLine(&wireproto.Frame{ID: id, Error: &wireproto.RPCError{Code: wireproto.CodeInvalidState, Message: "no turn"}})+"\n", 1)
 }
 
-// answer ends a call. A second answer is one to no call.
+// answer ends a call. A second answer has no call any more.
 func (a *puppet) answer(c *puppetCall, status string) {
 	a.mu.Lock()
 	if a.current == c {
@@ -203,9 +203,9 @@ func (a *puppet) answer(c *puppetCall, status string) {
 	a.write(what+" "+status, key, encodeLine(f)+"\n", 1)
 }
 
-// ask sends a request and waits for its answer, as long as it must come. In a replay that is what a
-// background agent or a hook asks, the rest is history; outside of calls, where the real agent asks
-// nothing else, the rest is taken for one of the next call's if that begins meanwhile.
+// ask sends a request. If an answer must come, it waits for the answer. In a replay, an answer must come only to a
+// request of a background agent or of a hook, because the rest is history. Outside of calls, the real agent sends only
+// such requests; another kind may become part of the next call, if that begins in the meantime.
 func (a *puppet) ask(c *puppetCall, s step) {
 	var done chan struct{}
 	live := s.On == "background" || s.On == "hook"
@@ -249,7 +249,7 @@ func (a *puppet) ask(c *puppetCall, s step) {
 		select {
 		case <-done:
 		case <-next:
-		case <-c.asked: // also of an answered call, whose requests then are of no turn
+		case <-c.asked: // this may also happen in a call that has its answer; its requests then belong to no turn
 		case <-deadline.C:
 			a.say("starved", id, "")
 		}

@@ -14,13 +14,13 @@ import (
 )
 
 var (
-	soakSeed      = flag.Uint64("soak.seed", 0, "first seed of the soak; 0 for one of the clock")
-	soakSchedules = flag.Int("soak.schedules", 50, "schedules of the soak, one for each seed from the first on")
-	soakAtOnce    = flag.Int("soak.parallel", 12, "schedules of the soak at once")
+	soakSeed      = flag.Uint64("soak.seed", 0, "first seed of the soak; 0 means a seed from the clock")
+	soakSchedules = flag.Int("soak.schedules", 50, "number of schedules of the soak; each has the next seed")
+	soakAtOnce    = flag.Int("soak.parallel", 12, "number of schedules of the soak that run at once")
 )
 
-// TestSoak runs schedules of random agents and random programs, and judges each by its transcript.
-// To repeat one, pass its seed: -args -soak.seed=N -soak.schedules=1.
+// TestSoak runs schedules of random agents and random programs, and judges each by its transcript. To repeat one of
+// them, pass its seed: -args -soak.seed=N -soak.schedules=1.
 func TestSoak(t *testing.T) {
 	first := *soakSeed
 	if first == 0 {
@@ -45,7 +45,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soakRound runs some schedules at once and looks for what they have left.
+// soakRound runs some schedules in parallel, and checks that no goroutine, file or process of them is left.
 func soakRound(t *testing.T, first uint64, n int) {
 	runs := make([][]entry, n)
 	t.Run(fmt.Sprint(first), func(t *testing.T) {
@@ -74,7 +74,7 @@ func soakRound(t *testing.T, first uint64, n int) {
 			t.Errorf("temporary files left: %v", left)
 		}
 	})
-	// Only now, so that what came after the end of a schedule is in its transcript.
+	// Check only now, so that a transcript has everything that came after the end of its schedule.
 	var slowest time.Duration
 	slow := uint64(0)
 	for i, log := range runs {
@@ -92,7 +92,7 @@ func soakRound(t *testing.T, first uint64, n int) {
 	t.Logf("soak: the slowest was seed %d, %v", slow, slowest)
 }
 
-// keep writes a transcript to a file, whose name it returns.
+// keep writes a transcript to a file and returns the name of the file.
 func keep(t *testing.T, plan *schedule, log []entry, bad []string) string {
 	f, err := os.CreateTemp("", fmt.Sprintf("soak-%d-*.txt", plan.Seed))
 	if err != nil {

@@ -10,13 +10,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// entry is one thing that the agent or the program did. What begins with "call" is followed by what
-// begins with "return", with the same key, unless it never returned.
+// entry is one action of the agent or of the program. An entry whose What begins with "call" is followed by one that
+// begins with "return" and has the same key, unless the call never returned.
 type entry struct {
 	At   time.Time
 	Who  string // the agent, or the place in the program
 	What string
-	Key  string `json:",omitempty"` // of the message, the request or the call that it is about
+	Key  string `json:",omitempty"` // the key of the message, the request or the call
 	Note string `json:",omitempty"`
 	Err  error  `json:"-"`
 }
@@ -32,7 +32,7 @@ func (e entry) String() string {
 	return s
 }
 
-// transcript is what both sides did, in the order in which this process has learned of it.
+// transcript has the actions of both sides, in the order in which this process has learned of them.
 type transcript struct {
 	mu      sync.Mutex
 	entries []entry
@@ -49,8 +49,8 @@ func (l *transcript) add(e entry) {
 	}
 }
 
-// wait waits until seen returns true, at most for d, or until stop. seen gets each entry once, from
-// the one numbered from on.
+// wait waits until seen returns true, at most for d, or until stop. seen gets each entry once, beginning with the entry
+// number from.
 func (l *transcript) wait(d time.Duration, stop <-chan struct{}, from int, seen func(entry) bool) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -84,7 +84,7 @@ func (l *transcript) len() int {
 	return len(l.entries)
 }
 
-// things returns a condition: the agent has done n things.
+// things returns a condition that is true when the agent has done n things.
 func things(n int) func(entry) bool {
 	return func(e entry) bool {
 		if e.Who == "agent" {
@@ -94,7 +94,7 @@ func things(n int) func(entry) bool {
 	}
 }
 
-// isStuck returns a condition: the agent will do nothing more of its own accord.
+// isStuck returns a condition that is true when the agent will do nothing more by itself.
 func isStuck() func(entry) bool {
 	stuck := false
 	return func(e entry) bool {
@@ -105,7 +105,7 @@ func isStuck() func(entry) bool {
 	}
 }
 
-// handlersEnded returns a condition: no handler runs.
+// handlersEnded returns a condition that is true when no handler runs.
 func handlersEnded() func(entry) bool {
 	running := 0
 	return func(e entry) bool {
@@ -121,11 +121,11 @@ func handlersEnded() func(entry) bool {
 	}
 }
 
-// allSaid returns a condition: the agent has nothing more to say, and OnMessage has received all
-// that was said outside of calls.
+// allSaid returns a condition that is true when the agent has nothing more to send and OnMessage has received
+// everything that was sent outside of calls.
 func allSaid(onMessage bool) func(entry) bool {
 	idle, stuck, running := true, false, 0
-	owed := make(map[string]bool) // what was said since the last answer and has not come
+	owed := make(map[string]bool) // the messages since the last answer that have not arrived
 	seen := make(map[string]bool)
 	return func(e entry) bool {
 		switch {

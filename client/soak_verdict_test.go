@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// transcriptOf reads a transcript: "who: what key (note)", one a line.
+// transcriptOf reads a transcript with lines of the form "who: what key (note)".
 func transcriptOf(text string, errs map[string]error) []entry {
 	var log []entry
 	at := time.Unix(0, 0)
@@ -21,7 +21,7 @@ func transcriptOf(text string, errs map[string]error) []entry {
 		at = at.Add(time.Millisecond)
 		var e entry
 		who, rest, _ := strings.Cut(line, ": ")
-		if d, ok := strings.CutPrefix(who, "+"); ok { // a pause before it
+		if d, ok := strings.CutPrefix(who, "+"); ok { // a pause before the entry
 			pause, name, _ := strings.Cut(d, " ")
 			wait, err := time.ParseDuration(pause)
 			if err != nil {
@@ -45,7 +45,7 @@ func transcriptOf(text string, errs map[string]error) []entry {
 	return log
 }
 
-// The checker finds what it is there for.
+// The checker finds each kind of violation.
 func TestSoakVerdict(t *testing.T) {
 	yes, no := "", ""
 	plan := &schedule{Seed: 1, Program: programPlan{Grace: time.Second, OnMessage: true}}
@@ -90,7 +90,7 @@ func TestSoakVerdict(t *testing.T) {
 		"no start":        {"main: call NewSession s\nmain: return NewSession s = other", "the start: other"},
 		"all is well":     {answered + seen + end, ""},
 		"lost at the end": {answered + "\nloop p1: message m1" + end, "m2 was lost"},
-		"lost before":     {sent + "\nloop p1: message m2", ""}, // the loop may be at it yet
+		"lost before":     {sent + "\nloop p1: message m2", ""}, // the loop may not have reached it yet
 		"lost between": {sent + "\nloop p1: message m2\nloop p1: call break p1\nloop p1: end of loop p1",
 			"m1 was lost"},
 		"twice":              {answered + "\nloop p1: message m1" + seen + end, "m1 came twice"},
@@ -100,8 +100,8 @@ func TestSoakVerdict(t *testing.T) {
 		"ends with an error": {answered + seen + strings.Replace(end, "loop p1\n", "loop p1 = other\n", 1), "instead of nil"},
 		"ends without an answer": {sent + seen + end,
 			"has not finished"},
-		"cancelled by nobody": {sent + seen + "\nloop p1: end of loop p1 = cancelled", "nothing of the kind"},
-		"closed by nobody":    {sent + seen + "\nloop p1: end of loop p1 = closed", "nothing of the kind"},
+		"cancelled by no one": {sent + seen + "\nloop p1: end of loop p1 = cancelled", "nothing of the kind"},
+		"closed by no one":    {sent + seen + "\nloop p1: end of loop p1 = closed", "nothing of the kind"},
 		"another exit code":   {sent + seen + "\nagent: exit 2\nagent: gone \nloop p1: end of loop p1 = exit 3", "exited with 2"},
 		"killed in health":    {sent + seen + "\nagent: gone \nloop p1: end of loop p1 = exit 3", "was well"},
 		"a stray cancel":      {sent + "\nagent: read 7 (cancel)", "did not ask for it"},

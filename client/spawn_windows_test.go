@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// shim makes the shim of npm for a package, with this test as the node.exe next to it.
+// shim makes the start script of npm for a package. The test binary is the node.exe next to it.
 func shim(t *testing.T, dir, pkg string) (path, script string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "internal", "spawn", "testdata", "npm-cmd-shim-9.0.2.cmd"))
@@ -60,7 +60,7 @@ var tellsArguments = script("tells its arguments", func(a *agent) {
 	a.serve()
 })
 
-// No argument goes through cmd.exe, which would run and expand what stands in it.
+// No argument goes through cmd.exe, which would run commands and expand variables in it.
 func TestShimArguments(t *testing.T) {
 	path, main := shim(t, t.TempDir(), "wire-kimi")
 	for _, named := range []string{path, strings.TrimSuffix(path, ".cmd"), strings.ToUpper(path)} {
@@ -106,7 +106,7 @@ func TestShimInspect(t *testing.T) {
 	}
 }
 
-// A batch file that is not a shim is refused and does not run.
+// A batch file that npm or pnpm has not made is refused, and does not run.
 func TestBatchRefused(t *testing.T) {
 	for _, name := range []string{"kimi.cmd", "kimi.bat"} {
 		dir := t.TempDir()
@@ -166,7 +166,7 @@ var leavesAndHangs = script("leaves a process and hangs", func(a *agent) {
 	a.hang()
 })
 
-// The agent and everything that it has started end with the program, although they read no input.
+// The agent and all processes that it has started end with the program, although they do not read their input.
 func TestProgramKilled(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

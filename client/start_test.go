@@ -31,18 +31,18 @@ func kind(b *backend) client.Backend {
 	return client.BackendServer
 }
 
-// shellScript writes a script of the shell and returns its path.
+// shellScript writes a shell script and returns its path.
 func shellScript(t testing.TB, path, text string) string {
 	t.Helper()
 	return write(t, path, "#!/bin/sh\n"+text+"\n", 0o700)
 }
 
-// If a program has not answered in time, the error says that it is slow, and nothing else.
+// If a program has not answered in time, the error says only that it is slow, and makes no guess about what it is.
 func TestInspectGivenUp(t *testing.T) {
 	gone := errors.New("the user left")
 	for name, test := range map[string]struct {
-		hangs  string // the question that is not answered
-		before string // what is answered before it
+		hangs  string // the command that the program does not answer
+		before string // the answers to the commands before it
 		cancel bool
 	}{
 		"info":        {hangs: "info", before: ":"},
@@ -97,7 +97,7 @@ func TestInspectGivenUp(t *testing.T) {
 	}
 }
 
-// Where a start was given up, the error says what the child did until then.
+// If a start was given up, the error says what the child did until then.
 func TestStartGivenUpTells(t *testing.T) {
 	opts := spawn(t, serves, "")
 	opts.Executable = shellScript(t, filepath.Join(t.TempDir(), "busy"), "echo 'loading skills' >&2\nwhile :; do :; done")
@@ -119,7 +119,7 @@ func TestStartGivenUpTells(t *testing.T) {
 	}
 }
 
-// Text of a version manager or a shell around an answer does not matter.
+// A version manager or a shell may print text before or after the answer.
 func TestInspectBanner(t *testing.T) {
 	t.Parallel()
 	const answer = `{"kimi_cli_version": "1.51.0", "agent_spec_versions": ["1"], "wire_protocol_version": "1.10", "python_version": "3.13.0"}`
@@ -161,7 +161,7 @@ func TestInspectBanner(t *testing.T) {
 	}
 }
 
-// Through a script that greets first, both back ends are found and run.
+// Both kimis are found and run through a script that prints a text first.
 func TestBackendsBanner(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts := b.options(t, "text: hello")
@@ -174,7 +174,7 @@ func TestBackendsBanner(t *testing.T) {
 	})
 }
 
-// Inspect accepts everything that NewSession runs: if a program does not say what it is, the handshake does.
+// Inspect accepts every program that NewSession accepts: if a program does not say what it is, the handshake does.
 func TestBackendsInspectAgrees(t *testing.T) {
 	onBackends(t, func(t *testing.T, _ context.Context, b *backend) {
 		for name, says := range map[string]string{
@@ -203,7 +203,7 @@ func TestBackendsInspectAgrees(t *testing.T) {
 	})
 }
 
-// A kimi that is newer than the tested ones is logged, and runs.
+// A kimi that is newer than the tested ones runs, and the log says so.
 func TestNewer(t *testing.T) {
 	for version, newer := range map[string]bool{
 		`"protocol_version":"1.10","server":{"name":"k","version":"1.51.0"}`: false,
@@ -225,7 +225,7 @@ func TestNewer(t *testing.T) {
 	}
 }
 
-// unwritable returns a directory in which nothing can be made, also by root.
+// unwritable returns a directory in which no file can be made, also not by root.
 func unwritable(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -242,12 +242,12 @@ func unwritable(t testing.TB) string {
 	return "/sys/kernel"
 }
 
-// Folders in which kimi cannot keep its files are named by the error, with what to do.
+// If kimi cannot keep its files in a folder, the error names the folder and says what to do.
 func TestBackendsObstacles(t *testing.T) {
 	onBackends(t, func(t *testing.T, _ context.Context, b *backend) {
 		for name, test := range map[string]struct {
 			prepare func(t *testing.T, o *client.Options)
-			reason  string // %s is the share dir
+			reason  string // %s stands for the share dir
 			remedy  string
 		}{
 			"sessions is a file": {func(t *testing.T, o *client.Options) { write(t, filepath.Join(o.ShareDir, "sessions"), "", 0o600) }, "%s/sessions is not a directory", "move it away"},
@@ -277,7 +277,7 @@ func TestBackendsObstacles(t *testing.T) {
 					t.Errorf("got %v; want %q and %q", err, reason, test.remedy)
 				}
 				if start.Unwrap() == nil {
-					t.Error("how it ended is lost")
+					t.Error("the error does not say how the process ended")
 				}
 			})
 		}
@@ -291,7 +291,7 @@ func symlink(t testing.TB, target, path string) {
 	}
 }
 
-// nodeOld are the last words of Node.js 20 with Kimi Code 2.1.0.
+// nodeOld is the last output of Node.js 20 that runs Kimi Code 2.1.0.
 const nodeOld = `file:///k/main.mjs:20
 import zlib, { createZstdDecompress, gzip } from "node:zlib";
                ^^^^^^^^^^^^^^^^^^^^
@@ -300,7 +300,7 @@ SyntaxError: The requested module 'node:zlib' does not provide an export named '
 
 Node.js v20.20.2`
 
-// oldNode returns a folder with a Node.js that is too old: this machine's, else a script that says its words.
+// oldNode returns a folder with a Node.js that is too old: that of this machine, or a script that prints its output.
 func oldNode(t testing.TB) string {
 	t.Helper()
 	if path, err := exec.LookPath("node"); err == nil {
@@ -315,10 +315,10 @@ func oldNode(t testing.TB) string {
 	return dir
 }
 
-// A program without what runs it: the error names that, and not the program as the fault.
+// If the interpreter of a program is missing or too old, the error names the interpreter.
 func TestInterpreters(t *testing.T) {
 	t.Parallel()
-	kimiCode := func(t *testing.T) string { // as npm installs it: a script of Node.js
+	kimiCode := func(t *testing.T) string { // the script for Node.js that npm installs
 		opts := clienttest.KimiCode(t)
 		path := filepath.Join(filepath.Dir(opts.Executable), "..", "node_modules", "@moonshot-ai", "kimi-code", "dist", "main.mjs")
 		if _, err := os.Stat(path); err != nil {
@@ -332,7 +332,7 @@ func TestInterpreters(t *testing.T) {
 	empty := func(t testing.TB) string { return t.TempDir() }
 	for name, test := range map[string]struct {
 		program        func(*testing.T) string
-		path           func(testing.TB) string // PATH
+		path           func(testing.TB) string // the folders on PATH
 		reason, remedy string
 	}{
 		"Kimi Code, no Node.js":     {kimiCode, empty, "there is no node on PATH to run it", "put Node.js 22.19 or later on PATH"},
@@ -364,7 +364,7 @@ func TestInterpreters(t *testing.T) {
 	}
 }
 
-// Text that kimi could not write as JSON is refused before anything starts.
+// A path that kimi could not write as JSON is refused before anything starts.
 func TestNotUTF8(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "w\xff\xfe")
 	if err := os.Mkdir(dir, 0o700); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// storedSession is a session in the files of a back end.
+// storedSession is a session in the files of a backend.
 type storedSession interface {
 	io.Closer
 	history(l *launch) iter.Seq2[wireproto.SessionRecord, error]
@@ -22,12 +22,12 @@ type storedSession interface {
 	title() string
 	rename(title string) error
 	remove() error
-	// hold locks the session against programs of this library. It fails with ErrInUse if one of them has it open, or
-	// if another program that can be asked says that it has.
+	// hold locks the session against programs with this library. It fails with ErrInUse if one of them has the session
+	// open, or if another program that can be asked has it open.
 	hold() (*os.File, error)
 }
 
-// stored opens a session of the work dir. Unlike in ResumeSession, "" does not mean the newest.
+// stored opens a session of the work dir. An id of "" does not mean the newest session here.
 func (l *launch) stored(id string) (storedSession, error) {
 	if err := validSessionID(id); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSessionNotFound, err)
@@ -45,7 +45,7 @@ func (l *launch) stored(id string) (storedSession, error) {
 	return nil, fmt.Errorf("%w: %q in the work dir %s (share dir %s)", ErrSessionNotFound, id, l.workDir, candidates[0].home(l))
 }
 
-// about says what failed with a session.
+// about adds to an error what failed and with which session.
 func about(what, id string, err error) error {
 	if err == nil || strings.HasPrefix(err.Error(), "client: ") {
 		return err
@@ -57,14 +57,15 @@ func about(what, id string, err error) error {
 	return fmt.Errorf("client: %s session %q: %w%s", what, id, err, remedy)
 }
 
-// History yields the messages of a stored session of the work dir, the oldest first. It yields what [Session.Replay]
-// does, but reads the files of the session and starts nothing. kimi may be working on the session. Leaving the loop
-// early closes the files.
+// History yields the messages of a stored session of the work dir, the oldest first. It yields the same messages as
+// [Session.Replay], but reads the files of the session and starts nothing. kimi may use the session at the same time.
+// Leaving the loop early closes the files.
 //
-// It reads a file while the loop runs and keeps little of it in memory. It leaves out incomplete lines, such as a
-// last line that kimi is writing, as kimi does. It differs from Replay in two ways. It keeps a message of a newer
-// kimi-cli, as a [*wireproto.UnknownMessage]. And for a session of an old kimi-cli without Wire messages, it makes
-// messages from the text that was sent to the model. If there is no such session, the error is [ErrSessionNotFound].
+// History reads the files while the loop runs, and keeps little of them in memory. As kimi does, it leaves out
+// incomplete lines, such as a last line that kimi is still writing. It differs from Replay in two ways. It keeps a
+// message of a newer kimi-cli, as a [*wireproto.UnknownMessage]. And for a session of an old kimi-cli without Wire
+// messages, it makes messages from the text that was sent to the model. If there is no such session, the error is
+// [ErrSessionNotFound].
 func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		for rec, err := range HistoryRecords(id, opts) {
@@ -75,10 +76,10 @@ func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	}
 }
 
-// HistoryRecords yields what [History] does, with the times at which kimi has recorded the messages. Text that came in
+// HistoryRecords yields the messages of [History] with the times at which kimi has recorded them. A text that came in
 // parts is one record, with the time at which it was complete. The end of a turn of Kimi Code has the time of the last
-// record before it. Time is zero if kimi has kept none, as for sessions of an old kimi-cli. ProtocolVersion is "" if the
-// file does not say it.
+// record before it. Time is zero if the files have no time, as for sessions of an old kimi-cli. ProtocolVersion is ""
+// if the files do not have it.
 func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord, error] {
 	return func(yield func(wireproto.SessionRecord, error) bool) {
 		l, err := newLaunch(opts)
@@ -100,10 +101,10 @@ func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord,
 	}
 }
 
-// ForkSession copies the first turns of a session of the work dir into a new session and returns its id for
-// [ResumeSession]. -1 means all turns. It copies files and starts nothing. The original session is not changed and
-// may be open. If a turn is running, the copy has the part that is stored by then. Files that the agent has changed
-// are not set back.
+// ForkSession copies the first turns of a session of the work dir to a new session, and returns its id for
+// [ResumeSession]. turns is how many turns to keep; -1 means all. ForkSession copies files and starts nothing. The
+// original session is not changed and may be open. If a turn is running, the copy has the part of it that is stored at
+// that time. Files that the agent has changed are not changed back.
 //
 // The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns,
 // the error is a [*TurnsError]. If kimi no longer has the context of that time, it is [ErrUnsupported].
@@ -112,7 +113,7 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 		return "", errNilContext
 	}
 	if turns == 0 || turns < -1 {
-		return "", errors.New("client: fork: keep at least 1 turn; pass -1 for all, or start a new session with NewSession")
+		return "", errors.New("client: fork: keep at least 1 turn; pass -1 for all turns, or start a new session with NewSession")
 	}
 	l, err := newLaunch(opts)
 	if err != nil {
@@ -130,20 +131,19 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 	return newID, nil
 }
 
-// RenameSession gives a session of the work dir a title. [ListSessions] and kimi then show it. If the session is
-// open, the error is [ErrInUse]. RenameSession can know that only for programs of this library and for a "kimi web"
-// of Kimi Code.
+// RenameSession gives a title to a session of the work dir. [ListSessions] and kimi then show it. If the session is
+// open, the error is [ErrInUse]. RenameSession can only know this about programs with this library and about a "kimi
+// web" of Kimi Code.
 func RenameSession(id, title string, opts *Options) error {
 	title = strings.Join(strings.Fields(title), " ")
 	if title == "" || !utf8.ValidString(title) {
-		return errors.New("client: rename: the title is empty or not UTF-8; pass one of a few words")
+		return errors.New("client: rename: the title is empty or not UTF-8; pass a title of a few words")
 	}
 	return change("rename", id, opts, func(s storedSession) error { return s.rename(title) })
 }
 
-// DeleteSession removes a session of the work dir: its folder with the history, and the entries of Kimi Code about
-// it. It follows no links out of the share dir. If the session is open, the error is [ErrInUse], as for
-// [RenameSession].
+// DeleteSession removes a session of the work dir: its folder with the history, and Kimi Code's index entries for it.
+// It follows no links out of the share dir. If the session is open, the error is [ErrInUse], as for [RenameSession].
 func DeleteSession(id string, opts *Options) error {
 	return change("delete", id, opts, storedSession.remove)
 }
@@ -162,6 +162,6 @@ func change(what, id string, opts *Options, do func(storedSession) error) error 
 	if err != nil {
 		return about(what, id, err)
 	}
-	defer held.Close() // of a nil file, too
+	defer held.Close() // held may be nil; Close of a nil file is harmless
 	return about(what, id, do(s))
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// store is a folder with sessions of both programs, without the programs.
+// store is a share dir with sessions of both programs. The programs themselves are not there.
 type store struct {
 	opts *client.Options
 	dir  string
@@ -38,7 +38,7 @@ func newStore(t testing.TB) *store {
 	return s
 }
 
-// cli is a path in kimi-cli's sessions of the work dir, code one in those of Kimi Code.
+// cli returns a path below kimi-cli's sessions of the work dir. code returns a path below those of Kimi Code.
 func (s *store) cli(names ...string) string {
 	sum := md5.Sum([]byte(s.opts.WorkDir))
 	return filepath.Join(append([]string{s.opts.ShareDir, "sessions", hex.EncodeToString(sum[:])}, names...)...)
@@ -48,7 +48,7 @@ func (s *store) code(names ...string) string {
 	return filepath.Join(append([]string{s.opts.ShareDir, "sessions", "wd_1"}, names...)...)
 }
 
-// addCLI and addCode write a session.
+// addCLI and addCode write the files of a session.
 func (s *store) addCLI(t testing.TB, id, wire, context string) {
 	t.Helper()
 	write(t, s.cli(id, "context.jsonl"), context, 0o600)
@@ -61,7 +61,7 @@ func (s *store) addCode(t testing.TB, id, journal string) {
 	write(t, s.code(id, "agents", "main", "wire.jsonl"), journal, 0o600)
 }
 
-// put puts a named pipe, for "", or a link in place of a file.
+// put replaces a file by a link to target or, if target is "", by a named pipe.
 func put(t testing.TB, path, target string) {
 	t.Helper()
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
@@ -88,7 +88,8 @@ const (
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"s1","finishReason":"end_turn"}}` + "\n"
 )
 
-// An id that a client has given also means a copy of the session: neither of them is deleted by it.
+// If a session was copied, the id that a client has given means both copies. DeleteSession with that id removes
+// neither.
 func TestStoredAlias(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)
@@ -109,7 +110,7 @@ func TestStoredAlias(t *testing.T) {
 	}
 }
 
-// Other files in the place of a session's files block no reader and lead nowhere.
+// Other kinds of files in the place of a session's files block no reader, and lead to no other place.
 func TestStoredHostile(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -181,7 +182,7 @@ func TestStoredHostile(t *testing.T) {
 	if err := client.RenameSession("linked", "x", st.opts); err == nil {
 		t.Error("what a link leads to is renamed")
 	}
-	// Nor is a session changed by the name of a link to it.
+	// The name of a link to a session also does not change the session.
 	put(t, st.cli("alias"), "junk")
 	junked := tree(t, st.cli("junk"))
 	if client.DeleteSession("alias", st.opts) == nil || client.RenameSession("alias", "x", st.opts) == nil {
@@ -193,8 +194,7 @@ func TestStoredHostile(t *testing.T) {
 		e2eIs(t, fmt.Sprintf("delete %q", id), client.DeleteSession(id, st.opts), client.ErrSessionNotFound)
 	}
 
-	// A pipe in the place of a folder or of the index blocks nothing, and a fork that fails because of it leaves
-	// nothing.
+	// A pipe in the place of a folder or of the index blocks nothing. A fork that fails because of it leaves no files.
 	st.addCLI(t, "uploads", cliBegin+cliEnd, `{"role":"user","content":"hello"}`+"\n")
 	put(t, st.cli("uploads", "uploads"), "")
 	st.addCode(t, "session_index", codeBegin+codeText)
@@ -222,7 +222,7 @@ func TestStoredHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// If the folder of all sessions is a link out of the share dir, they are read and not changed.
+	// If the folder of all sessions is a link out of the share dir, the sessions can be read but not changed.
 	if err := os.Rename(filepath.Join(st.opts.ShareDir, "sessions"), filepath.Join(st.dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
@@ -240,11 +240,11 @@ func TestStoredHostile(t *testing.T) {
 	}
 }
 
-// Stores as old programs, and ones that were killed, have left them.
+// The files of old programs, and of programs that were killed, can be read.
 func TestStoredForms(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)
-	// A kimi-cli that kept no messages of Wire, and one that kept its contexts next to one another.
+	// One old kimi-cli stored no messages of Wire. Another one stored the contexts of all sessions in one folder.
 	context := `{"role":"_system_prompt","content":"…"}` + "\n" + `{"role":"_checkpoint","id":0}` + "\n" +
 		`{"role":"user","content":[{"type":"text","text":"<system>CHECKPOINT 0</system>"}]}` + "\n" +
 		`{"role":"user","content":"hello"}` + "\n" +
@@ -262,7 +262,7 @@ func TestStoredForms(t *testing.T) {
 		e2eSame(t, id, want, told(t, id, st.opts))
 	}
 
-	// Kimi Code of version 1.0 of the journal, and steps that were cut off.
+	// Kimi Code with version 1.0 of its journal, and steps that were cut off.
 	st.addCode(t, "session_old", `{"type":"metadata","protocol_version":"1.0","created_at":1}`+"\n"+codeBegin+
 		`{"type":"context.append_message","message":{"role":"assistant","content":[{"type":"think","think":"secret","hidden":true},{"type":"text","text":"hi"}],"toolCalls":[{"type":"function","id":"c","function":{"name":"Bash","arguments":"{\"a\": 1}"}}]}}`+"\n"+
 		`{"type":"context.append_message","message":{"role":"tool","content":[{"type":"text","text":"out"},{"type":"text","text":"put"}],"toolCalls":[],"toolCallId":"c","isError":true}}`+"\n")
@@ -270,7 +270,7 @@ func TestStoredForms(t *testing.T) {
 		`{"type":"context.append_loop_event","event":{"type":"step.begin","uuid":"s1"}}`+"\n"+
 		`{"type":"context.append_loop_event","event":{"type":"tool.call","stepUuid":"s1","toolCallId":"c","name":"Bash"}}`+"\n"+
 		`{"type":"context.append_message","message":{"role":"user","content":[{"type":"text","text":"reminder"}],"origin":{"kind":"injection"}}}`+"\n"+
-		`{"type":"context.append_loop_event","event":{"type":"step.begin","uuid":"s2"}}`+"\n"+ // says nothing
+		`{"type":"context.append_loop_event","event":{"type":"step.begin","uuid":"s2"}}`+"\n"+ // a step without content
 		strings.ReplaceAll(codeText, "s1", "s3"))
 	args2 := `{"a":1}`
 	turn := []wireproto.Message{&wireproto.TurnBegin{UserInput: wireproto.Content{Text: "hello"}}, &wireproto.StepBegin{N: 1}}
@@ -317,7 +317,7 @@ func BenchmarkHistory(b *testing.B) {
 		fmt.Fprintf(&cli, `{"timestamp": %d.25, "message": {"type": "ContentPart", "payload": {"type": "text", "text": "%s"}}}`+"\n", i, filler)
 		fmt.Fprintf(&cli, `{"timestamp": %d.25, "message": {"type": "StatusUpdate", "payload": {"context_usage": 0.001, "context_tokens": 100, "max_context_tokens": 100000, "token_usage": {"input_other": 100, "output": 10, "input_cache_read": 0, "input_cache_creation": 0}, "message_id": "chatcmpl-scripted", "plan_mode": false, "mcp_status": null}}}`+"\n", i)
 		cli.WriteString(cliEnd)
-		// As Kimi Code writes them, with what is no part of the conversation.
+		// These are the lines that Kimi Code writes, also those that are not part of the conversation.
 		fmt.Fprintf(&code, `{"type":"turn.prompt","agentId":"main","input":[{"type":"text","text":"hello"}],"origin":{"kind":"user"},"promptId":"p%d","turnId":0,"time":1795677586335}`+"\n", i)
 		code.WriteString(codeBegin)
 		fmt.Fprintf(&code, `{"type":"context.append_loop_event","agentId":"main","event":{"type":"step.begin","uuid":"fa81fb90-adab-47e7-a598-%012d","turnId":"0","step":1},"time":1795677586350}`+"\n", i)
@@ -349,7 +349,7 @@ func BenchmarkHistory(b *testing.B) {
 	}
 }
 
-// It reads a session while the loop runs, and not all of it at once.
+// History reads a session while the loop runs, and does not read all of it at once.
 func TestHistoryIsLazy(t *testing.T) {
 	st := newStore(t)
 	const lines = 20_000

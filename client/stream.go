@@ -8,28 +8,28 @@ import (
 )
 
 const (
-	// window is how many bytes of lines wait for a consumer. When there are more, the reader stops reading. So the
-	// agent slows down, and this process does not grow.
+	// window is how many bytes of lines may wait for a consumer. If more wait, the reader stops reading. So the agent
+	// slows down, and the memory of this process does not grow.
 	window = 1 << 20
-	// cutWindow is how many bytes wait at most after the consumer's side has cancelled. The reader must then reach the
-	// end, so it drops what comes after them.
+	// cutWindow is how many bytes may wait after the consumer's side has cancelled. The reader must then reach the end,
+	// so it drops later messages.
 	cutWindow = 8 << 20
 )
 
-// stream is the queue between the reader and one consumer. The reader pushes and ends;
-// the consumer takes all there is at once and works through it without a lock.
+// stream is the queue between the reader and one consumer. The reader calls push and end. The consumer takes the whole
+// queue at once, and reads it without a lock.
 type stream struct {
 	mu    sync.Mutex
 	queue []wireproto.Message
-	size  int  // bytes of the lines in queue
-	lifts int  // how many callers wait for something that comes after the queue
+	size  int  // the size of the lines in queue, in bytes
+	lifts int  // how many callers wait for an answer that comes after the queue
 	cut   bool // the consumer's side has cancelled
-	full  bool // what comes now is dropped
+	full  bool // later messages are dropped
 	ended bool
-	wake  chan struct{} // to the consumer: something new
-	room  chan struct{} // to the reader: it need not wait any more
+	wake  chan struct{} // tells the consumer that there is something new
+	room  chan struct{} // tells the reader that it need not wait any more
 
-	// The consumer's own.
+	// Only the consumer uses these.
 	batch []wireproto.Message
 	pos   int
 }
@@ -38,8 +38,8 @@ func newStream() *stream {
 	return &stream{wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// push adds a message of a line of size bytes. The consumer learns of it by flush. push reports whether the message
-// was taken, and whether the reader should wait for room.
+// push adds a message whose line has size bytes. flush tells the consumer about it. push reports whether the message
+// was added, and whether the reader must wait for room.
 func (q *stream) push(m wireproto.Message, size int) (taken, wait bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -59,7 +59,7 @@ func (q *stream) crowded() bool {
 // flush wakes the consumer.
 func (q *stream) flush() { signal(q.wake) }
 
-// waitRoom blocks the reader until the consumer has taken the queue, or there is a reason to go on without room.
+// waitRoom blocks the reader until the consumer has taken the queue, or until the reader may continue without room.
 func (q *stream) waitRoom() {
 	q.flush()
 	for {
@@ -73,8 +73,8 @@ func (q *stream) waitRoom() {
 	}
 }
 
-// lift lets the reader go on, however much waits, until lower is called: a caller waits for an answer that comes after
-// the queue.
+// lift lets the reader continue, however much waits, until lower is called. It is for a caller that waits for an answer
+// that comes after the queue.
 func (q *stream) lift() {
 	q.mu.Lock()
 	q.lifts++
@@ -88,7 +88,7 @@ func (q *stream) lower() {
 	q.mu.Unlock()
 }
 
-// cancel lets the reader read on to the end.
+// cancel lets the reader continue to the end.
 func (q *stream) cancel() {
 	q.mu.Lock()
 	q.cut = true
@@ -96,7 +96,7 @@ func (q *stream) cancel() {
 	signal(q.room)
 }
 
-// end lets next return false once all that was pushed has been taken.
+// end makes next return false when everything that was pushed has been taken.
 func (q *stream) end() {
 	q.mu.Lock()
 	q.ended = true
@@ -105,7 +105,7 @@ func (q *stream) end() {
 	q.flush()
 }
 
-// extract removes the messages that match from those that no consumer has taken.
+// extract removes the messages that match and that the consumer has not taken yet.
 func (q *stream) extract(match func(wireproto.Message) bool) (out []wireproto.Message) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,8 +119,8 @@ func (q *stream) extract(match func(wireproto.Message) bool) (out []wireproto.Me
 	return out
 }
 
-// next returns the next message, waiting for it; false at the end. Not for use by two
-// goroutines at once.
+// next returns the next message. It waits for the message, and returns false at the end. Only one goroutine may call it
+// at a time.
 func (q *stream) next() (wireproto.Message, bool) {
 	for q.pos == len(q.batch) {
 		q.mu.Lock()
@@ -144,7 +144,7 @@ func (q *stream) next() (wireproto.Message, bool) {
 	return m, true
 }
 
-// pending reports whether the consumer has something left to take.
+// pending reports whether there are messages that the consumer has not taken.
 func (q *stream) pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

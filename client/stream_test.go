@@ -11,7 +11,7 @@ import (
 
 func numbered(i int) *wireproto.TextPart { return &wireproto.TextPart{Text: fmt.Sprint(i)} }
 
-// drain takes what is there and returns the texts.
+// drain takes all messages that are there and returns their texts.
 func drain(q *stream) string {
 	var all []string
 	for {
@@ -45,17 +45,17 @@ func TestStreamOrder(t *testing.T) {
 			t.Fatalf("%v, %v instead of %d", m, ok, i)
 		}
 	}
-	for range 3 { // the end stays the end
+	for range 3 { // after the end, next returns false each time
 		if m, ok := q.next(); ok {
-			t.Fatalf("%v behind the end", m)
+			t.Fatalf("%v after the end", m)
 		}
 	}
 	if taken, wait := q.push(numbered(0), 100); taken || wait {
-		t.Error("a message behind the end")
+		t.Error("a message after the end")
 	}
 }
 
-// Each of these lets a reader go on that waits for room.
+// Each of these calls lets a reader continue that waits for room.
 func TestStreamRoom(t *testing.T) {
 	for name, free := range map[string]func(*stream){
 		"next":   func(q *stream) { q.next() },
@@ -92,7 +92,7 @@ func TestStreamRoom(t *testing.T) {
 	}
 }
 
-// Lifts are counted. After the last one, the reader has to wait again.
+// Lifts are counted. After the last lower, the reader must wait again.
 func TestStreamLift(t *testing.T) {
 	q := newStream()
 	q.push(numbered(0), 2*window)
@@ -114,7 +114,7 @@ func TestStreamLift(t *testing.T) {
 	push(false)
 }
 
-// A consumer that waits is woken by flush and by end, and by no push alone.
+// flush and end wake a consumer that waits. push alone does not.
 func TestStreamWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newStream()
@@ -142,7 +142,7 @@ func TestStreamWake(t *testing.T) {
 	})
 }
 
-// After a cancellation, the stream takes a limited rest, without a gap.
+// After a cancellation, the stream accepts a limited number of bytes, without a gap.
 func TestStreamCut(t *testing.T) {
 	q := newStream()
 	q.push(numbered(0), 1)

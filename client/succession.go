@@ -8,39 +8,39 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// succession is the Conn of a session whose agent may be followed by another agent. The session sees one stream of
-// lines in each direction.
+// succession is the Conn of a session whose agent may be followed by another agent, its successor. The session sees one
+// stream of lines in each direction.
 type succession struct {
 	mu      sync.Mutex
 	now     Conn
-	next    chan struct{} // closed when a successor is there, or none will be; nil while none is awaited
-	stopped bool          // no successor is wanted any more
+	next    chan struct{} // closed when a successor has taken over, or when none will come; nil unless a successor is awaited
+	stopped bool          // no successor may take over any more
 
-	// For an agent that has ended by itself and is to be followed by another one:
-	crashed  func(exit error) // starts that, once all is read; nil for none
-	exited   func()           // lets all be read, however slow the consumer is
+	// These are for an agent that has ended by itself and whose successor continues the session.
+	crashed  func(exit error) // starts the successor after all output was read; nil if there are no successors
+	exited   func()           // lets the reader read everything, even if the loop is slow
 	follows  chan struct{}    // closed when crashed has returned; nil before the first crash
-	decided  chan struct{}    // closed once it is known whether one follows now
-	reviving bool             // the successor has not taken over yet: if it ends, none follows
-	revival  chan struct{}    // closed once reviving is false again, or the session is about to end; nil before the first one
-	fallen   Conn             // the last one that has ended by itself, or that was ended: what is written to it is for no one
-	drained  chan struct{}    // closed when all that now has said is read; nil unless another one is to follow it
+	decided  chan struct{}    // closed when it is known whether a successor follows now
+	reviving bool             // the successor has not taken over yet; if it ends, no other one follows
+	revival  chan struct{}    // closed when reviving is false again, or when the session is about to end; nil before the first successor
+	fallen   Conn             // the last agent that has ended or was ended; data that are written to it are dropped
+	drained  chan struct{}    // closed when all output of now was read; nil unless a successor is to follow it
 
-	// The reader's own.
-	last    byte    // that Read has given out
-	maxLine int     // of Decode
+	// Only the reader uses these.
+	last    byte    // the last byte that Read has returned
+	maxLine int     // the longest line for Decode, in bytes
 	from    Conn    // the agent that Decode reads
-	said    decoder // of that agent; nil before its first frame
+	said    decoder // the decoder of that agent; nil before its first frame
 }
 
 func newSuccession(first Conn) *succession {
 	return &succession{now: first, decided: make(chan struct{}), last: '\n'}
 }
 
-// end ends the agent and lets the session wait for a successor. If the agent has ended by itself, the next one is
-// ended once it has taken over. end calls settle before, when no other agent can take over any more, and returns when
-// the agent was read to its end. It returns false if the session is about to end. The error is that of the agent's
-// Close.
+// end ends the agent so that the session waits for a successor. If a successor of an agent that has ended by itself is
+// just taking over, end waits for it and then ends it. end calls settle at the moment when no other agent can take
+// over. It returns when all output of the agent was read. It returns false if the session is about to end. The error is
+// that of the agent's Close.
 func (c *succession) end(grace time.Duration, settle func()) (bool, error) {
 	c.mu.Lock()
 	for c.reviving && !c.stopped {
@@ -77,7 +77,7 @@ func (c *succession) end(grace time.Duration, settle func()) (bool, error) {
 	}
 }
 
-// succeed puts the successor in place, unless the session has ended meanwhile.
+// succeed puts a successor in place, unless the session has ended in the meantime.
 func (c *succession) succeed(next Conn) error {
 	c.mu.Lock()
 	if c.stopped {
@@ -85,7 +85,7 @@ func (c *succession) succeed(next Conn) error {
 		next.Close()
 		return ErrClosed
 	}
-	c.decideLocked() // the callers that wait for the previous one
+	c.decideLocked() // wakes the callers that wait for the decision about the old agent
 	c.now, c.decided, c.drained = next, make(chan struct{}), nil
 	close(c.next)
 	c.next = nil
@@ -93,7 +93,7 @@ func (c *succession) succeed(next Conn) error {
 	return nil
 }
 
-// stop lets no one wait for a successor any more, and returns the agent that is left.
+// stop ends all waiting for a successor, and returns the last agent.
 func (c *succession) stop() Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +106,8 @@ func (c *succession) stop() Conn {
 	return c.now
 }
 
-// awaitStart waits until no successor of an agent that has ended by itself is being started. Call stop before.
+// awaitStart waits until no successor of an agent that has ended by itself is being started. The caller must have
+// called stop.
 func (c *succession) awaitStart() {
 	c.mu.Lock()
 	follows := c.follows
@@ -116,14 +117,14 @@ func (c *succession) awaitStart() {
 	}
 }
 
-// current returns the agent, and the channel to wait for if a successor is awaited.
+// current returns the agent. If a successor is awaited, it also returns the channel to wait for.
 func (c *succession) current() (Conn, chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now, c.next
 }
 
-// followed reports whether another agent follows one that has ended, and waits for it.
+// followed waits until it is known whether a successor follows an agent, and reports whether one does.
 func (c *succession) followed(old Conn) bool {
 	c.awaitEnd(old)
 	now, next := c.current()
@@ -134,7 +135,8 @@ func (c *succession) followed(old Conn) bool {
 	return now != old
 }
 
-// awaitEnd waits until it is known whether an agent that has closed a pipe is to be followed. It ends one that continues.
+// awaitEnd waits until it is known whether a successor follows an agent that has closed a pipe. If the agent continues
+// to run, awaitEnd ends it.
 func (c *succession) awaitEnd(old Conn) {
 	if c.crashed == nil {
 		return
@@ -148,7 +150,7 @@ func (c *succession) awaitEnd(old Conn) {
 	}
 }
 
-// ended decides whether an agent whose end was not asked for is to be followed.
+// ended decides whether a successor follows an agent that has ended without being asked.
 func (c *succession) ended(old Conn, exit error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +185,7 @@ func (c *succession) decideLocked() {
 	}
 }
 
-// drain notes that everything an agent has said was read.
+// drain records that all output of an agent was read.
 func (c *succession) drain(old Conn) {
 	c.awaitEnd(old)
 	c.mu.Lock()
@@ -194,7 +196,7 @@ func (c *succession) drain(old Conn) {
 	}
 }
 
-// drops reports whether data that cannot be written has no receiver, because another agent follows this one.
+// drops reports whether data that cannot be written to an agent may be dropped, because a successor follows.
 func (c *succession) drops(old Conn) bool {
 	c.awaitEnd(old)
 	c.mu.Lock()
@@ -209,7 +211,7 @@ func (c *succession) revived() {
 	c.reviveLocked()
 }
 
-// reviveLocked lets no one wait any more for the successor to take over.
+// reviveLocked ends all waiting for the successor to take over.
 func (c *succession) reviveLocked() {
 	if c.reviving {
 		c.reviving = false
@@ -223,13 +225,13 @@ func (c *succession) fell(old Conn) bool {
 	return old != nil && c.fallen == old
 }
 
-// over reports whether the agent has ended, or is about to, and none follows yet.
+// over reports whether the agent has ended, or is about to end, and no successor has taken over yet.
 func (c *succession) over() bool {
 	now, _ := c.current()
 	return c.fell(now)
 }
 
-// Read reads what the agents say, one after the other, in whole lines.
+// Read reads the output of the agents, one after the other, in whole lines.
 func (c *succession) Read(p []byte) (int, error) {
 	for {
 		now, _ := c.current()
@@ -244,7 +246,7 @@ func (c *succession) Read(p []byte) (int, error) {
 		if err != nil && !c.followed(now) {
 			return 0, err
 		}
-		if err != nil && c.last != '\n' && len(p) > 0 { // the end of a line that the old one has not ended
+		if err != nil && c.last != '\n' && len(p) > 0 { // the old agent has not ended its last line, so end it
 			c.last, p[0] = '\n', '\n'
 			return 1, nil
 		}
@@ -274,8 +276,8 @@ func (c *succession) SetMaxLine(n int) { c.maxLine = n }
 func (c *succession) Size() int        { return c.said.Size() }
 func (c *succession) Buffered() bool   { return c.said.Buffered() }
 
-// Write writes to the agent. If the agent has ended and another one follows, Write drops the data: the old agent may have
-// read a part of it. The conn keeps the lines for the next agent.
+// Write writes to the agent. If the agent has ended and a successor follows, Write drops the data, because the old
+// agent may have read a part of them. The conn keeps the lines that are for the successor.
 func (c *succession) Write(p []byte) (int, error) {
 	now, _ := c.current()
 	if c.fell(now) {
@@ -288,7 +290,7 @@ func (c *succession) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TryWrite writes what can be written without waiting.
+// TryWrite writes as much as it can without waiting.
 func (c *succession) TryWrite(p []byte) int {
 	now, _ := c.current()
 	if w, ok := now.(interface{ TryWrite([]byte) int }); ok && !c.fell(now) {
@@ -313,7 +315,7 @@ func (c *succession) Interrupt() error {
 	return now.Interrupt()
 }
 
-// Wait waits for the last agent.
+// Wait waits for the end of the last agent.
 func (c *succession) Wait() error {
 	for {
 		now, _ := c.current()

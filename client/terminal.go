@@ -12,33 +12,34 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// Terminal is kimi at a terminal: its own user interface on a session, or its login. The program connects Cmd with a
+// Terminal is kimi in a terminal: its own user interface for a session, or its login. The program connects Cmd to a
 // terminal, such as its own standard input, output and error, and runs it. Then it calls Close.
 //
-// This package does not make a pseudo-terminal. If the child uses the program's own terminal, the system gives it
-// keys, size and signals. To show kimi elsewhere, such as in a browser, use a library of your choice that makes a
+// This package does not make a pseudo-terminal. If the child uses the program's own terminal, the system passes keys,
+// size and signals to it. To show kimi elsewhere, such as in a browser, use another library that makes a
 // pseudo-terminal.
 type Terminal struct {
-	// Cmd has not been started. If the ctx ends, kimi gets SIGTERM (on Windows it is killed), and is killed after
-	// Options.StopGrace.
+	// Cmd is not started yet. If ctx ends, kimi gets SIGTERM (on Windows it is killed). It is killed if it has not
+	// ended after Options.StopGrace.
 	Cmd *exec.Cmd
-	// SessionID is the session's id; "" for a login, and for a new session of Kimi Code, which makes the id itself.
+	// SessionID is the session's id. It is "" for a login, and for a new session of Kimi Code, which makes the id
+	// itself.
 	SessionID string
 
 	launch *launch
 	held   *os.File
 }
 
-// OpenTerminal prepares kimi's own user interface on a session of the work dir, or on a new session if id is "". A
-// session that this program has open must be closed first, and may be resumed after Close. Until then, other programs
-// of this library cannot open it. [ErrSessionNotFound] and [ErrInUse] mean the same as for [ResumeSession] and
-// [RenameSession].
+// OpenTerminal prepares kimi's own user interface for a session of the work dir, or for a new session if id is "". If
+// this program has the session open, it must close it first, and may resume it after [Terminal.Close]. Until then,
+// other programs with this library cannot open it. [ErrSessionNotFound] and [ErrInUse] mean the same as for
+// [ResumeSession] and [RenameSession].
 //
-// kimi asks its user for approvals, and keeps the session's yolo mode. It gets Model, the run modes, directories,
-// loop control and every other option for which its user interface has a flag. Options that only this package can
-// provide, such as Tools and Hooks, give [ErrUnsupported]. So do options for which Kimi Code has no flag. Approve,
-// Answer and Observer are not called. Configurations and MCP servers are passed in files, never in arguments; Close
-// removes the files.
+// kimi asks its user for approvals, and keeps the session's yolo mode. It gets Model, the run modes, directories, loop
+// control and every other option for which its user interface has a flag. Options that only this package can provide,
+// such as Tools and Hooks, give [ErrUnsupported]. So do options for which Kimi Code has no flag. Approve, Answer and
+// Observer are not called. Configurations and MCP servers are passed in files, never in arguments; Close removes the
+// files.
 func OpenTerminal(ctx context.Context, id string, opts *Options) (*Terminal, error) {
 	l, b, err := openTerminal(ctx, opts)
 	if err != nil {
@@ -60,8 +61,8 @@ func OpenTerminal(ctx context.Context, id string, opts *Options) (*Terminal, err
 	return t, nil
 }
 
-// OpenLogin prepares kimi's own login, which talks to the user at the terminal. It uses only the options that say
-// which kimi runs and where kimi keeps its files.
+// OpenLogin prepares kimi's own login, which talks to the user in the terminal. It uses only the options that say which
+// kimi runs and where kimi keeps its files.
 func OpenLogin(ctx context.Context, opts *Options) (*Terminal, error) {
 	l, b, err := openTerminal(ctx, opts)
 	if err != nil {
@@ -74,7 +75,7 @@ func OpenLogin(ctx context.Context, opts *Options) (*Terminal, error) {
 	return t, nil
 }
 
-// openTerminal finds the kimi of a terminal.
+// openTerminal finds the kimi that runs in the terminal.
 func openTerminal(ctx context.Context, opts *Options) (*launch, backend, error) {
 	if ctx == nil {
 		return nil, nil, errNilContext
@@ -105,7 +106,7 @@ func openTerminal(ctx context.Context, opts *Options) (*launch, backend, error) 
 	return l, l.backend, nil
 }
 
-// noTerminal names the options that kimi at a terminal would silently ignore.
+// noTerminal returns an error that names the options which kimi in a terminal would silently ignore.
 func (l *launch) noTerminal() error {
 	o := l.opts
 	return unsupported("kimi at a terminal has no place for it", "leave it out, or use NewSession", []option{
@@ -114,13 +115,13 @@ func (l *launch) noTerminal() error {
 	})
 }
 
-// option is a field of Options.
+// option is a field of Options, or a flag.
 type option struct {
 	name string
 	set  bool
 }
 
-// unsupported is an error about each option that is set.
+// unsupported returns an error about each option that is set.
 func unsupported(reason, remedy string, list []option) error {
 	var errs []error
 	for _, o := range list {
@@ -131,7 +132,7 @@ func unsupported(reason, remedy string, list []option) error {
 	return errors.Join(errs...)
 }
 
-// hold keeps the session from others.
+// hold locks the session.
 func (t *Terminal) hold(b backend, id string) error {
 	if err := validSessionID(id); err != nil {
 		return fmt.Errorf("%w: %w", ErrSessionNotFound, err)
@@ -168,26 +169,26 @@ func (t *Terminal) command(ctx context.Context, b backend, args []string) error 
 	return nil
 }
 
-// Close gives the session back and removes the files that were made for kimi. Call it after Cmd has ended, or instead
-// of starting Cmd. It may be called again.
+// Close unlocks the session and removes the files that were made for kimi. Call it after Cmd has ended, or instead of
+// starting Cmd. It may be called again.
 func (t *Terminal) Close() error {
-	t.held.Close() // of a nil file, too
+	t.held.Close() // held may be nil; Close of a nil file is harmless
 	t.held = nil
 	return t.launch.secrets.remove()
 }
 
-// terminal returns the flags of kimi-cli without Wire.
+// terminal returns the flags for kimi-cli without Wire.
 func (b kimiCLI) terminal(l *launch, id string) ([]string, error) {
 	args, err := l.args(id)
 	if err != nil {
 		return nil, err
 	}
-	return args[1:], nil // the first is --wire
+	return args[1:], nil // without --wire, which is the first
 }
 
 func (kimiCLI) terminalEnv(l *launch) []string { return l.env }
 
-// terminal returns the flags of Kimi Code's user interface, which has fewer than the server takes.
+// terminal returns the flags for Kimi Code's user interface, which supports fewer options than the server.
 func (b kimiCode) terminal(l *launch, id string) ([]string, error) {
 	o := l.opts
 	err := unsupported("Kimi Code has no flag for it at a terminal", "leave it out, and set it in its own configuration", []option{
@@ -220,7 +221,7 @@ func (b kimiCode) terminal(l *launch, id string) ([]string, error) {
 	return append(args, o.ExtraArgs...), nil
 }
 
-// terminalEnv keeps KIMI_SHARE_DIR. If it names the home, Kimi Code imports nothing that kimi-cli has left.
+// terminalEnv sets KIMI_SHARE_DIR, too. If that names the home, Kimi Code does not import the files of kimi-cli.
 func (b kimiCode) terminalEnv(l *launch) []string {
 	if home := b.home(l); home != "" {
 		return overlay(l.env, map[string]string{"KIMI_CODE_HOME": home})
@@ -228,7 +229,7 @@ func (b kimiCode) terminalEnv(l *launch) []string {
 	return l.env
 }
 
-// terminal and terminalEnv are not reached: Options.Server is refused before.
+// terminal and terminalEnv are never called, because OpenTerminal refuses Options.Server.
 func (elsewhere) terminal(*launch, string) ([]string, error) { return nil, errElsewhere }
 func (elsewhere) terminalEnv(l *launch) []string             { return l.env }
 

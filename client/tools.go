@@ -13,30 +13,30 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Tool is a Go function that the agent may call. NewTool makes one.
+// Tool is a Go function that the agent may call. [NewTool] makes one.
 type Tool struct {
 	name        string
 	description string
 	schema      json.RawMessage
 	run         func(*request, json.RawMessage) (wireproto.ToolReturnValue, error)
-	owner       any               // the Answer that it belongs to; nil for none
-	server      bridge.ToolServer // by which Kimi Code calls it
+	owner       any               // the Answer that the tool belongs to; nil if there is none
+	server      bridge.ToolServer // the server through which Kimi Code calls the tool
 }
 
-// Name returns the name under which the model calls the tool.
+// Name returns the name by which the model calls the tool.
 func (t Tool) Name() string { return t.name }
 
 var toolName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$`)
 
-// NewTool makes a tool of a function. The JSON Schema of its arguments comes from In, a struct or a map. The json and
-// jsonschema tags of a struct name and describe the arguments. The model's arguments are checked against the schema.
-// Out goes to the model. A string, a [wireproto.ContentPart] or a slice of parts is sent as it is, a
-// [wireproto.ToolReturnValue] is the whole result, and any other value is sent as JSON. An error or a panic becomes
-// an error result, which the model reads. Calls may run at the same time. ctx ends with the turn, with Close and with
-// the agent.
+// NewTool makes a tool of a function. The JSON Schema of the arguments comes from In, which must be a struct or a map.
+// The json and jsonschema tags of a struct name and describe the arguments. The model's arguments are checked against
+// the schema. Out is sent to the model: a string, a [wireproto.ContentPart] or a slice of parts as it is, a
+// [wireproto.ToolReturnValue] as the whole result, and any other value as JSON. An error or a panic becomes an error
+// result, which the model reads. Calls may run at the same time. ctx ends with the turn, with Close, and with the
+// agent.
 //
-// kimi never asks for approval before it calls a Go tool, whatever Yolo and Approve say. If a call needs approval,
-// ask in fn, or guard it with a PreToolUse hook.
+// kimi never asks for approval before it calls a Go tool, whatever Yolo and Approve are. If a call needs an approval,
+// ask for it in fn, or block the tool with a PreToolUse hook.
 func NewTool[In, Out any](name, description string, fn func(context.Context, In) (Out, error)) (Tool, error) {
 	schema, err := jsonschema.For[In](nil)
 	if err != nil {
@@ -72,7 +72,7 @@ func NewTool[In, Out any](name, description string, fn func(context.Context, In)
 	return tool, nil
 }
 
-// toolOf makes a tool that has yet to get its run.
+// toolOf makes a tool. The caller must set its run.
 func toolOf(name, description string, schema *jsonschema.Schema) (Tool, *jsonschema.Resolved, error) {
 	if !toolName.MatchString(name) {
 		return Tool{}, nil, fmt.Errorf("client: tool: the name %.80q is not made of 1 to 64 letters, digits, dashes and underscores, with a letter first", name)
@@ -117,7 +117,7 @@ func (t Tool) declaration() wireproto.ExternalTool {
 	return wireproto.ExternalTool{Name: t.name, Description: t.description, Parameters: t.schema}
 }
 
-// runTool calls a tool and answers with what it returns, unless its turn has ended.
+// runTool calls a tool and sends its result as the answer, unless the turn has ended.
 func (s *Session) runTool(r *request, call *wireproto.ToolCallRequest) {
 	var value wireproto.ToolReturnValue
 	s.guard(r.ctx, fmt.Sprintf("tool %.64s", call.Name), func() (err error) {

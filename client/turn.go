@@ -15,9 +15,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// heldFor is how long a loop waits for an agent that does not react after the ctx of its turn or replay has ended. It
-// leaves room in the second that is promised. A shorter StopGrace kills the agent in that time, and the error then
-// says so.
+// heldFor is how long a loop waits for an agent that does not react after the ctx of its turn or replay has ended. The
+// loop must end within a second, so this is less. If StopGrace is shorter, the agent is killed in that time, and the
+// error then says so.
 func (o *Options) heldFor() time.Duration {
 	if o.StopGrace <= time.Second {
 		return o.StopGrace + time.Second
@@ -25,38 +25,39 @@ func (o *Options) heldFor() time.Duration {
 	return 750 * time.Millisecond
 }
 
-// maxResultText limits TurnResult.Text, so that a result never grows with its turn.
+// maxResultText limits TurnResult.Text, in bytes, so that a result does not grow with its turn.
 const maxResultText = 4 << 20
 
-// Turn is one prompt and everything that the agent does because of it. Read it with Messages, or wait for its end
-// with Result. A turn that no one reads pauses when about 1 MiB of messages wait, unless another turn waits for its
-// end (see [Session.Queue]).
+// Turn is one prompt and everything that the agent does for it. Read it with Messages, or wait for its end with Result.
+// A turn that no one reads pauses when about 1 MiB of messages wait, unless another turn waits for its end (see
+// [Session.Queue]).
 type Turn struct {
 	s      *Session
-	caller context.Context // of Prompt; its end cancels the turn
-	ctx    context.Context // of handlers; ends with the turn, or once its cancellation is on its way
+	caller context.Context // the ctx of Prompt; its end cancels the turn
+	ctx    context.Context // the ctx of handlers; it ends with the turn, or when the cancellation was sent
 	stop   context.CancelCauseFunc
 	queue  *stream
 
-	live wireproto.Message // the last message taken; the consumer's own
+	live wireproto.Message // the last message that was taken; only the consumer uses it
 
 	mu       sync.Mutex // taken before s.mu
-	consumer *consumer  // nil while no one reads
+	consumer *consumer  // nil while no one reads the turn
 	over     bool
-	begun    bool             // the prompt is on its way
-	prompt   *wireproto.Frame // nil once it is begun or withdrawn
-	relieved *time.Timer      // rejects requests that wait for a reader; not nil while the queue is lifted because there is none
-	early    *TurnResult      // how far it came when it was given up; nil otherwise
-	cause    error            // why this side cancelled it: ctx, silence; nil otherwise
+	begun    bool             // the prompt was sent
+	prompt   *wireproto.Frame // nil after the turn has begun or was withdrawn
+	relieved *time.Timer      // rejects requests that wait for a reader; not nil while the queue is lifted because there is no reader
+	early    *TurnResult      // how far the turn had come when it was given up; nil if it was not
+	cause    error            // why this side cancelled the turn, such as the end of ctx or silence; nil if it did not
 	unwatch  func() bool
 	idle     *time.Timer // nil without IdleTimeout
-	grace    *time.Timer // kills the agent; nil unless aborted
+	grace    *time.Timer // kills the agent; nil unless the turn was aborted
 	release  *time.Timer // gives the turn up; nil unless ctx has ended
-	limit    *time.Timer // ends the turn; nil without a limit of time
+	limit    *time.Timer // ends the turn; nil if its time is not limited
 
-	// Written under s.mu, by the reader except for cancelled and lastAt, and no more when done is closed.
+	// s.mu guards these. Only the reader writes them, except cancelled and lastAt. No one writes them after done is
+	// closed.
 	result    TurnResult
-	text      []string // of the last assistant message
+	text      []string // the text of the last assistant message
 	size      int
 	foreign   uint64            // the last request that came in a turn which the agent had begun by itself, before this one
 	last      string            // type of the last message
@@ -66,42 +67,42 @@ type Turn struct {
 	command   string            // of kimi, that the prompt begins with; "" without SlashCommands
 	number    int               // in the session, from 1; 0 until it begins
 	began     time.Time
-	askedAt   time.Time // since when the user is asked, if asks is not 0
-	asks      int       // requests that wait for the user
+	askedAt   time.Time // since when the turn waits for the user, if asks is not 0
+	asks      int       // how many requests wait for the user
 	spent     spent
 
 	err   error         // set before ended is closed
-	ended chan struct{} // closed when no one need wait any more: the turn is done, or given up
-	done  chan struct{} // closed when it has ended for the agent
+	ended chan struct{} // closed when the turn is done or was given up, so that no one needs to wait
+	done  chan struct{} // closed when the agent has ended the turn
 }
 
 // consumer takes the messages of a turn: a loop over Messages, or Result.
 type consumer struct {
 	loop uint64        // the loop's goroutine; 0 for Result
-	left chan struct{} // closed when it takes no more
+	left chan struct{} // closed when it takes no more messages
 }
 
 // TurnResult says how far a turn came.
 type TurnResult struct {
 	Status wireproto.TurnStatus `json:"status"`      // "" if the turn ended with an error of the agent or of the connection
-	Steps  int                  `json:"steps"`       // calls of the model that have begun
-	Usage  wireproto.TokenUsage `json:"token_usage"` // of all steps, with subagents
-	Text   string               `json:"text"`        // of the last assistant message, at most its first 4 MiB
+	Steps  int                  `json:"steps"`       // how many calls of the model have begun
+	Usage  wireproto.TokenUsage `json:"token_usage"` // the usage of all steps, including subagents
+	Text   string               `json:"text"`        // the text of the last assistant message, at most its first 4 MiB
 
-	// UsageByModel is Usage by the name of the model, as Session.Model returns it. It is nil if no usage was
-	// reported. The agents do not name a model with the tokens. In Kimi Code, all subagents use the session's model.
-	// In kimi-cli, a subagent uses the model that the call which starts it names, or the session's. The key "" means
-	// that the model is not known: only kimi knows it, or, in kimi-cli, a subagent is resumed or Options.AgentFile
-	// may set its model.
+	// UsageByModel is Usage by the name of the model, which is the name that Session.Model returns. It is nil if no
+	// usage was reported. The agents do not report the model together with the tokens. In Kimi Code, all subagents use
+	// the session's model. In kimi-cli, the call that starts a subagent may name a model; otherwise the subagent uses
+	// the session's model. The key "" means that the model is not known. This is so if only kimi knows the model and,
+	// in kimi-cli, if a subagent is resumed or if Options.AgentFile may set its model.
 	UsageByModel map[string]wireproto.TokenUsage `json:"usage_by_model,omitempty"`
-	ToolCalls    int                             `json:"tool_calls,omitempty"` // calls that the models have made, with subagents
-	Cost         float64                         `json:"cost,omitempty"`       // by Limits.CostOf; 0 without it
+	ToolCalls    int                             `json:"tool_calls,omitempty"` // how many tool calls the models have made, including subagents
+	Cost         float64                         `json:"cost,omitempty"`       // the cost by Limits.CostOf; 0 without it
 
-	FirstToken time.Duration `json:"-"` // from the beginning to the first text or thinking of the session's own agent; 0 if none came
+	FirstToken time.Duration `json:"-"` // from the beginning to the first text or thinking of the session's own agent; 0 if there was none
 	Duration   time.Duration `json:"-"` // from the beginning, when the prompt is sent, to the end
-	Waiting    time.Duration `json:"-"` // time in which a request for approval or a question was open
-	ModelTime  time.Duration `json:"-"` // of the steps of the session's own agent, each until the message of the model was complete
-	ToolTime   time.Duration `json:"-"` // of its tool calls, each from the call to the result, without Waiting; calls at the same time are added up
+	Waiting    time.Duration `json:"-"` // the time in which a request for approval or a question was open
+	ModelTime  time.Duration `json:"-"` // the time of the steps of the session's own agent, each until the message of the model was complete
+	ToolTime   time.Duration `json:"-"` // the time of its tool calls, each from the call to the result, without Waiting; the times of parallel calls are added
 }
 
 func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
@@ -110,11 +111,11 @@ func newTurn(ctx context.Context, s *Session, prompt *wireproto.Frame) *Turn {
 	return t
 }
 
-// begin sends the prompt of a turn that is the session's by now. From then on IdleTimeout counts.
+// begin sends the prompt of a turn that has become the session's current turn. IdleTimeout counts from then on.
 func (t *Turn) begin() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over { // withdrawn
+	if t.over { // the turn was withdrawn
 		return t.err
 	}
 	t.s.mu.Lock()
@@ -159,16 +160,16 @@ func (t *Turn) watch() {
 	})
 }
 
-// Messages streams what the agent sends in this turn, in order, each message once: events, and live requests to
+// Messages streams the messages that the agent sends in this turn, in order, each once: events, and live requests to
 // answer (see [ApprovalRequest]). If the turn does not finish, an error comes last: [ErrCancelled], [ErrMaxSteps], an
 // error of the agent, or the reason why the session is over. Leaving the loop early cancels the turn, drops the rest
 // and waits for the end of the turn. The session can be used again.
 //
-// When the ctx of Prompt ends, the loop ends within a second, with the cause, even if the agent does not react. The
-// session goes on to end the turn, and the next Prompt waits for that.
+// When the ctx of Prompt ends, the loop ends within a second, with the cause of ctx, even if the agent does not react.
+// The session then still waits for the agent to end the turn, and the next Prompt waits for that.
 //
-// Only one loop at a time can read a turn: a second one gets [ErrReading] at once. A loop that begins while Result
-// takes the rest gets only the end.
+// Only one loop at a time can read a turn: a second loop gets [ErrReading] at once. A loop that begins while Result
+// reads the rest gets only the end.
 func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		t.leaveOwnLoop()
@@ -189,7 +190,7 @@ func (t *Turn) Messages() iter.Seq2[wireproto.Message, error] {
 	}
 }
 
-// loop gives out what comes. It returns false after yield has.
+// loop yields the messages. It returns false if yield has returned false.
 func (t *Turn) loop(yield func(wireproto.Message, error) bool) bool {
 	for {
 		m, ok := t.next()
@@ -204,7 +205,7 @@ func (t *Turn) loop(yield func(wireproto.Message, error) bool) bool {
 	}
 }
 
-// attach makes the caller the turn's consumer, or returns the one that there is.
+// attach makes the caller the turn's consumer. If there is a consumer already, it returns that one.
 func (t *Turn) attach(loop uint64) (me, other *consumer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -226,13 +227,13 @@ func (t *Turn) detach(c *consumer) {
 	over := t.over
 	t.mu.Unlock()
 	close(c.left)
-	if !over { // the loop's body has panicked
+	if !over { // the body of the loop has panicked
 		t.s.relieve()
 	}
 }
 
-// next takes the next message for the consumer. It first settles the previous message: a live request that is neither
-// answered nor held is rejected, so that the agent does not wait for ever.
+// next takes the next message for the consumer. Before that, it handles the previous message: a live request that was
+// neither answered nor held is rejected, so that the agent does not wait for ever.
 func (t *Turn) next() (wireproto.Message, bool) {
 	t.settleLive()
 	m, ok := t.queue.next()
@@ -245,13 +246,13 @@ func (t *Turn) settleLive() {
 		return
 	}
 	if t.caller.Err() != nil {
-		t.abort(context.Cause(t.caller)) // now: if the request were rejected first, the turn would end as finished
+		t.abort(context.Cause(t.caller)) // abort first; a rejection before it would end the turn as finished
 	}
 	t.s.settle(t.live)
 	t.live = nil
 }
 
-// drain takes what is left, for the consumer, and waits for the end.
+// drain reads the rest of the turn for the consumer, and waits for the end.
 func (t *Turn) drain() {
 	t.settleLive()
 	for {
@@ -267,19 +268,19 @@ func (t *Turn) drain() {
 	t.waitEnded()
 }
 
-// waitEnded waits for the end, and a moment for the Observer to have it, too.
+// waitEnded waits for the end of the turn, and then a short time until the Observer has it, too.
 func (t *Turn) waitEnded() {
 	<-t.ended
 	t.s.waitObserver(observeGrace)
 }
 
 // Result waits for the end of the turn. It drops the messages that Messages has not yielded, and rejects their
-// requests; those of background agents go to Options.OnMessage. The result is never nil: if there is an error, it
-// says how far the turn came.
+// requests. Requests of background agents go to Options.OnMessage instead. The result is never nil: if there is an
+// error, it says how far the turn came.
 //
-// If a loop over Messages runs on another goroutine, Result takes nothing from it. It waits until the turn or the
-// loop has ended, and then takes the rest. If Result is called within the loop, it takes the rest and rejects the
-// loop's current request, unless that has an answer.
+// If a loop over Messages runs on another goroutine, Result takes no messages from it. It waits until the turn or the
+// loop has ended, and then reads the rest. If Result is called within the loop, it reads the rest, and rejects the
+// loop's current request if that has no answer.
 func (t *Turn) Result() (*TurnResult, error) {
 	t.leaveOwnLoop()
 	for {
@@ -305,16 +306,16 @@ func (t *Turn) Result() (*TurnResult, error) {
 		r.UsageByModel = maps.Clone(r.UsageByModel)
 		return &r, t.err
 	}
-	r := t.resultLocked() // nothing changes any more
+	r := t.resultLocked() // no lock, because the result does not change any more
 	return &r, t.err
 }
 
-// Cancel asks the agent to stop the turn. It returns when the turn has ended or ctx is done. A loop can still read
-// what was sent before the end. If more than 8 MiB wait for the loop, the rest is dropped, and the loop ends with
-// [ErrCancelled] unless the turn had finished first. The session can be used again.
+// Cancel asks the agent to stop the turn. It returns when the turn has ended or ctx is done. A loop can still read the
+// messages before the end. If more than 8 MiB wait for the loop, the rest is dropped, and the loop ends with
+// [ErrCancelled], unless the turn has finished before. The session can be used again.
 //
-// After Cancel is called, no handler starts for the turn, and the ctx of running handlers ends. Requests of
-// background agents then go to Options.OnMessage.
+// After Cancel is called, no handler starts for the turn, and the ctx of running handlers ends. Requests of background
+// agents then go to Options.OnMessage.
 func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
@@ -338,15 +339,15 @@ func (t *Turn) Cancel(ctx context.Context) error {
 	}
 }
 
-// requestCancelLocked asks the agent to cancel the running turn. mu is held and the turn is not over, so the request
-// comes before the prompt of a later turn, which it must not hit. Handlers are stopped after it, so that the agent
-// does not go on with their last answers.
+// requestCancelLocked asks the agent to cancel the running turn. The caller holds mu and the turn is not over. So the
+// agent gets the request before the prompt of a later turn, which it must not cancel. The caller stops the handlers
+// only after this, so that the agent does not continue with their last answers.
 func (t *Turn) requestCancelLocked() {
 	t.s.mu.Lock()
 	t.cancelled = true
 	t.touch()
 	t.s.mu.Unlock()
-	// Whatever the answer says, the turn ends with the answer to its prompt.
+	// The answer does not matter, because the turn ends with the answer to its prompt.
 	t.s.conn.begin(wireproto.MethodCancel, nil, func(json.RawMessage, error) {})
 	if t.s.waitsForAnswers {
 		t.s.answerAll("the turn was cancelled", func(r *request) bool {
@@ -356,7 +357,7 @@ func (t *Turn) requestCancelLocked() {
 }
 
 // giveUp releases the callers that wait for a turn whose ctx has ended and that the agent does not end. The session
-// keeps the turn until the agent has ended it, or has been killed for it.
+// keeps the turn until the agent has ended it or was killed.
 func (t *Turn) giveUp() {
 	t.mu.Lock()
 	if t.over {
@@ -372,7 +373,7 @@ func (t *Turn) giveUp() {
 	t.queue.end()
 }
 
-// givenUp reports whether a turn that is not done has ended on this side.
+// givenUp reports whether a turn that the agent has not ended has ended on this side.
 func (t *Turn) givenUp() bool {
 	select {
 	case <-t.ended:
@@ -382,7 +383,7 @@ func (t *Turn) givenUp() bool {
 	}
 }
 
-// abort cancels the turn for a reason of this side, and kills the agent if it does not stop the turn.
+// abort cancels the turn for a reason of this side. If the agent does not stop the turn, abort kills the agent.
 func (t *Turn) abort(cause error) {
 	t.mu.Lock()
 	if t.over || t.cause != nil {
@@ -411,21 +412,21 @@ func (t *Turn) abort(cause error) {
 	t.queue.cancel()
 }
 
-// killDeaf kills at once an agent that was given up, if the session has no other turn.
+// killDeaf kills the agent at once if the turn was given up and the agent has not ended it.
 func (t *Turn) killDeaf() {
 	t.mu.Lock()
 	deaf := !t.over && t.early != nil
 	t.mu.Unlock()
 	if deaf {
-		t.s.kill(errors.New("client: the agent went on after ctx was done"))
+		t.s.kill(errors.New("client: the agent continued the turn after ctx was done"))
 	}
 }
 
-// finish ends the turn with the answer to its prompt. It runs on the reader's goroutine, so
-// that all that came before the answer is in the queue already.
+// finish ends the turn when the answer to its prompt has come. It runs on the reader's goroutine, so all messages
+// before the answer are already in the queue.
 func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.mu.Lock()
-	t.over = true // before another turn can begin
+	t.over = true // set before another turn can begin
 	cause, unwatch, unread := t.cause, t.unwatch, t.consumer == nil
 	for _, timer := range []*time.Timer{t.idle, t.grace, t.release, t.relieved, t.limit} {
 		if timer != nil {
@@ -439,7 +440,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	if unwatch != nil {
 		unwatch()
 	}
-	if unread { // and may stay so
+	if unread { // no one reads the turn, and perhaps no one ever will
 		for _, m := range t.queue.extract(fromBackground) {
 			t.s.pass(m, 0)
 		}
@@ -463,7 +464,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	t.s.advance()
 }
 
-// outcome turns the answer to the prompt into the turn's result and error.
+// outcome sets the turn's status and returns its error, from the answer to the prompt.
 func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
 	var result wireproto.PromptResult
 	if err == nil {
@@ -494,7 +495,7 @@ func (t *Turn) outcome(raw json.RawMessage, err, cause error) error {
 	return fmt.Errorf("client: prompt: the agent ended the turn with the unknown status %.40q", result.Status)
 }
 
-// cancelled says that the turn was cancelled, and why if this side did it.
+// cancelled returns the error of a turn that was cancelled, with the cause if this side cancelled it.
 func cancelled(cause error) error {
 	switch {
 	case cause == nil || errors.Is(cause, ErrCancelled):
@@ -505,7 +506,7 @@ func cancelled(cause error) error {
 	return because(ErrCancelled, cause)
 }
 
-// account notes what a message says about the turn. s.mu is held.
+// account applies a message to the result of the turn. The caller holds s.mu.
 func (t *Turn) account(m wireproto.Message) {
 	t.last = m.MessageType()
 	if t.s.opts.IdleTimeout > 0 {
@@ -527,13 +528,13 @@ func (t *Turn) account(m wireproto.Message) {
 		if t.s.backend.ownTurns() {
 			t.foreign = t.s.asked
 		}
-	case *wireproto.StepRetry: // a retry begins the message again
+	case *wireproto.StepRetry: // the next attempt begins the message again
 		t.text, t.size = t.text[:0], 0
 	}
 }
 
-// checkIdle aborts the turn if the agent has been silent for the whole limit. Time does not count while this side has
-// something to do. If the turn is being cancelled, it does count.
+// checkIdle aborts the turn if the agent was silent for the whole IdleTimeout. The time in which this side has
+// something to do does not count, except in a turn that is being cancelled.
 func (t *Turn) checkIdle() {
 	limit := t.s.opts.IdleTimeout
 	t.mu.Lock()
@@ -567,6 +568,6 @@ func (t *Turn) checkIdle() {
 		ErrIdle, limit, last, silent.Round(time.Millisecond), pending))
 }
 
-// touch starts the time of silence again: this side has sent what the agent waited for, or wants the agent to stop.
-// s.mu is held.
+// touch restarts the time of silence, because this side has sent something that the agent waited for, or has asked it
+// to stop. The caller holds s.mu.
 func (t *Turn) touch() { t.lastAt = time.Now() }

@@ -39,7 +39,7 @@ func TestIdleTimeout(t *testing.T) {
 	})
 }
 
-// Time does not count while this side has something to do.
+// The time in which this side has something to do does not count for IdleTimeout.
 func TestIdleTimeoutWaits(t *testing.T) {
 	asks := func(a *agent) {
 		a.handshake()
@@ -67,7 +67,7 @@ func TestIdleTimeoutWaits(t *testing.T) {
 		began := time.Now()
 		for m, err := range prompt(t, t.Context(), s).Messages() {
 			if r, ok := m.(*client.ApprovalRequest); ok {
-				<-time.After(90 * time.Second) // the user thinks
+				<-time.After(90 * time.Second) // the user needs 90 seconds to answer
 				if err := r.Approve(); err != nil {
 					t.Error(err)
 				}
@@ -101,7 +101,7 @@ func TestIdleTimeoutKills(t *testing.T) {
 	})
 }
 
-// A limit so short that it passes at once must not race with its own setting up.
+// An IdleTimeout that ends at once does not race with the start of its timer.
 func TestIdleTimeoutAtOnce(t *testing.T) {
 	for range 20 {
 		bubble(t, silent, client.Options{IdleTimeout: 1}, func(t *testing.T, s *client.Session) {
@@ -148,7 +148,8 @@ func TestPromptContext(t *testing.T) {
 	}
 }
 
-// The ctx of a turn may end for the reason of another session: its tool runs this turn.
+// The ctx of a turn may come from a tool of another session. Its cause is then an error of this package, and the turn
+// ends with it.
 func TestPromptContextOfAnotherSession(t *testing.T) {
 	for _, cause := range []error{client.ErrClosed, client.ErrCancelled, client.ErrIdle} {
 		bubble(t, silent, client.Options{}, func(t *testing.T, s *client.Session) {
@@ -164,7 +165,7 @@ func TestPromptContextOfAnotherSession(t *testing.T) {
 	}
 }
 
-// counted is a context that counts what hangs on it.
+// counted is a ctx that counts the functions that wait for its end.
 type counted struct {
 	context.Context
 	done chan struct{}
@@ -173,13 +174,13 @@ type counted struct {
 
 func (c *counted) Done() <-chan struct{} { return c.done }
 
-// AfterFunc is how package context attaches to a context that is not its own.
+// Package context calls AfterFunc of a ctx that it has not made.
 func (c *counted) AfterFunc(func()) (stop func() bool) {
 	c.live.Add(1)
 	return sync.OnceValue(func() bool { c.live.Add(-1); return true })
 }
 
-// A long-lived ctx keeps nothing of earlier turns.
+// A ctx that lives long keeps no reference to earlier turns.
 func TestContextsReleased(t *testing.T) {
 	bubble(t, silent, client.Options{IdleTimeout: time.Hour}, func(t *testing.T, s *client.Session) {
 		ctx := &counted{Context: context.Background(), done: make(chan struct{})}
@@ -238,11 +239,11 @@ func TestCancelHasItsOwnContext(t *testing.T) {
 		if d := time.Since(began); d != time.Hour {
 			t.Errorf("the turn took %v", d)
 		}
-		works(t, s) // no one has killed the agent
+		works(t, s) // the agent was not killed
 	})
 }
 
-// A turn that has ended cannot cancel the one after it.
+// Cancel of a turn that has ended does not cancel the next turn.
 func TestCancelOfAnEndedTurn(t *testing.T) {
 	cancels := 0
 	count := func(a *agent) {

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A tool result that cannot be written becomes an error result: the agent never waits for it.
+// A tool result that cannot be encoded becomes an error result, so the agent does not wait for it.
 func TestToolResultUnsendable(t *testing.T) {
 	var nilBlock *wireproto.TodoDisplayBlock
 	for name, v := range map[string]wireproto.ToolReturnValue{

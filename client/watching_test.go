@@ -12,10 +12,10 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// unmeasured removes from a result what TestBackendsObserver and similar tests check.
+// unmeasured ignores the fields of a result that TestBackendsObserver and similar tests check.
 var unmeasured = cmpopts.IgnoreFields(client.TurnResult{}, "UsageByModel", "ToolCalls", "FirstToken", "Duration", "Waiting", "ModelTime", "ToolTime")
 
-// witness is an Observer that keeps its observations and notes what is wrong with them.
+// witness is an Observer that keeps its observations and records errors in them.
 type witness struct {
 	mu    sync.Mutex
 	busy  bool
@@ -45,7 +45,7 @@ func (w *witness) all(t testing.TB) []client.Observation {
 	return slices.Clone(w.seen)
 }
 
-// tale lists what was observed, one line each, without the times. Subagents are named by their type.
+// tale lists the observations, one on each line, without the times. Subagents are named by their type.
 func tale(all []client.Observation) (lines []string) {
 	who := func(s client.Scope) string {
 		if s.Agent == "" {
@@ -92,5 +92,5 @@ func observed[O client.Observation](all []client.Observation) (found []O) {
 	return found
 }
 
-// callID is the model's id of a call: Kimi Code puts a number and a colon before it.
+// callID returns the model's id of a call. Kimi Code adds a number and a colon before it.
 func callID(id string) string { return id[strings.LastIndex(id, ":")+1:] }

@@ -3,11 +3,9 @@ package config
 // Config mirrors config.toml: kimi_cli/config.py (1.51.0), class Config. The
 // zero value is kimi's default configuration.
 //
-// In all tables one rule holds. A scalar whose default is Go's zero value is
-// plain. One whose default is another number or boolean is a pointer: nil means
-// the default. In an enumeration "" means the default. What is at zero (nil,
-// "", false, 0, an empty list or map) is not written, save for the keys that
-// Kimi Code requires.
+// The same rule holds in all tables. A scalar whose default is Go's zero value has a plain type. A scalar with another
+// default is a pointer, and nil means the default. For an enumeration, "" means the default. Fields that are nil, "",
+// false, 0, or an empty list or map are not written, except the keys that Kimi Code requires.
 type Config struct {
 	DefaultModel            string              `json:"default_model,omitzero"`              // a name in Models; default "": none, needs --model or the environment
 	DefaultThinking         bool                `json:"default_thinking,omitzero"`           // thinking mode; default false

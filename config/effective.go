@@ -10,22 +10,22 @@ import (
 // Effective is the model, provider and key that Kimi Code uses for a config, a --model flag and an environment. It
 // holds no secret.
 type Effective struct {
-	Model          string       // name in Config.Models; "" if none applies
-	ModelName      string       // name sent to the API
-	Provider       string       // name in Config.Providers; "" if none applies
-	Type           ProviderType // kimi if no provider applies
-	BaseURL        string       // without user name, password and query values
-	MaxContextSize int          // tokens
-	KeySource      string       // where the API key comes from: a variable or a key path; "" for none
+	Model          string       // the name in Config.Models; "" if there is none
+	ModelName      string       // the name that is sent to the API
+	Provider       string       // the name in Config.Providers; "" if there is none
+	Type           ProviderType // the provider's type; kimi if there is no provider
+	BaseURL        string       // the API's address, without user name, password and query values
+	MaxContextSize int          // the size of the context in tokens
+	KeySource      string       // where the API key comes from: the name of a variable, or a key path; "" if there is no key
 	Overrides      []Override   // the variables that have an effect, in kimi's order
 	Problem        string       // why no model can be called, and what to do; "" if one can
 }
 
 // Override is one environment variable that has an effect.
 type Override struct {
-	Variable string // e.g. KIMI_BASE_URL
-	Setting  string // what it sets, e.g. base_url
-	Key      string // key path of the config's value that it overrides; "" if the config has none
+	Variable string // such as KIMI_BASE_URL
+	Setting  string // the setting that it sets, such as base_url
+	Key      string // the key path of the value that it overrides in the config; "" if the config has no such value
 }
 
 // String returns "KIMI_BASE_URL overrides providers.kimi.base_url", or "KIMI_BASE_URL sets base_url".
@@ -61,7 +61,7 @@ func (c *Config) Effective(model string, getenv func(string) string) Effective {
 		e.KeySource = join(providerKey, "api_key")
 	}
 
-	// apply notes a variable that is set; table "" means that the config has no such key.
+	// apply records a variable if it is set. A table of "" means that the config has no such key.
 	apply := func(variable, table, setting string, inConfig bool) (string, bool) {
 		value := getenv(variable)
 		if value == "" {
@@ -105,12 +105,12 @@ func (c *Config) Effective(model string, getenv func(string) string) Effective {
 			}
 		}
 		for _, variable := range []string{"KIMI_MODEL_MAX_COMPLETION_TOKENS", "KIMI_MODEL_MAX_TOKENS"} {
-			if _, err := strconv.Atoi(strings.TrimSpace(getenv(variable))); err == nil { // kimi skips what is no number
+			if _, err := strconv.Atoi(strings.TrimSpace(getenv(variable))); err == nil { // kimi ignores a value that is not a number
 				apply(variable, "", "max_completion_tokens", false)
 				break
 			}
 		}
-		apply("KIMI_MODEL_THINKING_KEEP", "", "thinking.keep", false) // in thinking mode
+		apply("KIMI_MODEL_THINKING_KEEP", "", "thinking.keep", false) // kimi uses it only in thinking mode
 	case ProviderOpenAILegacy, ProviderOpenAIResponses:
 		address("OPENAI")
 	}
@@ -139,7 +139,7 @@ func problem(e Effective, model string, known bool, bad string) string {
 	return "no model is set: set default_model, choose a model, or set KIMI_BASE_URL, KIMI_API_KEY and KIMI_MODEL_NAME"
 }
 
-// redactURL removes from a URL what may be secret; what is no URL goes whole.
+// redactURL removes the parts of a URL that may be secret. A text that is not a URL is removed completely.
 func redactURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || strings.Contains(u.Opaque, "@") { // user:password@host

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// effectiveConfig has a provider of each kind; base is the API's address.
+// effectiveConfig returns a config with a provider of each kind. base is the address of the API.
 func effectiveConfig(base string) *Config {
 	return &Config{
 		DefaultModel: "k",

@@ -13,7 +13,7 @@ const (
 	ProviderGemini          ProviderType = "gemini"
 	ProviderVertexAI        ProviderType = "vertexai"
 	ProviderEcho            ProviderType = "_echo"          // repeats the prompt
-	ProviderScriptedEcho    ProviderType = "_scripted_echo" // plays the file that KIMI_SCRIPTED_ECHO_SCRIPTS names
+	ProviderScriptedEcho    ProviderType = "_scripted_echo" // plays the scripts in the file that KIMI_SCRIPTED_ECHO_SCRIPTS names
 	ProviderChaos           ProviderType = "_chaos"         // kimi with random failures
 )
 
@@ -22,7 +22,7 @@ func (ProviderType) values() []string {
 		ProviderGemini, ProviderVertexAI, ProviderEcho, ProviderScriptedEcho, ProviderChaos)
 }
 
-// Capability is something a model can do: kimi_cli/llm.py (1.51.0).
+// Capability is something that a model can do: kimi_cli/llm.py (1.51.0).
 type Capability string
 
 // The capabilities of a model.

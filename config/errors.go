@@ -10,13 +10,13 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// Error is one thing that is wrong with a config. A function that finds several joins them ([errors.Join]), sorted by
-// key, one on each line; [errors.As] finds the first. No Error holds a secret: of the values in the file, it quotes
-// only the names of models, providers, servers and enumerations.
+// Error is one error in a config. A function that finds several errors joins them ([errors.Join]), sorted by key, one
+// on each line; [errors.As] finds the first. No Error contains a secret: of the values in the file, it quotes only the
+// names of models, providers, servers and enumerations.
 type Error struct {
-	File string // path of the file; "" for text and for a Config built in Go
-	Line int    // line of a syntax error, from 1; 0 when not known
-	Key  string // key path as TOML writes it, e.g. providers.kimi.base_url or hooks[0].event; "" for the whole
+	File string // the path of the file; "" for text and for a Config built in Go
+	Line int    // the line of a syntax error, from 1; 0 if it is not known
+	Key  string // the key path in the form of TOML, such as providers.kimi.base_url or hooks[0].event; "" for the whole config
 	Text string // what is wrong and what to do
 }
 
@@ -39,13 +39,12 @@ func (e *Error) Error() string {
 	return b.String() + e.Text
 }
 
-// problems collects errors, the first of each key path only and none below a
-// path that has one.
+// problems collects errors. It keeps only the first error of each key path, and none below a path that has an error.
 type problems struct {
 	file  string
 	list  []*Error
 	seen  map[string]bool
-	alias map[string]string // key path to the one that the file uses
+	alias map[string]string // from a key path to the key path in the file
 }
 
 func (p *problems) add(key, text string) {
@@ -64,7 +63,7 @@ func (p *problems) add(key, text string) {
 	p.list = append(p.list, &Error{File: p.file, Key: key, Text: text})
 }
 
-// err joins the problems, sorted by key.
+// err returns the problems as one error, sorted by key.
 func (p *problems) err() error {
 	slices.SortFunc(p.list, func(a, b *Error) int { return strings.Compare(a.Key, b.Key) })
 	var list []error
@@ -74,10 +73,10 @@ func (p *problems) err() error {
 	return errors.Join(list...)
 }
 
-// fileError keeps what the system said, for errors.Is with the errors of io/fs.
+// fileError keeps the error of the system, so that errors.Is works with the errors of io/fs.
 func fileError(err error) error { return fmt.Errorf("config: %w", err) }
 
-// join appends a key to a key path, quoted as TOML wants it.
+// join appends a key to a key path, with the quotes that TOML needs.
 func join(path, key string) string {
 	key = toml.Key{key}.String()
 	if path == "" {
@@ -86,7 +85,7 @@ func join(path, key string) string {
 	return path + "." + key
 }
 
-// quote shows a name of the file in an error, shortened.
+// quote returns a name from the file for an error, shortened.
 func quote(s string) string {
 	if len(s) > 60 {
 		s = s[:60] + "…"

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// What Parse takes, the written TOML and JSON give back.
+// For every text that Parse accepts, reading the written TOML and JSON gives the same Config.
 func FuzzConfig(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.*")
 	if err != nil || len(paths) == 0 {
@@ -41,7 +41,7 @@ func FuzzConfig(f *testing.F) {
 
 func checkRoundTrip(t *testing.T, c *Config) {
 	t.Helper()
-	// TOML has no null: a null key is not written.
+	// TOML has no null, so a key with the value null is not written.
 	noNull := cmpopts.IgnoreMapEntries(func(_ string, v any) bool { return v == nil })
 	text, err := c.MarshalTOML()
 	if err != nil && !strings.Contains(err.Error(), "save as .json") {

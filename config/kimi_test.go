@@ -23,7 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// installKimi runs the program that KIMI_GO_INSTALL_KIMI names, once, to install the real kimi.
+// installKimi runs the program that KIMI_GO_INSTALL_KIMI names, once. The program installs the real kimi.
 var installKimi = sync.OnceValue(func() error {
 	program := os.Getenv("KIMI_GO_INSTALL_KIMI")
 	if program == "" {
@@ -35,8 +35,7 @@ var installKimi = sync.OnceValue(func() error {
 	return nil
 })
 
-// kimiPath finds the real kimi. It skips the test if there is none, or fails it
-// with KIMI_GO_REQUIRE_KIMI=1.
+// kimiPath finds the real kimi. If there is none, it skips the test or, with KIMI_GO_REQUIRE_KIMI set, fails it.
 func kimiPath(t *testing.T) string {
 	t.Helper()
 	if err := installKimi(); err != nil {
@@ -56,7 +55,7 @@ func kimiPath(t *testing.T) string {
 	return path
 }
 
-// kimiCommand prepares the real kimi in folders of its own.
+// kimiCommand prepares the real kimi with temporary folders.
 func kimiCommand(t *testing.T, path string, env map[string]string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := t.TempDir()
@@ -71,11 +70,11 @@ func kimiCommand(t *testing.T, path string, env map[string]string, args ...strin
 	return cmd
 }
 
-// verdict asks the real kimi whether it takes a file, and for its reasons.
+// verdict asks the real kimi whether it accepts a file. output has its reasons.
 func verdict(t *testing.T, kimi, path string) (accepted bool, output string) {
 	t.Helper()
 	cmd := kimiCommand(t, kimi, nil, "--config-file", path)
-	cmd.Stdin = strings.NewReader("") // not a file: a pipe, closed at once
+	cmd.Stdin = strings.NewReader("") // this makes the input a pipe that is closed at once, not a file
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -85,7 +84,7 @@ func verdict(t *testing.T, kimi, path string) (accepted bool, output string) {
 	return err == nil, out.String()
 }
 
-// Load and the real kimi agree about files, good and bad.
+// Load and the real kimi agree about good and bad files.
 func TestKimiVerdict(t *testing.T) {
 	kimi := kimiPath(t)
 	full, err := Load("testdata/full.toml")
@@ -132,7 +131,7 @@ func TestKimiVerdict(t *testing.T) {
 		write(t, path, allBad)
 		_, err := Load(path)
 		_, output := verdict(t, kimi, path)
-		// kimi's report has a line "a.b.0" for each key; ours says a.b[0], and quotes otherwise.
+		// kimi's report has a line "a.b.0" for each key. Load writes a.b[0], and has other quotes.
 		var want, got []string
 		for line := range strings.Lines(output) {
 			if line = strings.TrimRight(line, "\n"); regexp.MustCompile(`^[a-z]\S*$`).MatchString(line) {
@@ -140,7 +139,7 @@ func TestKimiVerdict(t *testing.T) {
 			}
 		}
 		for _, key := range keysOf(err) {
-			if key != "default_model" && key != "models.a.provider" { // kimi looks at these last
+			if key != "default_model" && key != "models.a.provider" { // kimi checks these only if all other keys are right
 				got = append(got, strings.NewReplacer("[", ".", "]", "", `"`, "`").Replace(key))
 			}
 		}
@@ -152,7 +151,7 @@ func TestKimiVerdict(t *testing.T) {
 	})
 }
 
-// A call is what the fake API got.
+// A call is a request that the fake API got.
 type call struct{ Path, Authorization, Model, Custom, Temperature string }
 
 func fakeAPI(t *testing.T) (url string, calls chan call) {
@@ -176,7 +175,7 @@ func fakeAPI(t *testing.T) (url string, calls chan call) {
 	return server.URL, calls
 }
 
-// prompt runs one turn in the real kimi and returns the error code of its reply, 0 for none.
+// prompt runs one turn in the real kimi, and returns the error code of its reply, 0 if there was no error.
 func prompt(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
 	stdin, err := cmd.StdinPipe()
@@ -209,7 +208,7 @@ func prompt(t *testing.T, cmd *exec.Cmd) int {
 			if reply.Error != nil {
 				code = reply.Error.Code
 			}
-			_ = stdin.Close() // ends kimi
+			_ = stdin.Close() // this ends kimi
 		}
 	}
 	if werr := cmd.Wait(); werr != nil || !replied {
@@ -218,7 +217,7 @@ func prompt(t *testing.T, cmd *exec.Cmd) int {
 	return code
 }
 
-// What the real kimi sends is what Effective says.
+// The requests of the real kimi agree with Effective.
 func TestKimiEffective(t *testing.T) {
 	kimi := kimiPath(t)
 	kimiEnv := func(base string) map[string]string {

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxFile is the longest file that is read, in bytes.
+	// maxFile is the size of the longest file that is read, in bytes.
 	maxFile = 4 << 20
-	// maxNesting and maxKeyParts are far beyond what a configuration needs. The TOML decoder takes time that grows
-	// with the square of the depth, and with the cube for inline tables: 20 KB could hold it for ten seconds.
+	// maxNesting and maxKeyParts are far larger than a configuration needs. The time of the TOML decoder grows with the
+	// square of the depth, and with the cube for inline tables: without a limit, 20 KB could take ten seconds.
 	maxNesting  = 64
 	maxKeyParts = 16
 )
 
-// readFile reads a file that someone else may have written.
+// readFile reads a file that another person may have written.
 func readFile(path string) ([]byte, error) {
 	data, err := regular.Read(path, maxFile)
 	if err != nil {
@@ -25,8 +25,8 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// tooDeep refuses TOML or JSON with more levels than maxNesting, or a dotted key of more parts than maxKeyParts,
-// before a decoder sees it. It knows strings and comments, and nothing else of the grammar.
+// tooDeep refuses TOML or JSON with more levels than maxNesting, or with a dotted key of more parts than maxKeyParts,
+// before a decoder reads it. It knows only strings and comments, and no other part of the grammar.
 func tooDeep(data []byte, toml bool) *Error {
 	depth, parts := 0, 1
 	for i := 0; i < len(data); i++ {
@@ -37,7 +37,7 @@ func tooDeep(data []byte, toml bool) *Error {
 			}
 		case '#':
 			if end := bytes.IndexByte(data[i:], '\n'); toml && end >= 0 {
-				i += end - 1 // the line end is for the next round
+				i += end - 1 // the next iteration handles the line end
 			} else if toml {
 				return nil
 			}
@@ -62,8 +62,8 @@ func tooDeep(data []byte, toml bool) *Error {
 	return nil
 }
 
-// stringLen returns the length of the string at the head of data, its quotes included. One that does not end counts
-// to the end of its line, or of the text where it may have several lines.
+// stringLen returns the length of the string at the beginning of data, with its quotes. A string without an end ends
+// with its line or, if it may have several lines, with the text.
 func stringLen(data []byte, toml bool) int {
 	quote := data[:1]
 	if triple := bytes.Repeat(quote, 3); toml && bytes.HasPrefix(data, triple) {

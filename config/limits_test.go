@@ -12,21 +12,21 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// Text that a decoder would take seconds or gigabytes for is refused at once, by its line.
+// A text that a decoder would need seconds or gigabytes for is refused at once. The error has the line.
 func TestTooDeep(t *testing.T) {
 	t.Parallel()
 	n := 5000
 	for name, text := range map[string]string{
-		"inline tables":    "theme = \"dark\"\na = " + strings.Repeat("{a=", n) + "1" + strings.Repeat("}", n),
-		"arrays":           "\na = " + strings.Repeat("[", n) + strings.Repeat("]", n),
-		"a dotted key":     "\n" + strings.Repeat("a.", n) + "a = 1",
-		"a table's name":   "\n[" + strings.Repeat("a.", n) + "a]",
-		"quoted parts":     "\n" + strings.Repeat(`"a.=".`, n) + "a = 1",
-		"behind a string":  "a = '\\'\nb = " + strings.Repeat("[", n),
-		"behind a comment": "# [[[[ \" '\na = " + strings.Repeat("[", n),
-		"open strings":     "a = \"\nb = " + strings.Repeat("[", n),
-		"JSON":             "{\n\"a\": " + strings.Repeat("[", n) + strings.Repeat("]", n) + "}",
-		"JSON's strings":   "{\"a\\\"\": \"'\",\n\"b\": " + strings.Repeat(`{"a":`, n),
+		"inline tables":   "theme = \"dark\"\na = " + strings.Repeat("{a=", n) + "1" + strings.Repeat("}", n),
+		"arrays":          "\na = " + strings.Repeat("[", n) + strings.Repeat("]", n),
+		"a dotted key":    "\n" + strings.Repeat("a.", n) + "a = 1",
+		"a table's name":  "\n[" + strings.Repeat("a.", n) + "a]",
+		"quoted parts":    "\n" + strings.Repeat(`"a.=".`, n) + "a = 1",
+		"after a string":  "a = '\\'\nb = " + strings.Repeat("[", n),
+		"after a comment": "# [[[[ \" '\na = " + strings.Repeat("[", n),
+		"open strings":    "a = \"\nb = " + strings.Repeat("[", n),
+		"JSON":            "{\n\"a\": " + strings.Repeat("[", n) + strings.Repeat("]", n) + "}",
+		"JSON's strings":  "{\"a\\\"\": \"'\",\n\"b\": " + strings.Repeat(`{"a":`, n),
 	} {
 		start := time.Now()
 		_, err := config.Parse([]byte(text))
@@ -40,7 +40,7 @@ func TestTooDeep(t *testing.T) {
 	}
 }
 
-// What only looks deep is not refused.
+// A text that only seems deep is not refused.
 func TestNotTooDeep(t *testing.T) {
 	t.Parallel()
 	many := strings.Repeat("[{", 200)

@@ -18,8 +18,8 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// ShareDir returns the folder in which Kimi Code keeps config, sessions and credentials: KIMI_SHARE_DIR, or .kimi in
-// the home folder. It creates nothing.
+// ShareDir returns the folder in which Kimi Code keeps its config, sessions and credentials: KIMI_SHARE_DIR, or .kimi
+// in the home folder. It creates nothing.
 func ShareDir() string { return ShareDirIn(os.Getenv) }
 
 // ShareDirIn does what [ShareDir] does, for an environment other than that of this process.
@@ -59,10 +59,10 @@ func LoadDir(dir string) (*Config, error) {
 	return &Config{}, nil
 }
 
-// Load reads and validates a config file. It is JSON if the path ends in .json (in upper or lower case), otherwise
-// TOML. The error names the file and, line by line, everything that is wrong with it (see [Error]). If the file is
-// missing, the error is [fs.ErrNotExist]. Load refuses a path that is not a regular file, a file longer than 4 MiB,
-// and more than 64 levels.
+// Load reads and validates a config file. The file is JSON if the path ends in .json (in upper or lower case),
+// otherwise TOML. The error names the file and, on one line each, everything that is wrong with it (see [Error]). If
+// the file is missing, the error is [fs.ErrNotExist]. Load refuses a path that is not a regular file, a file longer
+// than 4 MiB, and a file with more than 64 levels.
 func Load(path string) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -75,15 +75,15 @@ func Load(path string) (*Config, error) {
 	return parse(path, data, format)
 }
 
-// Parse reads and validates config text as kimi's --config does: as JSON or, if it is not JSON, as TOML. Empty text
-// is an error, as in Kimi Code.
+// Parse reads and validates a config text as kimi's --config does: as JSON or, if it is not JSON, as TOML. As in Kimi
+// Code, an empty text is an error.
 func Parse(data []byte) (*Config, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, &Error{Text: "the text is empty; an empty config is {}"}
 	}
 	format := decodeTOML
 	if json.Valid(data) && !bytes.Equal(bytes.TrimSpace(data), []byte("null")) || bytes.TrimSpace(data)[0] == '{' {
-		format = decodeJSON // what starts with { cannot be TOML
+		format = decodeJSON // a text that starts with { cannot be TOML
 	}
 	return parse("", data, format)
 }
@@ -105,7 +105,7 @@ func parse(file string, data []byte, format func([]byte) (any, *Error)) (*Config
 	return c, nil
 }
 
-// decode refuses what kimi cannot read in any format, then decodes.
+// decode refuses a text that kimi cannot read in any format. Then it decodes the text.
 func decode(file string, data []byte, format func([]byte) (any, *Error)) (any, error) {
 	var src any
 	var err *Error
@@ -124,8 +124,8 @@ func decode(file string, data []byte, format func([]byte) (any, *Error)) (any, e
 	return normal(src), nil
 }
 
-// decodeTOML reports a syntax error without quoting the file, which may show a
-// secret: the parser's message minus all that it took from the text.
+// decodeTOML reports a syntax error by the parser's message, without the parts that the message quotes from the file,
+// because they may be secret.
 func decodeTOML(data []byte) (any, *Error) {
 	if err := tooDeep(data, true); err != nil {
 		return nil, err
@@ -140,10 +140,11 @@ func decodeTOML(data []byte) (any, *Error) {
 	return src, nil
 }
 
-// input matches what the TOML parser's messages take from the file.
+// input matches the parts of a message of the TOML parser that come from the file.
 var input = regexp.MustCompile("(?s)\".*\"|'.*'|^[-+]?[0-9]\\S*")
 
-// decodeJSON reports a syntax error by line; encoding/json quotes one character.
+// decodeJSON reports a syntax error with its line. The message of encoding/json quotes at most one character of the
+// file.
 func decodeJSON(data []byte) (any, *Error) {
 	if err := tooDeep(data, false); err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func TestSaveAndLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		dates := cmp.FilterPath(func(p cmp.Path) bool { // strings in JSON
+		dates := cmp.FilterPath(func(p cmp.Path) bool { // these are strings in JSON
 			last, ok := p.Last().(cmp.MapIndex)
 			return isJSON(path) && ok && strings.Contains("x_offset x_local x_date x_time", last.Key().String())
 		}, cmp.Ignore())
@@ -56,7 +56,7 @@ func TestSaveAndLoad(t *testing.T) {
 			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
 		}
 		if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
-			t.Errorf("%s: %v, %v beside it", name, entries, err)
+			t.Errorf("%s: %v, %v next to it", name, entries, err)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestSaveReplaces(t *testing.T) {
 
 func TestSaveFailureLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
-	target := filepath.Join(dir, "config.toml") // a folder: the rename fails
+	target := filepath.Join(dir, "config.toml") // a folder, so that the rename fails
 	if err := os.MkdirAll(filepath.Join(target, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestSaveFailureLeavesNothing(t *testing.T) {
 		}
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("left behind: %v, %v", entries, err)
+		t.Errorf("files are left: %v, %v", entries, err)
 	}
 }
 
@@ -144,7 +144,7 @@ func TestLoadErrorsNameTheFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"theme = 'blue'":    "config: " + path + `: theme: "blue" is not one of dark, light`,
 		"theme = 'dark'\nx": "config: " + path + ":2: not TOML: unexpected EOF; expected key separator …",
-		"{}":                "config: " + path + ":1: not TOML: expected …", // JSON by its suffix only
+		"{}":                "config: " + path + ":1: not TOML: expected …", // a file is JSON only by its suffix
 	} {
 		write(t, path, text)
 		if _, err := Load(path); err == nil || !strings.HasPrefix(err.Error(), strings.TrimSuffix(want, "expected …")) {

@@ -7,19 +7,19 @@ import (
 	"slices"
 )
 
-// MCPServer is one MCP server as in mcp.json and --mcp-config-file, in the format of fastmcp that Kimi Code 1.51.0
-// reads: a program to start (Command) or a remote server (URL). Put secrets into Env, Headers or Auth: Args appear in
-// the process list, and Command and CWD print unmasked.
+// MCPServer is one MCP server in mcp.json or in a file of --mcp-config-file, in the format of fastmcp that kimi-cli
+// 1.51.0 reads. It is a program to start (Command) or a remote server (URL). Put secrets only into Env, Headers or
+// Auth: Args appear in the process list, and Command and CWD are printed unmasked.
 type MCPServer struct {
-	Command        string            `json:"command,omitzero"`                      // program to start; required unless URL is set
+	Command        string            `json:"command,omitzero"`                      // the program to start; required unless URL is set
 	Args           []string          `json:"args,omitzero"`                         // its arguments; default none
 	Env            map[string]Secret `json:"env,omitzero"`                          // its environment; default none
-	CWD            string            `json:"cwd,omitzero" kimi:"null"`              // its working folder; default "": kimi's
+	CWD            string            `json:"cwd,omitzero" kimi:"null"`              // its working folder; default "": that of kimi
 	KeepAlive      *bool             `json:"keep_alive,omitzero" kimi:"null"`       // keep it between connections; default nil: fastmcp decides
 	URL            string            `json:"url,omitzero"`                          // http or https; required unless Command is set
 	Headers        map[string]Secret `json:"headers,omitzero"`                      // HTTP headers; default none
 	Auth           Secret            `json:"auth,omitzero" kimi:"null"`             // a bearer token, or "oauth" for a login; default "": none
-	SSEReadTimeout *float64          `json:"sse_read_timeout,omitzero" kimi:"null"` // seconds; default nil: fastmcp's
+	SSEReadTimeout *float64          `json:"sse_read_timeout,omitzero" kimi:"null"` // in seconds; default nil: that of fastmcp
 	Transport      MCPTransport      `json:"transport,omitzero" kimi:"null"`        // default "": stdio for a Command; for a URL sse if its path has a part "sse", else http
 	Timeout        *int              `json:"timeout,omitzero" kimi:"null"`          // longest wait for an answer in milliseconds; default nil: none
 	Extra          Extra             `json:"-"`                                     // other keys: description, icon, tools, include_tags, …
@@ -30,8 +30,8 @@ type MCPTransport string
 
 // The transports of MCP servers.
 const (
-	MCPStdio          MCPTransport = "stdio" // with Command only
-	MCPHTTP           MCPTransport = "http"  // with URL only; the next two as well
+	MCPStdio          MCPTransport = "stdio" // only with Command
+	MCPHTTP           MCPTransport = "http"  // only with URL, like the next two
 	MCPStreamableHTTP MCPTransport = "streamable-http"
 	MCPSSE            MCPTransport = "sse"
 )
@@ -67,7 +67,7 @@ func (p *problems) servers(servers map[string]MCPServer) {
 	}
 }
 
-// MarshalMCP returns {"mcpServers": {…}}, the text of an mcp.json. It contains the secrets in clear text. It does not
+// MarshalMCP returns {"mcpServers": {…}}, the text of an mcp.json, with the secrets in clear text. It does not
 // validate.
 func MarshalMCP(servers map[string]MCPServer) ([]byte, error) {
 	w := writer{json: true}

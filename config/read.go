@@ -12,9 +12,8 @@ import (
 	"time"
 )
 
-// fill sets dst, a value of one of the table types or of their parts, from what
-// the TOML or JSON decoder gave. It takes what pydantic takes: "5", 5.0 and true
-// for the integer 5 or 1, "on" or 1 for true.
+// fill sets dst, a value of one of the table types or a part of one, from a value of the TOML or JSON decoder. It makes
+// the conversions of pydantic: "5", 5.0 and true become the integers 5 and 1, and "on" and 1 become true.
 func (p *problems) fill(path string, dst reflect.Value, src any) {
 	switch dst.Kind() {
 	case reflect.Pointer:
@@ -62,7 +61,7 @@ func (p *problems) fillTable(path string, dst reflect.Value, table map[string]an
 		if !ok && f.rules.alias != "" {
 			if src, ok = table[f.rules.alias]; ok {
 				key = f.rules.alias
-				p.alias = map[string]string{join(path, f.name): join(path, key)} // config.toml has one alias
+				p.alias = map[string]string{join(path, f.name): join(path, key)} // this is the only alias of config.toml
 			}
 		}
 		delete(extra, key)
@@ -119,7 +118,7 @@ func (p *problems) fillScalar(path string, dst reflect.Value, src any) {
 	}
 }
 
-// toInt reads a number the way pydantic does for an int.
+// toInt converts a number as pydantic does for an int.
 func toInt(src any) (int64, bool) {
 	switch v := src.(type) {
 	case int64:
@@ -133,7 +132,7 @@ func toInt(src any) (int64, bool) {
 	return int64(f), ok && f == math.Trunc(f) && math.Abs(f) < 1<<53
 }
 
-// toFloat reads a number the way pydantic does for a float.
+// toFloat converts a number as pydantic does for a float.
 func toFloat(src any) (float64, bool) {
 	switch v := src.(type) {
 	case int64:
@@ -152,7 +151,7 @@ func toFloat(src any) (float64, bool) {
 	return 0, false
 }
 
-// wrongType names the type of the value, never the value.
+// wrongType reports the type of a value, never the value itself.
 func (p *problems) wrongType(path, want string, src any) {
 	got := "a number too large for 64 bits"
 	switch src.(type) {
@@ -176,7 +175,7 @@ func (p *problems) wrongType(path, want string, src any) {
 	p.add(path, "must be "+want+", not "+got)
 }
 
-// normal turns what the decoders give into the values that Extra documents.
+// normal converts the values of the decoders to the types that the documentation of Extra lists.
 func normal(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -199,8 +198,8 @@ func normal(v any) any {
 	return v
 }
 
-// number is an int64 where it fits, else a float64, else (an integer of more
-// than 64 bits, a float out of range) the number as written.
+// number returns an int64 if the number fits into one, otherwise a float64. For an integer of more than 64 bits, or a
+// float that is out of range, it returns the number as it is written.
 func number(n json.Number) any {
 	if i, err := n.Int64(); err == nil {
 		return i

@@ -5,11 +5,11 @@ import (
 	"path/filepath"
 )
 
-// Save writes the config to path with the secrets in clear text: as JSON if the path ends in .json, otherwise as
-// TOML. The file has mode 0600. Save writes a new file next to the old one, syncs it and renames it, so a reader sees
-// the old file or the new one. If Save fails, the old file stays and nothing else is left. Missing folders are made,
-// with mode 0700. A symbolic link stays, and its target is replaced. Comments of the old file are lost. Save does not
-// validate.
+// Save writes the config to path with the secrets in clear text: as JSON if the path ends in .json, otherwise as TOML.
+// The file has mode 0600. Save writes a new file next to the old one, syncs it and renames it, so a reader sees the old
+// file or the new one. If Save fails, the old file is not changed and no other file is left. Missing folders are made,
+// with mode 0700. If path is a symbolic link, the link stays and its target is replaced. Comments of the old file are
+// lost. Save does not validate.
 func (c *Config) Save(path string) error {
 	data, err := c.MarshalTOML()
 	if isJSON(path) {
@@ -29,7 +29,7 @@ func (c *Config) Save(path string) error {
 		return fileError(err)
 	}
 	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync() // makes the rename last; not every system can
+		_ = d.Sync() // makes the rename permanent; not every system supports it
 		_ = d.Close()
 	}
 	return nil

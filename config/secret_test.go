@@ -42,7 +42,7 @@ func TestSecretVerbs(t *testing.T) {
 	}
 }
 
-// A whole Config shows its names and none of its secrets.
+// A Config that is printed shows its keys, but none of its secrets.
 func TestConfigShowsNoSecret(t *testing.T) {
 	cfg, err := Load("testdata/full.toml")
 	if err != nil {

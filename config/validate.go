@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Validate reports whether Kimi Code accepts this config, by the rules of kimi_cli/config.py (1.51.0): enumerations,
-// bounds, DefaultModel among Models, every Model.Provider among Providers. Every violation is an *[Error] with its
-// key path. A nil Config is valid.
+// Validate checks by the rules of kimi_cli/config.py (1.51.0) whether Kimi Code accepts this config: enumerations,
+// bounds, DefaultModel in Models, every Model.Provider in Providers. Every violation is an *[Error] with its key path.
+// A nil Config is valid.
 //
-// Required strings may be empty, as in Kimi Code: an empty base_url or api_key can come from the environment; see
+// As in Kimi Code, required strings may be empty, because base_url or api_key can come from the environment; see
 // [Config.Effective]. Only Parse and Load check that the required keys are in the file.
 func (c *Config) Validate() error {
 	var p problems
@@ -52,7 +52,7 @@ func have[V any](m map[string]V, table string) string {
 // An enum is a string type with a fixed set of values.
 type enum interface{ values() []string }
 
-// rules are what the kimi tag of a field says beyond its type.
+// rules are the rules in the kimi tag of a field.
 type rules struct {
 	required, null bool
 	alias          string
@@ -66,7 +66,7 @@ type field struct {
 	rules rules
 }
 
-// fields lists the keys of a table type; Extra is not among them.
+// fields lists the keys of a table type, without Extra.
 func fields(t reflect.Type) []field {
 	var list []field
 	for i := range t.NumField() {
@@ -94,7 +94,7 @@ func fields(t reflect.Type) []field {
 	return list
 }
 
-// check walks a value of one of the table types and reports what breaks a rule.
+// check walks through a value of one of the table types, and reports every violation of a rule.
 func (p *problems) check(path string, v reflect.Value, r rules) {
 	if e, ok := v.Interface().(enum); ok {
 		p.checkEnum(path, v.String(), e, r.required)
@@ -139,14 +139,14 @@ func (p *problems) checkEnum(path, value string, e enum, required bool) {
 	case value == "":
 		p.add(path, "required: one of "+list)
 	default:
-		if value = quote(value); len(value) > 24 { // no enumeration: a misplaced key?
+		if value = quote(value); len(value) > 24 { // longer than any value of an enumeration, so perhaps a misplaced API key
 			value = "the value"
 		}
 		p.add(path, value+" is not one of "+list)
 	}
 }
 
-// checkBounds reports a number out of bounds; NaN is out of any.
+// checkBounds reports a number that is out of its bounds. NaN is out of all bounds.
 func (p *problems) checkBounds(path string, value float64, r rules) {
 	lo, errLo := strconv.ParseFloat(r.min, 64)
 	hi, errHi := strconv.ParseFloat(r.max, 64)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// allBad breaks every rule for a single key that config.toml can break.
+// allBad breaks every rule that config.toml can break for a single key.
 const allBad = `
 default_thinking = 2
 default_editor = 1
@@ -117,19 +117,19 @@ func TestParseErrors(t *testing.T) {
 				t.Error(diff)
 			}
 			if (cfg == nil) != (err != nil) {
-				t.Errorf("config %v beside error %v", cfg, err)
+				t.Errorf("config %v together with the error %v", cfg, err)
 			}
 		})
 	}
 }
 
-// No syntax error at any place shows key material.
+// A syntax error at any place shows no part of a key.
 func TestSyntaxErrorsShowNoSecret(t *testing.T) {
 	data, err := os.ReadFile("testdata/full.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The part with the keys, and a canary that is at home in every kind of value.
+	// Take the part of the file with the keys. The canary is a text that is valid in every kind of value.
 	_, text, _ := strings.Cut(string(data), "[providers.kimi]")
 	text, _, _ = strings.Cut("[providers.kimi]"+text, "[loop_control]")
 	text = strings.ReplaceAll(text, canary, "471147114711")

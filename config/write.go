@@ -14,7 +14,8 @@ import (
 )
 
 // MarshalTOML returns the config as TOML for a file, with the secrets in clear text. It does not validate. An integer
-// of more than 64 bits in Extra is an error, because TOML has none. A nil or zero Config gives one comment line.
+// of more than 64 bits in Extra is an error, because TOML has no such integers. A nil or zero Config gives one comment
+// line.
 func (c *Config) MarshalTOML() ([]byte, error) {
 	tree, err := c.tree(&writer{})
 	if err != nil {
@@ -61,7 +62,7 @@ func marshalJSON(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// A writer turns the table types into maps, lists and scalars for an encoder.
+// A writer converts the table types to maps, lists and scalars for an encoder.
 type writer struct {
 	problems
 	json bool
@@ -107,7 +108,7 @@ func (w *writer) value(path string, v reflect.Value) any {
 		if !utf8.ValidString(v.String()) {
 			w.add(path, "is not valid UTF-8")
 		}
-		return v.String() // Secret too
+		return v.String() // also for a Secret, whose value goes into the file
 	case reflect.Bool:
 		return v.Bool()
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -147,7 +148,7 @@ func (w *writer) mapping(path string, v reflect.Value) map[string]any {
 	return out
 }
 
-// float keeps a whole float a float in JSON: 5.0, not 5.
+// float writes a whole float as a float in JSON: 5.0, not 5.
 func (w *writer) float(path string, f float64) any {
 	if !w.json {
 		return f
@@ -163,7 +164,7 @@ func (w *writer) float(path string, f float64) any {
 	return json.Number(s)
 }
 
-// time gives JSON the text that TOML would hold.
+// time returns, for JSON, the text of the time in TOML.
 func (w *writer) time(t time.Time) any {
 	if !w.json {
 		return t

@@ -1,4 +1,4 @@
-// Package examples_test holds what is true of all example programs. Their own tests run them on both real kimis.
+// Package examples_test checks rules for all example programs. Their own tests run them with both real kimis.
 package examples_test
 
 import (
@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// lines limits the length of the programs: half of what they need without the library.
+// lines is the largest number of lines of each program. It is about half of what the program would need without the
+// library.
 var lines = map[string]int{"triage": 97, "bot": 69, "monitor": 65, "sessions": 49, "review": 60, "webchat": 132}
 
 func TestShort(t *testing.T) {
@@ -40,7 +41,7 @@ func TestShort(t *testing.T) {
 			t.Errorf("%s has %d lines, want %d at most", path, n, lines[name])
 		}
 		for line := range strings.SplitSeq(string(text), "\n") {
-			if utf8.RuneCountInString(line) > 140 && !strings.Contains(line, "Content-Security-Policy") { // which is one value
+			if utf8.RuneCountInString(line) > 140 && !strings.Contains(line, "Content-Security-Policy") { // a policy is one long value
 				t.Errorf("%s: a line is too long: %s", path, line)
 			}
 		}

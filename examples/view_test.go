@@ -18,8 +18,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// The page that "kimi-go-demo view" makes of a hostile session, in a real Chromium: its style and its search work,
-// text of the agent has no effect, and nothing is loaded.
+// A page that "kimi-go-demo view" has made of a hostile session works in a real Chromium: its style and its search
+// work, text of the agent has no effect, and nothing is loaded.
 func TestViewPage(t *testing.T) {
 	var chromium string
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -37,7 +37,7 @@ func TestViewPage(t *testing.T) {
 	away := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { loads.Add(1) }))
 	defer away.Close()
 
-	// What would run, load or restyle in a page that takes it for more than text.
+	// These texts would run, load or change something in a page that shows them as HTML.
 	said := `# Needle **bold** ![x](URL/a.png) [go](javascript:document.title='taken')` + "\n\n" +
 		`<script>document.title="taken"</script><img src="URL/b.png" onerror="document.title='taken'"><link rel=stylesheet href=URL/c.css>` + "\n\n" +
 		`<div style="display:none">x</div><iframe src=URL/d></iframe></style></script><svg onload="document.title='taken'">`
@@ -82,7 +82,7 @@ func TestViewPage(t *testing.T) {
 	defer cancel()
 	ctx, cancel = chromedp.NewContext(ctx)
 	defer cancel()
-	if err := chromedp.Do(ctx); err != nil { // the browser lives as long as this ctx, so without a limit
+	if err := chromedp.Do(ctx); err != nil { // the browser ends with this ctx, so the ctx has no limit
 		t.Fatal(err)
 	}
 	ctx, cancel = context.WithTimeout(ctx, time.Minute)

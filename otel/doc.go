@@ -1,5 +1,5 @@
-// Package otel reports to OpenTelemetry what sessions of package client do. It follows the semantic conventions for
-// generative AI (1.41.0). It is a separate module, so that the client does not depend on OpenTelemetry.
+// Package otel reports the work of the sessions of package client to OpenTelemetry. It follows the semantic conventions
+// for generative AI (version 1.41.0). It is a separate module, so that package client does not depend on OpenTelemetry.
 //
 //	opts := &client.Options{Observer: otel.Observer(tracerProvider, meterProvider), Env: otel.Env(ctx)}
 //
@@ -13,12 +13,13 @@
 //
 // # Metrics
 //
-// gen_ai.client.token.usage counts the tokens of each call of a model. gen_ai.client.operation.duration has the durations
-// of turns, calls of models and tool calls. gen_ai.client.operation.time_to_first_chunk has the time until the first text
-// or thinking of a model.
+// gen_ai.client.token.usage counts the tokens of each model call. gen_ai.client.operation.duration is the duration in
+// seconds of a turn, a model call or a tool call. gen_ai.client.operation.time_to_first_chunk is the time in seconds
+// until a model's first text or thinking.
 //
 // # Content
 //
-// Spans do not contain what users, models and tools say, arguments of tools, or texts of errors. [WithContent] adds
-// prompts, answers and texts of errors. Names of tools and of models, ids and token counts are always included.
+// Spans contain no prompts, no answers, no arguments or results of tools, and no texts of errors. [WithContent] adds
+// the prompts, the answers and the texts of errors. Spans always contain the names of tools and models, ids and token
+// counts.
 package otel

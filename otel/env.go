@@ -7,10 +7,10 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 )
 
-// Env returns the variables that tell a child process the span in ctx: TRACEPARENT and, if there is one, TRACESTATE,
-// as in the Trace Context of the W3C. Without a span it returns none. Use them as Options.Env, or copy them into it.
-// kimi then gets them, and so do the programs that kimi starts, such as the commands of its shell. They stay the same
-// as long as the process lives, whichever turn runs.
+// Env returns the environment variables that name the span in ctx for a child process: TRACEPARENT and, if there is a
+// trace state, TRACESTATE, as in W3C Trace Context. If ctx has no span, the map is empty. Set Options.Env to the map,
+// or copy the variables into it. kimi and the programs that it starts, such as shell commands, then get them. The
+// variables stay the same in all turns of the process.
 func Env(ctx context.Context) map[string]string {
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

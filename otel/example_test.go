@@ -15,9 +15,10 @@ import (
 	"github.com/kimi-go/kimi-go/otel"
 )
 
-// The agent is one in memory; leave Transport out to talk to the real one. What the exporter writes is shown in short.
+// This agent runs in memory. Without Transport, the session uses the real agent. The output shows only the name and the
+// status of each span.
 func ExampleObserver() {
-	var out bytes.Buffer // os.Stdout, to see all
+	var out bytes.Buffer // use os.Stdout to see everything
 	exporter, err := stdouttrace.New(stdouttrace.WithWriter(&out))
 	if err != nil {
 		log.Fatal(err)

@@ -25,18 +25,19 @@ import (
 
 const scope = "github.com/kimi-go/kimi-go/otel"
 
-// Option changes what [Observer] reports.
+// Option is an option of [Observer].
 type Option func(*observer)
 
-// WithContent adds content that may be private: prompts, answers and the texts of errors. Default: they are left out.
+// WithContent adds content that may be private: prompts, answers and texts of errors. Default: spans do not contain
+// them.
 func WithContent() Option { return func(o *observer) { o.content = true } }
 
-// WithProvider names the provider of the models, gen_ai.provider.name. Default: "kimi", because kimi does not report
-// it.
+// WithProvider sets the provider of the models, the attribute gen_ai.provider.name. Default: "kimi", because kimi does
+// not report the provider.
 func WithProvider(name string) Option { return func(o *observer) { o.provider = name } }
 
-// Observer returns an observer that makes spans and metrics of what sessions do. Any number of sessions may share it.
-// With a nil tp there are no spans, with a nil mp no metrics.
+// Observer returns an observer that makes spans and metrics of the sessions' work. Any number of sessions may share it.
+// If tp is nil, it makes no spans. If mp is nil, it makes no metrics.
 func Observer(tp trace.TracerProvider, mp metric.MeterProvider, options ...Option) client.Observer {
 	if tp == nil {
 		tp = tracenoop.NewTracerProvider()
@@ -53,7 +54,7 @@ func Observer(tp trace.TracerProvider, mp metric.MeterProvider, options ...Optio
 	}
 	meter := mp.Meter(scope, metric.WithInstrumentationVersion(client.Version), metric.WithSchemaURL(semconv.SchemaURL))
 	var errs [3]error
-	// The boundaries that the conventions give.
+	// These are the boundaries that the conventions recommend.
 	o.tokens, errs[0] = genaiconv.NewClientTokenUsage(meter, metric.WithExplicitBucketBoundaries(
 		1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864))
 	o.duration, errs[1] = genaiconv.NewClientOperationDuration(meter, metric.WithExplicitBucketBoundaries(
@@ -78,18 +79,18 @@ type observer struct {
 	sessions map[string]*session
 }
 
-// session is the spans of a session that have not ended, and what later ones are children of.
+// session holds the open spans of a session, and the spans that are parents of later ones.
 type session struct {
 	turn   *span
-	agents map[string]*span // of subagents, by id
-	steps  map[string]*span // by agent
+	agents map[string]*span // the spans of subagents, by their ids
+	steps  map[string]*span // the spans of running steps, by the ids of their agents
 	tools  []*tool
 }
 
 type span struct {
 	trace.Span
 	ctx   context.Context
-	call  string // of an agent: by which it was started
+	call  string // for a subagent: the id of the call that started it
 	ended bool
 }
 
@@ -151,7 +152,7 @@ func (o *observer) of(id string) *session {
 	return s
 }
 
-// start starts a span of an operation on something.
+// start starts a span. on is what the operation works on: a model, a tool or an agent.
 func (o *observer) start(parent context.Context, operation, on string, at time.Time, kind trace.SpanKind, scope client.Scope, attributes ...attribute.KeyValue) *span {
 	attributes = append(attributes, semconv.GenAIOperationNameKey.String(operation), semconv.GenAIProviderNameKey.String(o.provider), semconv.GenAIConversationID(scope.Session))
 	if scope.Agent != "" {
@@ -183,19 +184,19 @@ func (o *observer) turnStarted(s *session, ob *client.TurnStarted) {
 	s.turn = o.start(ob.Context, "invoke_agent", "kimi", ob.Start, trace.SpanKindInternal, ob.Scope, attributes...)
 }
 
-// said is a message as the conventions have it.
+// said returns a message in the form of the conventions.
 func said(role, text string) string {
 	type part struct {
 		Type    string `json:"type"`
 		Content string `json:"content"`
 	}
-	data, _ := json.Marshal([]any{map[string]any{"role": role, "parts": []part{{"text", text}}}}) // strings cannot fail
+	data, _ := json.Marshal([]any{map[string]any{"role": role, "parts": []part{{"text", text}}}}) // strings can always be encoded
 	return string(data)
 }
 
 func (o *observer) turnEnded(s *session, ob *client.TurnEnded) {
 	end := ob.Start.Add(ob.Duration)
-	for id, a := range s.agents { // those in the background go on; what they do then has a parent nevertheless
+	for id, a := range s.agents { // a background agent continues; its later spans still have this one as parent
 		a.end(end)
 		if s.steps[id] == nil {
 			delete(s.agents, id)
@@ -253,7 +254,7 @@ func (o *observer) toolEnded(s *session, ob *client.ToolEnded) {
 	}
 }
 
-// finish ends a span and records the duration of what it was.
+// finish ends a span and records its duration.
 func (o *observer) finish(s *span, end time.Time, took time.Duration, operation genaiconv.OperationNameAttr, on, kind string, err error) {
 	attributes := model(on)
 	if kind != "" {
@@ -269,7 +270,7 @@ func (o *observer) finish(s *span, end time.Time, took time.Duration, operation 
 	s.end(end)
 }
 
-// agent returns what the steps of an agent are children of: the turn, or the subagent's span.
+// agent returns the context of the parent for an agent's steps: the turn, or the span of the subagent.
 func (o *observer) agent(s *session, scope client.Scope, at time.Time) context.Context {
 	turn := context.Background()
 	if s.turn != nil {
@@ -279,7 +280,8 @@ func (o *observer) agent(s *session, scope client.Scope, at time.Time) context.C
 		return turn
 	}
 	a := s.agents[scope.Agent]
-	if a == nil || a.ended && a.call != scope.ParentCall { // else it goes on in the background
+	// An ended span with the same call belongs to a background agent that continues.
+	if a == nil || a.ended && a.call != scope.ParentCall {
 		parent := turn
 		for _, t := range s.tools {
 			if t.id == scope.ParentCall {
@@ -293,7 +295,7 @@ func (o *observer) agent(s *session, scope client.Scope, at time.Time) context.C
 	return a.ctx
 }
 
-// near returns the span of a call if it has begun, else that of the step, the agent or the turn.
+// near returns the span of a call. If the call has not begun, it returns the span of the step, the agent or the turn.
 func (s *session) near(scope client.Scope, call string) trace.Span {
 	for _, t := range s.tools {
 		if call != "" && t.agent == scope.Agent && t.id == call {
@@ -308,7 +310,7 @@ func (s *session) near(scope client.Scope, call string) trace.Span {
 	return tracenoop.Span{}
 }
 
-// end ends what an agent that has ended has left.
+// end ends all open spans of a session.
 func (s *session) end(at time.Time) {
 	for _, t := range s.tools {
 		t.end(at)
@@ -324,7 +326,7 @@ func (s *session) end(at time.Time) {
 	}
 }
 
-// usage is tokens as the conventions count them: cached input is input, too.
+// usage returns token counts as the conventions define them: cached input counts as input, too.
 func usage(u wireproto.TokenUsage) []attribute.KeyValue {
 	if u == (wireproto.TokenUsage{}) {
 		return nil
@@ -335,7 +337,7 @@ func usage(u wireproto.TokenUsage) []attribute.KeyValue {
 	}
 }
 
-// errorType names an outcome as error.type, of which there are few; "" for a success.
+// errorType returns the value of error.type for an outcome, one of a small set. It returns "" for a success.
 func errorType(outcome client.Outcome, err error) string {
 	if outcome == client.OutcomeOK {
 		return ""

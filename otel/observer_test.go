@@ -27,7 +27,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// rig is an SDK in memory.
+// rig collects spans and metrics in memory.
 type rig struct {
 	spans    *tracetest.InMemoryExporter
 	provider *sdktrace.TracerProvider
@@ -42,7 +42,7 @@ func newRig() *rig {
 	return r
 }
 
-// tree tells the spans, each with its ancestors, in the order in which they began.
+// tree returns the spans in the order in which they began, each with its ancestors.
 func (r *rig) tree() []string {
 	type told struct {
 		begin time.Time
@@ -92,7 +92,7 @@ func attr(attributes []attribute.KeyValue, key string) string {
 	return ""
 }
 
-// metrics tells each point as its name, its attributes and what it counts.
+// metrics returns a line for each data point: its name, attributes and counts.
 func (r *rig) metrics(t *testing.T) (lines []string) {
 	t.Helper()
 	var all metricdata.ResourceMetrics
@@ -124,7 +124,8 @@ func (r *rig) metrics(t *testing.T) (lines []string) {
 	return lines
 }
 
-// A turn with a subagent on both back ends: the spans, their parents, times and attributes, the metrics, and the caller's span in the child.
+// On both back ends, a turn with a subagent gives the right spans and metrics, and the shell of the agent gets the
+// caller's span.
 func TestBackends(t *testing.T) {
 	for _, b := range []struct {
 		name    string
@@ -224,7 +225,7 @@ func TestBackends(t *testing.T) {
 				}
 			}
 			if approvals != 1 {
-				t.Errorf("%d approvals are told", approvals)
+				t.Errorf("%d approval events", approvals)
 			}
 			wantMetrics := []string{
 				"gen_ai.client.operation.duration chat " + s.Model() + ": 4", "gen_ai.client.operation.duration execute_tool : 2",
@@ -242,7 +243,7 @@ func TestBackends(t *testing.T) {
 	}
 }
 
-// Where a provider is nil there is no such signal; without a span there are no variables.
+// Without a provider, Observer makes no spans or metrics. Without a span, Env returns no variables.
 func TestNothing(t *testing.T) {
 	agent := clienttest.NewAgent(t, func(t *clienttest.Turn) { t.Call("Shell", nil, "") })
 	if _, err := client.Ask(t.Context(), "go", &client.Options{Yolo: true, Transport: agent, Observer: otel.Observer(nil, nil)}); err != nil {
@@ -262,7 +263,7 @@ func TestNothing(t *testing.T) {
 	}
 }
 
-// Errors are types without text, unless content is asked for; what has not ended ends with the process.
+// Spans contain the types of errors, and their texts only with WithContent. Open spans end with the process.
 func TestErrors(t *testing.T) {
 	for name, options := range map[string][]otel.Option{"plain": nil, "with content": {otel.WithContent(), otel.WithProvider("moonshot")}} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The checks that run no tests. `scripts/check.sh lint` leaves out the checks for other systems, modules and scripts.
-# It runs all of them, shows the output of those that fail, and fails if one of them fails.
+# Runs all checks that are not tests. `scripts/check.sh lint` leaves out the checks for other systems, for the module
+# files and for the scripts. If a check fails, the script shows its output, continues, and fails at the end.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -24,21 +24,21 @@ tmp=$(mktemp -d)
 trap 'rm -rf -- "$tmp"' EXIT
 
 format() { find . -name '*.go' -not -path './.*' -exec gofmt -l -s {} +; }
-on() { # on OS ARCH COMMAND...: cgo is off, as in any build for another system
+on() { # on OS ARCH COMMAND... runs a command for another system, without cgo
 	GOOS=$1 GOARCH=$2 CGO_ENABLED=0 "${@:3}"
 }
-within() { (cd "$1" && "${@:2}"); } # within MODULE COMMAND...
+within() { (cd "$1" && "${@:2}"); } # within MODULE COMMAND... runs a command in the folder of a module
 scripts_parse() { local f; for f in scripts/*.sh .ci/run; do bash -n "$f" || return 1; done; }
 
 printf '== %s\n' "$(go version)"
-# Built once for this machine, so that it can then look at the code of other systems.
+# Build staticcheck for this machine first. It can then check the code for other systems, too.
 staticcheck=$(go tool -n -modfile=tools/go.mod staticcheck)
 
 step "gofmt" format
 step "go vet" go vet ./...
 step "go fix" go fix -diff ./...
 step "staticcheck" "$staticcheck" ./...
-mapfile -t modules <scripts/modules # the other modules whose tests run, too
+mapfile -t modules <scripts/modules # the other modules with tests
 for module in "${modules[@]}"; do
 	step "go vet in $module" go -C "$module" vet ./...
 	step "go fix in $module" go -C "$module" fix -diff ./...
@@ -67,7 +67,7 @@ if [ "${1:-}" != lint ]; then
 	if command -v shellcheck >/dev/null; then
 		step "shellcheck" shellcheck scripts/*.sh .ci/run
 	else
-		printf '== shellcheck is not here: left out\n'
+		printf '== shellcheck is not installed: left out\n'
 	fi
 fi
 

@@ -5,12 +5,12 @@
 #
 # With KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME set, it asks the real model about this checkout. Without
 # them it uses kimi-cli's own scripted model, which needs no key and no network and writes only to a temporary folder.
-# At a terminal, you are asked to approve what the agent wants to do. Elsewhere every request is shown and,
-# only in the scripted run, approved.
+# At a terminal, it asks you to approve what the agent wants to do. Elsewhere it shows every request; the scripted run
+# approves the requests, the real one does not.
 #
-# kimi is $KIMI_PATH, or .kimi/bin/kimi, or one on PATH. If there is none, kimi-cli is installed into .kimi. Kimi Code is
-# enough for the real model. If this machine has no Python for kimi-cli, the recording testdata/tour.jsonl is shown. To make it
-# again, set DEMO_FLAGS='--record testdata/tour.jsonl'.
+# It uses $KIMI_PATH, else .kimi/bin/kimi, else kimi on PATH. If there is none, it installs kimi-cli into .kimi. For the
+# real model, Kimi Code can be used, too. If this machine has no Python for kimi-cli, it shows the recording
+# testdata/tour.jsonl. To make the recording again, set DEMO_FLAGS='--record testdata/tour.jsonl'.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +23,7 @@ trap 'rm -rf -- "$tmp"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Built before HOME changes, so that go finds its caches.
+# Build before HOME changes, so that go finds its caches.
 go build -o "$tmp/kimi-go-demo" ./cmd/kimi-go-demo
 
 real=''
@@ -31,8 +31,8 @@ if [ -n "${KIMI_API_KEY:-}" ] && [ -n "${KIMI_BASE_URL:-}" ] && [ -n "${KIMI_MOD
 	real=yes
 fi
 
-# usable reports whether a program is a kimi that speaks Wire or, for the real model, Kimi Code. The exit
-# status of kimi does not show that: the last release of kimi-cli answers everything with a notice and 0.
+# usable reports whether a program is a kimi that speaks Wire or, for the real model, Kimi Code. It does not use the exit
+# status, because the last release of kimi-cli ends every command with a notice and status 0.
 usable() {
 	local info
 	info=$(KIMI_DISABLE_TELEMETRY=1 KIMI_SHARE_DIR=$tmp/probe "$1" info --json </dev/null 2>/dev/null) || info=''
@@ -90,7 +90,7 @@ cat >"$tmp/config.json" <<JSON
   "env": {"KIMI_SCRIPTED_ECHO_SCRIPTS": "$tmp/scripts.json"}}}}
 JSON
 
-# Each block is one answer of the model, in kimi's script language. The file has them as a JSON array of strings.
+# Each block is one answer of the model, in kimi's script language. The file contains them as a JSON array of strings.
 {
 	printf '["'
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/$/\\n/' -e 's/^---\\n$/","/' <<'SCRIPT' | tr -d '\n'

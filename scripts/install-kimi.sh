@@ -5,11 +5,11 @@
 #   scripts/install-kimi.sh [--code] [--dir DIR]
 #
 # The program is then DIR/bin/kimi, or DIR/code/bin/kimi. The default of DIR is .kimi in the checkout.
-# Every package comes from kimi-requirements.txt, with a check of its hash, through pip and the index that pip is set
-# up to use; or from kimi-code/package-lock.json, through npm (7 or later) and the registry that npm is
-# set up to use. A Node.js that can run Kimi Code is installed with it.
-# A second call returns at once. Two calls at the same time are safe. An incomplete install is replaced.
-# Linux and macOS. PYTHON=/path/to/python is tried before all others.
+# pip installs the packages of kimi-requirements.txt and checks their hashes. npm (7 or later) installs those of
+# kimi-code/package-lock.json, together with a Node.js that can run Kimi Code. Both use the index or registry that they
+# are configured for.
+# If the program is installed already, the script returns at once. Two calls at the same time are safe. An incomplete
+# install is replaced. It works on Linux and macOS. It tries PYTHON=/path/to/python before all other Pythons.
 #
 # Exit status: 0 installed, 1 failed, 2 wrong arguments, 3 no usable Python (3.12 to 3.14),
 # 4 no usable Node.js or npm.
@@ -32,13 +32,13 @@ while [ $# -gt 0 ]; do
 	esac
 done
 
-# Settings of the caller that would install packages elsewhere or load other modules.
+# Remove settings of the caller that would install packages elsewhere or load other modules.
 unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_REQUIRE_VIRTUALENV PIP_NO_BINARY PIP_ONLY_BINARY \
 	PIP_CONSTRAINT PIP_BUILD_CONSTRAINT PIP_REQUIREMENT PYTHONPATH PYTHONHOME PYTHONSTARTUP
 
 # ---- Python ------------------------------------------------------------------------------------
 
-# probe runs one candidate. It prints "ok PATH" if the candidate can be used, or else the reason why not.
+# probe runs one candidate. It prints "ok PATH" if the candidate is usable, and the reason if it is not.
 probe() {
 	"$1" -I -c '
 import sys
@@ -59,8 +59,8 @@ print("ok " + sys.executable)
 ' </dev/null 2>/dev/null || echo "does not run"
 }
 
-# candidates prints programs that may be Python, the best first. kimi-cli needs the fewest packages on
-# 3.13 and 3.12. A name on PATH may not work: pyenv puts shims there for versions that are not active.
+# candidates prints programs that may be a usable Python, the best first. kimi-cli needs the fewest packages on 3.13 and
+# 3.12. A program on PATH may not work, because pyenv puts shims there even for versions that are not active.
 candidates() {
 	local name root uv
 	[ -z "${PYTHON:-}" ] || command -v -- "$PYTHON" || printf '%s\n' "$PYTHON"
@@ -70,7 +70,7 @@ candidates() {
 	{
 		printf '%s\n' "${PYENV_ROOT:-}" "${HOME:+$HOME/.pyenv}"
 		if command -v pyenv >/dev/null; then
-			# Look in its own folder, too: with another HOME, `pyenv root` names a folder that does not exist.
+			# Look in pyenv's own folder, too: with another HOME, `pyenv root` may print a folder that does not exist.
 			printf '%s\n' "$(dirname -- "$(dirname -- "$(command -v pyenv)")")"
 			pyenv root 2>/dev/null || true
 		fi
@@ -84,7 +84,7 @@ candidates() {
 		/opt/homebrew/bin/python3{.13,.12,.14,}
 }
 
-# find_python sets python, and seeder to uv's path if only uv can make a virtual environment of it.
+# find_python sets python. If only uv can make a virtual environment with it, it sets seeder to the path of uv.
 find_python() {
 	local candidate answer seen=$'\n' bare='' uv
 	python='' seeder=''
@@ -121,7 +121,7 @@ find_python() {
 
 # ---- kimi-cli ----------------------------------------------------------------------------------
 
-# cli_stamp says what an install was made of. It has the folder, because a virtual environment cannot be moved.
+# cli_stamp prints what an install consists of. It includes the folder, because a virtual environment cannot be moved.
 cli_stamp() {
 	printf 'kimi-cli %s in %s\n' "$version" "$dir"
 	cat -- "$here/kimi-requirements.txt" "$here/kimi-build-requirements.txt"
@@ -132,7 +132,7 @@ cli_installed() {
 		cli_stamp | cmp -s - "$dir/stamp"
 }
 
-# run TEXT COMMAND... prints the title of a step, and keeps its output in case it fails.
+# run TEXT COMMAND... prints TEXT and runs a command. It shows the output only if the command fails.
 run() {
 	say "$1"
 	shift
@@ -151,7 +151,7 @@ install_cli() {
 	fi
 	find_python
 
-	# A kernel lock on descriptor 9. This shell holds it until it ends, in every case.
+	# The lock on descriptor 9 belongs to this shell. The system removes it when the shell ends in any way.
 	exec 9>>"$dir/lock"
 	"$python" -I -c '
 import fcntl, sys
@@ -162,7 +162,7 @@ except OSError:
     fcntl.flock(9, fcntl.LOCK_EX)
 ' || die "cannot lock $dir/lock"
 	if cli_installed; then
-		say "the other install has done it"
+		say "the other install has finished it"
 		return
 	fi
 
@@ -174,8 +174,8 @@ except OSError:
 		run "making a virtual environment" "$python" -I -m venv "$dir/venv"
 	fi || die "the virtual environment could not be made (above); try another Python with PYTHON=/path/to/python3.13"
 
-	# Wheels only, except ripgrepy, which has none: it is built with the locked setuptools. The lock is
-	# complete, so pip has nothing to resolve; old versions of pip fail on extras when they resolve.
+	# Install only wheels. ripgrepy has none, so it is built with the locked setuptools. --no-deps works because the lock
+	# file is complete; without it, old versions of pip fail on extras.
 	local pip=("$dir/venv/bin/python" -I -m pip install --no-input --disable-pip-version-check --quiet
 		--require-hashes --no-deps --only-binary :all:)
 	local hint="the packages could not be installed (above). pip must reach a package index: check the network, or name your mirror in pip's configuration; then try again"
@@ -203,7 +203,7 @@ except OSError:
 
 # ---- Kimi Code ---------------------------------------------------------------------------------
 
-# code_stamp says what an install was made of. The packages differ by system.
+# code_stamp prints what an install consists of. It includes the system, because the packages differ for each.
 code_stamp() {
 	uname -sm
 	cat -- "$here/kimi-code/package.json" "$here/kimi-code/package-lock.json"
@@ -213,7 +213,7 @@ code_installed() {
 	[ -x "$dir/bin/kimi" ] && [ -f "$dir/$main" ] && [ -f "$dir/stamp" ] && code_stamp | cmp -s - "$dir/stamp"
 }
 
-# lock holds descriptor 9 until this shell ends, in every case. macOS has no flock, but it has Perl.
+# lock locks descriptor 9 until this shell ends in any way. macOS has no flock, but it has Perl.
 lock() {
 	local how='exit !flock STDIN, shift'
 	if command -v flock >/dev/null; then
@@ -231,7 +231,7 @@ lock() {
 	fi || die "cannot lock $dir/lock"
 }
 
-# find_node sets node, which the wrapper calls, to the installed Node.js or else to that of the machine.
+# find_node sets node, the program that the wrapper runs: the installed Node.js, or else the one on PATH.
 find_node() {
 	local candidate
 	for candidate in "$dir"/node_modules/node-*/bin/node "$(type -P node)"; do
@@ -268,14 +268,14 @@ install_code() {
 	exec 9>>"$dir/lock"
 	lock
 	if code_installed; then
-		say "the other install has done it"
+		say "the other install has finished it"
 		return
 	fi
 
 	rm -rf -- "$dir/stamp" "$dir/bin" "$dir/node_modules" "$dir/npm" "$dir/check"
 	cp -- "$here/kimi-code/package.json" "$here/kimi-code/package-lock.json" "$dir/"
-	# No package that Kimi Code needs has an install script that matters here. --include is there because the caller's
-	# npm may leave out optional packages, and Node.js is one of them.
+	# --ignore-scripts: Kimi Code runs without the install scripts of its packages. --include=optional: the caller's npm
+	# may leave out optional packages, and Node.js is one of them.
 	cd -- "$dir"
 	run "installing Kimi Code $version and what it needs" npm ci --cache "$dir/npm" --global=false --dry-run=false \
 		--include=optional --ignore-scripts --engine-strict=false --no-audit --no-fund --no-update-notifier --loglevel=error ||
@@ -287,7 +287,7 @@ install_code() {
 	mkdir -- "$dir/bin" "$dir/check"
 	cat >"$dir/bin/kimi.new" <<-EOF
 		#!/bin/sh
-		# Made by install-kimi.sh. It finds its folder through symbolic links, without PATH.
+		# Made by install-kimi.sh. It finds its own folder through symbolic links, and does not depend on PATH.
 		case \$0 in */*) self=\$0 ;; *) self=./\$0 ;; esac
 		while [ -L "\$self" ]; do
 			link=\$(PATH=/usr/bin:/bin readlink "\$self")

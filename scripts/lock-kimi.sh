@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Regenerates scripts/kimi-requirements.txt and scripts/kimi-build-requirements.txt, with the hashes
-# of every file of every platform, from the .in files next to them. It needs uv (`pip install uv`) and
-# Python 3.12 or later. Pins that are in a .txt file stay unless a .in file excludes them.
-# `scripts/lock-kimi.sh --upgrade` uses the newest versions.
+# Makes scripts/kimi-requirements.txt and scripts/kimi-build-requirements.txt again, with hashes for all platforms, from
+# the .in files next to them. It needs uv (`pip install uv`) and Python 3.12 or later. It keeps the versions in the .txt
+# files, unless a .in file excludes them. `scripts/lock-kimi.sh --upgrade` uses the newest versions.
 #
-# `scripts/lock-kimi.sh --code` regenerates scripts/kimi-code/package-lock.json instead, from package.json next to
-# it. Needs npm and node.
+# `scripts/lock-kimi.sh --code` makes scripts/kimi-code/package-lock.json again instead, from the package.json next to
+# it. It needs npm and node.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
 if [ "${1:-}" = --code ]; then
 	cd kimi-code
-	# The lock must not contain a registry host, nor addresses for funding.
+	# The lock file must contain neither a registry host nor addresses for funding.
 	npm install --package-lock-only --ignore-scripts --engine-strict=false --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 	node -e '
 		const lock = JSON.parse(fs.readFileSync("package-lock.json"))
@@ -32,7 +31,7 @@ trap 'rm -rf -- "$tmp"' EXIT
 
 for name in kimi-requirements kimi-build-requirements; do
 	[ ! -f "$name.txt" ] || cp "$name.txt" "$tmp/$name.txt"
-	# The lock must not contain an index host: each user has an own index or mirror.
+	# The lock file must not contain an index host, because users may have their own index or mirror.
 	uv pip compile --quiet --generate-hashes --universal --python-version 3.12 \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		"$@" -o "$tmp/$name.txt" "$name.in"

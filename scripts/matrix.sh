@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Tests releases other than the pinned ones. For each it prints a row of a table of docs/kimi-code.md: what TestMatrix
-# finds of a kimi-cli, and how many of the tests of Kimi Code pass with another Kimi Code.
+# Tests releases other than the pinned ones. For each release, it prints a row for a table in docs/kimi-code.md: the
+# result of TestMatrix for a kimi-cli, or the number of tests that pass for a Kimi Code.
 #
-#   scripts/matrix.sh [VERSION…]      a version of kimi-cli, or "code-" and one of Kimi Code
+#   scripts/matrix.sh [VERSION…]      a version of kimi-cli, or "code-" and a version of Kimi Code
 #
-# The releases are installed below .kimi/matrix, without a lock. This script is run by hand, not by CI.
+# It installs the releases in .kimi/matrix, without lock files. Run it by hand; CI does not run it.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
@@ -20,7 +20,7 @@ trap 'rm -f -- "$tests"' EXIT
 go test -c -o "$tests" ./client
 export KIMI_GO_REQUIRE_KIMI=1 KIMI_DISABLE_TELEMETRY=1
 
-# cli VERSION prints what TestMatrix finds of a kimi-cli.
+# cli VERSION adds the row of TestMatrix for a kimi-cli to clis.
 cli() {
 	local dir=.kimi/matrix/$1
 	if ! [ -x "$dir/bin/kimi" ]; then
@@ -36,7 +36,7 @@ cli() {
 	clis+=("$(sed -n 's/.*matrix: //p' "$dir/log")")
 }
 
-# code VERSION runs the tests of Kimi Code in a copy of this tree, which finds that version above it.
+# code VERSION runs the tests of Kimi Code in a copy of this tree, whose .kimi has that version. It adds a row to codes.
 code() {
 	local dir=.kimi/matrix/code-$1
 	if ! [ -x "$dir/.kimi/code/bin/kimi" ]; then
@@ -44,7 +44,7 @@ code() {
 		rm -rf -- "$dir"
 		mkdir -p -- "$dir/.kimi/code/bin"
 		npm install --prefix "$dir/.kimi/code" --global=false --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error "@moonshot-ai/kimi-code@$1" >&2
-		for node in .kimi/code/node_modules/node-*; do # that of the pinned one, where npm has installed it
+		for node in .kimi/code/node_modules/node-*; do # the Node.js of the pinned version, if npm has installed one
 			[ -e "$dir/$node" ] || ln -s -- "$root/$node" "$dir/$node"
 		done
 		cp -- .kimi/code/bin/kimi "$dir/.kimi/code/bin/kimi"

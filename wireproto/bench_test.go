@@ -11,8 +11,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// oneStep is what a reader that hands each line to encoding/json once would use: it
-// knows a single kind of message.
+// oneStep is a type for a reader that decodes each line by one call of encoding/json. Such a reader knows only one kind
+// of message.
 type oneStep struct {
 	ID     *string `json:"id"`
 	Method string  `json:"method"`
@@ -25,7 +25,7 @@ type oneStep struct {
 	} `json:"params"`
 }
 
-// repeat gives one line for ever.
+// repeat is a reader that yields the same line without end.
 type repeat struct {
 	line []byte
 	rest []byte
@@ -114,8 +114,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// The stream of one line must be the line, again and again, for the benchmarks to be
-// of anything.
+// The benchmarks measure nothing useful unless repeat yields exactly the line, again and again.
 func TestRepeat(t *testing.T) {
 	got, err := io.ReadAll(io.LimitReader(&repeat{line: []byte("ab\n")}, 7))
 	if err != nil || !bytes.Equal(got, []byte("ab\nab\na")) {

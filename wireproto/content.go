@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ContentPart is a piece of content: of the model's output, where it is a separate event, of a prompt, or of a tool's
-// output. The set is closed. A part that this version does not know is an [*UnknownPart].
+// ContentPart is a piece of content. It occurs in the model's output, where each part is an event, in a prompt, and in
+// the output of a tool. The set of types is closed. A part that this version does not know is an [*UnknownPart].
 type ContentPart interface {
 	Event
-	bare() any // the part alone, without an envelope
+	bare() any // a value whose JSON is the part without the envelope
 }
 
 // TextPart is text.
@@ -19,7 +19,7 @@ type TextPart struct {
 	Text string
 }
 
-// ThinkPart is thinking of the model.
+// ThinkPart is a piece of the model's thinking.
 type ThinkPart struct {
 	Think     string
 	Encrypted *string // encrypted thinking, or its signature
@@ -40,17 +40,17 @@ type VideoURLPart struct {
 	VideoURL MediaURL
 }
 
-// MediaURL is the URL of an image, a sound or a video, or holds it as a data: URL.
+// MediaURL is the URL of an image, a sound or a video. A data: URL contains the bytes.
 type MediaURL struct {
 	URL string  `json:"url"`
-	ID  *string `json:"id"` // lets the model tell media apart
+	ID  *string `json:"id"` // an id by which the model tells media apart
 }
 
-// UnknownPart is a content part with a type that this version does not know. The agent may send it. It is never sent
-// to the agent, because an unknown part ends kimi-cli.
+// UnknownPart is a content part of a type that this version does not know. The agent may send it. Never send it to the
+// agent: an unknown part ends kimi-cli.
 type UnknownPart struct {
 	Type string
-	Raw  json.RawMessage // the whole part; Type alone is written when nil
+	Raw  json.RawMessage // the whole part; if nil, only the type is written
 }
 
 // bare returns what json.Marshal makes the part of, without the envelope.
@@ -97,8 +97,8 @@ func (p *UnknownPart) bare() any {
 	return p.Raw
 }
 
-// decodePart reads one part; nil means that it is not even an object with a type.
-// Text and thinking are nearly all that an agent sends, so they take no reflection.
+// decodePart reads one part. It returns nil if data is not an object with a type. It uses no reflection for text and
+// thinking, because an agent sends mostly these.
 func decodePart(data []byte) ContentPart {
 	var kind, text, think, encrypted, image, audio, video []byte
 	err := eachMember(data, func(key, value []byte) {
@@ -165,7 +165,7 @@ func decodeMedia(raw []byte) (MediaURL, bool) {
 	return MediaURL{*m.URL, m.ID}, true
 }
 
-// Content is either a string or a list of parts in the protocol.
+// Content is a string or a list of parts.
 type Content struct {
 	Text  string        // used when Parts is nil
 	Parts []ContentPart // nil for the string form
@@ -185,7 +185,7 @@ func (c Content) String() string {
 	return b.String()
 }
 
-// MarshalJSON returns the string or the list.
+// MarshalJSON returns a string, or a list if Parts is not nil.
 func (c Content) MarshalJSON() ([]byte, error) {
 	if c.Parts == nil {
 		return marshalJSON(c.Text)
@@ -193,7 +193,7 @@ func (c Content) MarshalJSON() ([]byte, error) {
 	return marshalList(c.Parts, func(p ContentPart) any { return p.bare() })
 }
 
-// UnmarshalJSON reads the string or the list.
+// UnmarshalJSON reads a string or a list.
 func (c *Content) UnmarshalJSON(data []byte) error {
 	*c = Content{}
 	if len(data) > 0 && data[0] != '[' {
@@ -210,8 +210,8 @@ func (c *Content) UnmarshalJSON(data []byte) error {
 	})
 }
 
-// Sendable returns an error if the content must not be sent to an agent: a nil or an unknown part ends kimi-cli
-// without a reply.
+// Sendable returns an error if the content must not be sent to an agent. A nil part or an unknown part would end
+// kimi-cli without a reply.
 func (c Content) Sendable() error {
 	for i, p := range c.Parts {
 		if isNil(p) {
@@ -224,8 +224,7 @@ func (c Content) Sendable() error {
 	return nil
 }
 
-// marshalList writes what bare makes of each element; a nil list is [], a nil element an
-// error.
+// marshalList writes the value of bare for each element. A nil list gives []. A nil element is an error.
 func marshalList[T any](list []T, bare func(T) any) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('[')

@@ -6,15 +6,15 @@ import (
 	"fmt"
 )
 
-// DisplayBlock is something to show to the user with a tool result or an approval request. The set is closed. A block
-// that this version does not know is an [*UnknownDisplayBlock].
+// DisplayBlock is something to show to the user with a tool result or an approval request. The set of types is closed.
+// A block that this version does not know is an [*UnknownDisplayBlock].
 type DisplayBlock interface {
 	// BlockType returns the type name of the block, such as "diff".
 	BlockType() string
 	isDisplayBlock()
 }
 
-// DisplayBlocks is a list of blocks, written as [] when nil.
+// DisplayBlocks is a list of blocks. A nil list is written as [].
 type DisplayBlocks []DisplayBlock
 
 // BriefDisplayBlock is one line of text.
@@ -29,7 +29,7 @@ type DiffDisplayBlock struct {
 	NewText   string `json:"new_text"`
 	OldStart  int    `json:"old_start"`  // line number, from 1; decodes to 1 when absent
 	NewStart  int    `json:"new_start"`  // line number, from 1; decodes to 1 when absent
-	IsSummary bool   `json:"is_summary"` // the texts only tell their sizes
+	IsSummary bool   `json:"is_summary"` // the texts are not the contents, but say how long those are
 }
 
 // TodoDisplayBlock is a todo list.
@@ -57,11 +57,11 @@ type BackgroundTaskDisplayBlock struct {
 	Description string `json:"description"`
 }
 
-// UnknownDisplayBlock is a block with a type that this version does not know. It encodes back to the same JSON. If it
-// is sent in a tool result, kimi-cli moves all its members except type into a member data.
+// UnknownDisplayBlock is a block of a type that this version does not know. It encodes to the same JSON. If a client
+// sends it in a tool result, kimi-cli moves all members except type into a new member data.
 type UnknownDisplayBlock struct {
 	Type string
-	Raw  json.RawMessage // the whole block; Type alone is written when nil
+	Raw  json.RawMessage // the whole block; if nil, only the type is written
 }
 
 // BlockType returns "brief".
@@ -119,7 +119,7 @@ func (b *BackgroundTaskDisplayBlock) MarshalJSON() ([]byte, error) {
 	return marshalBlock(b, (*fields)(b))
 }
 
-// MarshalJSON returns the block as it came.
+// MarshalJSON returns the block unchanged.
 func (b *UnknownDisplayBlock) MarshalJSON() ([]byte, error) {
 	if b.Raw == nil {
 		return json.Marshal(map[string]string{"type": b.Type})
@@ -127,7 +127,7 @@ func (b *UnknownDisplayBlock) MarshalJSON() ([]byte, error) {
 	return b.Raw, nil
 }
 
-// MarshalJSON returns the list, [] for nil.
+// MarshalJSON returns the list. For nil it returns [].
 func (l DisplayBlocks) MarshalJSON() ([]byte, error) {
 	return marshalList(l, func(b DisplayBlock) any { return b })
 }
@@ -173,7 +173,7 @@ func decodeBlock(raw []byte) (DisplayBlock, error) {
 	return b, nil
 }
 
-// marshalBlock writes the type before the fields, as the agent does.
+// marshalBlock writes the type before the fields, in the order of the agent.
 func marshalBlock(b DisplayBlock, fields any) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.WriteString(`{"type":"` + b.BlockType() + `",`)
@@ -182,6 +182,6 @@ func marshalBlock(b DisplayBlock, fields any) ([]byte, error) {
 		return nil, err
 	}
 	out := buf.Bytes()
-	copy(out[head:], out[head+1:]) // the opening brace of the fields
+	copy(out[head:], out[head+1:]) // remove the opening brace of the fields
 	return out[:len(out)-1], nil
 }

@@ -15,7 +15,7 @@ func TestEncode(t *testing.T) {
 	raw := func(s string) json.RawMessage { return json.RawMessage(s) }
 	tests := []struct {
 		in   *Frame
-		want string // "" if it is refused
+		want string // "" if Encode refuses the frame
 	}{
 		{&Frame{ID: "1", Method: "cancel"}, `{"jsonrpc":"2.0","method":"cancel","id":"1"}`},
 		{&Frame{ID: "1", Method: "prompt", Params: raw(" {\n\"user_input\" : \"<&>\"}")}, `{"jsonrpc":"2.0","method":"prompt","id":"1","params":{"user_input":"<&>"}}`},
@@ -86,8 +86,7 @@ func TestEncodeWritesLinesOnce(t *testing.T) {
 	}
 }
 
-// A line of exactly the length that kimi reads is written, one byte more is refused
-// before anything is written.
+// Encode writes a line of the greatest length that kimi reads. It refuses a line of one byte more, and writes nothing.
 func TestEncodeTooLong(t *testing.T) {
 	frame := &Frame{ID: "1", Result: json.RawMessage(`"` + strings.Repeat("x", 2<<20) + `"`)}
 	exact := len(`{"jsonrpc":"2.0","id":"1","result":}`) + len(frame.Result)
@@ -101,7 +100,7 @@ func TestEncodeTooLong(t *testing.T) {
 			t.Errorf("limit %d, line of %d bytes: %v", e.limit, exact, err)
 		}
 		if e.buf.Cap() > 1<<20 {
-			t.Errorf("%d bytes are kept", e.buf.Cap())
+			t.Errorf("the encoder keeps %d bytes", e.buf.Cap())
 		}
 	}
 	if diff := cmp.Diff(writes{exact + 1}, w); diff != "" {
@@ -109,7 +108,7 @@ func TestEncodeTooLong(t *testing.T) {
 	}
 }
 
-// One unpaired surrogate, which only raw JSON can contain, makes kimi silent for ever.
+// Encode replaces unpaired surrogates, which only raw JSON can contain. A single one would make kimi stop answering.
 func TestEncodeSurrogates(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"none", `"a\u0041\n"`, `"a\u0041\n"`},
@@ -144,7 +143,7 @@ func TestEncodeSurrogates(t *testing.T) {
 			}
 		})
 	}
-	// What the types write needs the same: an id, the raw members of a message.
+	// Encode also replaces invalid text in ids and in raw members of messages.
 	var out bytes.Buffer
 	f := &Frame{ID: "\xed\xa0\x80", Method: MethodEvent, Message: &UnknownMessage{"\xff", json.RawMessage(`"\uDFFF"`)}}
 	if err := NewEncoder(&out).Encode(f); err != nil {
@@ -155,8 +154,8 @@ func TestEncodeSurrogates(t *testing.T) {
 	}
 }
 
-// Messages made in Go, by a fake agent say, are written as the agent writes them: lists
-// and maps are never null, the type of a tool call is there.
+// Messages that are made in Go, for example by a fake agent, are written as by the agent: lists and maps are never
+// null, and a tool call has its type.
 func TestEncodeZeroMessages(t *testing.T) {
 	tests := []struct {
 		in   any
@@ -187,7 +186,7 @@ func TestEncodeZeroMessages(t *testing.T) {
 	}
 }
 
-// A nil inside a message is an error, not a panic and not a null.
+// A nil inside a message gives an error, not a panic or null.
 func TestEncodeNil(t *testing.T) {
 	for _, v := range []any{
 		Content{Parts: []ContentPart{nil}},

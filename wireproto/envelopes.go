@@ -2,8 +2,8 @@ package wireproto
 
 import "encoding/json"
 
-// What makes each type a message: its name, its kind, its envelope. The conversion
-// to a type without methods keeps json.Marshal from calling MarshalJSON again.
+// These methods make each type a message: its name, its kind and its envelope. MarshalJSON converts the message to a
+// type without methods, because json.Marshal would call MarshalJSON again.
 
 // MessageType returns "TurnBegin".
 func (*TurnBegin) MessageType() string { return "TurnBegin" }

@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A line that is not a frame is reported, and the stream goes on after it.
+// The decoder reports a line that is not a frame, and then reads the next line.
 func ExampleDecoder() {
 	agent := strings.NewReader(`{"jsonrpc":"2.0","method":"event","params":{"type":"ContentPart","payload":{"type":"text","text":"Hello!"}}}
 Some library has printed this.

@@ -10,26 +10,26 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLine is the longest line that kimi-cli reads, in bytes: 100 MiB. A longer one ends kimi-cli. It is also the
-// default limit for lines from kimi-cli.
+// MaxLine is the length of the longest line that kimi-cli reads, in bytes: 100 MiB. A longer line ends kimi-cli. It is
+// also the default limit for lines from the agent.
 const MaxLine = 100 << 20
 
-// Frame is one line of the protocol. A call has Method and ID, an event has Method only, and the answer to a call has
-// no Method, but Result or Error.
+// Frame is one line of the protocol. A call has a Method and an ID. An event has a Method but no ID. The answer to a
+// call has an ID and either a Result or an Error, but no Method.
 type Frame struct {
-	ID      string          // "" in an event, and in an error about a line that could not be read
+	ID      string          // "" in an event, and in an error about a line that the agent could not read
 	Method  string          // "" in an answer
-	Message Message         // set with MethodEvent and MethodRequest
-	Params  json.RawMessage // set with any other method
+	Message Message         // only with MethodEvent and MethodRequest
+	Params  json.RawMessage // only with other methods
 	Result  json.RawMessage
 	Error   *RPCError
 }
 
-// LineError reports one line that is not a frame. The next call of Decode reads the next line.
+// LineError says that a line is not a frame. The next call of Decode reads the next line.
 type LineError struct {
-	Preview string // the head of the line, at most 160 bytes
-	Size    int64  // of the line, in bytes
-	Err     error  // never holds a piece of the line
+	Preview string // the start of the line, at most 160 bytes
+	Size    int64  // the length of the line in bytes
+	Err     error  // the cause, which never contains text of the line
 }
 
 // Error returns the cause, the size of the line and its first bytes.
@@ -40,39 +40,39 @@ func (e *LineError) Error() string {
 // Unwrap returns the cause.
 func (e *LineError) Unwrap() error { return e.Err }
 
-// ErrLineTooLong is the cause in a [LineError] about a line over the limit. Encode returns it for a line that an
-// agent could not read.
+// ErrLineTooLong says that a line is longer than the limit. ReadLine and Decode return it inside a [LineError]. Encode
+// returns it for a line that kimi-cli could not read.
 var ErrLineTooLong = errors.New("wireproto: line is too long")
 
-// LineReader reads lines that end with the byte 0x0A. No other byte ends a line: U+2028 and U+0085 may be inside a
-// line.
+// LineReader reads lines that end with the byte 0x0A. No other character ends a line: a line may contain U+2028 and
+// U+0085.
 type LineReader struct {
-	// Limit is the longest line returned, in bytes without its end; [MaxLine] when 0. A
-	// longer one is skipped and reported.
+	// Limit is the length of the longest line that is returned, in bytes without the line end. Default: [MaxLine]. A
+	// longer line is skipped and reported.
 	Limit int
 
 	r    *bufio.Reader
-	long []byte // a line that does not fit the buffer of r
+	long []byte // a line that is longer than the buffer of r
 }
 
-// NewLineReader returns a reader of the lines of r.
+// NewLineReader returns a reader for the lines of r.
 func NewLineReader(r io.Reader) *LineReader {
 	return &LineReader{r: bufio.NewReaderSize(r, 32<<10)}
 }
 
-// ReadLine returns the next line without its end. It is valid until the next call. A line over the limit gives a
-// [*LineError], and ReadLine may be called again. If there is text after the last line end, ReadLine returns it with
-// [io.ErrUnexpectedEOF]: its writer did not finish the line.
+// ReadLine returns the next line without its end. The line is valid until the next call. For a line that is longer than
+// the limit, the error is a [*LineError], and ReadLine may be called again. Text after the last line end is returned
+// together with [io.ErrUnexpectedEOF], because that line is incomplete. At the end, ReadLine returns [io.EOF].
 func (l *LineReader) ReadLine() ([]byte, error) {
 	limit := l.Limit
 	if limit <= 0 {
 		limit = MaxLine
 	}
 	if cap(l.long) > 1<<20 {
-		l.long = nil // one huge line does not keep its memory
+		l.long = nil // give back the memory of a huge line
 	}
 	l.long = l.long[:0]
-	var size int // of what has been read, without the line end
+	var size int // how many bytes of the line were read, without its end
 	for {
 		chunk, err := l.r.ReadSlice('\n')
 		if err == nil {
@@ -80,9 +80,9 @@ func (l *LineReader) ReadLine() ([]byte, error) {
 		}
 		size += len(chunk)
 		switch {
-		case err == nil || err == io.EOF && size > 0: // the last of the line
+		case err == nil || err == io.EOF && size > 0: // the last piece of the line
 		case err == bufio.ErrBufferFull:
-			if size > limit { // keep only what the report needs, and let go of the rest
+			if size > limit { // keep only what the error contains
 				l.long = bytes.Clone(l.long[:min(len(l.long), maxPreview)])
 				chunk = chunk[:min(len(chunk), maxPreview)]
 			}
@@ -105,11 +105,10 @@ func (l *LineReader) ReadLine() ([]byte, error) {
 	}
 }
 
-// maxPreview is how much of a line a [LineError] holds.
+// maxPreview is how many bytes of a line a [LineError] contains at most.
 const maxPreview = 160
 
-// Buffered reports whether the next line has been read already, so that ReadLine
-// returns it at once.
+// Buffered reports whether the next line is already in memory, so that ReadLine returns it without reading.
 func (l *LineReader) Buffered() bool {
 	head, _ := l.r.Peek(l.r.Buffered())
 	return bytes.IndexByte(head, '\n') >= 0
@@ -121,20 +120,21 @@ type Decoder struct {
 	size  int
 }
 
-// NewDecoder returns a decoder of the lines of r.
+// NewDecoder returns a decoder for the lines of r.
 func NewDecoder(r io.Reader) *Decoder { return &Decoder{lines: NewLineReader(r)} }
 
-// SetMaxLine sets the longest line that is decoded, in bytes.
+// SetMaxLine sets the length of the longest line that Decode accepts, in bytes without the line end. Default:
+// [MaxLine].
 func (d *Decoder) SetMaxLine(n int) { d.lines.Limit = n }
 
 // Buffered reports whether Decode would return without reading.
 func (d *Decoder) Buffered() bool { return d.lines.Buffered() }
 
-// Size returns the length of the last line in bytes. It is 0 if the line was over the limit.
+// Size returns the length of the last line in bytes. It is 0 if the line was longer than the limit.
 func (d *Decoder) Size() int { return d.size }
 
-// Decode returns the next frame. A line that is not a frame gives a [*LineError]; Decode may be called again after
-// it. At the end it returns [io.EOF].
+// Decode returns the next frame. For a line that is not a frame, the error is a [*LineError], and Decode may be called
+// again. At the end it returns [io.EOF].
 func (d *Decoder) Decode() (*Frame, error) {
 	line, err := d.lines.ReadLine()
 	d.size = len(line)
@@ -150,7 +150,7 @@ func (d *Decoder) Decode() (*Frame, error) {
 	return DecodeLine(line)
 }
 
-// DecodeLine reads one line, without its end. Its error is a [*LineError].
+// DecodeLine reads one line without its line end. Its error is a [*LineError].
 func DecodeLine(line []byte) (*Frame, error) {
 	f := new(Frame)
 	if err := f.decode(line); err != nil {
@@ -244,21 +244,21 @@ func lineError(line []byte, err error) error {
 type Encoder struct {
 	w     io.Writer
 	buf   bytes.Buffer
-	limit int // of a line, without its end
+	limit int // the longest line, in bytes without the line end
 }
 
-// NewEncoder returns an encoder that writes to w. Each Write has one line.
+// NewEncoder returns an encoder that writes to w. Each call of w.Write gets one whole line.
 func NewEncoder(w io.Writer) *Encoder { return &Encoder{w: w, limit: MaxLine} }
 
-// Encode writes one frame. It refuses frames that would end kimi-cli or get no answer: a line over [MaxLine]
-// ([ErrLineTooLong]), and a call without an id. Unpaired surrogates and invalid UTF-8 become U+FFFD; only raw JSON
-// can contain them.
+// Encode writes one frame. It refuses a frame that would end kimi-cli or that kimi-cli would not answer: a line longer
+// than [MaxLine] ([ErrLineTooLong]), and a call without an id. It replaces unpaired surrogates and invalid UTF-8, which
+// only raw JSON can contain, by U+FFFD.
 func (e *Encoder) Encode(f *Frame) error {
 	e.buf.Reset()
 	e.buf.Grow(len(f.Params) + len(f.Result) + 64)
 	defer func() {
 		if e.buf.Cap() > 1<<20 {
-			e.buf = bytes.Buffer{} // one huge line does not keep its memory
+			e.buf = bytes.Buffer{} // give back the memory of a huge line
 		}
 	}()
 	if err := appendFrame(&e.buf, f); err != nil {
@@ -324,8 +324,8 @@ func appendFrame(b *bytes.Buffer, f *Frame) error {
 	return err
 }
 
-// pairSurrogates replaces in place each \uD800 to \uDFFF that has no partner: one such
-// escape silences kimi-cli for good.
+// pairSurrogates replaces in place each escape from \uD800 to \uDFFF that has no partner. After one such escape,
+// kimi-cli would never answer again.
 func pairSurrogates(line []byte) []byte {
 	for i := 0; ; {
 		next := bytes.IndexByte(line[i:], '\\')

@@ -13,14 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// read is what one call of ReadLine gave: a line, or the error of one.
+// read is the outcome of one call of ReadLine: a line or an error.
 type read struct {
 	Line string
-	Size int64 // of a line that was too long
+	Size int64 // the length of a line that was too long
 	Half bool
 }
 
-// readAll reads lines to the end.
+// readAll reads all lines.
 func readAll(t testing.TB, l *LineReader) (reads []read) {
 	t.Helper()
 	for {
@@ -42,7 +42,7 @@ func readAll(t testing.TB, l *LineReader) (reads []read) {
 	}
 }
 
-// splitLines is what readAll must give.
+// splitLines returns what readAll should return.
 func splitLines(data string, limit int) (reads []read) {
 	lines := strings.Split(data, "\n")
 	for i, line := range lines {
@@ -94,7 +94,7 @@ func TestReadLine(t *testing.T) {
 	}
 }
 
-// A line over the limit is not gathered.
+// ReadLine does not keep a line that is longer than the limit in memory.
 func TestReadLineHoldsLittle(t *testing.T) {
 	l := NewLineReader(&endless{5_000_000})
 	l.Limit = 100_000
@@ -106,7 +106,7 @@ func TestReadLineHoldsLittle(t *testing.T) {
 	}
 }
 
-// endless gives n bytes of 'x'.
+// endless is a reader that yields n bytes 'x'.
 type endless struct{ n int }
 
 func (e *endless) Read(p []byte) (int, error) {
@@ -121,7 +121,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// The longest line that kimi-cli takes is read, one byte more is reported and skipped.
+// ReadLine reads a line of the greatest length that kimi-cli accepts. It reports and skips a line of one byte more.
 func TestReadLineOf100MiB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads 200 MiB")
@@ -139,14 +139,14 @@ func TestReadLineOf100MiB(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if line, err = l.ReadLine(); err != nil || string(line) != "end" {
-		t.Fatalf("the line behind is %q, %v", line, err)
+		t.Fatalf("the next line is %q, %v", line, err)
 	}
 	if cap(l.long) > 1<<20 {
-		t.Errorf("%d bytes are kept", cap(l.long))
+		t.Errorf("the reader keeps %d bytes", cap(l.long))
 	}
 }
 
-// An error of the reader comes through, and does not make the head of a line a line.
+// ReadLine returns an error of its reader, without the incomplete line before it.
 func TestReadLineError(t *testing.T) {
 	broken := errors.New("broken")
 	l := NewLineReader(io.MultiReader(strings.NewReader("a\nhal"), iotest.ErrReader(broken)))
@@ -226,7 +226,7 @@ func TestDecodeLine(t *testing.T) {
 	}
 }
 
-// A line belongs to the reader again once it has been decoded.
+// A frame keeps nothing of its line, because the reader uses the memory of the line again.
 func TestFrameHoldsNothingOfItsLine(t *testing.T) {
 	lines := append(jsonLines(t, "agent.jsonl"),
 		`{"id":"1","method":"prompt","params":{"user_input":"hi"}}`,
@@ -305,7 +305,7 @@ func TestNotAFrame(t *testing.T) {
 	}
 }
 
-// After each line that is not a frame the next one is decoded.
+// After each line that is not a frame, the decoder reads the next one.
 func TestDecoderLivesOn(t *testing.T) {
 	const good = `{"id":"1","result":{}}`
 	bad := []string{"", "text", "\ufeff" + good, "[" + good + "]", `{"id":1,"result":{}}`, strings.Repeat("x", 101), "{" + strings.Repeat("x", 5_000_000)}
@@ -313,7 +313,7 @@ func TestDecoderLivesOn(t *testing.T) {
 	for _, line := range bad {
 		in.WriteString(line + "\n" + good + "\n")
 	}
-	in.WriteString(good) // its end is missing
+	in.WriteString(good) // this line has no line end
 	d := NewDecoder(strings.NewReader(in.String()))
 	d.SetMaxLine(100)
 	for i, line := range bad {
@@ -324,7 +324,7 @@ func TestDecoderLivesOn(t *testing.T) {
 			t.Errorf("line %d of %d bytes gives %v", i, len(line), err)
 		}
 		if f, err := d.Decode(); err != nil || f.ID != "1" {
-			t.Errorf("the line behind line %d gives %+v, %v", i, f, err)
+			t.Errorf("the line after line %d gives %+v, %v", i, f, err)
 		}
 	}
 	if f, err := d.Decode(); err != nil || f.ID != "1" {
@@ -337,7 +337,7 @@ func TestDecoderLivesOn(t *testing.T) {
 	}
 }
 
-// An error text holds at most 200 bytes of what came in, and quotes it.
+// The text of an error quotes the input, and contains at most 200 bytes of it.
 func TestErrorsAreShort(t *testing.T) {
 	for _, c := range []string{"Z", "\x00", "月", "\U000e0001", "\xff", `"`} {
 		long := strings.Repeat(c, 5000)
@@ -355,7 +355,7 @@ func TestErrorsAreShort(t *testing.T) {
 		} {
 			f, err := DecodeLine([]byte(line))
 			if err == nil {
-				err = NewEncoder(io.Discard).Encode(f) // a call without id
+				err = NewEncoder(io.Discard).Encode(f) // a call without an id
 			}
 			errs = append(errs, err)
 		}
@@ -375,7 +375,7 @@ func TestErrorsAreShort(t *testing.T) {
 			if len(err.Error()) > 320 || !utf8.ValidString(err.Error()) {
 				t.Errorf("%q: error %d has %d bytes: %.400s", c, i, len(err.Error()), err)
 			}
-			if n := strings.Count(err.Error(), c); n*len(c) > 210 { // of the text around, some may be equal
+			if n := strings.Count(err.Error(), c); n*len(c) > 210 { // the rest of the text may contain the same characters
 				t.Errorf("%q: error %d holds it %d times", c, i, n)
 			}
 		}

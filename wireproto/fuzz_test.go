@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// compareRaw compares raw JSON by value, as every reader of it sees it.
+// compareRaw compares raw JSON by its value, and treats values as equal if they have the same JSON.
 var compareRaw = cmp.Options{
 	cmp.FilterPath(func(p cmp.Path) bool {
 		return p.Last().Type() != reflect.TypeFor[json.RawMessage]()
@@ -42,8 +42,8 @@ var compareRaw = cmp.Options{
 	}),
 }
 
-// reference decodes a line with nothing but encoding/json. It is right about lines that are
-// valid JSON and whose member names are written plainly.
+// reference decodes a line with encoding/json alone. Its result is right if the line is valid JSON and the names of its
+// members have no escapes.
 func reference(line []byte) (id string, text *string) {
 	members := func(raw json.RawMessage) (m map[string]json.RawMessage) {
 		json.Unmarshal(raw, &m)
@@ -59,8 +59,8 @@ func reference(line []byte) (id string, text *string) {
 	return id, text
 }
 
-// FuzzDecode: what decodes encodes to one valid line that decodes to the same, and says
-// what encoding/json says.
+// A frame that decodes has the values that encoding/json reads. It encodes to one valid line, and this line decodes to
+// an equal frame.
 func FuzzDecode(f *testing.F) {
 	for _, line := range jsonLines(f, "agent.jsonl") {
 		f.Add([]byte(line))
@@ -102,7 +102,7 @@ func FuzzDecode(f *testing.F) {
 		var out bytes.Buffer
 		if err := NewEncoder(&out).Encode(first); err != nil {
 			if first.ID == "" && (first.Method != MethodEvent) {
-				return // a call or an answer that no one can match
+				return // a call or an answer without an id
 			}
 			t.Fatalf("%+v does not encode: %v", first, err)
 		}
@@ -120,7 +120,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// chunks gives what r has in pieces of random sizes.
+// chunks is a reader that yields the data of r in pieces of random sizes.
 type chunks struct {
 	r   io.Reader
 	rnd *rand.Rand
@@ -130,7 +130,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return c.r.Read(p[:min(len(p), 1+c.rnd.IntN(40))])
 }
 
-// FuzzFrames: however the reader cuts the input, the lines are the same.
+// The lines and frames do not depend on where the reader cuts the input.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("{\"id\":\"1\",\"result\":{}}\n\n\u2028\u0085\r\x00\nhalf"), uint16(10), uint64(1))
 	f.Add([]byte(strings.Repeat("0123456789abcdef", 30)+"\nx\n"+strings.Repeat("y", 479)), uint16(479), uint64(2))
@@ -148,13 +148,13 @@ func FuzzFrames(f *testing.F) {
 			"both":        iotest.DataErrReader(&chunks{bytes.NewReader(data), rnd}),
 		}
 		for name, r := range readers {
-			// A small buffer, so that short inputs go through all of the code.
+			// The buffer is small, so that short inputs run through all of the code.
 			l := &LineReader{Limit: int(limit), r: bufio.NewReaderSize(r, 16)}
 			if diff := cmp.Diff(want, readAll(t, l)); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		// The frames of a decoder are those of the lines.
+		// The decoder returns the frames of the same lines.
 		d := NewDecoder(&chunks{bytes.NewReader(data), rnd})
 		d.SetMaxLine(int(limit))
 		for i, r := range want {

@@ -9,35 +9,35 @@ import (
 	"strconv"
 )
 
-// Message is one Wire message: an [Event] or a [Request]. The set is closed. A message that this version does not
-// know is an [*UnknownMessage].
+// Message is one Wire message: an [Event] or a [Request]. The set of types is closed. A message that this version does
+// not know is an [*UnknownMessage].
 //
-// json.Marshal of a Message gives its envelope, {"type":…,"payload":…}. [UnmarshalMessage] reads an envelope.
-// json.Unmarshal into one of the structs reads a payload only.
+// json.Marshal of a Message returns the envelope, {"type":…,"payload":…}. [UnmarshalMessage] reads an envelope.
+// json.Unmarshal into one of the types reads only the payload.
 type Message interface {
-	// MessageType returns the type name of the envelope, such as "TurnBegin".
-	// Every content part has the name "ContentPart".
+	// MessageType returns the type name of the envelope, such as "TurnBegin". For every content part, it is
+	// "ContentPart".
 	MessageType() string
 	isMessage()
 }
 
-// Event is a message that expects no answer.
+// Event is a message without an answer.
 type Event interface {
 	Message
 	isEvent()
 }
 
-// Request is a message that the agent expects an answer to.
+// Request is a message that the client has to answer.
 type Request interface {
 	Message
 	isRequest()
 }
 
-// UnknownMessage is an event or a request with a type that this version does not know, or with a payload that does
-// not fit its type. It encodes back to the same JSON.
+// UnknownMessage is an event or a request of a type that this version does not know, or with a payload that does not
+// fit its type. It encodes to the same JSON.
 type UnknownMessage struct {
-	Type    string          // type name of the envelope
-	Payload json.RawMessage // nil when the envelope had none
+	Type    string          // the type name of the envelope
+	Payload json.RawMessage // nil if the envelope has none
 }
 
 // MessageType returns the type name that the agent wrote.
@@ -52,9 +52,8 @@ func (m *UnknownMessage) MarshalJSON() ([]byte, error) {
 	return marshalEnvelope(m.Type, m.Payload)
 }
 
-// constructors maps every type name but "ContentPart", whose payload decides, to an
-// empty message with its defaults. ApprovalRequestResolved is what ApprovalResponse was
-// called before protocol 1.1.
+// constructors makes an empty message with its defaults for each type name except "ContentPart", whose type depends on
+// the payload. ApprovalRequestResolved was the name of ApprovalResponse before protocol 1.1.
 var constructors = map[string]func() Message{
 	"TurnBegin":               func() Message { return new(TurnBegin) },
 	"SteerInput":              func() Message { return new(SteerInput) },
@@ -85,12 +84,12 @@ var constructors = map[string]func() Message{
 	"HookRequest":             func() Message { return new(HookRequest) },
 }
 
-// maxNesting is how many SubagentEvents may stand in each other. In kimi-cli a subagent has
-// none of its own; each level means that all within is read once more.
+// maxNesting is how many SubagentEvents may be inside each other. In kimi-cli a subagent has no subagents. The limit
+// exists because each level decodes everything inside it once more.
 const maxNesting = 8
 
-// UnmarshalMessage reads the envelope of one message. An unknown type, or a payload that does not fit its type, gives
-// an [*UnknownMessage] and no error. It returns an error only if data is not an envelope.
+// UnmarshalMessage reads the envelope of one message. For an unknown type, or a payload that does not fit its type, it
+// returns an [*UnknownMessage] and no error. It returns an error only if data is not an envelope.
 func UnmarshalMessage(data []byte) (Message, error) {
 	if !json.Valid(data) {
 		return nil, fmt.Errorf("%w: %s", errSyntax, preview(data))
@@ -102,8 +101,8 @@ func UnmarshalMessage(data []byte) (Message, error) {
 	return m, nil
 }
 
-// decodeEnvelope reads an envelope of which only the outline has been checked and which
-// stands in depth SubagentEvents.
+// decodeEnvelope reads an envelope that is inside depth SubagentEvents. Only the outer structure of data is known to be
+// valid JSON.
 func decodeEnvelope(data []byte, depth int) (Message, error) {
 	var typeRaw, payload []byte
 	err := eachMember(data, func(key, value []byte) {
@@ -143,8 +142,8 @@ var (
 	errPayload    = errors.New("wireproto: payload is not valid JSON")
 )
 
-// decodePayload fills m. The one kind that streams besides content parts has a path
-// of its own; the others arrive a few times in a step.
+// decodePayload fills m. ToolCallParts are decoded in a faster way, because there are many of them. All other messages
+// except content parts come only a few times in a step.
 func decodePayload(payload []byte, m Message, depth int) error {
 	if payload == nil || string(payload) == "null" {
 		payload = []byte("{}")
@@ -158,8 +157,8 @@ func decodePayload(payload []byte, m Message, depth int) error {
 	return json.Unmarshal(payload, m)
 }
 
-// marshalEnvelope writes {"type":name,"payload":payload}. The payload is a json.RawMessage
-// or a value whose type has no MarshalJSON of its own.
+// marshalEnvelope writes {"type":name,"payload":payload}. The payload is a json.RawMessage, or a value whose type has
+// no method MarshalJSON.
 func marshalEnvelope(name string, payload any) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(`{"type":`)
@@ -176,9 +175,9 @@ func marshalEnvelope(name string, payload any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encodeJSON appends v as the agent writes it: compact, <, > and & as they are.
+// encodeJSON appends v in the form of the agent: without spaces, and without escapes for <, > and &.
 func encodeJSON(b *bytes.Buffer, v any) error {
-	if raw, ok := v.(json.RawMessage); ok && raw != nil { // as below, in one pass
+	if raw, ok := v.(json.RawMessage); ok && raw != nil { // the same as below, but in one pass
 		if err := json.Compact(b, raw); err != nil {
 			return fmt.Errorf("%w: %w", errSyntax, err)
 		}
@@ -189,7 +188,7 @@ func encodeJSON(b *bytes.Buffer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	b.Truncate(b.Len() - 1) // the line end that Encode adds
+	b.Truncate(b.Len() - 1) // remove the line end that Encode adds
 	return nil
 }
 
@@ -199,8 +198,7 @@ func marshalJSON(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// preview quotes the head of data for an error text, in at most 200 bytes, of which
-// quoting may take some.
+// preview quotes the start of data for an error text. The result, with its quotes and escapes, has at most 200 bytes.
 func preview[T string | []byte](data T) string {
 	for n := min(len(data), 160); ; n = n * 3 / 4 {
 		q := strconv.Quote(string(data[:n]))
@@ -214,7 +212,7 @@ func preview[T string | []byte](data T) string {
 	}
 }
 
-// orEmpty keeps a nil list from becoming null, which kimi-cli never writes for a list.
+// orEmpty returns an empty list for nil, because kimi-cli never writes null for a list.
 func orEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}

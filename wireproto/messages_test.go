@@ -40,7 +40,7 @@ func diffJSON(t testing.TB, want, got string) string {
 	return cmp.Diff(w, g)
 }
 
-// unknowns lists the types that v holds as unknown, at any depth.
+// unknowns returns the types of all unknown values in v, at any depth.
 func unknowns(v reflect.Value) (names []string) {
 	switch m := v.Interface().(type) {
 	case *UnknownMessage:
@@ -67,8 +67,7 @@ func unknowns(v reflect.Value) (names []string) {
 	return names
 }
 
-// Every message that kimi's own models write decodes to a type of its own and encodes
-// back to equal JSON.
+// Every message that kimi's own classes write decodes to its type, and encodes to equal JSON.
 func TestMessagesOfKimi(t *testing.T) {
 	for _, line := range jsonLines(t, "messages.jsonl") {
 		m, err := UnmarshalMessage([]byte(line))
@@ -90,7 +89,7 @@ func TestMessagesOfKimi(t *testing.T) {
 	}
 }
 
-// What the real agent wrote, all of it, goes through the types unchanged.
+// Every line that the real agent wrote decodes and encodes to equal JSON.
 func TestLinesOfAgent(t *testing.T) {
 	for _, line := range jsonLines(t, "agent.jsonl") {
 		f, err := DecodeLine([]byte(line))
@@ -114,10 +113,10 @@ func TestLinesOfAgent(t *testing.T) {
 	}
 }
 
-// messages.jsonl leaves out no type, no part and no block.
+// messages.jsonl contains every type of message, part and block.
 func TestMessagesAreComplete(t *testing.T) {
 	missing := maps.Clone(constructors)
-	delete(missing, "ApprovalRequestResolved") // an old name, never written
+	delete(missing, "ApprovalRequestResolved") // an old name, which is never written
 	all := strings.Join(jsonLines(t, "messages.jsonl"), "\n")
 	for line := range strings.SplitSeq(all, "\n") {
 		m, err := UnmarshalMessage([]byte(line))
@@ -140,7 +139,7 @@ func TestMessagesAreComplete(t *testing.T) {
 	}
 }
 
-// A constructor makes the type it is named after.
+// The constructor for a name makes the type of this name.
 func TestConstructors(t *testing.T) {
 	for name, construct := range constructors {
 		got := construct().MessageType()
@@ -160,8 +159,7 @@ func TestConstructors(t *testing.T) {
 
 func ptr[T any](v T) *T { return &v }
 
-// Each type, from the JSON of the real agent, as a Go value. That the values encode
-// back is shown by the tests above.
+// The JSON of each type decodes to the right Go value. The tests above show that the values encode to the same JSON.
 func TestDecodeMessages(t *testing.T) {
 	blocks := DisplayBlocks{
 		&BriefDisplayBlock{Text: "t"},

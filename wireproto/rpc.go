@@ -6,33 +6,32 @@ import (
 	"strings"
 )
 
-// The methods that a client calls. Each is answered once, by a result or an error.
+// The methods that a client calls. The agent answers each call once, with a result or an error.
 const (
 	MethodInitialize  = "initialize"    // protocol 1.1
 	MethodPrompt      = "prompt"        // protocol 1.0; its result ends the turn
 	MethodCancel      = "cancel"        // protocol 1.0
 	MethodReplay      = "replay"        // protocol 1.3
-	MethodSteer       = "steer"         // protocol 1.4 in its text, 1.3 in kimi-cli 1.14
+	MethodSteer       = "steer"         // protocol 1.4 in the protocol's text, but kimi-cli 1.14 with protocol 1.3 has it
 	MethodSetPlanMode = "set_plan_mode" // protocol 1.4
-	MethodUndo        = "undo"          // of this module's bridge to Kimi Code: see BridgeInfo
+	MethodUndo        = "undo"          // only in this module's bridge to Kimi Code; see [BridgeInfo]
 )
 
-// The methods that the bridge to Kimi Code adds, where [InitializeResult] has a Bridge. kimi-cli answers
+// The methods that only the bridge to Kimi Code has. With the bridge, [InitializeResult] has a Bridge. kimi-cli answers
 // [CodeMethodNotFound].
 const (
-	MethodModels   = "models"    // no parameters, [ModelsResult]
-	MethodSetModel = "set_model" // [SetModelParams], [SetModelResult]
+	MethodModels   = "models"    // no parameters; the result is a [ModelsResult]
+	MethodSetModel = "set_model" // takes [SetModelParams]; the result is a [SetModelResult]
 )
 
-// The methods of the agent.
+// The methods that the agent calls.
 const (
-	MethodEvent   = "event"   // no id, no answer
-	MethodRequest = "request" // answered by a result or an error with the same id
+	MethodEvent   = "event"   // has no id and gets no answer
+	MethodRequest = "request" // the client answers with a result or an error with the same id
 )
 
-// Error codes (kimi_cli/wire/jsonrpc.py). CodeInvalidState means, by method, that a
-// turn runs already (initialize, prompt, replay), that none runs (cancel, steer) or that
-// the agent has no plan mode (set_plan_mode).
+// The error codes (kimi_cli/wire/jsonrpc.py). The meaning of CodeInvalidState depends on the method: a turn already
+// runs (initialize, prompt, replay), no turn runs (cancel, steer), or the agent has no plan mode (set_plan_mode).
 const (
 	CodeParseError        = -32700
 	CodeInvalidRequest    = -32600
@@ -40,18 +39,18 @@ const (
 	CodeInvalidParams     = -32602
 	CodeInternalError     = -32603
 	CodeInvalidState      = -32000
-	CodeLLMNotSet         = -32001
-	CodeLLMNotSupported   = -32002
-	CodeChatProviderError = -32003
-	CodeAuthExpired       = -32004 // OAuth session, HTTP 401; not in the protocol's text
+	CodeLLMNotSet         = -32001 // no model is configured
+	CodeLLMNotSupported   = -32002 // the model cannot do this, for example read an image
+	CodeChatProviderError = -32003 // the provider of the model failed
+	CodeAuthExpired       = -32004 // the login has expired: HTTP 401 in an OAuth session; not in the protocol's text
 )
 
-// RPCError is an error that answers a call.
+// RPCError is the error with which an agent answers a call.
 type RPCError struct {
-	Method  string          `json:"-"` // the method called, "" if no one knows it
+	Method  string          `json:"-"` // the method of the call; "" if it is not known
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
-	Data    json.RawMessage `json:"data"` // nil for none; kimi-cli writes null always
+	Data    json.RawMessage `json:"data"` // nil if there is none; kimi-cli always writes null
 }
 
 // Error returns the message, cut to 200 bytes, and the code.
@@ -75,7 +74,7 @@ type InitializeParams struct {
 	Capabilities    *ClientCapabilities `json:"capabilities,omitempty"`
 }
 
-// ClientInfo names the client; it becomes part of kimi's User-Agent.
+// ClientInfo names the client. kimi adds it to its User-Agent.
 type ClientInfo struct {
 	Name    string `json:"name"`
 	Version string `json:"version,omitempty"`
@@ -88,17 +87,16 @@ type ExternalTool struct {
 	Parameters  json.RawMessage `json:"parameters"` // JSON Schema
 }
 
-// HookSubscription asks for the requests of one hook event. Since kimi-cli 1.28, as
-// [HookTriggered].
+// HookSubscription asks for the HookRequests of one event. It exists since kimi-cli 1.28, like [HookTriggered].
 type HookSubscription struct {
 	ID      string `json:"id"`
 	Event   string `json:"event"`
-	Matcher string `json:"matcher,omitempty"` // regular expression on the target, "" for all
-	Timeout int    `json:"timeout,omitempty"` // seconds, 30 when 0; then kimi allows
+	Matcher string `json:"matcher,omitempty"` // a regular expression for the target; "" matches all
+	Timeout int    `json:"timeout,omitempty"` // the time limit in seconds, 30 if 0; after it, kimi allows the action
 }
 
-// ClientCapabilities says what the client can answer. The text of the protocol says 1.4; kimi-cli has it since 1.14, which
-// speaks 1.3.
+// ClientCapabilities says which requests the client can answer. The protocol's text says version 1.4, but kimi-cli has
+// it since 1.14, whose protocol is 1.3.
 type ClientCapabilities struct {
 	SupportsQuestion bool `json:"supports_question"`
 	SupportsPlanMode bool `json:"supports_plan_mode"`
@@ -109,7 +107,7 @@ type InitializeResult struct {
 	ProtocolVersion string              `json:"protocol_version"`
 	Server          ServerInfo          `json:"server"`
 	SlashCommands   []SlashCommand      `json:"slash_commands"`
-	ExternalTools   *ExternalTools      `json:"external_tools,omitempty"` // nil when none were offered
+	ExternalTools   *ExternalTools      `json:"external_tools,omitempty"` // nil if the client offered none
 	Hooks           *HooksInfo          `json:"hooks,omitempty"`          // nil before kimi-cli 1.28
 	Capabilities    *ServerCapabilities `json:"capabilities,omitempty"`   // nil before kimi-cli 1.14
 	Bridge          *BridgeInfo         `json:"bridge,omitempty"`         // nil for kimi-cli
@@ -168,13 +166,13 @@ type SetPlanModeParams struct {
 
 // SetModelParams are the parameters of set_model.
 type SetModelParams struct {
-	Model string `json:"model"` // a name of models
+	Model string `json:"model"` // the name of a model in ModelsResult
 }
 
 // SetModelResult is the result of set_model.
 type SetModelResult struct {
 	Status string `json:"status"` // "ok"
-	Model  string `json:"model"`  // that is in force
+	Model  string `json:"model"`  // the name of the new model
 }
 
 // ModelsResult is the result of models.
@@ -184,29 +182,29 @@ type ModelsResult struct {
 
 // ModelInfo is a model of the configuration.
 type ModelInfo struct {
-	Name             string   `json:"name"` // by which set_model takes it
+	Name             string   `json:"name"` // the name for set_model
 	DisplayName      string   `json:"display_name"`
 	Provider         string   `json:"provider"`
 	MaxContextTokens int      `json:"max_context_tokens"`
 	Capabilities     []string `json:"capabilities"`
-	Efforts          []string `json:"efforts"` // of thinking, besides "on" and "off"
+	Efforts          []string `json:"efforts"` // the efforts of thinking that the model has, besides "on" and "off"
 }
 
 // PromptResult is the result of prompt.
 type PromptResult struct {
 	Status TurnStatus `json:"status"`
-	Steps  int        `json:"steps,omitempty"` // set with StatusMaxSteps
+	Steps  int        `json:"steps,omitempty"` // the number of steps, only with StatusMaxSteps
 }
 
 // TurnStatus says how a turn, a steer or a replay ended. Unknown values are kept.
 type TurnStatus string
 
-// How a call may have ended.
+// The statuses of a call.
 const (
 	StatusFinished  TurnStatus = "finished"
 	StatusCancelled TurnStatus = "cancelled"
 	StatusMaxSteps  TurnStatus = "max_steps_reached"
-	StatusSteered   TurnStatus = "steered" // of steer: queued, see [SteerInput]
+	StatusSteered   TurnStatus = "steered" // the result of steer: the input is queued; see [SteerInput]
 )
 
 // SteerResult is the result of steer.
@@ -227,15 +225,15 @@ type SetPlanModeResult struct {
 	PlanMode bool   `json:"plan_mode"`
 }
 
-// ApprovalAnswer answers an ApprovalRequest. If kimi cannot read it, it counts as a rejection.
+// ApprovalAnswer answers an [ApprovalRequest]. If kimi cannot read the answer, it rejects the action.
 type ApprovalAnswer struct {
 	RequestID string           `json:"request_id"`
 	Response  ApprovalDecision `json:"response"`
-	Feedback  string           `json:"feedback,omitempty"` // for the model; never null. Protocol 1.6
+	Feedback  string           `json:"feedback,omitempty"` // a text for the model; left out if empty, never null; protocol 1.6
 }
 
-// QuestionAnswer answers a QuestionRequest. The keys are the texts of the questions. The values are labels of
-// options; several labels are joined by ", ". An empty map dismisses the request.
+// QuestionAnswer answers a [QuestionRequest]. The keys are the texts of the questions. The values are the labels of the
+// chosen options, joined by ", ", or a text in the user's own words. An empty map dismisses the request.
 type QuestionAnswer struct {
 	RequestID string            `json:"request_id"`
 	Answers   map[string]string `json:"answers"`
@@ -250,14 +248,14 @@ func (a QuestionAnswer) MarshalJSON() ([]byte, error) {
 	return marshalJSON(fields(a))
 }
 
-// HookAnswer answers a HookRequest. If kimi cannot read it, the action is allowed.
+// HookAnswer answers a [HookRequest]. If kimi cannot read the answer, it allows the action.
 type HookAnswer struct {
 	RequestID string     `json:"request_id"`
 	Action    HookAction `json:"action"`
 	Reason    string     `json:"reason,omitempty"`
 }
 
-// ToolAnswer answers a ToolCallRequest. It is the payload of a ToolResult; kimi does not need the extras.
+// ToolAnswer answers a [ToolCallRequest]. It has the payload of a [ToolResult]. The extras may be left out.
 type ToolAnswer ToolResult
 
 // MarshalJSON returns the answer, without an envelope.
@@ -275,19 +273,19 @@ func (a ToolAnswer) MarshalJSON() ([]byte, error) {
 	}{a.ToolCallID, value(a.ReturnValue)})
 }
 
-// CodeOutcomeUnknown answers a prompt if it is not known whether the turn succeeded. kimi-cli never sends it. This
-// module's bridge to Kimi Code 2.x does, for example when the model's answer broke off.
+// CodeOutcomeUnknown answers a prompt if it is not known whether the turn has succeeded. kimi-cli never sends it. This
+// module's bridge to Kimi Code 2.x sends it, for example when the model's answer breaks off.
 const CodeOutcomeUnknown = -32050
 
-// UndoParams are the parameters of [MethodUndo]. Its result is empty.
+// UndoParams are the parameters of [MethodUndo]. The result is empty.
 type UndoParams struct {
-	Turns int `json:"turns"` // how many of the last, 1 or more
+	Turns int `json:"turns"` // how many of the last turns to undo, 1 or more
 }
 
-// BridgeInfo describes the agent for which a Wire agent translates. kimi-cli never sends it. This module's bridge to
-// Kimi Code 2.x does.
+// BridgeInfo describes the program for which an agent translates the protocol. kimi-cli never sends it. This module's
+// bridge to Kimi Code 2.x sends it.
 type BridgeInfo struct {
 	Backend   string `json:"backend"`    // such as "Kimi Code 2.1.0"
-	SessionID string `json:"session_id"` // the session's own id, "" before there is one
-	Model     string `json:"model"`      // "" if only the back end knows
+	SessionID string `json:"session_id"` // the program's id of the session; "" before there is one
+	Model     string `json:"model"`      // the name of the model; "" if the bridge does not know it
 }

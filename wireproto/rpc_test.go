@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The client's answers leave out what is not set; kimi reads "feedback":null as a refusal.
+// The client's answers leave out empty members, because kimi cannot read "feedback":null and rejects the action.
 func TestAnswers(t *testing.T) {
 	tests := []struct {
 		in   any
@@ -51,7 +51,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The results as the real agent wrote them.
+// The results that the real agent wrote decode to the right values.
 func TestResults(t *testing.T) {
 	results := make(map[string]json.RawMessage)
 	for _, line := range jsonLines(t, "agent.jsonl") {

@@ -9,11 +9,10 @@ import (
 	"unicode/utf8"
 )
 
-// This file finds the parts of a JSON text without decoding it. encoding/json must see
-// a value twice to split it (once to check, once to fill a RawMessage), at each level of
-// nesting; a Wire line has three levels around a few bytes of text. Values are skipped
-// here, not checked: the code that decodes or keeps one checks it. A value that no one asks for
-// may be broken.
+// This file finds the parts of a JSON text without decoding them. encoding/json must read a value twice to split it:
+// once to check it, and once to fill a RawMessage. It does so at each level of nesting, and a Wire line has three
+// levels around a few bytes of text. The code here skips values without checking them. The code that decodes or keeps a
+// value checks it. A value that is not used may be invalid.
 
 var (
 	errObject = errors.New("wireproto: not a JSON object")
@@ -22,8 +21,8 @@ var (
 	errSyntax = errors.New("wireproto: not valid JSON")
 )
 
-// eachMember calls f with the name and the raw value of each member of the object in
-// data. A name with an escape is passed as it stands; no name of the protocol has one.
+// eachMember calls f with the name and the raw value of each member of the object in data. A name is passed with its
+// escapes; no name of the protocol has any.
 func eachMember(data []byte, f func(key, value []byte)) error {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
@@ -105,7 +104,7 @@ func skipSpace(data []byte, i int) int {
 	return i
 }
 
-// skipString returns the index after the string that starts at i, or -1.
+// skipString returns the index after the string that starts at i, or -1 if the string has no end.
 func skipString(data []byte, i int) int {
 	if i >= len(data) || data[i] != '"' {
 		return -1
@@ -128,7 +127,7 @@ func skipString(data []byte, i int) int {
 	}
 }
 
-// skipValue returns the index after the value that starts at i, or -1.
+// skipValue returns the index after the value that starts at i, or -1 if there is none.
 func skipValue(data []byte, i int) int {
 	if i >= len(data) {
 		return -1
@@ -171,9 +170,8 @@ func isScalar(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
 }
 
-// decodeString returns the text of a raw JSON string, as the functions above find it. Like
-// encoding/json it puts U+FFFD for invalid UTF-8 and for unpaired surrogates, and refuses
-// control characters.
+// decodeString returns the text of a raw JSON string that was found by the functions above. Like encoding/json, it
+// replaces invalid UTF-8 and unpaired surrogates by U+FFFD, and refuses control characters.
 func decodeString(raw []byte) (string, error) {
 	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
 		return "", errString
@@ -223,9 +221,9 @@ func decodeString(raw []byte) (string, error) {
 	return string(out), nil
 }
 
-// control reports whether s has a byte below 0x20, and whether all of s is ASCII. It looks at
-// 32 bytes at a time: with 0x20 subtracted, only such a byte, one over 0x7F or a neighbour of
-// one has the high bit.
+// control reports whether s has a byte below 0x20, and whether all of s is ASCII. It looks at 32 bytes at a time: after
+// a subtraction of 0x20 from each byte, the high bit of a byte is set only if the byte was below 0x20 or above 0x7F, or
+// is next to such a byte.
 func control(s []byte) (found, ascii bool) {
 	const spaces, high = 0x2020202020202020, 0x8080808080808080
 	var seen uint64
@@ -247,7 +245,7 @@ func control(s []byte) (found, ascii bool) {
 	return false, seen&high == 0
 }
 
-// appendValid appends s with U+FFFD for each byte of invalid UTF-8.
+// appendValid appends s, and replaces each byte of invalid UTF-8 by U+FFFD.
 func appendValid(out, s []byte) []byte {
 	if utf8.Valid(s) {
 		return append(out, s...)
@@ -260,7 +258,7 @@ func appendValid(out, s []byte) []byte {
 
 var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// hex4 reads \uXXXX at the head of b.
+// hex4 reads \uXXXX at the start of b.
 func hex4(b []byte) (rune, bool) {
 	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
 		return 0, false
@@ -269,7 +267,8 @@ func hex4(b []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// appendPart writes a message if it is text or thinking, as most are: encoding/json would take three steps for it.
+// appendPart writes a message if it is text or thinking. Most messages are, and encoding/json would write them in three
+// steps.
 func appendPart(b *bytes.Buffer, m Message) bool {
 	switch p := m.(type) {
 	case *TextPart:
@@ -289,7 +288,7 @@ func appendPart(b *bytes.Buffer, m Message) bool {
 	return false
 }
 
-// appendString writes s as encodeJSON does.
+// appendString writes s in the same form as encodeJSON.
 func appendString(b *bytes.Buffer, s string) {
 	const hex = "0123456789abcdef"
 	b.WriteByte('"')

@@ -29,7 +29,7 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// FuzzString: decodeString reads and refuses what encoding/json does.
+// decodeString accepts and refuses the same strings as encoding/json, and returns the same text.
 func FuzzString(f *testing.F) {
 	for _, s := range []string{
 		`""`, `"a"`, `"\""`, `"\\"`, `"\/\b\f\n\r\t"`, `"\u0041\u00e9"`, `"\ud83d\ude00"`, `"\ud83d"`, `"\ude00\ud83d"`,
@@ -53,7 +53,7 @@ func FuzzString(f *testing.F) {
 		if (err == nil) != (wantErr == nil) || got != want {
 			t.Fatalf("%q gives %q, %v; encoding/json %q, %v", raw, got, err, want, wantErr)
 		}
-		for _, s := range []string{got, string(raw)} { // the second may be invalid UTF-8
+		for _, s := range []string{got, string(raw)} { // raw may be invalid UTF-8
 			var b, wantB bytes.Buffer
 			appendString(&b, s)
 			if err := encodeJSON(&wantB, s); err != nil || b.String() != wantB.String() {
@@ -63,7 +63,7 @@ func FuzzString(f *testing.F) {
 	})
 }
 
-// Text and thinking are written as encoding/json writes their messages.
+// appendPart writes text and thinking exactly as encoding/json does.
 func TestAppendPart(t *testing.T) {
 	sealed := "sealed"
 	for _, m := range []Message{&TextPart{"a\n<b> \"\u2028\xff\x00\x7f\U0001f600"}, &TextPart{}, &ThinkPart{Think: "hm"}, &ThinkPart{Think: "hm", Encrypted: &sealed}, &TurnEnd{}} {
@@ -81,7 +81,7 @@ func TestAppendPart(t *testing.T) {
 	}
 }
 
-// FuzzScan: the members and elements of valid JSON are those that encoding/json finds.
+// In valid JSON, eachMember and eachElement find the members and elements that encoding/json finds.
 func FuzzScan(f *testing.F) {
 	for _, s := range []string{
 		`{}`, `[]`, ` { "a" : [1, {"b":"}"}] , "c":"\"" } `, `[1,-2.5e+3,"x]",[[]],{"a":{}},true,null]`, `{"a":1,}`, `[1,]`, `{"a" 1}`, `[1 2]`, `{"a":1}x`, `{`, `[`, `[tru]`,

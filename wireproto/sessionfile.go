@@ -12,14 +12,14 @@ import (
 
 // SessionRecord is one message of a session's wire.jsonl.
 type SessionRecord struct {
-	ProtocolVersion string    // of the file; "1.1" when it has no header
+	ProtocolVersion string    // the version of the file; "1.1" if it has no header
 	Time            time.Time // when kimi wrote the message, to the microsecond
 	Message         Message
 }
 
-// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py). It yields a record for each line after the header. A
-// line that cannot be read gives a [*LineError], and reading goes on. The half line that a killed kimi leaves at the
-// end is such a line. Any other error ends the loop. Blank lines are skipped.
+// ReadSessionFile reads a wire.jsonl (kimi_cli/wire/file.py). It yields a record for each line after the header. For a
+// line that cannot be read, it yields a [*LineError] and continues. An example is the incomplete last line that a
+// killed kimi leaves. Any other error ends the loop. Blank lines are skipped.
 func ReadSessionFile(r io.Reader) iter.Seq2[SessionRecord, error] {
 	return func(yield func(SessionRecord, error) bool) {
 		lines := NewLineReader(r)
@@ -59,7 +59,7 @@ func ReadSessionFile(r io.Reader) iter.Seq2[SessionRecord, error] {
 	}
 }
 
-// decodeRecord reads a line: a record, or else the version that the header tells.
+// decodeRecord reads a line. It returns a record, or the protocol version if the line is a header.
 func decodeRecord(line []byte) (rec SessionRecord, header string, err error) {
 	var p struct {
 		Version   string          `json:"protocol_version"`

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The session file of a real run: every line is a record, and says the same as JSON.
+// In the session file of a real run, every line decodes to a record with equal JSON.
 func TestReadSessionFileOfKimi(t *testing.T) {
 	file, err := os.Open("testdata/wire.jsonl")
 	if err != nil {
@@ -67,7 +67,7 @@ func TestReadSessionFile(t *testing.T) {
 	record := func(version string) string { return version + " 2026-11-24T05:52:04.84Z TurnEnd" }
 	tests := []struct {
 		name, in string
-		want     []string // records, or pieces of errors
+		want     []string // records, or parts of error texts
 	}{
 		{"nothing", "", nil},
 		{"header only", header, nil},
@@ -122,7 +122,7 @@ func TestReadSessionFileStops(t *testing.T) {
 	if len(errs) != 2 || errs[1] != broken {
 		t.Errorf("errors are %v", errs)
 	}
-	for range 3 { // a loop that ends early, on an error and on a record
+	for range 3 { // the loop ends early, at an error and at a record
 		for range ReadSessionFile(strings.NewReader("x\n" + `{"message":{"type":"TurnEnd"}}` + "\n")) {
 			break
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What this version does not know, or cannot read, comes out as it went in.
+// Values that this version does not know or cannot read encode to the JSON from which they were decoded.
 func TestUnknownSurvives(t *testing.T) {
 	tests := []struct{ name, in, unknown string }{
 		{"type", `{"type":"Telepathy","payload":{"to":["a",{"b":null}],"n":1.50}}`, "message Telepathy"},
@@ -83,8 +83,8 @@ func TestNotAMessage(t *testing.T) {
 	}
 }
 
-// Each level of SubagentEvents is read once more, so their number has a limit; what is
-// deeper stays as it is.
+// The number of SubagentEvents inside each other has a limit, because each level is read once more. A deeper one stays
+// raw JSON.
 func TestNestedSubagents(t *testing.T) {
 	const head, tail = `{"type":"SubagentEvent","payload":{"parent_tool_call_id":null,"agent_id":null,"subagent_type":null,"event":`, `}}`
 	for _, depth := range []int{1, maxNesting, maxNesting + 1, 4000} {
@@ -114,7 +114,7 @@ func TestNestedSubagents(t *testing.T) {
 	}
 }
 
-// Agents before 1.10 write less, and two names were others.
+// Agents before protocol 1.10 leave out members and use two other names.
 func TestOlderPeers(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{
@@ -180,8 +180,7 @@ func TestOlderPeers(t *testing.T) {
 	}
 }
 
-// In a StatusUpdate null means "no change"; it must reach no one as false or 0, and
-// false and 0 no one as null.
+// In a StatusUpdate, null means "no change". It never becomes false or 0, and these never become null.
 func TestNullIsNoValue(t *testing.T) {
 	const null = `{"type":"StatusUpdate","payload":{"context_usage":null,"context_tokens":null,"max_context_tokens":null,"token_usage":null,"message_id":null,"plan_mode":null,"mcp_status":null}}`
 	const zero = `{"type":"StatusUpdate","payload":{"context_usage":0,"context_tokens":0,"max_context_tokens":0,"token_usage":{"input_other":0,"output":0,"input_cache_read":0,"input_cache_creation":0},"message_id":"","plan_mode":false,"mcp_status":{"loading":false,"connected":0,"total":0,"tools":0,"servers":[]}}}`

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// ProtocolVersion is the Wire version this package speaks (kimi_cli/wire/protocol.py).
+// ProtocolVersion is the version of the Wire protocol that this package implements (kimi_cli/wire/protocol.py).
 const ProtocolVersion = "1.10"
 
-// Version is a Wire or program version. Its parts are numbers: 1.10 is after 1.2. The zero value means an unknown
-// version and is before all others.
+// Version is the version of the Wire protocol or of a program. Its parts are numbers: 1.10 comes after 1.2. The zero
+// value is an unknown version. It comes before all others.
 type Version struct {
 	Major, Minor, Patch int
 }
 
-// ParseVersion reads one to three numbers with dots between them, such as "1.10" or "1.51.0". Missing numbers are 0.
+// ParseVersion reads one to three numbers with dots between them, such as "1.10" or "1.51.0". A missing number is 0.
 // Text after a "-" or a "+" is ignored.
 func ParseVersion(s string) (Version, error) {
 	core := s
@@ -34,12 +34,12 @@ func ParseVersion(s string) (Version, error) {
 	return Version{n[0], n[1], n[2]}, nil
 }
 
-// Compare returns -1, 0 or +1 if v is before, equal to or after o.
+// Compare returns -1, 0 or +1 if v comes before, equals or comes after o.
 func (v Version) Compare(o Version) int {
 	return cmp.Or(cmp.Compare(v.Major, o.Major), cmp.Compare(v.Minor, o.Minor), cmp.Compare(v.Patch, o.Patch))
 }
 
-// String returns major.minor, and the patch number unless it is 0.
+// String returns major.minor. If the patch number is not 0, it follows.
 func (v Version) String() string {
 	if v.Patch == 0 {
 		return fmt.Sprintf("%d.%d", v.Major, v.Minor)

@@ -9,7 +9,7 @@ func TestParseVersion(t *testing.T) {
 	tests := []struct {
 		in   string
 		want Version
-		str  string // "" for what is no version
+		str  string // "" if in is no version
 	}{
 		{"1.10", Version{1, 10, 0}, "1.10"},
 		{"1.2", Version{1, 2, 0}, "1.2"},

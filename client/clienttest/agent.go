@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Agent is a scripted agent in memory, for Options.Transport. Each prompt runs the next of its turns. It needs no
+// Agent is a scripted agent in memory, for Options.Transport. Each prompt runs the next of its turns. An Agent needs no
 // process, and works inside testing/synctest.
 type Agent struct {
 	t TB
@@ -26,9 +26,9 @@ type Agent struct {
 	next  int
 }
 
-// NewAgent returns an agent whose prompts run turns, in this order, each once. A prompt without a turn, or a turn
-// that never ran, fails the test. A nil t is for Examples: what would fail a test panics. Another program gets a t
-// from [Run].
+// NewAgent returns an agent whose prompts run the turns in this order, each once. A prompt for which no turn is left,
+// or a turn that never ran, fails the test. A nil t is for Examples: instead of failing a test, the agent panics. A
+// program that is not a test gets a t from [Run].
 func NewAgent(t TB, turns ...func(*Turn)) *Agent {
 	a := &Agent{t: report(t), turns: turns}
 	a.t.Cleanup(func() {
@@ -94,7 +94,7 @@ func (c *agentConn) Close() error {
 }
 func (c *agentConn) Wait() error { <-c.ended; return c.exit }
 
-// killed returns how an agent ends that a signal has killed.
+// killed returns the error of an agent that was killed by a signal.
 func killed() *client.ProcessError { return &client.ProcessError{ExitCode: -1, Signal: "killed"} }
 
 // end ends the agent, once.
@@ -248,7 +248,7 @@ func (c *agentConn) prompt(f *wireproto.Frame) {
 	a.mu.Unlock()
 
 	ran := make(chan struct{})
-	go func() { // so that a turn that is cut short can leave by Goexit
+	go func() { // a goroutine, so that Goexit can end a turn before its function returns
 		defer close(ran)
 		t.Send(&wireproto.TurnBegin{UserInput: p.UserInput})
 		t.Step()
@@ -260,7 +260,7 @@ func (c *agentConn) prompt(f *wireproto.Frame) {
 	c.mu.Unlock()
 	switch {
 	case c.ctx.Err() != nil:
-		// Like kimi, an agent whose input was closed answers nothing more.
+		// Like kimi, an agent sends no more answers after its input was closed.
 	case t.failure != nil:
 		c.event(&wireproto.StepInterrupted{})
 		c.event(&wireproto.TurnEnd{})
@@ -300,10 +300,10 @@ func (c *agentConn) fail(id string, code int, message string) {
 }
 
 // Turn is one turn of an [Agent]. When its function returns, the turn has finished. If the client cancels the turn or
-// goes away, the method that is running does not return, and deferred calls run.
+// closes the session, the method that runs does not return, but the deferred calls of the function run.
 type Turn struct {
 	Input   wireproto.Content
-	Steered chan string // what Steer brings, up to 16
+	Steered chan string // gets the text of each Steer; it holds up to 16
 
 	c       *agentConn
 	ctx     context.Context
@@ -312,12 +312,12 @@ type Turn struct {
 	failure *wireproto.RPCError
 }
 
-// exit leaves the turn's function.
+// exit ends the turn's function.
 func (t *Turn) exit() { runtime.Goexit() }
 
-// Send sends any event. It sends a request as Turn.Approval, Turn.Question, Turn.Tool and Turn.Hook do: it returns
-// when the client has answered, and drops the answer. If a ToolCallRequest has an ID, it is about a ToolCall that the
-// turn itself has sent.
+// Send sends an event or a request. A request is sent as by Turn.Approval, Turn.Question, Turn.Tool and Turn.Hook: Send
+// returns when the client has answered, and drops the answer. If a ToolCallRequest has an ID, the turn itself must have
+// sent the ToolCall with that ID.
 func (t *Turn) Send(m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.ApprovalRequest:
@@ -336,7 +336,7 @@ func (t *Turn) Send(m wireproto.Message) {
 	}
 }
 
-// Step begins another step. The first step begins by itself.
+// Step begins another step. The first step begins without it.
 func (t *Turn) Step() {
 	t.steps++
 	t.Send(&wireproto.StepBegin{N: t.steps})
@@ -345,18 +345,18 @@ func (t *Turn) Step() {
 // Say sends text.
 func (t *Turn) Say(text string) { t.Send(&wireproto.TextPart{Text: text}) }
 
-// Think sends thinking.
+// Think sends a piece of thinking.
 func (t *Turn) Think(text string) { t.Send(&wireproto.ThinkPart{Think: text}) }
 
-// Call sends a tool call that the agent runs itself, and its result.
+// Call sends a tool call that the agent runs itself, and the result of the call.
 func (t *Turn) Call(name string, args any, result string) {
 	t.result(t.call(name, args), wireproto.ToolReturnValue{Output: wireproto.Content{Text: result}})
 }
 
-// Approval asks for an approval and returns the answer. Before r, it sends the tool call that r is about, with
-// r.Sender as its name and args as its arguments ({} for nil). After the answer, it sends the result of the call:
-// empty, or that the call was rejected. If r has a ToolCallID, the turn itself has sent that call and sends its
-// result, and args are not used. An empty Sender means "Shell". An empty ID or SourceKind is filled in.
+// Approval asks for an approval and returns the answer. Before the request r, it sends the tool call that r asks about,
+// with r.Sender as its name and args as its arguments; nil gives {}. After the answer, it sends the result of the call:
+// an empty result, or that the call was rejected. If r has a ToolCallID, the turn itself must have sent that call and
+// must send its result; args are then not used. An empty Sender means "Shell". An empty ID or SourceKind is filled in.
 func (t *Turn) Approval(r wireproto.ApprovalRequest, args any) wireproto.ApprovalAnswer {
 	if r.Sender == "" {
 		r.Sender = "Shell"
@@ -379,7 +379,8 @@ func (t *Turn) Approval(r wireproto.ApprovalRequest, args any) wireproto.Approva
 	return answer
 }
 
-// outcome is the result of a call that was asked about, as kimi-cli's soul/approval.py has it for a rejected one.
+// outcome returns the result of a call after an approval or a rejection. kimi-cli's soul/approval.py has the text of a
+// rejection.
 func outcome(answer wireproto.ApprovalAnswer) wireproto.ToolReturnValue {
 	if answer.Response != wireproto.Reject {
 		return wireproto.ToolReturnValue{}
@@ -391,7 +392,7 @@ func outcome(answer wireproto.ApprovalAnswer) wireproto.ToolReturnValue {
 	return wireproto.ToolReturnValue{IsError: true, Message: message}
 }
 
-// Question asks and returns the answers. There are none if the client dismisses the question.
+// Question asks a question and returns the answers. The map is empty if the client dismisses the question.
 func (t *Turn) Question(items ...wireproto.QuestionItem) map[string]string {
 	return t.question(wireproto.QuestionRequest{Questions: items})
 }
@@ -448,14 +449,14 @@ func (t *Turn) Fail(code int, message string) {
 	t.exit()
 }
 
-// Hang sends nothing until the client cancels the turn or goes away. It does not return.
+// Hang sends nothing until the client cancels the turn or closes the session. It does not return.
 func (t *Turn) Hang() {
 	<-t.ctx.Done()
 	t.exit()
 }
 
-// Die ends the agent in the middle of the turn. The session and the turn end with the error exit; nil means that the
-// agent was killed by a signal. Die does not return.
+// Die ends the agent in the middle of the turn. The session and the turn end with the error exit; nil means that a
+// signal has killed the agent. Die does not return.
 func (t *Turn) Die(exit *client.ProcessError) {
 	if exit == nil {
 		exit = killed()
@@ -464,10 +465,10 @@ func (t *Turn) Die(exit *client.ProcessError) {
 	t.exit()
 }
 
-// Done is closed when the client cancels the turn or goes away.
+// Done returns a channel that is closed when the client cancels the turn or closes the session.
 func (t *Turn) Done() <-chan struct{} { return t.ctx.Done() }
 
-// call sends a tool call, with {} for no arguments, and returns its id.
+// call sends a tool call and returns its id. nil args give {}.
 func (t *Turn) call(name string, args any) string {
 	id := t.newID("call")
 	raw := "{}"
@@ -482,7 +483,7 @@ func (t *Turn) result(id string, value wireproto.ToolReturnValue) {
 	t.Send(&wireproto.ToolResult{ToolCallID: id, ReturnValue: value})
 }
 
-// request asks m, and reads the answer into result.
+// request sends m and decodes the answer into result.
 func (t *Turn) request(m wireproto.Request, id string, result any) {
 	answer := make(chan *wireproto.Frame, 1)
 	t.c.mu.Lock()
@@ -492,7 +493,7 @@ func (t *Turn) request(m wireproto.Request, id string, result any) {
 	}
 	t.c.mu.Unlock()
 	if open {
-		t.c.a.t.Errorf("clienttest: a request with the ID %q is open: give this %s another", id, m.MessageType())
+		t.c.a.t.Errorf("clienttest: a request with the ID %q is open: give this %s another ID", id, m.MessageType())
 		t.exit()
 	}
 	if t.ctx.Err() == nil {
@@ -510,7 +511,7 @@ func (t *Turn) request(m wireproto.Request, id string, result any) {
 	}
 }
 
-// orNew returns id or, if that is empty, a new one.
+// orNew returns id. If id is empty, it returns a new id.
 func (t *Turn) orNew(id, kind string) string {
 	if id != "" {
 		return id

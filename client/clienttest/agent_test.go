@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// messages runs a turn, rejects what it asks, and returns its messages.
+// messages runs a turn, rejects all its requests, and returns its messages.
 func messages(t *testing.T, s *client.Session) (list []wireproto.Message) {
 	t.Helper()
 	turn, err := s.Prompt(t.Context(), "go")
@@ -34,7 +34,7 @@ func messages(t *testing.T, s *client.Session) (list []wireproto.Message) {
 	return list
 }
 
-// Every kind of request that a turn sends is asked, and is in the stream what the turn's methods make of it.
+// Send asks each kind of request, and sends the same messages as the methods of Turn do.
 func TestAgentSendAsks(t *testing.T) {
 	hooked := false
 	tool, err := client.NewTool("add", "adds", func(_ context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil })
@@ -129,7 +129,7 @@ func TestAgentApproval(t *testing.T) {
 		display := wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Language: "bash", Command: "rm x"}}
 		s := session(t, &client.Options{WorkDir: t.TempDir(), Transport: clienttest.NewAgent(t, func(turn *clienttest.Turn) {
 			r := wireproto.ApprovalRequest{Sender: "Bash", Action: "run command", Description: "Run it", Display: display}
-			for range 2 { // of each ID one
+			for range 2 { // two requests, with different IDs
 				if got := turn.Approval(r, map[string]string{"command": "rm x"}); got.Response != wireproto.Reject || got.Feedback != "not now" {
 					t.Errorf("answer: %+v", got)
 				}
@@ -165,7 +165,7 @@ func TestAgentApproval(t *testing.T) {
 	})
 }
 
-// A request with the ID of one that is open fails the test, and does not take the other's answer.
+// A request with the ID of a request that is open fails the test, and does not get the answer to the other request.
 func TestAgentSameID(t *testing.T) {
 	fake := &fakeT{t, make(chan string, 10)}
 	asked, failed := make(chan struct{}), make(chan struct{})

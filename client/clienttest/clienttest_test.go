@@ -29,7 +29,7 @@ func session(t *testing.T, opts *client.Options) *client.Session {
 	return s
 }
 
-// types runs a turn, approves what it asks, and returns the types of its messages.
+// types runs a turn, approves all its requests, and returns the types of its messages.
 func types(t *testing.T, s *client.Session, text string) (list []string, err error) {
 	t.Helper()
 	turn, err := s.Prompt(t.Context(), text)
@@ -90,7 +90,7 @@ func TestAgent(t *testing.T) {
 		if _, err := types(t, s, "two"); !errors.Is(err, client.ErrProvider) {
 			t.Errorf("fail: %v", err)
 		}
-		if _, err := types(t, s, "three"); !errors.Is(err, client.ErrIdle) { // an hour passes at once
+		if _, err := types(t, s, "three"); !errors.Is(err, client.ErrIdle) { // synctest lets an hour pass at once
 			t.Errorf("hang: %v", err)
 		}
 		var exit *client.ProcessError
@@ -103,7 +103,7 @@ func TestAgent(t *testing.T) {
 	})
 }
 
-// An agent that ends without a given reason ends the turn with an error, too.
+// Die with a nil error also ends the turn with an error.
 func TestAgentDiesOfNothing(t *testing.T) {
 	t.Parallel()
 	agent := clienttest.NewAgent(t, func(turn *clienttest.Turn) { turn.Say("half"); turn.Die(nil) })
@@ -114,7 +114,7 @@ func TestAgentDiesOfNothing(t *testing.T) {
 	}
 }
 
-// recording runs kimi once with a turn that asks for an approval, and returns the file.
+// recording runs kimi once with a turn that asks for an approval, records it, and returns the file.
 func recording(t *testing.T) string {
 	t.Helper()
 	opts := clienttest.Kimi(t,
@@ -143,7 +143,7 @@ func recording(t *testing.T) string {
 	return file
 }
 
-// What the real kimi says once can be replayed.
+// A recording of the real kimi can be replayed.
 func TestKimiRecording(t *testing.T) {
 	file := recording(t)
 	s := session(t, &client.Options{Transport: clienttest.Replay(t, file), WorkDir: t.TempDir()})
@@ -178,7 +178,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// fakeT notes failures instead of failing.
+// fakeT records failures and does not fail.
 type fakeT struct {
 	testing.TB
 	log chan string

@@ -13,9 +13,9 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// Any number of turns, without a process and without time.
+// An agent in memory runs any number of turns, without a process and without waiting.
 func ExampleNewAgent() {
-	agent := clienttest.NewAgent(nil, // t in a test
+	agent := clienttest.NewAgent(nil, // in a test, pass t
 		func(turn *clienttest.Turn) { turn.Say("Hello!") },
 		func(turn *clienttest.Turn) { turn.Die(&client.ProcessError{ExitCode: -1, Signal: "killed"}) },
 	)
@@ -40,7 +40,7 @@ func ExampleNewAgent() {
 // The recording was made with Options.Record, or with kimi-go-demo prompt --record.
 func ExampleReplay() {
 	answer, err := client.Ask(context.Background(), "Make greeting.txt greet Go programmers.", &client.Options{
-		Transport: clienttest.Replay(nil, "../../testdata/tour.jsonl"), // t in a test
+		Transport: clienttest.Replay(nil, "../../testdata/tour.jsonl"), // in a test, pass t
 		Approve:   client.ApproveAll,
 	})
 	fmt.Println(answer, err)
@@ -49,7 +49,7 @@ func ExampleReplay() {
 
 // Any client of an OpenAI-style API can use a scripted model. KimiCode runs the real Kimi Code with one.
 func ExampleNewModel() {
-	model := clienttest.NewModel(nil, // t in a test
+	model := clienttest.NewModel(nil, // in a test, pass t
 		"text: Hello!\nusage: input_other=7 output=2",
 		"error: 429 slow down")
 	defer model.Close()
@@ -75,7 +75,7 @@ func ExampleNewModel() {
 	// 2 requests
 }
 
-// With the real kimi, if there is one; here in a program that is not a test.
+// The real kimi runs if it is installed. This program is not a test.
 func ExampleKimi() {
 	err := clienttest.Run(func(t clienttest.TB) {
 		opts := clienttest.Kimi(t,
@@ -87,7 +87,7 @@ func ExampleKimi() {
 			t.Fatalf("%w", err)
 		}
 		defer recording.Close()
-		opts.Record = recording // to replay later
+		opts.Record = recording // Replay can play this recording later
 		answer, err := client.Ask(context.Background(), "What is here?", opts)
 		fmt.Println(answer, err)
 	})
@@ -96,7 +96,7 @@ func ExampleKimi() {
 	}
 }
 
-// A program that is not a test. What would fail a test is the error.
+// In a program that is not a test, Run returns an error where a test would fail.
 func ExampleRun() {
 	err := clienttest.Run(func(t clienttest.TB) {
 		agent := clienttest.NewAgent(t,

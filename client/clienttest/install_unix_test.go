@@ -12,7 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// The test that asks for the real kimi has it installed; a failed install fails the test with its last words.
+// A test that asks for the real kimi has it installed. A failed install fails the test with the last output of the
+// installer.
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	kimi := clienttest.Kimi(t).Executable

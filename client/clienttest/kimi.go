@@ -18,15 +18,15 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// RequireKimi names an environment variable. If it is set, tests that need the real kimi fail instead of being
-// skipped when there is none.
+// RequireKimi names an environment variable. If it is set, a test that needs the real kimi and finds none fails.
+// Otherwise the test is skipped.
 const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 
-// Kimi returns options that run the real kimi-cli with its own scripted model. They need no key and no network. Each script is
-// what the model says in one call. Its lines begin with text:, think:, usage:, tool_call:, error: and others
-// (kosong/chat_provider/echo/dsl.py in kimi-cli). [Text], [Think], [ToolCall] and [Error] write such lines with any text in
-// them, and [Reply] joins lines to a script. Work dir, share dir and home are temporary. The configuration is an object,
-// which may be changed before use.
+// Kimi returns options that run the real kimi-cli with its own scripted model. They need no key and no network. Each
+// script is what the model says in one call. Its lines begin with text:, think:, usage:, tool_call:, error: and others
+// (kosong/chat_provider/echo/dsl.py in kimi-cli 1.51.0). [Text], [Think], [ToolCall] and [Error] write such lines with
+// any text in them, and [Reply] joins lines to a script. The work dir, the share dir and the home directory are
+// temporary. The configuration is an object, which may be changed before use.
 //
 // These are the lines of a script. At least one must be text, thinking or a tool call:
 //
@@ -37,18 +37,20 @@ const RequireKimi = "KIMI_GO_REQUIRE_KIMI"
 //	usage: {"input_other": 10, "output": 2}
 //	error: 429 slow down
 //
-// A script of one error: line is a failed call, with a status, "connection" or "timeout". After 429 and 5xx, kimi tries
-// again, each time with the next script. Each process begins with the first script, also when it resumes a session. If
-// scripts are left over, the test does not fail. If scripts are missing, the call gives an error of the provider.
+// A script of one error: line is a failed call. The line gives a status, "connection" or "timeout". After 429 and 5xx,
+// kimi tries again, each time with the next script. Each process begins with the first script, also when it resumes a
+// session. Scripts that are left over do not fail the test. A call for which no script is left fails with an error of
+// the provider.
 //
-// kimi-cli's own model cannot say line breaks, nor the lines that [NewModel] adds. If a script has such lines, all scripts
-// come from a server like that of [KimiCode]. The processes then share the scripts. Before kimi-cli tries a failed call
-// again, its HTTP client tries it twice more, each time with the next script.
+// kimi-cli's own model cannot say line breaks, and does not know the lines that [NewModel] adds. If a script needs
+// these, all scripts come from a server like that of [KimiCode]. All processes then share the scripts. Before kimi-cli
+// tries a failed call again, its HTTP client tries it twice more, each time with the next script.
 //
 // Kimi uses the kimi that KIMI_PATH names. Without KIMI_PATH, it looks for .kimi/bin/kimi in the working directory and
-// above it, then as Options.Executable describes. If it finds no kimi with Wire mode, the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. If there is a kimi that
-// does not start or does not answer in time, the test fails. If KIMI_GO_INSTALL_KIMI names a program, it runs first,
-// once: without arguments for Kimi, with --code for KimiCode.
+// in the directories above it, and then as Options.Executable describes. If it finds no kimi with Wire mode, the test
+// is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails. If there is a kimi that does not start or does not answer in
+// time, the test fails. If KIMI_GO_INSTALL_KIMI names a program, the program runs first, once: without arguments for
+// Kimi, with --code for KimiCode.
 func Kimi(t TB, scripts ...string) *client.Options {
 	t = report(t)
 	t.Helper()
@@ -61,7 +63,7 @@ func Kimi(t TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// scripted returns a provider with the scripts: kimi-cli's own where it can play them, else a server.
+// scripted returns a provider with the scripts: kimi-cli's own if it can play them, otherwise a server.
 func scripted(t TB, opts *client.Options, scripts []string) config.Provider {
 	if needsServer(scripts) {
 		opts.Env["NO_PROXY"], opts.Env["no_proxy"] = "127.0.0.1", "127.0.0.1"
@@ -81,13 +83,13 @@ func scripted(t TB, opts *client.Options, scripts []string) config.Provider {
 	}
 }
 
-// KimiCode returns options that run the real Kimi Code with the scripts in a model of [NewModel]. They need no key and no
-// network. Work dir, share dir and home are temporary. Unlike with [Kimi], all processes share the model: after a resume,
-// the scripts continue.
+// KimiCode returns options that run the real Kimi Code with the scripts in a model of [NewModel]. They need no key and
+// no network. The work dir, the share dir and the home directory are temporary. Unlike with [Kimi], all processes share
+// the model: after a resume, the scripts continue.
 //
-// The model calls a Go tool as mcp__program__NAME, and the shell is Bash. KimiCode looks for .kimi/code/bin/kimi in the
-// working directory and above it, then as Options.Executable describes. If it finds no Kimi Code, the test is skipped;
-// with KIMI_GO_REQUIRE_KIMI set, it fails.
+// The model calls a Go tool as mcp__program__NAME, and the shell as Bash. KimiCode looks for .kimi/code/bin/kimi in the
+// working directory and in the directories above it, and then as Options.Executable describes. If it finds no Kimi
+// Code, the test is skipped; with KIMI_GO_REQUIRE_KIMI set, it fails.
 func KimiCode(t TB, scripts ...string) *client.Options {
 	t = report(t)
 	t.Helper()
@@ -97,8 +99,8 @@ func KimiCode(t TB, scripts ...string) *client.Options {
 	return opts
 }
 
-// isolated returns options for the kimi that find finds. They use no files of this machine's user. The directory above
-// its WorkDir belongs to the test, too.
+// isolated returns options for the kimi that find finds. They use no file of the user of this machine. The directory
+// above the WorkDir also belongs to the test.
 func isolated(t TB, find func() (string, error)) *client.Options {
 	t.Helper()
 	path, err := find()
@@ -125,16 +127,17 @@ func isolated(t TB, find func() (string, error)) *client.Options {
 	for _, entry := range os.Environ() {
 		key, _, _ := strings.Cut(entry, "=")
 		if _, set := env[key]; !set && (strings.HasPrefix(key, "KIMI_") || strings.HasPrefix(key, "OPENAI_")) {
-			env[key] = "" // what this machine's user has set must not reach the test
+			env[key] = "" // the test must not depend on the variables of this machine's user
 		}
 	}
 	return &client.Options{Executable: path, WorkDir: work, ShareDir: share, Env: env}
 }
 
-// installKimi names the environment variable with a program that installs kimi-cli or, with --code, Kimi Code.
+// installKimi names the environment variable that holds the path of a program. The program installs kimi-cli or, with
+// --code, Kimi Code.
 const installKimi = "KIMI_GO_INSTALL_KIMI"
 
-// install runs the program that the environment names, if it does.
+// install runs the program that KIMI_GO_INSTALL_KIMI names, if it is set.
 func install(args ...string) error {
 	program := os.Getenv(installKimi)
 	if program == "" {
@@ -169,12 +172,12 @@ var findKimiCode = sync.OnceValues(func() (string, error) {
 	return inspect(new(client.Options), client.BackendServer, "Kimi Code 2.x", filepath.Join(".kimi", "code", "bin", "kimi"))
 })
 
-// errNoKimi says that there is no kimi, or none with the back end. A kimi that does not start, or does not answer in
-// time, gives another error: a skipped test would hide it.
+// errNoKimi says that there is no kimi, or none with the back end. The test is then skipped. A kimi that does not
+// start, or does not answer in time, gives another error, which fails the test.
 var errNoKimi = errors.New("no kimi for this test")
 
-// inspect returns the path of the kimi that the options find, if it has the back end. place is where else a program of
-// that name would be found.
+// inspect returns the path of the kimi that the options find, if that kimi has the back end. place is the path,
+// relative to this directory or one above it, where the test also looks for the program.
 func inspect(opts *client.Options, backend client.Backend, name, place string) (string, error) {
 	info, err := client.Inspect(context.Background(), opts)
 	switch {
@@ -189,7 +192,8 @@ func inspect(opts *client.Options, backend client.Backend, name, place string) (
 	return info.Path, nil
 }
 
-// findAbove returns the path of a program below the working directory or one above it, "" for none.
+// findAbove returns the path of a program with this relative name in the working directory or in a directory above it.
+// It returns "" if there is none.
 func findAbove(name string) string {
 	dir, err := os.Getwd()
 	if err != nil {

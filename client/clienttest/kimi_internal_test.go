@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Tests are skipped where there is no kimi, and not where one is slow or does not start.
+// A test is skipped if there is no kimi. It is not skipped if a kimi is slow or does not start.
 func TestInspectSkips(t *testing.T) {
 	script := func(text string) string {
 		path := filepath.Join(t.TempDir(), "kimi")

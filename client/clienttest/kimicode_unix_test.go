@@ -18,18 +18,18 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// acp is a session of the real Kimi Code over its Agent Client Protocol, for as long as the client cannot run it.
+// acp is a session of the real Kimi Code over its Agent Client Protocol.
 type acp struct {
 	t       *testing.T
 	in      io.WriteCloser
 	out     *json.Decoder
 	session string
 	id      int
-	text    string // what the agent said
+	text    string // the text of the agent
 	thought string
 	tools   string // the results of its tools
 	asked   int
-	used    int // of the context
+	used    int // how many tokens of the context are used
 }
 
 type acpMessage struct {
@@ -50,12 +50,12 @@ type acpMessage struct {
 	} `json:"result"`
 }
 
-// startACP runs Kimi Code with a model.
+// startACP runs Kimi Code over ACP with a model.
 func startACP(t *testing.T, m *clienttest.Model, env ...string) *acp {
 	t.Helper()
 	opts := clienttest.KimiCode(t)
 	maps.Copy(opts.Env, m.Env())
-	opts.Env["KIMI_CODE_HOME"] = opts.ShareDir // as the client will
+	opts.Env["KIMI_CODE_HOME"] = opts.ShareDir // the client sets the same
 	cmd := exec.Command(opts.Executable, "acp")
 	cmd.Dir = opts.WorkDir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -116,19 +116,19 @@ func (a *acp) call(method string, params any) int {
 	return a.id
 }
 
-// prompt starts a turn; wait ends it.
+// prompt sends a prompt and returns the id of the call. wait waits for the reply.
 func (a *acp) prompt(text string) int {
 	a.text, a.thought, a.tools = "", "", ""
 	return a.call("session/prompt", map[string]any{"sessionId": a.session, "prompt": []any{map[string]string{"type": "text", "text": text}}})
 }
 
-// wait reads up to the reply to a call.
+// wait reads messages up to the reply to a call.
 func (a *acp) wait(id int) acpMessage {
 	a.t.Helper()
 	return a.until(func(m acpMessage) bool { return m.Method == "" && m.ID != nil && *m.ID == id })
 }
 
-// until reads up to a message, and approves what is asked.
+// until reads messages up to the wanted one, and approves every request.
 func (a *acp) until(last func(acpMessage) bool) acpMessage {
 	a.t.Helper()
 	for {
@@ -188,7 +188,8 @@ func TestKimiCode(t *testing.T) {
 	}
 }
 
-// Failures, as Kimi Code shows them: most of them not at all. The number of calls shows that it tries again.
+// These are the failures as Kimi Code shows them. Most of them it does not show. The number of calls of the model shows
+// that it tries again.
 func TestKimiCodeFailures(t *testing.T) {
 	m := clienttest.NewModel(t)
 	a := startACP(t, m)
@@ -196,7 +197,7 @@ func TestKimiCodeFailures(t *testing.T) {
 		name       string
 		scripts    []string
 		stop, text string
-		failed     string // in the error, instead of a stop
+		failed     string // a text in the error of the prompt, which then has no stop reason
 		calls      int
 	}{
 		{"429, then fine", []string{"error: 429 slow down", "text: fine"}, "end_turn", "fine", "", 2},

@@ -20,33 +20,34 @@ type Model struct {
 	server *httptest.Server
 	closed chan struct{}
 	close  func()
-	open   sync.WaitGroup // answers; the server forgets those whose connection is cut
+	open   sync.WaitGroup // counts the open answers; the server does not count those whose connection was cut
 
 	mu       sync.Mutex
-	scripts  []*script // what is left of them
+	scripts  []*script // the scripts that are left
 	requests []json.RawMessage
 }
 
-// NewModel starts a model and closes it when the test ends. A nil t is for Examples, which close the model themselves: what
-// would fail a test panics. Another program gets a t from [Run]. The scripts are those of [Kimi], so the same scripts work
-// with kimi-cli and Kimi Code. If a script has no usage, it is 100 tokens in and 10 out. These lines are added:
+// NewModel starts a model and closes it when the test ends. A nil t is for Examples, which must close the model
+// themselves: instead of failing a test, the model panics. A program that is not a test gets a t from [Run]. The
+// scripts are those of [Kimi], so the same scripts work with kimi-cli and Kimi Code. A script without usage: counts 100
+// tokens in and 10 out. NewModel also knows these lines:
 //
 //	error: connection         the connection is cut before any answer (timeout is status 408)
 //	drop:                     the connection is cut here, in the middle of the stream
 //	end:                      a stream ends here cleanly, with no finish_reason and no [DONE]
 //	hang:                     nothing more comes until the client goes away or the model is closed
 //	wait: 200ms               a pause, of any duration
-//	finish: length            the finish_reason; by itself it is stop, or tool_calls
+//	finish: length            the finish_reason; the default is stop, or tool_calls after a tool call
 //	text_json: "one\ntwo"     text as a JSON string, as Text writes it; also think_json: and error_json:
 //
 // A script with an error: line anywhere is a failed call. Each text: and think: is one piece of the stream; thinking is
-// sent as reasoning_content. The arguments of a tool_call: come in two pieces, and those of a tool_call_part: in one more. A
-// bad script fails the test at once. After the last script, the model answers with status 400, which Kimi Code does not
-// try again. If scripts are left over, the test does not fail.
+// sent as reasoning_content. The arguments of a tool_call: come in two pieces, and those of a tool_call_part: in one
+// more. A script that cannot be read fails the test at once. After the last script, the model answers with status 400,
+// which Kimi Code does not try again. Scripts that are left over do not fail the test.
 //
-// Kimi Code tries again after other failures, after an empty answer and after an answer of thinking only. It makes up to 10
-// calls for a step, after 0.5, 1, 2 seconds and so on, unless KIMI_LOOP_MAX_ATTEMPTS_PER_STEP in Options.Env sets the number.
-// Calls of subagents and of /compact use scripts, too.
+// Kimi Code tries again after other failures, after an empty answer and after an answer of thinking only. It makes up
+// to 10 calls for a step, with pauses of 0.5, 1, 2 seconds and so on, unless KIMI_LOOP_MAX_ATTEMPTS_PER_STEP in
+// Options.Env sets another number. The calls of subagents and of /compact use scripts, too.
 //
 // To see what Kimi Code sends to a model, give it a model of your own:
 //
@@ -59,8 +60,8 @@ func NewModel(t TB, scripts ...string) *Model {
 	m.Add(scripts...)
 	m.server = httptest.NewServer(http.HandlerFunc(m.serve))
 	m.close = sync.OnceFunc(func() {
-		close(m.closed)                   // ends what hangs, so that the server need not wait for it
-		m.server.CloseClientConnections() // and what has not asked to its end
+		close(m.closed)                   // ends the answers that hang, so that the server does not wait for them
+		m.server.CloseClientConnections() // ends the requests that have not arrived completely
 		m.server.Close()
 		m.open.Wait()
 	})
@@ -88,7 +89,7 @@ func (m *Model) Requests() []json.RawMessage {
 	return slices.Clone(m.requests)
 }
 
-// Add appends scripts. A bad script fails the test.
+// Add appends scripts. A script that cannot be read fails the test.
 func (m *Model) Add(scripts ...string) {
 	m.t.Helper()
 	for i, text := range scripts {
@@ -102,7 +103,7 @@ func (m *Model) Add(scripts ...string) {
 	}
 }
 
-// Close ends the server and all open requests, and waits for them. It may be called again.
+// Close ends the server and all open requests, and waits for them. A second call does nothing.
 func (m *Model) Close() { m.close() }
 
 // serve answers one request.
@@ -115,7 +116,7 @@ func (m *Model) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client is gone
+		return // the client has closed the connection
 	}
 	a := &answer{m: m, w: w, r: r}
 	if err := json.Unmarshal(body, &a.request); err != nil {
@@ -156,7 +157,7 @@ func fail(w http.ResponseWriter, status int, message string) {
 	json.NewEncoder(w).Encode(object{"error": object{"message": message, "type": "scripted_error", "code": nil}})
 }
 
-// answer is the answer to one request.
+// answer holds one request and writes the answer to it.
 type answer struct {
 	m       *Model
 	w       http.ResponseWriter
@@ -171,7 +172,7 @@ type answer struct {
 	}
 }
 
-// play plays a script to its end, or until it is cut. Without streaming, everything comes at the end.
+// play plays a script to its end, or until the connection is cut. Without streaming, it sends everything at the end.
 func (a *answer) play(s *script) {
 	a.id = s.id
 	if a.request.Stream {
@@ -217,7 +218,8 @@ func (a *answer) play(s *script) {
 	io.WriteString(a.w, "data: [DONE]\n\n")
 }
 
-// call sends a tool call, its name first and its arguments in two pieces, or more arguments of one.
+// call sends a tool call: first its name, then its arguments in two pieces. If d has no id, it sends more arguments of
+// the last tool call.
 func (a *answer) call(d *toolDelta) {
 	tool := func(d object) { a.delta(object{"tool_calls": []object{d}}) }
 	rest := d.arguments
@@ -237,7 +239,7 @@ func (a *answer) call(d *toolDelta) {
 	}
 }
 
-// body returns a completion or a chunk of one. It has no choice if that is nil.
+// body returns a completion, or one chunk of a completion. If choice is nil, the list of choices is empty.
 func (a *answer) body(kind string, choice, used object) object {
 	b := object{"id": a.id, "object": kind, "created": time.Now().Unix(), "model": a.request.Model, "choices": []object{}}
 	if choice != nil {
@@ -250,14 +252,14 @@ func (a *answer) body(kind string, choice, used object) object {
 	return b
 }
 
-// delta sends a piece of the message, if it is streamed.
+// delta sends a piece of the message if the answer is streamed.
 func (a *answer) delta(d object) {
 	if a.request.Stream {
 		a.chunk(a.body("chat.completion.chunk", object{"delta": d, "finish_reason": nil}, nil))
 	}
 }
 
-// chunk sends a line of the stream. It ignores errors: pause finds out whether the client is gone.
+// chunk sends a line of the stream. It ignores errors, because pause finds out whether the client is gone.
 func (a *answer) chunk(b object) {
 	io.WriteString(a.w, "data: ")
 	json.NewEncoder(a.w).Encode(b)
@@ -265,7 +267,7 @@ func (a *answer) chunk(b object) {
 	http.NewResponseController(a.w).Flush()
 }
 
-// pause waits for c, and reports whether that came before the client or the model went away.
+// pause waits for c. It returns false if the client has gone or the model was closed before that.
 func (a *answer) pause(c <-chan time.Time) bool {
 	select {
 	case <-c:

@@ -25,7 +25,8 @@ const (
 	plain    = `{"model":"m","messages":[]}`
 )
 
-// post sends a request to a model. The connection is its own, so that a cut is seen as one and not tried again.
+// post sends a request to a model over a new connection. On a new connection, the HTTP client does not repeat a request
+// whose connection was cut.
 func post(ctx context.Context, m *clienttest.Model, body string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL()+"/chat/completions", strings.NewReader(body))
 	if err != nil {
@@ -35,7 +36,7 @@ func post(ctx context.Context, m *clienttest.Model, body string) (*http.Response
 	return http.DefaultClient.Do(r)
 }
 
-// stream returns what is said in a stream, a line for each chunk: its delta, finish_reason and usage, as far as it has them.
+// stream returns a line for each chunk of a stream, with the chunk's delta, finish_reason and usage if it has them.
 func stream(t *testing.T, body io.Reader) (lines []string, err error) {
 	t.Helper()
 	scanner := bufio.NewScanner(body)
@@ -84,8 +85,8 @@ func TestModel(t *testing.T) {
 	for _, test := range []struct {
 		name, script string
 		status       int
-		want         []string // of the stream, or the error's message
-		message      string   // the whole, when not streamed
+		want         []string // the lines of the stream, or the message of the error
+		message      string   // the whole answer without streaming
 		cut          bool
 	}{
 		{name: "text", script: "# a comment\n\ntext: one\n text:  two \nTEXT: \"three \"\n",
@@ -220,7 +221,7 @@ func TestModelWait(t *testing.T) {
 	}
 }
 
-// What hangs ends when the model is closed, and when the client goes away; nothing is left.
+// An answer that hangs ends when the model is closed or when the client goes away. No goroutine is left.
 func TestModelHang(t *testing.T) {
 	for _, body := range []string{streamed, plain} {
 		m := clienttest.NewModel(t, "hang:", "text: some\nhang:", "wait: 1h")
@@ -266,7 +267,7 @@ func TestModelHang(t *testing.T) {
 	}
 }
 
-// A client that stops in the middle of its request holds up nothing.
+// A client that stops in the middle of its request does not block Close.
 func TestModelHalfRequest(t *testing.T) {
 	m := clienttest.NewModel(t)
 	conn, err := net.Dial("tcp", strings.TrimSuffix(strings.TrimPrefix(m.URL(), "http://"), "/v1"))
@@ -275,13 +276,13 @@ func TestModelHalfRequest(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprint(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: model\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n{")
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") { // the body is being read
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "100") { // the server now reads the body
 		t.Fatalf("%q, %v", line, err)
 	}
 	m.Close()
 }
 
-// badT ends a test at Fatalf by a panic with its text.
+// badT is a TB whose Fatalf panics with the text.
 type badT struct {
 	testing.TB
 }

@@ -20,10 +20,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Replayer plays the agent's side of a recording, for Options.Transport. It checks that the client sends what it sent
-// when the recording was made.
+// Replayer plays the agent's side of a recording, for Options.Transport. It checks that the client sends the same as in
+// the recording.
 type Replayer struct {
-	// Timed plays the agent's lines with the recorded times. Default: false, at once.
+	// Timed plays the agent's lines at the recorded times. The default is false: the lines come without pauses.
 	Timed bool
 
 	t    TB
@@ -31,12 +31,12 @@ type Replayer struct {
 	rec  *fixture.Fixture
 }
 
-// Replay returns a player of the recording in file, made with Options.Record. It compares what the client sends as
-// JSON: calls of one method in their order, and each answer with the request that it answers. The order of
-// independent messages may differ, and the version of the client is not compared. The work dir, the share dir and the
-// home directory count as those of the recording. If there is a difference, the test fails and names the line. Tools,
-// hooks and handlers of the program run, and must do what they did. A known key in a prompt is recorded as ***, so
-// that prompt cannot be replayed. A nil t means the same as for [NewAgent].
+// Replay returns a player of the recording in file, made with Options.Record. It compares the lines of the client as
+// JSON: calls of one method in their order, and each answer with the request that it answers. The order of independent
+// messages may differ, and the version of the client is not compared. The work dir, the share dir and the home
+// directory count as equal to those of the recording. If there is a difference, the test fails and names the line.
+// Tools, hooks and handlers of the program run, and must give the same results as in the recording. A known key in a
+// prompt is recorded as ***, so that prompt cannot be replayed. A nil t means the same as for [NewAgent].
 func Replay(t TB, file string) *Replayer {
 	t = report(t)
 	t.Helper()
@@ -52,7 +52,7 @@ func Replay(t TB, file string) *Replayer {
 	return &Replayer{t: t, file: file, rec: rec}
 }
 
-// Start begins to play. It implements [client.Transport].
+// Start starts to play. It implements [client.Transport].
 func (r *Replayer) Start(ctx context.Context, cmd *client.Command) (client.Conn, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (r *Replayer) Start(ctx context.Context, cmd *client.Command) (client.Conn,
 	return p, nil
 }
 
-// paths knows the names that a recording has for paths of this machine.
+// paths returns a Redactor with the names that a recording uses for paths of this machine.
 func paths(cmd *client.Command) *fixture.Redactor {
 	r := new(fixture.Redactor)
 	if cmd == nil {
@@ -88,10 +88,10 @@ func paths(cmd *client.Command) *fixture.Redactor {
 	return r
 }
 
-// said is a line of the client.
+// said is a line that the client has sent.
 type said struct {
 	raw   string
-	frame wireproto.Frame // zero if the line is not a frame; no client of this module would write such a line
+	frame wireproto.Frame // zero if the line is not a frame, which only a recording by another client can have
 }
 
 func parse(line string) said {
@@ -101,14 +101,14 @@ func parse(line string) said {
 	return said{raw: line}
 }
 
-// expectation is what the client said when it was recorded.
+// expectation is a line that the client sent in the recording.
 type expectation struct {
 	line int
 	said said
 	met  bool
 }
 
-// player is one playing of a recording.
+// player plays a recording once.
 type player struct {
 	r      *Replayer
 	paths  *fixture.Redactor
@@ -119,9 +119,9 @@ type player struct {
 
 	mu       sync.Mutex
 	expected []*expectation
-	ids      map[string]string // recorded id of a call to the id it has now
+	ids      map[string]string // from the recorded id of a call to its id in this run
 	closed   bool              // the client has closed the agent's input
-	changed  chan struct{}     // something of the above has changed
+	changed  chan struct{}     // gets a value when one of the fields above has changed
 
 	once  sync.Once
 	stop  chan struct{}
@@ -150,7 +150,7 @@ func (p *player) end(exit error) {
 	})
 }
 
-// listen pairs what the client says with what it said.
+// listen pairs each line of the client with a line of the recording.
 func (p *player) listen() {
 	lines := wireproto.NewLineReader(p.input)
 	for {
@@ -171,8 +171,8 @@ func (p *player) listen() {
 	}
 }
 
-// meet marks the expected line that equals now, as it is or with the names that a recording has for paths. If there is
-// none, it says how now differs from all lines that may come.
+// meet marks the expected line that equals now, either unchanged or with the names that a recording uses for paths. If
+// there is none, it describes how now differs from all lines that are possible here.
 func (p *player) meet(now, named said) (problem string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,16 +189,17 @@ func (p *player) meet(now, named said) (problem string) {
 			}
 			return ""
 		}
-		break // of one method, or to one request, only the next may come
+		break // calls of one method, and answers to one request, must come in their order
 	}
 	if nearest == nil {
-		return "the client says what the recording does not have: " + content(now)
+		return "the client says a line that the recording does not have: " + content(now)
 	}
 	return fmt.Sprintf("line %d: the client differs from the recording (-recorded +now):\n%s",
 		nearest.line, cmp.Diff(content(nearest.said), content(named)))
 }
 
-// content is what a line says: no id, no version of the client, keys in order.
+// content returns the part of a line that is compared: without its id and the version of the client, with keys in
+// order.
 func content(s said) string {
 	f := s.frame
 	c := map[string]any{"method": f.Method}
@@ -233,11 +234,11 @@ func content(s said) string {
 	return string(out)
 }
 
-// belowName matches a path below one of the names that a recording has for paths.
+// belowName matches a path below one of the names that a recording uses for paths.
 var belowName = regexp.MustCompile(`(?:/work|/share|/home/user)(?:[\\/]+[^\s\\/"'<>|:*?]+)+`)
 
-// slashed writes the paths below the names of a recording with slashes in all strings of v: Windows has
-// backslashes, twice in a string of JSON.
+// slashed replaces backslashes by slashes in the paths below the names of a recording, in all strings of v. Windows has
+// backslashes, and two of them in a string of JSON.
 func slashed(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -258,11 +259,11 @@ func slashed(v any) any {
 
 var backslashes = regexp.MustCompile(`\\+`)
 
-// play writes the agent's lines. It writes each line after the client has said everything that it said before that
-// line.
+// play writes the agent's lines. Before each line, it waits until the client has sent all lines that come before it in
+// the recording.
 func (p *player) play() {
 	start := time.Now()
-	next := 0 // into expected
+	next := 0 // index into expected
 	for i, rec := range p.r.rec.Records {
 		switch {
 		case rec.End != nil:
@@ -290,7 +291,7 @@ func (p *player) play() {
 	p.finish(fixture.End{})
 }
 
-// wait waits until cond holds; false if it never will.
+// wait waits until cond holds. It returns false if the client closes the input or the playing ends first.
 func (p *player) wait(cond func() bool) bool {
 	for {
 		p.mu.Lock()
@@ -307,10 +308,10 @@ func (p *player) wait(cond func() bool) bool {
 	}
 }
 
-// complain fails the test if the client left before it said everything that the recording has.
+// complain fails the test if the client closed the session before it sent all lines of the recording.
 func (p *player) complain(line int, want string) {
 	select {
-	case <-p.stop: // another complaint, or a kill
+	case <-p.stop: // the playing has already ended, by another difference or by a kill
 		return
 	default:
 	}
@@ -318,7 +319,7 @@ func (p *player) complain(line int, want string) {
 	p.end(&client.ProcessError{})
 }
 
-// finish ends as the recorded agent did: by itself, or when the client closes its input.
+// finish ends as the recorded agent ended: by itself, or when the client closes its input.
 func (p *player) finish(end fixture.End) {
 	if end.ExitCode == 0 && end.Signal == "" && !end.Unasked {
 		p.wait(func() bool { return p.closed })
@@ -326,7 +327,7 @@ func (p *player) finish(end fixture.End) {
 	p.end(&client.ProcessError{ExitCode: end.ExitCode, Signal: end.Signal})
 }
 
-// renumber puts the id that a call has now into the answer to it.
+// renumber replaces the recorded id in an answer by the id that the call has in this run.
 func (p *player) renumber(line string) string {
 	f, err := wireproto.DecodeLine([]byte(line))
 	if err != nil || f.Method != "" || f.ID == "" {

@@ -28,7 +28,7 @@ const (
 	welcome = `{"jsonrpc":"2.0","id":"1","result":{"protocol_version":"1.10","server":{"name":"Kimi Code CLI","version":"1.51.0"},"slash_commands":[]}}`
 )
 
-// by returns records of lines; those of the client begin with "> ".
+// by returns the records of lines. A line that begins with "> " is a line of the client.
 func by(lines ...string) (list []fixture.Record) {
 	for i, line := range lines {
 		rec := fixture.Record{MS: int64(i) * 1000, From: fixture.Agent}
@@ -41,7 +41,7 @@ func by(lines ...string) (list []fixture.Record) {
 	return list
 }
 
-// file writes a fixture with the agent's end, nil for none.
+// file writes a fixture. end is how the agent ended; nil means that the fixture does not say it.
 func file(t *testing.T, end *fixture.End, records ...fixture.Record) string {
 	t.Helper()
 	f := &fixture.Fixture{Header: fixture.Header{Fixture: fixture.Version}, Records: records}
@@ -59,7 +59,7 @@ func file(t *testing.T, end *fixture.End, records ...fixture.Record) string {
 	return name
 }
 
-// connect starts a replay without a client.
+// connect starts a replay directly, without a client.Session.
 func connect(t *testing.T, tb testing.TB, name string) client.Conn {
 	t.Helper()
 	conn, err := clienttest.Replay(tb, name).Start(t.Context(), nil)
@@ -70,7 +70,7 @@ func connect(t *testing.T, tb testing.TB, name string) client.Conn {
 	return conn
 }
 
-// TestReplayRaw replays lines that no client of this module writes: invalid ones and an empty one.
+// TestReplayRaw holds that Replay plays lines that no client of this module writes: invalid lines and an empty line.
 func TestReplayRaw(t *testing.T) {
 	const bad = `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Invalid JSON format","data":null}}`
 	name := file(t, &fixture.End{}, by("> not JSON", bad, "> ", bad, `> {"jsonrpc":"2.0","method":"cancel","id":7}`, bad)...)
@@ -104,7 +104,7 @@ func TestReplayRawDiffers(t *testing.T) {
 	}
 }
 
-// TestReplayUnasked ends when the agent did, while the client still waits.
+// TestReplayUnasked holds that a replay ends where the recorded agent ended, even if the client still waits.
 func TestReplayUnasked(t *testing.T) {
 	name := file(t, &fixture.End{Unasked: true}, by("no longer maintained")...)
 	conn := connect(t, t, name)
@@ -117,8 +117,8 @@ func TestReplayUnasked(t *testing.T) {
 	}
 }
 
-// TestReplayIDs answers the calls of now with the ids of now, also where the agent's own requests
-// have the same ids.
+// TestReplayIDs holds that answers carry the ids of the calls in this run, also if the requests of the agent have the
+// same ids.
 func TestReplayIDs(t *testing.T) {
 	name := file(t, &fixture.End{},
 		by(`> {"jsonrpc":"2.0","method":"prompt","id":"1","params":{"user_input":"a"}}`,
@@ -138,7 +138,7 @@ func TestReplayIDs(t *testing.T) {
 	}
 }
 
-// TestReplayLeft complains about a client that leaves before it has said all.
+// TestReplayLeft holds that a client that closes before it has sent every line fails the test.
 func TestReplayLeft(t *testing.T) {
 	fake := &fakeT{t, make(chan string, 10)}
 	conn := connect(t, fake, file(t, nil, by("> "+initialize, welcome)...))
@@ -149,7 +149,7 @@ func TestReplayLeft(t *testing.T) {
 	}
 }
 
-// TestReplayPaths takes a work dir of now for the one that was recorded.
+// TestReplayPaths holds that the work dir of this run counts as equal to the recorded one.
 func TestReplayPaths(t *testing.T) {
 	work, share := t.TempDir(), t.TempDir()
 	name := file(t, &fixture.End{}, by("> "+initialize, welcome,
@@ -164,7 +164,7 @@ func TestReplayPaths(t *testing.T) {
 	}
 }
 
-// TestReplayOtherSystem plays what was recorded on Windows elsewhere, and the other way round.
+// TestReplayOtherSystem holds that a recording from Windows plays on other systems, and the other way round.
 func TestReplayOtherSystem(t *testing.T) {
 	const slashes = `"read /work/a/b.txt, /share/c and {\"path\":\"/work/d\"}; keep \\d"`
 	const backslashes = `"read /work\\a\\b.txt, /share\\c and {\"path\":\"/work\\\\d\"}; keep \\d"`
@@ -188,7 +188,7 @@ func TestReplayOtherSystem(t *testing.T) {
 	}
 }
 
-// TestReplayTimed plays in recorded time.
+// TestReplayTimed holds that a timed replay keeps the recorded times.
 func TestReplayTimed(t *testing.T) {
 	name := file(t, &fixture.End{}, by("> "+initialize, welcome)...)
 	synctest.Test(t, func(t *testing.T) {
@@ -202,8 +202,8 @@ func TestReplayTimed(t *testing.T) {
 	})
 }
 
-// TestRecordSecrets lets the model repeat every secret that the options, the environment and the
-// share dir hold.
+// TestRecordSecrets lets the model repeat every secret of the options, the environment and the share dir. The recording
+// must hold none of them.
 func TestRecordSecrets(t *testing.T) {
 	work, share, home := t.TempDir(), t.TempDir(), t.TempDir()
 	write := func(name, text string) string {
@@ -284,7 +284,7 @@ func TestRecordSecrets(t *testing.T) {
 	}
 }
 
-// TestRecordEnd notes how the agent ended, and whether it was asked to.
+// TestRecordEnd holds that a recording says how the agent ended, and whether the client had asked it to end.
 func TestRecordEnd(t *testing.T) {
 	die := func(turn *clienttest.Turn) { turn.Die(&client.ProcessError{ExitCode: 3}) }
 	tests := []struct {

@@ -56,10 +56,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// The real kimi in a program that is no test.
+// The real kimi runs in a program that is not a test.
 func TestRunKimi(t *testing.T) {
 	var work, answer string
-	clienttest.Kimi(t) // skips where there is none
+	clienttest.Kimi(t) // skips the test if there is no kimi
 	if err := clienttest.Run(func(tb clienttest.TB) {
 		opts := clienttest.Kimi(tb, "text: Hello!")
 		work, opts.Yolo, opts.StartTimeout = opts.WorkDir, true, 2*time.Minute
@@ -75,7 +75,7 @@ func TestRunKimi(t *testing.T) {
 	}
 }
 
-// A nil TB has no folder to give.
+// Kimi with a nil TB gives an error, because it needs a temporary folder.
 func TestNilKimi(t *testing.T) {
 	clienttest.Kimi(t)
 	defer func() {

@@ -15,14 +15,14 @@ import (
 func Reply(lines ...string) string { return strings.Join(lines, "\n") }
 
 // Text returns the script line of a piece of text. Any text arrives unchanged, also with line breaks, quotes, and
-// blanks at its ends. Bytes that are not UTF-8 become U+FFFD.
+// blanks at its start or end. Bytes that are not UTF-8 become U+FFFD.
 func Text(text string) string { return say("text", text) }
 
-// Think returns the script line of a piece of thinking. It may be any text.
+// Think returns the script line of a piece of thinking, which may be any text.
 func Think(text string) string { return say("think", text) }
 
-// Error returns the script of a call that fails with an HTTP status from 400 to 599. The message may be any text. If
-// it is empty, kimi uses a text of its own.
+// Error returns the script of a call that fails with an HTTP status from 400 to 599. The message may be any text. If it
+// is empty, the error has a default text with the status.
 func Error(status int, message string) string {
 	said := strconv.Itoa(status)
 	if message != "" {
@@ -43,7 +43,7 @@ func ToolCall(id, name string, args any) string {
 	return line("tool_call", map[string]string{"id": id, "name": name, "arguments": string(raw)})
 }
 
-// say returns a line with what is said in quotes, which keep blanks and quotes, or as JSON, which keeps all.
+// say returns a script line with a text: in quotes, which keep blanks and quotes, or as JSON if quotes cannot keep it.
 func say(kind, text string) string {
 	if strings.ContainsFunc(text, breaksLine) {
 		return line(kind+asJSON, text)
@@ -60,10 +60,10 @@ func line(kind string, value any) string {
 	return kind + ": " + strings.ReplaceAll(string(raw), "\u0085", `\u0085`)
 }
 
-// asJSON ends the kind of a line whose value is a JSON string. kimi-cli's own model has no such kind.
+// asJSON is the end of the name of a line whose value is a JSON string. kimi-cli's own model does not know such lines.
 const asJSON = "_json"
 
-// breaksLine says what ends a line for kimi-cli, whose parser takes Python's str.splitlines.
+// breaksLine reports whether r ends a line for kimi-cli, whose parser uses Python's str.splitlines.
 func breaksLine(r rune) bool {
 	switch r {
 	case '\n', '\r', '\v', '\f', 0x1c, 0x1d, 0x1e, 0x85, 0x2028, 0x2029:
@@ -72,7 +72,7 @@ func breaksLine(r rune) bool {
 	return false
 }
 
-// needsServer says whether scripts hold lines that [NewModel] knows and kimi-cli's own model does not.
+// needsServer reports whether a script has a line that [NewModel] knows and kimi-cli's own model does not know.
 func needsServer(scripts []string) bool {
 	for _, script := range scripts {
 		for line := range strings.FieldsFuncSeq(script, breaksLine) {

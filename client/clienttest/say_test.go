@@ -22,14 +22,14 @@ var oneLine = []string{
 	"text: in text", `{"a": 1}`, "<b>&amp;</b>", "größe 日本語 🎉 e\u0301 \u200b\u202e", "\x1b[31mred\x1b[0m",
 }
 
-// lines are texts that it cannot say.
+// lines are texts that kimi-cli's own model cannot say.
 var lines = []string{
 	"# Title\n\nA *paragraph*\nof two lines.\n\n```go\n\tfunc main() {}\n```\n\n    code\n- one\n  - two\n",
 	"{\n  \"path\": \"a\\nb\",\n  \"list\": [\n    1,\n    \"\\\"x\\\"\"\n  ]\n}", "\n", "\n\n lead", "trail \n ", "cr\rlf\r\n", "a\u0085b\u2028c\u2029d\ve\ff\x1cg",
 	"\"one\ntwo\"", "wait: 1h\nhang:",
 }
 
-// Each function's line is read as what it was given.
+// NewModel reads from the line of each function the value that the function was given.
 func TestSay(t *testing.T) {
 	for _, text := range slices.Concat(oneLine, lines, []string{""}) {
 		m := clienttest.NewModel(t,
@@ -86,7 +86,7 @@ func TestSay(t *testing.T) {
 	}
 }
 
-// A line by hand means to kimi-cli and to NewModel the same: what ends a line for the one does for the other.
+// kimi-cli and NewModel read a line that was written by hand in the same way: the same characters end it.
 func TestLinesOfKimi(t *testing.T) {
 	m := clienttest.NewModel(t, "text: one\u2028text: two\rtext: three")
 	resp, err := post(t.Context(), m, plain)
@@ -99,7 +99,7 @@ func TestLinesOfKimi(t *testing.T) {
 	}
 }
 
-// Any text, and any tool call's arguments, arrive from the scripts of both real kimis as they are.
+// Any text, and the arguments of any tool call, arrive unchanged from the scripts of both real kimis.
 func TestAnyText(t *testing.T) {
 	type options = func(clienttest.TB, ...string) *client.Options
 	for _, test := range []struct {
@@ -121,7 +121,7 @@ func TestAnyText(t *testing.T) {
 				scripts = append(scripts, clienttest.Reply(clienttest.Think(text), clienttest.Text("·"+text), clienttest.Text(text)))
 			}
 			opts := test.kimi(t, scripts...)
-			opts.Yolo, opts.StartTimeout = true, 2*time.Minute // on a busy machine
+			opts.Yolo, opts.StartTimeout = true, 2*time.Minute // the machine may be busy
 			s, err := client.NewSession(ctx, opts)
 			if err != nil {
 				t.Fatal(err)

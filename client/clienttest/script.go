@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// script is one call of a model: what [Kimi] describes, and what [NewModel] adds to it.
+// script is one call of a model, in the language that [Kimi] and [NewModel] describe.
 type script struct {
 	id     string
-	fail   *failure // instead of all else
+	fail   *failure // if it is set, the other fields are not used
 	steps  []step
 	finish string
 	usage  usage
@@ -23,7 +23,7 @@ type failure struct {
 	message string
 }
 
-// step is one thing of text, think, call, drop, end, hang and wait.
+// step is one line of the kinds text, think, tool_call, drop, end, hang and wait.
 type step struct {
 	text, think     string
 	call            *toolDelta
@@ -31,13 +31,13 @@ type step struct {
 	wait            time.Duration
 }
 
-// toolDelta begins a tool call or, with no id, goes on with one.
+// toolDelta begins a tool call or, without an id, continues one.
 type toolDelta struct {
 	index               int
 	id, name, arguments string
 }
 
-// usage is the usage line, named as kimi does.
+// usage is the usage line, with the names that kimi uses.
 type usage struct {
 	Other    int `json:"input_other"`
 	Output   int `json:"output"`
@@ -45,7 +45,7 @@ type usage struct {
 	Creation int `json:"input_cache_creation"`
 }
 
-// parseScript reads the language of kimi-cli's kosong/chat_provider/echo/dsl.py, and NewModel's additions.
+// parseScript reads the language of kimi-cli's kosong/chat_provider/echo/dsl.py, and the lines that NewModel adds.
 func parseScript(text string) (*script, error) {
 	s := &script{id: "chatcmpl-scripted", finish: "stop", usage: usage{Other: 100, Output: 10}}
 	var calls int
@@ -59,7 +59,7 @@ func parseScript(text string) (*script, error) {
 		if !ok {
 			return nil, fmt.Errorf("%.100q has no colon", line)
 		}
-		said := unquote(strings.TrimPrefix(value, " ")) // more space belongs to what is said
+		said := unquote(strings.TrimPrefix(value, " ")) // further blanks are part of the text
 		value = strings.TrimSpace(value)
 		what, message, _ := strings.Cut(value, " ")
 		message = strings.TrimSpace(message)
@@ -177,7 +177,7 @@ func parseCall(value string) (*toolDelta, error) {
 	return d, nil
 }
 
-// parsePart returns the text of {"arguments_part": "text"}, of "text", of any other JSON, or of what is no JSON.
+// parsePart returns the text of {"arguments_part": "text"} or "text". Any other value is returned as it is.
 func parsePart(value string) string {
 	var object struct {
 		Part json.RawMessage `json:"arguments_part"`
@@ -186,13 +186,13 @@ func parsePart(value string) string {
 		value = string(object.Part)
 	}
 	var text string
-	if json.Unmarshal([]byte(value), &text) == nil { // null too
+	if json.Unmarshal([]byte(value), &text) == nil { // null gives ""
 		return text
 	}
 	return unquote(value)
 }
 
-// parseMapping reads a JSON object, or words like input_other=10.
+// parseMapping reads a JSON object, or pairs like input_other=10.
 func parseMapping(value string, into any) error {
 	if !strings.HasPrefix(value, "{") {
 		object := make(map[string]json.RawMessage)
@@ -215,7 +215,7 @@ func parseMapping(value string, into any) error {
 	return json.Unmarshal([]byte(value), into)
 }
 
-// message returns what a script says, in one piece.
+// message returns the whole message of a script as one object.
 func (s *script) message() object {
 	var content, reasoning strings.Builder
 	var calls []toolDelta

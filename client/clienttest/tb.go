@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// TB is what this package needs of a test. *testing.T and *testing.B have these methods. [Run] has a TB for programs
-// that are not tests.
+// TB has the methods of a test that this package needs. *testing.T and *testing.B have them. [Run] gives a TB to
+// programs that are not tests.
 type TB interface {
 	Helper()
 	Cleanup(func())
@@ -19,9 +19,9 @@ type TB interface {
 	Skipf(format string, args ...any)
 }
 
-// Run calls f with a t, for a program that is not a test. It returns what would have failed or skipped a test,
-// joined. It waits for f and then cleans up: it removes temporary folders and closes models. f runs in its own
-// goroutine, which Fatalf and Skipf end, as in a test. f must return; it must not call os.Exit or log.Fatal.
+// Run calls f with a t, for a program that is not a test. It returns the failures and the skip that a test would have
+// had, joined. It waits for f and then cleans up: it removes temporary folders and closes models. f runs in a goroutine
+// of its own, which Fatalf and Skipf end, as in a test. f must return; it must not call os.Exit or log.Fatal.
 func Run(f func(t TB)) error {
 	p := new(program)
 	ended := make(chan struct{})
@@ -51,7 +51,7 @@ func (p *program) Cleanup(f func()) {
 	p.cleanups = append(p.cleanups, f)
 }
 
-// cleanup runs the cleanups, the last first. A Fatalf in one ends that one alone.
+// cleanup runs the cleanup functions, the last first. A Fatalf in one of them ends only that one.
 func (p *program) cleanup() {
 	p.mu.Lock()
 	n := len(p.cleanups) - 1
@@ -101,7 +101,7 @@ func (panicker) Skipf(format string, args ...any)  { panic(fmt.Sprintf(format, a
 func (panicker) Cleanup(func())                    {}
 func (panicker) Helper()                           {}
 func (panicker) TempDir() string {
-	panic("clienttest: a nil TB has no folder, since nothing would remove it: use Run")
+	panic("clienttest: a nil TB has no temporary folder, because nothing would remove it; use Run")
 }
 
 func report(t TB) TB {

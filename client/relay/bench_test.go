@@ -11,8 +11,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// BenchmarkReaders shows a stream of 2,000 parts a second to many readers, in the process and over HTTP, each of which
-// must get all of it. "parts/s" is what the session does.
+// BenchmarkReaders shows a stream of 2,000 parts a second to many readers, in the process and over HTTP. Each reader
+// must get all parts. "parts/s" is the rate of the session.
 func BenchmarkReaders(b *testing.B) {
 	const parts, rate = 4000, 2000
 	for _, kind := range []string{"Read", "events"} {
@@ -73,7 +73,7 @@ func BenchmarkReaders(b *testing.B) {
 	}
 }
 
-// BenchmarkLog is what a message costs the session, without any reader.
+// BenchmarkLog measures what a message costs the session if there is no reader.
 func BenchmarkLog(b *testing.B) {
 	outside := new(relay.Outside)
 	start(b, &relay.Options{Outside: outside})

@@ -12,8 +12,8 @@ import (
 
 // Entry is one entry of the log.
 type Entry struct {
-	ID   int64           // from 1, without gaps
-	JSON json.RawMessage // {"type":…,"payload":…}, on one line; shared by all readers, not to be changed
+	ID   int64           // counts from 1, without gaps
+	JSON json.RawMessage // {"type":…,"payload":…}, on one line; all readers share it, so do not change it
 }
 
 // Message decodes the entry. It returns a [wireproto.Message], or a pointer to one of the relay's own types, such as
@@ -50,14 +50,13 @@ func (e Entry) Message() (any, error) {
 	return own, nil
 }
 
-// TurnQueued says that the session has accepted a prompt. Its turn begins at once, or after the earlier turns.
+// TurnQueued says that the session has accepted a prompt. The turn begins at once, or after the earlier turns.
 type TurnQueued struct {
 	Turn      int64             `json:"turn"` // counts the turns of the relay, from 1
 	UserInput wireproto.Content `json:"user_input"`
 }
 
-// TurnStarted comes before the first message of a turn. If a turn is cancelled before it begins, it has no
-// TurnStarted.
+// TurnStarted comes before the first message of a turn. A turn that is cancelled before it begins has no TurnStarted.
 type TurnStarted struct {
 	Turn int64 `json:"turn"`
 }
@@ -65,16 +64,16 @@ type TurnStarted struct {
 // TurnEnded comes after the last message of a turn.
 type TurnEnded struct {
 	Turn   int64              `json:"turn"`
-	Result *client.TurnResult `json:"result"` // how far it came; never nil
-	Error  *Error             `json:"error"`  // nil if it finished
+	Result *client.TurnResult `json:"result"` // how far the turn came; never nil
+	Error  *Error             `json:"error"`  // nil if the turn finished
 }
 
-// Pending is a request that waits for [Relay.Answer]. It follows the request's own message, usually at once. If the
-// relay must wait for the call, it follows within 5 s.
+// Pending is a request that waits for [Relay.Answer]. It comes after the message with the request, usually at once. If
+// the relay must wait until the call is known, it comes within 5 s.
 type Pending struct {
 	ID      string          `json:"id"`
 	Request json.RawMessage `json:"request"` // the envelope of an ApprovalRequest or QuestionRequest
-	Call    *Call           `json:"call"`    // what an approval is about, see client.ApprovalRequest.Call; nil if no one knows
+	Call    *Call           `json:"call"`    // the call that an approval asks about; nil if it is not known (see client.ApprovalRequest.Call)
 }
 
 // Call is a tool call.
@@ -101,7 +100,7 @@ const (
 	Rejected           Outcome = "reject"
 	Answered           Outcome = "answer"
 	Dismissed          Outcome = "dismiss"
-	Gone               Outcome = "gone" // settled elsewhere, or gone with its turn or the session: not answered by the relay
+	Gone               Outcome = "gone" // not answered by the relay: settled elsewhere, or ended with its turn or the session
 )
 
 // SessionEnded is the last entry of the log. There is none if the relay was closed before the session ended.
@@ -109,7 +108,7 @@ type SessionEnded struct {
 	Error *Error `json:"error"`
 }
 
-// Error is the text of an error.
+// Error has the text of an error.
 type Error struct {
 	Message string `json:"message"`
 }
@@ -124,7 +123,7 @@ func textOf(err error) *Error {
 	return &Error{err.Error()}
 }
 
-// encode makes the JSON of an entry. What cannot be encoded is told of.
+// encode makes the JSON of an entry. If m cannot be encoded, the entry says so.
 func encode(m any) json.RawMessage {
 	name := ""
 	switch m.(type) {
@@ -161,19 +160,18 @@ type envelope struct {
 	Payload any    `json:"payload"`
 }
 
-// GapError tells a reader that entries which it has not read were dropped. The loop goes on with the entries that are
-// kept.
+// GapError says that entries which the reader needs were dropped. The loop continues with the entries that are kept.
 type GapError struct {
 	After  int64 `json:"after"`  // the last entry that the reader has
-	Oldest int64 `json:"oldest"` // the entry that follows now
-	Err    error `json:"-"`      // why the file of Options.SpillDir does not have them; nil without one
+	Oldest int64 `json:"oldest"` // the next entry that the reader gets
+	Err    error `json:"-"`      // why the file of Options.SpillDir does not have the entries; nil if there is no such error
 }
 
-// Error names the entries and says what would keep them.
+// Error names the entries that are missing, and the options that would keep them.
 func (e *GapError) Error() string {
 	switch {
 	case e.After >= e.Oldest:
-		return fmt.Sprintf("relay: read: the log has no entry %d yet: this is another log than the one that you read; its entries follow, from %d on", e.After, e.Oldest)
+		return fmt.Sprintf("relay: read: the log has no entry %d yet: you have read another log before; the entries of this one follow, from %d on", e.After, e.Oldest)
 	case e.Err != nil:
 		return fmt.Sprintf("relay: read: the entries %d to %d are dropped: %v; choose another Options.SpillDir", e.After+1, e.Oldest-1, e.Err)
 	}
@@ -183,8 +181,8 @@ func (e *GapError) Error() string {
 // Unwrap returns Err.
 func (e *GapError) Unwrap() error { return e.Err }
 
-// Errors to test for with [errors.Is]. Others are those of package client, such as [client.ErrAnswered].
+// Errors to test for with [errors.Is]. Other errors are those of package client, such as [client.ErrAnswered].
 var (
-	ErrClosed    = errors.New("relay: closed; make another for the session")
+	ErrClosed    = errors.New("relay: closed; make another relay for the session")
 	ErrNoRequest = errors.New("relay: no such request; see the Pending entries, or State")
 )

@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	// pace is how long a stream rests after each write, so that many small entries go out as one.
+	// pace is the pause of a stream after each write, so that many small entries are written together.
 	pace = 20 * time.Millisecond
-	// maxBuffer is the most that a stream keeps for its next write.
+	// maxBuffer limits how many bytes a stream collects for its next write.
 	maxBuffer = 1 << 20
 )
 
-// serveEvents serves the log as server-sent events: each entry is the data of one, its number the id.
+// serveEvents serves the log as server-sent events. The data of each event is an entry, and its id is the entry's
+// number.
 func (r *Relay) serveEvents(w http.ResponseWriter, req *http.Request) {
 	after, err := afterOf(req)
 	if err != nil {
@@ -29,17 +30,17 @@ func (r *Relay) serveEvents(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if len(batch) == 0 && wait == nil && gap == nil {
-		w.WriteHeader(http.StatusNoContent) // an EventSource asks no more
+		w.WriteHeader(http.StatusNoContent) // after this status, an EventSource does not connect again
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
 	rc := http.NewResponseController(w)
-	defer rc.SetWriteDeadline(time.Time{}) // for the next request of the connection
+	defer rc.SetWriteDeadline(time.Time{}) // remove the deadline for the next request on the connection
 	var out bytes.Buffer
 	send := func() bool {
-		rc.SetWriteDeadline(time.Now().Add(r.o.WriteTimeout)) // where that can be set
+		rc.SetWriteDeadline(time.Now().Add(r.o.WriteTimeout)) // an error means that the ResponseWriter has no deadlines
 		_, err := w.Write(out.Bytes())
 		if err == nil {
 			err = rc.Flush()
@@ -98,9 +99,9 @@ func (r *Relay) serveEvents(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// afterOf returns the number of the last entry that the client has.
+// afterOf returns the number of the last entry that the client already has.
 func afterOf(req *http.Request) (int64, error) {
-	text := req.Header.Get("Last-Event-ID") // of an EventSource that has lost its connection: its URL is as old as its page
+	text := req.Header.Get("Last-Event-ID") // an EventSource sends it after a lost connection; its ?after= is then too old
 	if text == "" {
 		text = req.URL.Query().Get("after")
 	}
@@ -114,7 +115,7 @@ func afterOf(req *http.Request) (int64, error) {
 	return after, nil
 }
 
-// writeEvent writes one event. The data is on one line, as encoding/json makes it.
+// writeEvent writes one event. data is on one line, because encoding/json writes no line breaks.
 func writeEvent(out *bytes.Buffer, id int64, data json.RawMessage) {
 	if id > 0 {
 		out.WriteString("id: ")
@@ -126,7 +127,7 @@ func writeEvent(out *bytes.Buffer, id int64, data json.RawMessage) {
 	out.WriteString("\n\n")
 }
 
-// encodeGap makes the JSON of what was dropped: it is no entry.
+// encodeGap makes the JSON of a gap. A gap is not an entry of the log.
 func encodeGap(gap *GapError) json.RawMessage {
 	raw, _ := json.Marshal(envelope{"relay.Gap", struct {
 		*GapError

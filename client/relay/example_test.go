@@ -25,13 +25,13 @@ func Example() {
 	}
 	defer s.Close()
 	r := relay.New(s, &relay.Options{Authorize: func(req *http.Request) error {
-		if token, err := req.Cookie("token"); err != nil || token.Value != "a secret of this server" { // compare in constant time
+		if token, err := req.Cookie("token"); err != nil || token.Value != "a secret of this server" { // a real server compares in constant time
 			return errors.New("open the page with its token")
 		}
 		return nil
 	}})
 	defer r.Close()
-	http.Handle("/agent/", http.StripPrefix("/agent", r)) // for browsers; and this is another reader:
+	http.Handle("/agent/", http.StripPrefix("/agent", r)) // browsers read this; the code below is another reader
 	if _, err := r.Prompt(ctx, "List the files"); err != nil {
 		log.Fatal(err)
 	}

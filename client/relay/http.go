@@ -15,13 +15,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ServeHTTP serves the routes in the documentation of the package.
+// ServeHTTP serves the routes that the package documentation lists.
 func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	if r.o.Authorize == nil {
-		refuse(w, http.StatusForbidden, errors.New("relay: no one may use this: set relay.Options.Authorize to a function that tells who may"))
+		refuse(w, http.StatusForbidden, errors.New("relay: no one may use this relay; set relay.Options.Authorize to a function that decides who may"))
 		return
 	}
 	if err := r.o.Authorize(req); err != nil {
@@ -61,7 +61,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			refuse(w, http.StatusForbidden, fmt.Errorf("relay: %w; send the request from a page of this origin", err))
 			return
 		}
-		// No form of another site can send this without asking first, in the oldest of browsers, too.
+		// A form of another site cannot send this type without a preflight request, even in very old browsers.
 		if kind, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			refuse(w, http.StatusUnsupportedMediaType, errors.New("relay: the body must be JSON; set Content-Type: application/json"))
 			return
@@ -70,7 +70,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	serve(w, req)
 }
 
-// said is the body of what goes to the model.
+// said is the body of a request with text and parts for the model.
 type said struct {
 	Text  string            `json:"text"`
 	Parts wireproto.Content `json:"parts"`
@@ -92,7 +92,7 @@ func (r *Relay) servePrompt(w http.ResponseWriter, req *http.Request, begin func
 	if !ok {
 		return
 	}
-	turn, err := begin(r.ctx, s.Text, s.Parts.Parts...) // the turn outlives the request
+	turn, err := begin(r.ctx, s.Text, s.Parts.Parts...) // not the ctx of the HTTP request, because the turn may run longer
 	if err != nil {
 		refuse(w, status(err), err)
 		return
@@ -122,10 +122,10 @@ func (r *Relay) serveAnswer(w http.ResponseWriter, req *http.Request, id string)
 	}
 }
 
-// readBody decodes the body, or refuses the request.
+// readBody decodes the body. If it cannot, it refuses the request and returns false.
 func (r *Relay) readBody(w http.ResponseWriter, req *http.Request, into any) bool {
 	rc := http.NewResponseController(w)
-	rc.SetReadDeadline(time.Now().Add(r.o.WriteTimeout)) // where that can be set
+	rc.SetReadDeadline(time.Now().Add(r.o.WriteTimeout)) // an error means that the ResponseWriter has no deadlines
 	defer rc.SetReadDeadline(time.Time{})
 	dec := json.NewDecoder(http.MaxBytesReader(w, req.Body, r.o.MaxBody))
 	dec.DisallowUnknownFields()
@@ -142,7 +142,7 @@ func (r *Relay) readBody(w http.ResponseWriter, req *http.Request, into any) boo
 		refuse(w, http.StatusRequestEntityTooLarge, fmt.Errorf("relay: the body is longer than %d bytes; send less, or raise Options.MaxBody", tooLong.Limit))
 		return false
 	}
-	refuse(w, http.StatusBadRequest, fmt.Errorf("relay: the body cannot be read: %.200v; send a JSON object as the package's documentation says", err))
+	refuse(w, http.StatusBadRequest, fmt.Errorf("relay: the body cannot be read: %.200v; send a JSON object as in the documentation of package relay", err))
 	return false
 }
 
@@ -177,5 +177,5 @@ func refuse(w http.ResponseWriter, status int, err error) { reply(w, status, tex
 func reply(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) // an error is the client's, which has gone
+	json.NewEncoder(w).Encode(body) // an error means that the client has gone
 }

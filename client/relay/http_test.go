@@ -24,7 +24,7 @@ import (
 
 func anyone(*http.Request) error { return nil }
 
-// serve serves a relay under a prefix.
+// serve serves a relay below a prefix.
 func serve(t testing.TB, r *relay.Relay) string {
 	t.Helper()
 	server := httptest.NewServer(http.StripPrefix("/agent", r))
@@ -46,13 +46,13 @@ func post(t testing.TB, url, body string) (status int, answer string) {
 	return resp.StatusCode, strings.TrimSpace(string(raw))
 }
 
-// event is a server-sent event. id is 0 for one without.
+// event is a server-sent event. Its id is 0 if the event has none.
 type event struct {
 	id   int64
 	data string
 }
 
-// events reads a stream of events until yield returns false, and returns the lines that are none.
+// events reads a stream of events until yield returns false. It also returns the lines that are not part of an event.
 func events(t testing.TB, url, lastEventID string, yield func(event) bool) (resp *http.Response, rest []string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -147,12 +147,12 @@ func TestHTTP(t *testing.T) {
 		if status, answer := post(t, url+step.path, step.body); status != step.status || !strings.Contains(answer, step.answer) {
 			t.Errorf("POST %s %.60s: %d %s", step.path, step.body, status, answer)
 		}
-		if step.path == "steer" { // the turn is over only now
+		if step.path == "steer" { // the turn ends only after this step
 			read[*relay.TurnEnded](t, r, 0)
 		}
 	}
 	var texts []string
-	events(t, url+"events?after=1", fmt.Sprint(last), func(e event) bool { // the header is the newer one
+	events(t, url+"events?after=1", fmt.Sprint(last), func(e event) bool { // the header Last-Event-ID overrides ?after=
 		if last++; e.id != last {
 			t.Errorf("event %d has the id %d", last, e.id)
 		}
@@ -180,7 +180,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// A client without permission gets an error before anything else. So does a page of another site.
+// A client without permission gets an error, whatever it asks for. So does a page of another site.
 func TestRefused(t *testing.T) {
 	denied := errors.New("show the token")
 	for _, test := range []struct {
@@ -218,15 +218,15 @@ func TestRefused(t *testing.T) {
 			if w.Code == 405 && w.Header().Get("Allow") == "" {
 				t.Error("no Allow")
 			}
-			if last := r.State().Last; last != 0 { // and no turn was prompted
+			if last := r.State().Last; last != 0 { // no turn was begun
 				t.Errorf("%d entries", last)
 			}
 		})
 	}
 }
 
-// A silent stream shows that it is alive. The stream of a session that has ended, ends, and an EventSource does not
-// connect again.
+// A silent stream sends comments to show that it is alive. When the session ends, its stream ends, and an EventSource
+// does not connect again.
 func TestHeartbeatAndEnd(t *testing.T) {
 	s, r := start(t, &relay.Options{Authorize: anyone, Heartbeat: time.Millisecond})
 	url := serve(t, r)
@@ -247,7 +247,7 @@ func TestHeartbeatAndEnd(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if resp, _ := events(t, url+"events", "", func(event) bool { return true }); resp.StatusCode != http.StatusOK { // what is in memory
+	if resp, _ := events(t, url+"events", "", func(event) bool { return true }); resp.StatusCode != http.StatusOK { // the entries in memory can still be read
 		t.Errorf("after Close: %s", resp.Status)
 	}
 	if status, answer := post(t, url+"prompt", `{"text":"late"}`); status != http.StatusGone {
@@ -277,7 +277,7 @@ func TestGapEvent(t *testing.T) {
 	}
 }
 
-// A client that reads nothing loses its connection and delays no one.
+// A client that does not read loses its connection, and delays no other client.
 func TestStuckClient(t *testing.T) {
 	const parts, size = 200, 64 << 10
 	_, r := start(t, &relay.Options{Authorize: anyone, WriteTimeout: 50 * time.Millisecond}, func(t *clienttest.Turn) {

@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	maxBatch      = 256       // entries that a reader takes at once
-	maxBatchBytes = 256 << 10 // bytes of them, unless the first has more
+	maxBatch      = 256       // how many entries a reader gets at once
+	maxBatchBytes = 256 << 10 // how many bytes of entries a reader gets at once, unless the first entry is longer
 )
 
-// log is the entries, under the relay's mu. The oldest are in the file, if there is one, from the first on; the newest
-// are in memory.
+// log holds the entries. The relay's mu guards it. The newest entries are in memory. If there is a file, all entries
+// before them are in the file.
 type log struct {
 	keep      int
 	keepBytes int64
 
 	entries  []Entry       // in memory, the oldest first
-	bytes    int64         // of their JSON
-	last     int64         // number of the newest, 0 for none
-	complete bool          // none is added any more
-	changed  chan struct{} // closed with the next change; nil while no one waits
+	bytes    int64         // the size of their JSON
+	last     int64         // the number of the newest entry, 0 if there is none
+	complete bool          // no more entries are added
+	changed  chan struct{} // the next change closes it; nil while no reader waits
 
 	file spill
 }
@@ -59,10 +59,10 @@ func (l *log) wake() {
 	}
 }
 
-// oldest returns the number of the oldest entry in memory, or of the next one if there is none.
+// oldest returns the number of the oldest entry in memory. If there is none, it returns the number of the next entry.
 func (l *log) oldest() int64 { return l.last - int64(len(l.entries)) + 1 }
 
-// oldestKept is oldest with the file.
+// oldestKept returns the number of the oldest entry in memory or in the file.
 func (l *log) oldestKept() int64 {
 	if l.file.last() > 0 {
 		return 1
@@ -70,8 +70,9 @@ func (l *log) oldestKept() int64 {
 	return l.oldest()
 }
 
-// next appends to batch what comes after an entry: from memory, or from the file, whose part is then to be read without
-// the lock. Where there is nothing yet, wait is closed with the next change, and nil for a log that is complete.
+// next appends to batch the entries after an entry that are in memory. If they are in the file, next returns the part
+// of the file that the caller must read without the lock. If there is no entry yet, the next change closes wait. If the
+// log is complete, wait is nil.
 func (l *log) next(after int64, batch []Entry) (_ []Entry, part section, wait <-chan struct{}, gap *GapError) {
 	oldest := l.oldest()
 	switch {
@@ -101,17 +102,17 @@ func (l *log) next(after int64, batch []Entry) (_ []Entry, part section, wait <-
 	return batch, part, nil, &GapError{After: after, Oldest: oldest, Err: l.file.err}
 }
 
-// spill is the file with the entries that are not in memory any more, from the first on, a line each. It is made with
-// the first of them.
+// spill is the file with the entries that are no longer in memory, from the first entry on, one on each line. It is
+// made when the first entry leaves the memory.
 type spill struct {
-	dir   string // "" for none
+	dir   string // "" if there is no file
 	file  *os.File
-	named bool    // the file still has its name: it is to be removed
-	ends  []int64 // where the line of each entry ends
-	err   error   // why it takes no more
+	named bool    // the file still has its name, so close must remove it
+	ends  []int64 // the offset of the end of each entry's line
+	err   error   // the error after which no more entries are written
 }
 
-// add appends the entry that has left the memory. It follows the one before, or an error.
+// add appends an entry that has left the memory. The entry must be the next one, unless there was an error.
 func (f *spill) add(e Entry) {
 	if f.dir == "" || f.err != nil {
 		return
@@ -123,7 +124,7 @@ func (f *spill) add(e Entry) {
 			return
 		}
 		f.file = file
-		f.named = os.Remove(file.Name()) != nil // where a system lets it go at once, none stays when the program is killed
+		f.named = os.Remove(file.Name()) != nil // if the system can remove an open file, no file is left when the program is killed
 	}
 	end := int64(0)
 	if len(f.ends) > 0 {
@@ -137,17 +138,17 @@ func (f *spill) add(e Entry) {
 	f.ends = append(f.ends, end+int64(len(line)))
 }
 
-// last returns the number of the newest entry in the file, 0 for none.
+// last returns the number of the newest entry in the file, 0 if there is none.
 func (f *spill) last() int64 { return int64(len(f.ends)) }
 
-// section is a part of the file.
+// section is a part of the file with consecutive entries.
 type section struct {
 	file     *os.File
-	first    int64 // number of its first entry
+	first    int64 // the number of its first entry
 	from, to int64
 }
 
-// section returns the part after an entry that a reader takes at once.
+// section returns the part of the file after an entry, as much as a reader gets at once.
 func (f *spill) section(after int64) section {
 	s := section{file: f.file, first: after + 1}
 	if after > 0 {
@@ -162,7 +163,7 @@ func (f *spill) section(after int64) section {
 	return s
 }
 
-// read appends the entries of the section.
+// read appends the entries of the section to batch.
 func (s section) read(batch []Entry) ([]Entry, error) {
 	raw := make([]byte, s.to-s.from)
 	if _, err := s.file.ReadAt(raw, s.from); err != nil {

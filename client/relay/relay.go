@@ -14,28 +14,29 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options say how a relay works. With the zero value, or nil, Go code can read the log, and all HTTP requests are
+// Options say how a relay works. With the zero value, or nil, Go code can read the log, but all HTTP requests are
 // refused.
 type Options struct {
-	// Authorize decides about every HTTP request, before anything else. If it returns nil, the request goes on. An error
-	// refuses it with status 403 and the text of the error. Default: nil, all requests are refused.
+	// Authorize decides about every HTTP request, before anything else. If it returns nil, the request is served. If it
+	// returns an error, the request is refused with status 403 and the text of the error. Default: nil, which means
+	// that all requests are refused.
 	Authorize func(*http.Request) error
 	// Keep is how many entries stay in memory. Default: 10,000.
 	Keep int
 	// KeepBytes is how many bytes of entries stay in memory. The newest entry always stays. Default: 64 MiB.
 	KeepBytes int64
-	// SpillDir is a folder, such as os.TempDir(). A file in it takes the entries that leave the memory, so that none
-	// is dropped. The file has mode 0600. Close removes it. Default: none.
+	// SpillDir is a folder, such as os.TempDir(). Entries that leave the memory go to a file in it, so that no entry is
+	// dropped. The file has mode 0600. Close removes it. Default: none.
 	SpillDir string
-	// Outside brings the messages that the session sends while no turn runs. Default: none.
+	// Outside passes on the messages that the session sends while no turn runs. Default: none.
 	Outside *Outside
 	// MaxBody is how many bytes the body of an HTTP request may have. Default: 1 MiB.
 	MaxBody int64
-	// Heartbeat is how long a stream of events may be silent. After that, the relay sends a comment to show that the
-	// stream is alive. Default: 15 s.
+	// Heartbeat is how long a stream of events may be silent. After that time, the relay sends a comment to show that
+	// the stream is alive. Default: 15 s.
 	Heartbeat time.Duration
-	// WriteTimeout is how long an HTTP client may leave sent events unread before its connection ends, and how long
-	// it may take to send a body. Default: 30 s.
+	// WriteTimeout is how long an HTTP client may leave events unread before its connection ends, and how long it may
+	// take to send a body. Default: 30 s.
 	WriteTimeout time.Duration
 }
 
@@ -44,21 +45,21 @@ type Relay struct {
 	s           *client.Session
 	o           Options
 	crossOrigin *http.CrossOriginProtection
-	ctx         context.Context // ends with Close
+	ctx         context.Context // it ends with Close
 	stop        context.CancelCauseFunc
-	starting    chan struct{}  // holds one value while a turn is begun, so that turns have the session's order
+	starting    chan struct{}  // holds one value while a turn begins, so that the log has the turns in the session's order
 	reader      sync.WaitGroup // the goroutine that reads turns
-	waiters     sync.WaitGroup // those that wait for the end of requests
+	waiters     sync.WaitGroup // the goroutines that wait for the end of requests
 	done        chan struct{}  // closed when the log is complete
 	closing     sync.Once
 	closed      chan struct{}
 	closeErr    error // set before closed is closed
 
-	mu       sync.Mutex // no lock is taken under it but the session's own
+	mu       sync.Mutex // under it, only the session's own lock is taken
 	log      log
-	turns    []*turn // that have not ended; the first is being read
+	turns    []*turn // the turns that have not ended; the first one is being read
 	lastTurn int64
-	reading  bool // a goroutine reads turns
+	reading  bool // a goroutine is reading turns
 	over     bool // no turn begins any more
 	requests requests
 }
@@ -68,7 +69,7 @@ type turn struct {
 	*client.Turn
 	id      int64
 	started bool
-	release func() // of its ctx
+	release func() // releases the ctx of the turn
 }
 
 // New makes a relay of a session. Its log begins now. The caller must call Close, which does not close the session.
@@ -101,8 +102,8 @@ func orElse[T int | int64 | time.Duration](v, otherwise T) T {
 
 var errNilContext = errors.New("relay: nil context; pass context.Background() for none")
 
-// Prompt starts a turn as [client.Session.Prompt] does, and returns its number. ctx limits the turn. The log has the
-// turn from its TurnQueued to its TurnEnded.
+// Prompt starts a turn as [client.Session.Prompt] does, and returns its number. ctx limits the turn. The log has all
+// messages of the turn, from its TurnQueued to its TurnEnded.
 func (r *Relay) Prompt(ctx context.Context, text string, parts ...wireproto.ContentPart) (turn int64, err error) {
 	return r.begin(ctx, r.s.Prompt, text, parts)
 }
@@ -155,14 +156,14 @@ func (r *Relay) begin(ctx context.Context, start func(context.Context, string, .
 	return r.lastTurn, nil
 }
 
-// bounded returns a ctx that ends with the relay, too.
+// bounded returns a ctx that also ends when the relay ends.
 func (r *Relay) bounded(ctx context.Context) (context.Context, func()) {
 	ctx, stop := context.WithCancelCause(ctx)
 	unwatch := context.AfterFunc(r.ctx, func() { stop(ErrClosed) })
 	return ctx, func() { unwatch(); stop(nil) }
 }
 
-// whyOver says why no turn begins any more.
+// whyOver returns the error that says why no turn can begin any more.
 func (r *Relay) whyOver() error {
 	if err := r.s.Err(); err != nil && r.ctx.Err() == nil {
 		return err
@@ -215,7 +216,7 @@ func (r *Relay) readTurns() {
 		t := r.turns[0]
 		r.mu.Unlock()
 		for m, err := range t.Messages() {
-			if err == nil { // the result has it
+			if err == nil { // the TurnEnded has the error
 				r.take(m, t)
 			}
 		}
@@ -229,11 +230,11 @@ func (r *Relay) readTurns() {
 	}
 }
 
-// take adds a message to the log, of a turn or, for nil, of none.
+// take adds a message to the log. t is the turn of the message, or nil outside of turns.
 func (r *Relay) take(m wireproto.Message, t *turn) {
 	asks, _ := m.(live)
 	if asks != nil {
-		asks.Hold() // before anyone can answer it
+		asks.Hold() // hold it before a reader can answer it
 	}
 	raw := encode(m)
 	r.mu.Lock()
@@ -254,18 +255,18 @@ func (r *Relay) take(m wireproto.Message, t *turn) {
 	}
 }
 
-// finish completes the log when the session has ended, or Close was called.
+// finish completes the log after the end of the session or after Close.
 func (r *Relay) finish() {
 	select {
 	case <-r.s.Done():
 	case <-r.ctx.Done():
 	}
-	r.starting <- struct{}{} // a turn that is being started has begun by now, or never will
+	r.starting <- struct{}{} // after this, no turn is in the middle of its start
 	r.mu.Lock()
 	r.over = true
 	r.mu.Unlock()
 	<-r.starting
-	r.reader.Wait() // the ctx of the turns has ended, or the session
+	r.reader.Wait() // this does not take long, because the session or the ctx of the turns has ended
 	r.mu.Lock()
 	r.declineAllLocked()
 	r.mu.Unlock()
@@ -280,8 +281,8 @@ func (r *Relay) finish() {
 }
 
 // Close ends the relay, but not the session. It cancels the relay's turns, rejects the requests that have no answer,
-// ends the readers and removes the file of Options.SpillDir. An error is about that file. Close takes about a second
-// at most. Any goroutine may call it at any time, and again.
+// ends the readers and removes the file of Options.SpillDir. An error is about that file. Close takes a second at most.
+// Any goroutine may call it at any time, and again.
 func (r *Relay) Close() error {
 	r.closing.Do(func() {
 		r.stopWaiting()
@@ -296,7 +297,7 @@ func (r *Relay) Close() error {
 	return r.closeErr
 }
 
-// stopWaiting withdraws the turns that wait: none may begin when the one that runs ends.
+// stopWaiting withdraws the turns that wait, so that none begins when the running turn ends.
 func (r *Relay) stopWaiting() {
 	r.mu.Lock()
 	r.over = true
@@ -305,14 +306,14 @@ func (r *Relay) stopWaiting() {
 	noWait, cancel := context.WithCancel(context.Background())
 	cancel()
 	for i := len(turns) - 1; i > 0; i-- {
-		turns[i].Cancel(noWait) // its error is the end of noWait
+		turns[i].Cancel(noWait) // Cancel returns the end of noWait as its error
 	}
 }
 
-// Read yields the entries after the entry with this number, and then each new one. 0 means all entries. It ends when
-// the session has ended and everything is read. There may be any number of readers, and each reads at its own speed.
-// If entries that a reader needs were dropped, it gets a *[GapError], and then the entries that are kept. Other
-// errors come last: [ErrClosed], or the reason why ctx ended.
+// Read yields the entries after the entry with this number, and then each new entry. 0 means all entries. It ends when
+// the session has ended and everything is read. There may be any number of readers, and each reads at its own speed. If
+// entries that a reader needs were dropped, it gets a *[GapError], and then the entries that are kept. Other errors
+// come last: [ErrClosed], or the cause of ctx.
 func (r *Relay) Read(ctx context.Context, after int64) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		if ctx == nil {
@@ -361,8 +362,8 @@ func (r *Relay) Read(ctx context.Context, after int64) iter.Seq2[Entry, error] {
 	}
 }
 
-// next appends to batch what comes after an entry. Where there is nothing yet, wait is closed with the next change;
-// without wait, the log has ended.
+// next appends to batch the entries after an entry. If there are none yet, the next change closes wait. If wait is nil,
+// the log has ended.
 func (r *Relay) next(after int64, batch []Entry) (_ []Entry, wait <-chan struct{}, gap *GapError, err error) {
 	r.mu.Lock()
 	batch, part, wait, gap := r.log.next(after, batch)
@@ -376,12 +377,12 @@ func (r *Relay) next(after int64, batch []Entry) (_ []Entry, wait <-chan struct{
 	return batch, wait, gap, err
 }
 
-// State has the open turns and requests.
+// State has the turns and requests that are open.
 type State struct {
-	Oldest  int64     `json:"oldest"`  // number of the oldest entry that is kept, or of the next where there is none
-	Last    int64     `json:"last"`    // number of the newest entry, 0 for none
-	Turns   []Turn    `json:"turns"`   // that have not ended, in their order
-	Pending []Pending `json:"pending"` // requests that wait for an answer and of which the log tells, in their order
+	Oldest  int64     `json:"oldest"`  // the number of the oldest entry that is kept; if there is none, the number of the next entry
+	Last    int64     `json:"last"`    // the number of the newest entry, 0 if there is none
+	Turns   []Turn    `json:"turns"`   // the turns that have not ended, in their order
+	Pending []Pending `json:"pending"` // the requests that wait for an answer and have a Pending entry in the log, in their order
 }
 
 // Turn is a turn that has not ended.
@@ -390,7 +391,7 @@ type Turn struct {
 	Started bool  `json:"started"`
 }
 
-// State returns the open turns and requests, for a reader that has missed entries.
+// State returns the turns and requests that are open. It is for a reader that has missed entries.
 func (r *Relay) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// start makes a relay of an agent in memory.
+// start makes a relay of a session with an agent in memory.
 func start(t testing.TB, o *relay.Options, turns ...func(*clienttest.Turn)) (*client.Session, *relay.Relay) {
 	t.Helper()
 	opts := &client.Options{Transport: clienttest.NewAgent(t, turns...), SupportsQuestion: true}
@@ -52,7 +52,7 @@ func prompt(t testing.TB, r *relay.Relay, text string) int64 {
 	return n
 }
 
-// read reads up to the first value of a type, which it returns with all entries.
+// read reads the log up to the first entry of a type. It returns that entry's value and all entries.
 func read[T any](t testing.TB, r *relay.Relay, after int64) (entries []relay.Entry, found T) {
 	t.Helper()
 	for e, err := range r.Read(t.Context(), after) {
@@ -72,7 +72,7 @@ func read[T any](t testing.TB, r *relay.Relay, after int64) (entries []relay.Ent
 	panic("unreachable")
 }
 
-// untilIdle reads until no turn is open, whatever gaps there are.
+// untilIdle reads the log until no turn is open. It ignores gaps.
 func untilIdle(t testing.TB, r *relay.Relay) {
 	t.Helper()
 	for _, err := range r.Read(t.Context(), 0) {
@@ -129,7 +129,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// Turns from any caller are in the log one after the other, in the order of their numbers.
+// Turns from several callers are in the log one after the other, in the order of their numbers.
 func TestOrder(t *testing.T) {
 	const turns = 20
 	var script []func(*clienttest.Turn)
@@ -232,7 +232,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// The state is that of the log: a request without its call is none of it until the call was waited for.
+// State agrees with the log. While the relay waits for the call of a request, neither has the request.
 func TestStateWaitsForCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, r := start(t, nil, func(t *clienttest.Turn) {
@@ -259,7 +259,7 @@ func TestStateWaitsForCall(t *testing.T) {
 	})
 }
 
-// An answer to a request does not answer another one with the same id.
+// An answer to a request does not answer another request with the same id.
 func TestSameID(t *testing.T) {
 	_, r := start(t, nil, func(t *clienttest.Turn) {
 		for range 2 {
@@ -280,7 +280,7 @@ func TestSameID(t *testing.T) {
 	}
 }
 
-// An agent cannot write the relay's own entries, by which a page shows what is approved.
+// An agent cannot write the relay's own types of entries. A page uses them to show what is approved.
 func TestForged(t *testing.T) {
 	_, r := start(t, nil, func(t *clienttest.Turn) {
 		t.Send(&wireproto.UnknownMessage{Type: "relay.Pending", Payload: json.RawMessage(`{"id":"x","request":null,"call":{"name":"harmless","arguments":{}}}`)})
@@ -297,7 +297,7 @@ func TestForged(t *testing.T) {
 	}
 }
 
-// Of many answers at once, one counts.
+// If several readers answer a request at the same time, one answer counts.
 func TestAnswerRace(t *testing.T) {
 	_, r := start(t, nil, func(t *clienttest.Turn) {
 		t.Approval(wireproto.ApprovalRequest{Action: "run command"}, nil)
@@ -428,7 +428,7 @@ func TestSpill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files { // there is none if a system lets it go while it is open
+	for _, file := range files { // there is none if the system can remove an open file
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v, %v", info, err)
 		}
@@ -463,7 +463,7 @@ func TestSpillFails(t *testing.T) {
 	}
 }
 
-// Close ends everything: a turn whose request no one answers, readers, and all goroutines, for which synctest waits.
+// Close ends a turn whose request no one answers, all readers, and all goroutines. synctest checks the goroutines.
 func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		agent := clienttest.NewAgent(t, func(t *clienttest.Turn) {
@@ -518,7 +518,7 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// The end of the session is the last entry; what is logged stays readable.
+// The end of the session is the last entry. The log can still be read after that.
 func TestSessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := start(t, nil, func(t *clienttest.Turn) { t.Say("a"); t.Die(&client.ProcessError{ExitCode: 3}) })
@@ -542,7 +542,7 @@ func TestSessionEnds(t *testing.T) {
 	})
 }
 
-// A reader that stops, or that its ctx ends, holds up no one.
+// A reader that stops reading, or whose ctx ends, delays no one.
 func TestReaders(t *testing.T) {
 	const parts = 3000
 	_, r := start(t, nil, func(t *clienttest.Turn) {
@@ -624,7 +624,7 @@ func TestOutside(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	outside.OnMessage(early) // is of no use any more
+	outside.OnMessage(early) // OnMessage does nothing after the relay is closed
 	if last := r.State().Last; last != 2 {
 		t.Errorf("%d entries", last)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// maxSettled is how many requests the relay remembers after their end. With them it can tell a second answer from an
+// maxSettled is how many requests the relay remembers after their end, to tell a second answer to one of them from an
 // answer to an unknown request.
 const maxSettled = 4096
 
@@ -23,19 +23,19 @@ type live interface {
 	Done() <-chan struct{}
 }
 
-// requests are those of a session, under the relay's mu.
+// requests holds the requests of a session. The relay's mu guards it.
 type requests struct {
 	open    map[string]*request
 	settled map[string]struct{}
-	order   []string // of settled, the oldest first
+	order   []string // the ids in settled, the oldest first
 	count   int
 }
 
 type request struct {
 	Pending
 	live live
-	n    int  // counts the requests
-	told bool // the log has the Pending
+	n    int  // the number of the request, which gives their order
+	told bool // the log has the Pending entry
 }
 
 func (q *requests) init() {
@@ -43,8 +43,8 @@ func (q *requests) init() {
 	q.settled = make(map[string]struct{})
 }
 
-// openLocked adds a request that waits for an answer. raw is its JSON. If it has the id of another open request, it is
-// rejected, so that an answer to the other one cannot allow it. r.mu is held.
+// openLocked adds a request that waits for an answer. raw is its JSON. If another open request has the same id, the new
+// one is rejected, because an answer to the other one must not allow it. The caller holds r.mu.
 func (r *Relay) openLocked(asks live, raw json.RawMessage) {
 	id := idOf(asks)
 	_, again := r.requests.settled[id]
@@ -68,7 +68,7 @@ func idOf(asks live) string {
 	return ""
 }
 
-// decline answers for those who do not.
+// decline rejects an approval, or dismisses a question.
 func decline(asks live) error {
 	switch m := asks.(type) {
 	case *client.ApprovalRequest:
@@ -79,7 +79,7 @@ func decline(asks live) error {
 	return nil
 }
 
-// await adds the entry of a request when its call is known, and the entry of its end if it is settled elsewhere.
+// await adds the Pending entry of a request when its call is known, and a Settled entry when the request has ended.
 func (r *Relay) await(q *request) {
 	var call *Call
 	if m, ok := q.live.(*client.ApprovalRequest); ok {
@@ -99,7 +99,7 @@ func (r *Relay) await(q *request) {
 	r.settleLocked(q, Settled{Outcome: Gone})
 }
 
-// settleLocked adds the entry of the end of a request, once. r.mu is held.
+// settleLocked adds the Settled entry of a request, once. The caller holds r.mu.
 func (r *Relay) settleLocked(q *request, how Settled) {
 	if r.requests.open[q.ID] != q {
 		return
@@ -115,8 +115,8 @@ func (r *Relay) settleLocked(q *request, how Settled) {
 	r.log.add(encode(&how))
 }
 
-// settleDoneLocked adds the entries of the requests that have ended with a turn, before the turn's own end. r.mu is
-// held.
+// settleDoneLocked adds the Settled entries of the requests that have ended with a turn, before the entry of the turn's
+// end. The caller holds r.mu.
 func (r *Relay) settleDoneLocked() {
 	for _, q := range r.inOrderLocked() {
 		select {
@@ -127,10 +127,10 @@ func (r *Relay) settleDoneLocked() {
 	}
 }
 
-// declineAllLocked rejects what no one can answer any more. r.mu is held.
+// declineAllLocked rejects all open requests when no one can answer them any more. The caller holds r.mu.
 func (r *Relay) declineAllLocked() {
 	for _, q := range r.inOrderLocked() {
-		decline(q.live) // the error of a request that has ended meanwhile
+		decline(q.live) // an error means that the request has ended in the meantime
 		r.settleLocked(q, Settled{Outcome: Gone})
 	}
 }
@@ -139,7 +139,7 @@ func (r *Relay) inOrderLocked() []*request {
 	return slices.SortedFunc(maps.Values(r.requests.open), func(a, b *request) int { return a.n - b.n })
 }
 
-// pendingLocked returns the requests that the log tells of and that wait for an answer. r.mu is held.
+// pendingLocked returns the requests that wait for an answer and have a Pending entry. The caller holds r.mu.
 func (r *Relay) pendingLocked() []Pending {
 	pending := []Pending{}
 	for _, q := range r.inOrderLocked() {
@@ -150,8 +150,8 @@ func (r *Relay) pendingLocked() []Pending {
 	return pending
 }
 
-// Answer answers a request. For an approval, set Response, and Feedback if it is a rejection. For a question, set
-// Answers: the keys are the texts of the questions. Empty Answers dismiss the question.
+// Answer is an answer to a request. For an approval, set Response, and Feedback if it is a rejection. For a question,
+// set Answers, whose keys are the texts of the questions. Empty Answers dismiss the question.
 type Answer struct {
 	Response wireproto.ApprovalDecision `json:"response"`
 	Feedback string                     `json:"feedback"`
@@ -161,7 +161,7 @@ type Answer struct {
 // Answer answers the request with this id. A second answer returns [client.ErrAnswered]. An unknown id returns
 // [ErrNoRequest]. If an answer does not fit, Answer returns an error, and the request still waits.
 func (r *Relay) Answer(id string, a Answer) error {
-	r.mu.Lock() // until the log has the answer, so that everything that follows from it comes after it
+	r.mu.Lock() // held until the log has the Settled entry, so that the effects of the answer come after it
 	defer r.mu.Unlock()
 	q := r.requests.open[id]
 	if q == nil {
@@ -207,9 +207,9 @@ func (r *Relay) Answer(id string, a Answer) error {
 	return err
 }
 
-// Outside brings to a relay what its session says while no turn runs, such as requests of a background agent. Set its
-// OnMessage as the session's Options.OnMessage, and Outside in the Options of the relay. It serves one session. Up to
-// 1,000 messages wait for the relay.
+// Outside passes on to a relay the messages that its session sends while no turn runs, such as requests of a background
+// agent. Set its OnMessage as the session's Options.OnMessage, and set Outside in the Options of the relay. It serves
+// one session. Up to 1,000 messages wait for the relay.
 type Outside struct {
 	mu    sync.Mutex
 	relay *Relay
@@ -218,7 +218,7 @@ type Outside struct {
 
 const maxEarly = 1000
 
-// OnMessage takes a message of the session.
+// OnMessage receives a message of the session.
 func (o *Outside) OnMessage(m wireproto.Message) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -233,7 +233,7 @@ func (o *Outside) OnMessage(m wireproto.Message) {
 	}
 }
 
-// bind hands all to a relay.
+// bind passes all messages that wait, and all later ones, to a relay.
 func (o *Outside) bind(r *Relay) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// ansiEscapes are the escapes of one letter in $'…'.
+// ansiEscapes are the escapes in $'…' that have one letter.
 var ansiEscapes = map[byte]string{'a': "\a", 'b': "\b", 'e': "\x1b", 'E': "\x1b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t", 'v': "\v",
 	'\\': `\`, '\'': `'`, '"': `"`, '?': "?"}
 
-// ansiC decodes the text of $'…', and reports whether it knows all of its escapes.
+// ansiC decodes the text in $'…'. It reports whether it knows all escapes in the text.
 func ansiC(text string) (string, bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -39,7 +39,7 @@ func ansiC(text string) (string, bool) {
 			end++
 		}
 		n, err := strconv.ParseUint(text[start:end], base, 32)
-		if err != nil || n == 0 { // NUL ends the word
+		if err != nil || n == 0 { // a NUL would end the word
 			return b.String(), false
 		}
 		if most > 3 {

@@ -8,14 +8,14 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// Approve returns a handler for Options.Approve. It approves what the rules allow. It rejects what they deny, with
-// the reason as feedback, which the model reads. It passes everything else to next. With a nil next, such requests
-// are left unanswered and so are rejected; this is enough for a program that runs without a user. A session with a
-// handler cannot answer in the loop over the turn's messages. To answer there, leave Options.Approve out and call
-// [Rules.Decide] in the loop.
+// Approve returns a handler for Options.Approve. It approves requests that the rules allow. It rejects requests that
+// they deny, with the reason as feedback, which the model reads. It passes all other requests to next. If next is nil,
+// these requests are not answered and so are rejected, which is right for a program that runs without a user. A session
+// with a handler cannot answer in the loop over the turn's messages. To answer there, leave Options.Approve out and
+// call [Rules.Decide] in the loop.
 //
-// The rules decide each request on its own. The handler never approves for the session: in kimi-cli, that would allow
-// every later command, whatever the rules say.
+// The rules decide about each request separately. The handler never approves for the session: in kimi-cli, that would
+// allow every later command, whatever the rules say.
 //
 // A request is never allowed if its whole call is not known ([client.ApprovalRequest.Call]), or if a tool of a plugin
 // or an MCP server has the name of one of kimi's own tools.
@@ -37,7 +37,7 @@ func (r *Rules) Approve(next func(context.Context, *client.ApprovalRequest) erro
 	}
 }
 
-// callOf is the call that a request asks about.
+// callOf returns the call that a request asks about.
 func callOf(request *client.ApprovalRequest) *call {
 	tool, arguments := request.Call()
 	whole := tool != "" && arguments != nil
@@ -46,10 +46,11 @@ func callOf(request *client.ApprovalRequest) *call {
 	}
 	c := newCall(tool, arguments, request.WorkDir(), runtime.GOOS)
 	if !whole {
-		c.problem = "the whole call that is asked about is not known"
+		c.problem = "the whole call of the request is not known"
 	}
-	// kimi-cli's own actions are plain words; those of MCP servers and plugins are "mcp:NAME" and the like. Such a tool
-	// can have any name, that of a tool of kimi's own included, which it then replaces.
+	// The actions of kimi-cli's own tools are plain words; those of MCP servers and plugins contain a colon, such as
+	// "mcp:NAME". A tool of an MCP server or a plugin can have any name. With the name of kimi's own tool, it replaces
+	// it.
 	if strings.Contains(request.Action, ":") {
 		c.foreign = true
 		if ownTools[c.tool] {

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// commands are rules that allow what people want to allow.
+// commands returns rules that allow the commands that people usually want to allow.
 func commands() *rules.Rules {
 	r := new(rules.Rules)
 	for _, command := range []string{
@@ -38,7 +38,7 @@ func shell(t testing.TB, command string) json.RawMessage {
 	return arguments(t, map[string]string{"command": command})
 }
 
-// Nothing of this may run unasked.
+// attacks are scripts that must not run without a question.
 var attacks = []string{
 	// More than one command.
 	"git diff; rm -rf ~", "git diff;rm -rf ~", "git diff && rm x", "git diff || rm x", "git diff | sh", "git diff |& tee x", "git diff & rm x", "git diff &",
@@ -60,7 +60,7 @@ var attacks = []string{
 	"GIT_PAGER='rm x' git diff", "GIT_EXTERNAL_DIFF=./x git diff", "PATH=/tmp git diff", "LD_PRELOAD=./x.so git diff", "PATH=/tmp; git diff", "A=1", "A=1 B=2 git diff", "a[0]=1 git diff", "PATH+=:/tmp git diff",
 	"export PATH=/tmp; git diff", "export PATH=/tmp && git diff", "declare -x PATH=/tmp; git diff", "typeset PATH=/tmp; git diff", "readonly PATH=/tmp; git diff", "local x; git diff", "env git diff", "env -i git diff",
 	"printf -v PATH /tmp; git diff", "printf -vPATH /tmp; git diff", "printf '-vPATH' /tmp; git diff", "read PATH; git diff", "hash -p ./x git; git diff", "unset PATH; git diff", "set -- x; git diff", "mapfile PATH; git diff",
-	// The shell's own.
+	// Commands of the shell itself.
 	"cd /tmp && git diff", "cd /tmp; git diff", "pushd /tmp; git diff", "alias git=rm; git diff", "alias git='rm x'\ngit diff", "shopt -s expand_aliases; git diff", "git() { rm x; }; git diff", "function git { rm x; }; git diff",
 	"function git() { rm x; }\ngit diff", "eval git diff", "eval 'rm x'", "source x", ". x", ". ./x; git diff", "builtin cd /tmp; git diff", "command git diff", "trap 'rm x' EXIT; git diff", "enable -f ./x.so git; git diff",
 	"test -v 'a[$(rm x)]'", "[ -v 'a[$(rm x)]' ]", "test -R 'a[$(rm x)]'", "let 'a[$(rm x)]=1'", "[[ -v a[$(rm x)] ]]", "[[ a -eq b ]]", "((a=1))", "((a[$(rm x)]))", "compgen -C 'rm x'", "coproc rm x", "coproc git diff",
@@ -68,17 +68,17 @@ var attacks = []string{
 	// Compound commands.
 	"(git diff)", "(rm x)", "{ git diff; }", "{ rm x; }", "if git diff; then rm x; fi", "if rm x; then git diff; fi", "while git diff; do rm x; done", "until git diff; do :; done", "for x in a; do git diff; done",
 	"for ((;;)); do git diff; done", "case x in x) git diff;; esac", "case $(rm x) in x) git diff;; esac", "select x in a; do git diff; done", "time git diff", "time -p git diff", "! git diff", "! rm x",
-	// Other programs of that name, other words.
+	// Other programs with that name, and other words.
 	"./git diff", "/tmp/git diff", "../git diff", "bin/git diff", "git\tdifftool", "gitdiff", "GIT diff", "git  -c core.pager=x diff", "git -c core.pager=x diff", "git --exec-path=. diff", "git -C /tmp diff", "git -p diff",
 	"git --git-dir=/tmp diff", "git --no-pager diff", "git 'diff --output=x'", "'git diff'", "git\\ diff", "g\\it diff --output=x", "\"git\" \"push\"", "git push", "git diff-files", "gіt diff", "git\u00a0diff", "git\u2003diff", "git diff\u00a0x", "gi\u200bt diff",
 	"git diff x\u2028y", "''git push", "'' git diff", "\"\"", "git di\"\"ff-index", "git diff\u0085rm",
-	// What the parser and bash might read in two ways.
+	// Texts that the parser and bash might read in different ways.
 	"git diff\r\nrm x", "git diff\r", "git diff\x00; rm x", "git\x00 diff", "git diff \\\n--output=x", "git \\\ndiff", "git diff \xff", "git diff \ufffd", "git diff\x0brm", "git diff\x0crm", "git diff \x1b[2K", "git diff \x7f",
 	"git diff 'x", "git diff \"x", "git diff (", "git diff )", "git diff $(", "git diff `", "git diff ${", "git diff &&", "git diff |", "git diff <<EOF", "git diff }", "fi", "git diff; }", "((", "git diff\\", strings.Repeat("(", 1<<20),
 	strings.Repeat("(", 60000), strings.Repeat("$(", 30000), strings.Repeat("((", 900), strings.Repeat("{ ", 1900), strings.Repeat("if ", 20000), strings.Repeat("! ", 30000), "git diff " + strings.Repeat("x", 1<<17), "", " ", "\n", "#", "# git diff",
 	// A parent folder.
 	"cat ..", "cat ../x", "cat src/../../x", "cat src/..", "cat --file=../x", "cat -f../x", "cat a:../x", "cat '../x'", "cat \"../x\"", "git diff --no-index ../a ../b", "cat ./../x", "cat x/../y", "cat HEAD:../x", "cat x,..,y",
-	// Options that run or write.
+	// Options that run programs or write files.
 	"git diff --output=x", "git diff --output x", "git diff '--output=x'", "git diff \"--output\"=x", "git diff --out\"put\"=x", "git diff --outp=x", "git diff --o=x", "git diff --ext-diff", "git diff --ext", "git diff --textconv",
 	"git log --output=x", "git log --outpu=x", "git grep -O x", "git grep -Ovim x", "git grep -nO x", "git grep --open-files-in-pager=x y", "git grep --open x", "git show --output=x", "git log -p --ext-diff",
 	"go test -exec ./x", "go test --exec ./x", "go test -exec=./x ./...", "go test -toolexec=./x", "go test -o x", "go test -test.cpuprofile=x", "go test -args -test.trace=x", "go test -C /tmp", "go test -coverprofile x",
@@ -107,7 +107,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// safe are the scripts that must run without a question, or the rules are of no use.
+// safe are scripts that must run without a question. Otherwise the rules would be useless.
 var safe = []string{
 	"git diff", "git diff --stat", "git diff HEAD~3..HEAD -- src", "git diff main..dev", "git diff main...dev", "git log --oneline -n 5", "git log -1 --format='%h %s'", "git status", " git status ", "git status\n", "git log HEAD^ -- 'a b'",
 	"git status; git diff", "git status && git diff", "git status || true", "git log --oneline | head -5", "git diff 2>&1", "git diff --stat 2>&1 | head -20", "git status\ngit diff", "git diff # what has changed", "\"git\" 'diff'", "git di'ff'",
@@ -126,7 +126,8 @@ func TestSafe(t *testing.T) {
 	}
 }
 
-// What a rule denies is found in every place. If it may be hidden, the verdict is ask, whatever is allowed.
+// A denied command is found wherever it is in a script. If it may be hidden, the verdict is ask, even if a rule allows
+// it.
 func TestDenied(t *testing.T) {
 	r := &rules.Rules{
 		Deny:  []rules.Rule{{Command: "rm *", Reason: "use git clean -n first"}, {Command: "git push * --force"}, {Command: "shutdown"}},
@@ -169,7 +170,7 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// What else can be wrong with the arguments of a command.
+// Other errors in the arguments of a command also lead to the right verdict.
 func TestCommandArguments(t *testing.T) {
 	r := commands()
 	dir := t.TempDir()

@@ -17,8 +17,8 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// What is denied does not happen, also if kimi does not ask: reading, everything with Yolo, changes in a Git work
-// tree.
+// A call that the rules deny is not carried out, even if kimi does not ask about it: when it reads files, with Yolo,
+// and when it changes files in a Git work tree.
 func TestBackendsRulesHook(t *testing.T) {
 	t.Parallel()
 	for name, yolo := range map[string]bool{"asked": false, "yolo": true} {

@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// buffer is a log that several goroutines write.
+// buffer is a log that several goroutines may write.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -38,8 +38,8 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-// The real agents ask; the rules answer. What is allowed runs, what is denied does not and the model reads why, the rest goes
-// to the next handler.
+// The rules answer the requests of the real agents. Allowed calls run. Denied calls do not run, and the model reads
+// why. All other calls go to the next handler.
 func TestBackendsRules(t *testing.T) {
 	t.Parallel()
 	for _, b := range []struct {

@@ -9,18 +9,18 @@ import (
 	"unicode/utf8"
 )
 
-// shape says what the arguments of a tool mean. Of a call with other arguments no one knows what it does.
+// shape says what the arguments of a tool mean. If a call has other arguments, it is not known what the call does.
 type shape struct {
-	command string   // argument with a script for the shell
-	dir     string   // argument with the folder that the script runs in
-	path    []string // arguments, of which one holds a file or folder
-	tree    bool     // path is a folder with all below it, and may be absent: the work dir
-	pattern string   // argument with a pattern for files below path
-	rest    []string // arguments without effect on what the call touches
+	command string   // the argument with a script for the shell
+	dir     string   // the argument with the folder that the script runs in
+	path    []string // the arguments of which one has a file or a folder
+	tree    bool     // path means a folder and everything below it; if it is absent, it is the work dir
+	pattern string   // the argument with a pattern for files below path
+	rest    []string // the arguments that do not change which files the call touches
 }
 
-// shapes are the tools with commands and paths of kimi-cli 1.51.0 (Shell, ReadFile, WriteFile, StrReplaceFile) and Kimi Code
-// 2.1.0 (Bash, Read, Write, Edit), as their schemas have them; the others are in both.
+// shapes are the tools with commands and paths, by their schemas in kimi-cli 1.51.0 (Shell, ReadFile, WriteFile,
+// StrReplaceFile) and in Kimi Code 2.1.0 (Bash, Read, Write, Edit). The other tools are in both.
 var shapes = map[string]shape{
 	"Shell":          {command: "command", rest: []string{"timeout", "run_in_background", "description"}},
 	"Bash":           {command: "command", dir: "cwd", rest: []string{"timeout", "run_in_background", "description", "disable_timeout"}},
@@ -37,7 +37,8 @@ var shapes = map[string]shape{
 		"head_limit", "offset", "multiline", "include_ignored"}},
 }
 
-// ownTools are the names of the tools that the two kimis bring themselves. A tool of another name may be one of an MCP server.
+// ownTools are the names of the tools that are part of kimi-cli or Kimi Code. A tool with another name may come from an
+// MCP server.
 var ownTools = func() map[string]bool {
 	names := make(map[string]bool)
 	for name := range shapes {
@@ -50,18 +51,18 @@ var ownTools = func() map[string]bool {
 	return names
 }()
 
-// call is a call of a tool, with what is known of it.
+// call is a call of a tool, with everything that is known about it.
 type call struct {
 	tool    string
 	shape   shape
-	args    map[string]json.RawMessage // nil if they are not known, or no object
-	strange bool                       // an argument is there twice, or is not known
-	workDir string                     // absolute, or ""
+	args    map[string]json.RawMessage // nil if they are not known or are not an object
+	strange bool                       // an argument occurs twice, or the tool has no such argument
+	workDir string                     // an absolute path, or ""
 	windows bool
-	foreign bool   // it is a tool of an MCP server or a plugin, in kimi-cli
-	problem string // why nothing can allow it
+	foreign bool   // the tool is of an MCP server or a plugin in kimi-cli
+	problem string // why no rule can allow the call
 
-	script *script // of the command; nil if there is none
+	script *script // the parsed command; nil if the tool has no command
 }
 
 func newCall(tool string, arguments json.RawMessage, workDir, system string) *call {
@@ -85,8 +86,8 @@ func newCall(tool string, arguments json.RawMessage, workDir, system string) *ca
 	return c
 }
 
-// members returns the members of a JSON object, of those with one name the last, as both kimis take them. twice tells
-// that there were such.
+// members returns the members of a JSON object. Of several members with one name it returns the last, which both kimis
+// use. twice is true if there are such members, or if the text is not an object.
 func members(object json.RawMessage) (m map[string]json.RawMessage, twice bool) {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') || !json.Valid(object) {
@@ -106,7 +107,8 @@ func members(object json.RawMessage) (m map[string]json.RawMessage, twice bool) 
 	return m, twice
 }
 
-// text returns an argument that is a string, and reports whether it is one, without bytes that decoders take differently.
+// text returns the value of an argument. It returns false if the value is not a string, or if it has U+FFFD, which
+// shows that decoders may read it in different ways.
 func (c *call) text(name string) (string, bool) {
 	var s *string
 	if raw, ok := c.args[name]; !ok || json.Unmarshal(raw, &s) != nil || s == nil {
@@ -115,7 +117,7 @@ func (c *call) text(name string) (string, bool) {
 	return *s, !strings.ContainsRune(*s, utf8.RuneError)
 }
 
-// absent reports whether an argument is left out, or null.
+// absent reports whether an argument is missing or null.
 func (c *call) absent(name string) bool {
 	raw, ok := c.args[name]
 	return c.args != nil && (!ok || string(raw) == "null")
@@ -124,7 +126,7 @@ func (c *call) absent(name string) bool {
 // serverPrefix begins the names that Kimi Code gives to the tools of an MCP server: mcp__SERVER__TOOL.
 const serverPrefix = "mcp__"
 
-// part is a server's or a tool's name as it stands in such a name.
+// part returns the name of a server or a tool in the form in which it is part of such a name.
 func part(name string) string {
 	var b strings.Builder
 	under := false
@@ -141,8 +143,8 @@ func part(name string) string {
 	return b.String()
 }
 
-// fromServer reports whether the call is one of an MCP server's tools; of one of its tools if tool is not "". kimi-cli
-// does not tell the server of a tool.
+// fromServer reports whether the call is a call of an MCP server's tool. If tool is not "", it must be that tool.
+// kimi-cli does not say which server a tool belongs to.
 func (c *call) fromServer(server, tool string) match {
 	prefix := serverPrefix + part(server) + "__"
 	rest, found := strings.CutPrefix(c.tool, prefix)
@@ -159,13 +161,13 @@ func (c *call) fromServer(server, tool string) match {
 	return no
 }
 
-// surelyFromServer is fromServer for Allow, where nothing may be in doubt.
+// surelyFromServer does what fromServer does, but only returns true if it is certain. Allow needs that.
 func (c *call) surelyFromServer(server, tool string) bool {
 	rest, found := strings.CutPrefix(c.tool, serverPrefix+part(server)+"__")
 	return found && rest != "" && rest[0] != '_' && !c.foreign && c.args != nil && (tool == "" || rest == part(tool))
 }
 
-// Kimi Code cuts names off at longest bytes, of which the last hashed are "_" and a hash.
+// Kimi Code shortens a long name to longest bytes. The last hashed bytes of it are "_" and a hash.
 const (
 	longest = 64
 	hashed  = 9

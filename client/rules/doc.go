@@ -74,9 +74,10 @@
 // # Paths
 //
 // A path rule matches the file or folder that one of kimi's file tools names: ReadFile, WriteFile, StrReplaceFile,
-// ReadMediaFile (kimi-cli), Read, Write, Edit (Kimi Code), Glob and Grep. To allow reading but not writing, name the tool in
-// the rule. "src/**" is relative to the work dir, "/etc/**" is absolute, and "~/" is the home of this program. "*" matches any
-// characters of a name. "**" matches any number of names, also none. All other characters match themselves.
+// ReadMediaFile (kimi-cli), Read, Write, Edit (Kimi Code), Glob and Grep. To allow reading but not writing, name the
+// tool in the rule. "src/**" is relative to the work dir, "/etc/**" is absolute, and "~/" is the home directory of the
+// user who runs this program. "*" matches any characters of a name. "**" matches any number of names, also none. All
+// other characters match themselves.
 //
 // A rule of allow follows all symbolic links and ".." of the path first, because src/link may lead out of src. So write an
 // absolute pattern without symbolic links, such as /private/tmp for /tmp on macOS. Four kinds of paths are never allowed: a

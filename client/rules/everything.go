@@ -7,23 +7,24 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// everything is whatever a script may run, as far as it shows: for Deny and Ask, where too much is better than too little.
+// everything lists all commands that a script may run, as far as this can be seen. It is for Deny and Ask, so a command
+// too many is better than a missing one.
 type everything struct {
 	commands [][]word
-	unsure   bool // there may be more
-	left     int  // bytes of scripts within scripts that may still be parsed
+	unsure   bool // there may be more commands
+	left     int  // how many bytes of scripts within scripts may still be parsed
 }
 
-// wrappers are programs that run the command in their arguments, or the script in one of them.
+// wrappers are programs that run the command in their arguments, or a script in one of their arguments.
 var wrappers = set("alias arch at batch bash builtin busybox bwrap caffeinate chronic chroot command coproc csh dash dbus-run-session doas " +
 	"dumb-init entr env eval exec expect fakeroot firejail fish flock gdb gosu i386 ionice ksh linux32 linux64 ltrace mksh " +
 	"nice nohup nsenter parallel pkexec proxychains rbash rlwrap runuser screen script setarch setpriv setsid sh ssh stdbuf strace su su-exec " +
 	"sudo systemd-run taskset tcsh time timeout tini tmux torsocks toybox trap unbuffer unshare valgrind watch x86_64 xargs zsh chrt")
 
-// shells are the wrappers that read a script where they are given none.
+// shells are the wrappers that read a script from their input if their arguments have none.
 var shells = set("bash csh dash fish ksh mksh rbash sh tcsh zsh")
 
-// maxDeep is how many scripts may be within one another.
+// maxDeep is how deeply scripts may be nested.
 const maxDeep = 8
 
 // runs reports whether a script has a command that matches the pattern.
@@ -68,11 +69,11 @@ func (e *everything) file(f *syntax.File, deep int) {
 				words = append(words, declared(arg))
 			}
 			e.commands = append(e.commands, words)
-			e.unsure = true // an index in it is evaluated
+			e.unsure = true // the shell evaluates an index in an argument, which may run commands
 		case *syntax.LetClause:
 			e.commands = append(e.commands, []word{{text: "let", known: true}, {}})
 			e.unsure = true
-		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.TestClause: // so is one in a variable
+		case *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.TestClause: // the shell evaluates an index in a variable, too
 			e.unsure = true
 		case *syntax.Stmt:
 			for _, r := range n.Redirs {
@@ -85,7 +86,7 @@ func (e *everything) file(f *syntax.File, deep int) {
 	})
 }
 
-// declared is an argument of declare and its like.
+// declared returns an argument of declare or a similar command.
 func declared(a *syntax.Assign) word {
 	if a.Naked && a.Name != nil && a.Index == nil {
 		return word{text: a.Name.Value, known: true}
@@ -96,7 +97,7 @@ func declared(a *syntax.Assign) word {
 	return word{}
 }
 
-// hereText is the text of a here-document or here-string, as a word.
+// hereText returns the text of a here-document or here-string as a word.
 func hereText(r *syntax.Redirect) *word {
 	var w word
 	switch {
@@ -117,7 +118,7 @@ func hereText(r *syntax.Redirect) *word {
 	return &w
 }
 
-// isShell reports whether a command may read its stdin as a script.
+// isShell reports whether a command may read its input as a script.
 func isShell(cmd syntax.Command) bool {
 	call, ok := cmd.(*syntax.CallExpr)
 	return ok && slices.ContainsFunc(call.Args, func(arg *syntax.Word) bool {
@@ -126,14 +127,14 @@ func isShell(cmd syntax.Command) bool {
 	})
 }
 
-// command adds a simple command and those in its arguments.
+// command adds a simple command and the commands in its arguments.
 func (e *everything) command(words []word, deep int) {
 	e.commands = append(e.commands, words)
 	if !words[0].known {
 		e.unsure = true
 		return
 	}
-	inner := words[1:] // of which each may be the first word of another command
+	inner := words[1:] // each of them may be the first word of another command
 	switch name := programName(words[0].text); {
 	case wrappers[name] || strings.HasPrefix(name, "ld-linux"):
 		e.stdin(name, words)
@@ -166,7 +167,7 @@ var (
 	gitRuns     = set("run foreach --exec -x")
 )
 
-// stdin notes that a wrapper runs what it reads.
+// stdin sets unsure if a wrapper runs commands that it reads from its input.
 func (e *everything) stdin(name string, words []word) {
 	reads := len(words) == 1
 	for _, w := range words[1:] {
@@ -182,7 +183,7 @@ func (e *everything) stdin(name string, words []word) {
 	e.unsure = e.unsure || reads
 }
 
-// joined adds the script that eval makes of its arguments.
+// joined adds the script that eval makes from its arguments.
 func (e *everything) joined(words []word, deep int) {
 	script := word{known: true}
 	for _, w := range words {
@@ -192,7 +193,7 @@ func (e *everything) joined(words []word, deep int) {
 	e.text(script, deep)
 }
 
-// text adds the commands of a word that may be a script, or an option with one: -crm, --command=rm.
+// text adds the commands of a word that may be a script, or an option with a script, such as -crm or --command=rm.
 func (e *everything) text(w word, deep int) {
 	if !w.known {
 		e.unsure = true

@@ -12,8 +12,9 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// FuzzDecide looks at what is allowed in another way than Decide does: only certain nodes of the syntax tree, only commands
-// that begin with "git diff" or are "ls" alone, and no word that leaves the work dir or is known to run or to write something.
+// FuzzDecide checks allowed scripts in another way than Decide does: they have only certain nodes of the syntax tree,
+// only commands that begin with "git diff" or are "ls" alone, and no word that leaves the work dir or that is known to
+// run a program or to write a file.
 func FuzzDecide(f *testing.F) {
 	for _, command := range slices.Concat(attacks, safe, []string{"ls", "ls; git diff a 'b c' \"d\"", "git diff|ls||git diff\nls"}) {
 		if len(command) < 1000 {

@@ -2,18 +2,19 @@ package rules
 
 import "strings"
 
-// hazard are options of a program that run a program or write a file.
+// hazard lists the options of a program that run a program or write a file.
 type hazard struct {
-	short string // letters, anywhere in a word that begins with a single "-"
-	long  string // words after "--"; what they begin with means them, too
-	exact string // words after "-" or "--", whole, as Go's flags and find's expressions are
-	first bool   // its first operand may run programs
-	pairs bool   // operands such as X=Y change what runs
-	most  int    // operands above this number are written to; 0 means none is
+	short string // letters; they count anywhere in a word that begins with a single "-"
+	long  string // words after "--"; the beginnings of these words count, too
+	exact string // whole words after "-" or "--", like the flags of Go programs and the expressions of find
+	first bool   // the first operand may run programs
+	pairs bool   // operands such as X=Y change which programs run
+	most  int    // operands after this number are files to write; 0 means that none is
 }
 
-// hazards are what a last "*" does not stand for, by program and by its first word; the options only unless the rule has Options.
-// The list is no proof: it has what programs that people take for harmless are known to have.
+// hazards are the words that a last "*" does not match, by the program and by its first word. The options count only if
+// the rule has no Options. The list is not complete: it has the known hazards of programs that people consider
+// harmless.
 var hazards = map[string]hazard{
 	"git": {short: "cCoOx", long: "output open-files-in-pager ext-diff textconv exec exec-path upload-pack receive-pack config config-env git-dir " +
 		"work-tree template separate-git-dir gpg-sign sign output-directory interactive edit"},
@@ -40,8 +41,8 @@ var hazards = map[string]hazard{
 	"vi": {first: true}, "vim": {first: true}, "ed": {first: true}, "ex": {first: true},
 }
 
-// hazardous reports whether a word that a last "*" stands for is a hazard of a program in the pattern. Options, unless it
-// is "", are the only options.
+// hazardous reports whether one of the words that a last "*" stands for is a hazard of a program in the pattern. If
+// options is not "", they are the only options that are not hazards.
 func hazardous(patterns []string, options string, rest []word) bool {
 	for _, w := range rest {
 		if options != "" && w.isOption() && !anyGlob(options, w.text) {
@@ -77,7 +78,7 @@ func hazardous(patterns []string, options string, rest []word) bool {
 	return false
 }
 
-// option reports whether a word is one of the options.
+// option reports whether a word is an option that h lists.
 func (h hazard) option(text string) bool {
 	name, _, _ := strings.Cut(strings.TrimLeft(text, "-+"), "=")
 	if name == "" { // "-", "--"

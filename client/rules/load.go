@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// maxFile is the longest file of rules that is read, in bytes.
+// maxFile is the size of the longest file of rules that is read, in bytes.
 const maxFile = 1 << 20
 
 // Load reads a file of rules in TOML. The tables are [[deny]], [[ask]] and [[allow]], with the keys tool, command,
@@ -35,7 +35,7 @@ func Load(path string) (*Rules, error) {
 	return r, nil
 }
 
-// Parse reads rules as Load does.
+// Parse reads rules in TOML, as Load does.
 func Parse(data []byte) (*Rules, error) {
 	r, err := decode(data)
 	if err != nil {
@@ -94,8 +94,8 @@ func undecoded(meta toml.MetaData, key toml.Key) bool {
 	return false
 }
 
-// lineOf returns the line of the n-th key of that name, of which the decoder does not tell. It looks for the last name of the
-// key, so a key that stands in a comment or in a string of several lines is found there.
+// lineOf returns the line of the n-th key of that name, because the decoder does not report it. It searches for the
+// last name of the key, so it may also find the name in a comment or in a string of several lines.
 func lineOf(data string, key toml.Key, n int) int {
 	name := regexp.QuoteMeta(key[len(key)-1])
 	pattern := regexp.MustCompile(`(?:^|[\s{,.\[])["']?` + name + `["']?\s*[=.\]]`)

@@ -10,13 +10,13 @@ import (
 	"unicode"
 )
 
-// maxLinks is how many symbolic links a path may have, as in most systems.
+// maxLinks is how many symbolic links a path may have. Most systems have the same limit.
 const maxLinks = 40
 
 var errLinks = errors.New("too many symbolic links")
 
-// resolve follows the symbolic links in an absolute path, one name after the other, as the system does. What is not there
-// has none.
+// resolve follows the symbolic links in an absolute path, one name after the other, as the system does. A name that
+// does not exist is not a link.
 func resolve(path string) (string, error) {
 	volume := filepath.VolumeName(path)
 	separator := string(filepath.Separator)
@@ -42,7 +42,7 @@ func resolve(path string) (string, error) {
 			return filepath.Join(next, filepath.Join(rest...)), nil
 		case err != nil:
 			return "", err
-		case info.Mode()&fs.ModeIrregular != 0: // a mount point of Windows
+		case info.Mode()&fs.ModeIrregular != 0: // a mount point on Windows
 			return "", fs.ErrInvalid
 		case info.Mode()&fs.ModeSymlink == 0:
 			done = next
@@ -64,18 +64,18 @@ func resolve(path string) (string, error) {
 	return done, nil
 }
 
-// place is where a path of a call leads.
+// place is the place to which a path of a call leads.
 type place struct {
-	written  string // absolute, with ".." taken as text, as both kimis do
-	resolved string // written, with its symbolic links followed; "" if that fails
-	sure     bool   // no one can read the path in another way
+	written  string // absolute, with ".." resolved in the text, as both kimis do
+	resolved string // written after all symbolic links; "" if they cannot be resolved
+	sure     bool   // no program can read the path in another way
 }
 
-// locate finds where a path leads.
+// locate finds the place to which a path leads.
 func (c *call) locate(text string) place {
 	sure := text != "" && text == strings.TrimSpace(text) && text[0] != '~' && !strings.Contains(text, "://") && !strings.ContainsFunc(text, unicode.IsControl)
 	path := filepath.FromSlash(text)
-	if home, rest := homePath(text); home != "" { // both kimis expand it
+	if home, rest := homePath(text); home != "" { // both kimis expand "~"
 		path = filepath.Join(home, rest)
 	}
 	if !filepath.IsAbs(path) {
@@ -89,12 +89,12 @@ func (c *call) locate(text string) place {
 	if p.resolved, err = resolve(p.written); err != nil {
 		return p
 	}
-	other, err := resolve(path) // "link/.." as the system takes it
+	other, err := resolve(path) // the system resolves "link/.." by the target of the link
 	p.sure = sure && err == nil && other == p.resolved
 	return p
 }
 
-// homePath splits a path that begins with "~" alone; home is "" for others, and where it is not known.
+// homePath splits a path that begins with "~" or "~/". For other paths, and if the home is not known, home is "".
 func homePath(text string) (home, rest string) {
 	rest, ok := strings.CutPrefix(text, "~")
 	if !ok || rest != "" && rest[0] != '/' {
@@ -107,7 +107,7 @@ func homePath(text string) (home, rest string) {
 	return home, rest
 }
 
-// below returns path relative to dir, if it is dir or in it.
+// below returns path relative to dir, if path is dir or is in it.
 func below(dir, path string) (string, bool) {
 	if path == dir {
 		return "", true
@@ -118,12 +118,13 @@ func below(dir, path string) (string, bool) {
 	return strings.CutPrefix(path, dir)
 }
 
-// segments are the names in a path.
+// segments returns the names in a path.
 func segments(path string) []string {
 	return strings.FieldsFunc(filepath.ToSlash(path), func(r rune) bool { return r == '/' })
 }
 
-// split returns the folder that a pattern starts from and the patterns of the names below it. The folder is "" if it is not known.
+// split returns the folder in which a pattern starts, and the patterns of the names below it. The folder is "" if it is
+// not known.
 func (c *call) split(pattern string) (dir string, names []string) {
 	switch {
 	case strings.HasPrefix(pattern, "~"):
@@ -139,7 +140,8 @@ func (c *call) split(pattern string) (dir string, names []string) {
 	return dir, segments(pattern)
 }
 
-// within reports whether a path rule of Allow covers the call: where its path leads, all below included for a tool that searches.
+// within reports whether a path rule of Allow covers the place to which the call's path leads. For a tool that
+// searches, the rule must cover everything below it.
 func (c *call) within(pattern string) bool {
 	if c.args == nil || c.strange || c.windows || c.workDir == "" || len(c.shape.path) == 0 {
 		return false
@@ -177,7 +179,7 @@ func (c *call) within(pattern string) bool {
 	return ok && matchNames(names, segments(rel))
 }
 
-// touches reports whether a path rule of Deny or Ask is about the call.
+// touches reports whether a path rule of Deny or Ask matches the call.
 func (c *call) touches(pattern string) match {
 	if len(c.shape.path) == 0 {
 		return no
@@ -191,7 +193,7 @@ func (c *call) touches(pattern string) match {
 	}
 	found := no
 	if c.workDir == "" {
-		found = maybe // it may be a path of another machine
+		found = maybe // the path may be on another machine
 	}
 	texts := make([]string, 0, 2)
 	for _, name := range c.shape.path {
@@ -209,7 +211,7 @@ func (c *call) touches(pattern string) match {
 	if text, _ := c.text(c.shape.pattern); c.shape.pattern != "" && (strings.Contains(text, "..") || strings.HasPrefix(text, "~") || strings.HasPrefix(text, "/")) {
 		found = maybe
 	}
-	// The folder of the pattern, and its first names, may be links themselves.
+	// The folder of the pattern, and the first names in it, may be links.
 	fixed := 0
 	for fixed < len(names) && !strings.Contains(names[fixed], "*") {
 		fixed++
@@ -257,7 +259,7 @@ func lower(names []string) []string {
 	return out
 }
 
-// matchNames reports whether the names of a path match those of a pattern, in which "**" stands for any number of names.
+// matchNames reports whether the names of a path match the names of a pattern. "**" matches any number of names.
 func matchNames(patterns, names []string) bool {
 	star, mark := -1, 0
 	i, n := 0, 0

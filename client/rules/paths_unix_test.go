@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// workspace makes a work dir, reached through a link, with links that lead out and in.
+// workspace makes a work dir that is reached through a link. It has links that lead out of it and into it.
 func workspace(t *testing.T) (dir string) {
 	t.Helper()
 	base := t.TempDir()
@@ -81,7 +81,7 @@ func TestPaths(t *testing.T) {
 		{"Write", `{"path":"/etc/passwd"}`, "", rules.Deny},
 		{"Upload", `{"path":"src/a"}`, dir, ""},
 		{"Bash", `{"command":"cat src/a"}`, dir, ""},
-		{"Grep", `{"pattern":"x","path":"src"}`, dir, rules.Ask}, // may have a *.pem
+		{"Grep", `{"pattern":"x","path":"src"}`, dir, rules.Ask}, // the folder may have a *.pem file
 		{"Grep", `{"pattern":"x","path":".git"}`, dir, rules.Deny},
 		{"Grep", `{"pattern":"x"}`, dir, rules.Ask},
 	} {
@@ -91,7 +91,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// A search is about the whole tree that it searches.
+// The path of a search means the whole tree below it.
 func TestSearches(t *testing.T) {
 	dir := workspace(t)
 	r := &rules.Rules{Deny: []rules.Rule{{Path: "secret/**"}}, Allow: []rules.Rule{{Path: "src/**"}, {Path: "docs/*"}}}

@@ -39,7 +39,7 @@ func anyGlob(patterns, text string) bool {
 	return false
 }
 
-// glob reports whether text matches a pattern, in which "*" stands for any characters.
+// glob reports whether text matches a pattern. "*" matches any characters.
 func glob(pattern, text string) bool {
 	head, rest, star := strings.Cut(pattern, "*")
 	if !star {
@@ -62,7 +62,7 @@ func glob(pattern, text string) bool {
 	}
 }
 
-// resembles reports whether a rule of Deny or Ask is about a command. Where a word is not known, neither is what follows it.
+// resembles reports whether a rule of Deny or Ask matches a command. After a word that is not known, no word is known.
 func resembles(patterns []string, words []word) match {
 	for i, p := range patterns {
 		switch {
@@ -80,12 +80,13 @@ func resembles(patterns []string, words []word) match {
 	case len(words) == len(patterns):
 		return yes
 	case !words[len(patterns)].known:
-		return maybe // it may be nothing
+		return maybe // the unknown word may expand to nothing
 	}
 	return no
 }
 
-// programName is a program without its folder, as systems that do not tell upper from lower case know it.
+// programName returns the name of a program without its folder, in lower case and without ".exe", because some systems
+// ignore these.
 func programName(text string) string {
 	return strings.TrimSuffix(strings.ToLower(path.Base(strings.ReplaceAll(text, `\`, "/"))), ".exe")
 }

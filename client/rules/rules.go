@@ -8,33 +8,33 @@ import (
 )
 
 // Rule says which calls it matches. All fields that are set must match. At least one of Tool, Command, Path and
-// MCPServer must be set. The documentation of the package explains the patterns.
+// MCPServer must be set. The package documentation explains the patterns.
 type Rule struct {
 	// Tool is the exact name of a tool, such as "Shell" (kimi-cli) or "Bash" (Kimi Code). Default: any tool.
 	Tool string `toml:"tool" json:"tool,omitzero"`
-	// Command is a pattern for the commands of a shell tool, word by word: "git diff *".
+	// Command is a pattern for the commands of a shell tool, word by word, such as "git diff *".
 	Command string `toml:"command" json:"command,omitzero"`
-	// Path is a pattern for the file or folder that a file tool names: "src/**", "/etc/**", "~/.ssh/**".
+	// Path is a pattern for the file or folder that a file tool names, such as "src/**", "/etc/**" or "~/.ssh/**".
 	Path string `toml:"path" json:"path,omitzero"`
 	// MCPServer is the name of an MCP server in the configuration. With Tool, the rule matches only that tool of the
 	// server.
 	MCPServer string `toml:"mcp_server" json:"mcp_server,omitzero"`
-	// Reason says why. If the rule denies, the model reads it. Default: a sentence that names the pattern.
+	// Reason says why. If the rule denies a call, the model reads it. Default: a sentence that names the pattern.
 	Reason string `toml:"reason" json:"reason,omitzero"`
-	// Options limit the last "*" of Command: of the words that begin with "-" or "+", it then matches only these,
-	// separated by spaces: "-- --stat -U*". Only rules of Allow may have options. Default: every option except those
-	// that are known to run programs or to write files.
+	// Options limit the last "*" of Command: of the words that begin with "-" or "+", it then matches only these. They
+	// are separated by spaces, such as "-- --stat -U*". Only rules of Allow may have options. Default: every option
+	// except those that are known to run programs or to write files.
 	Options string `toml:"options" json:"options,omitzero"`
 }
 
 // Rules decide about calls of tools. Deny overrides Ask, and Ask overrides Allow. The zero value has no rule. Many
-// goroutines may use it at once; do not change it while they do.
+// goroutines may use Rules at the same time, if none changes them.
 type Rules struct {
 	Deny  []Rule `toml:"deny" json:"deny,omitzero"`
 	Ask   []Rule `toml:"ask" json:"ask,omitzero"`
 	Allow []Rule `toml:"allow" json:"allow,omitzero"`
 	// Logger gets every decision of Approve, at level Info: the id of the request, the tool and the Decision, without
-	// the arguments. Default: nil, no log.
+	// the arguments. Default: nil, which means no log.
 	Logger *slog.Logger `toml:"-" json:"-"`
 }
 
@@ -51,11 +51,11 @@ const (
 // Decision is a verdict and the reason for it. It can be stored as JSON.
 type Decision struct {
 	Verdict Verdict `json:"verdict"`
-	Rule    *Rule   `json:"rule,omitzero"` // a copy; nil if no single rule decided
+	Rule    *Rule   `json:"rule,omitzero"` // a copy of the rule that decided; nil if it was not one rule
 	Reason  string  `json:"reason,omitzero"`
 }
 
-// LogValue shows the parts of d in a log.
+// LogValue implements [slog.LogValuer] with the fields of d.
 func (d Decision) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("verdict", string(d.Verdict))}
 	if d.Rule != nil {
@@ -64,7 +64,7 @@ func (d Decision) LogValue() slog.Value {
 	return slog.GroupValue(append(attrs, slog.String("reason", d.Reason))...)
 }
 
-// String shows what the rule matches, without its reason.
+// String returns the patterns of the rule, without its reason.
 func (r Rule) String() string {
 	var s string
 	for _, field := range []struct{ name, value string }{
@@ -81,16 +81,16 @@ func (r Rule) String() string {
 	return s
 }
 
-// Decide returns the decision of the rules about a call of a tool with these arguments, a JSON object. The agent
-// works in workDir, an absolute path; if it is not absolute, no path is allowed. Decide reads symbolic links on disk
-// and changes nothing. Rules that Validate refuses deny everything.
+// Decide returns the decision of the rules about a call of a tool. arguments is a JSON object. workDir is the absolute
+// path of the agent's work dir; if it is not absolute, no path is allowed. Decide reads symbolic links on disk and
+// changes nothing. Rules that Validate refuses deny everything.
 //
-// Decide cannot know whether a tool of that name is kimi's own. [Rules.Approve] can.
+// Decide cannot know whether a tool with that name is kimi's own. [Rules.Approve] can.
 func (r *Rules) Decide(tool string, arguments json.RawMessage, workDir string) Decision {
 	return r.decide(newCall(tool, arguments, workDir, runtime.GOOS))
 }
 
-// match is how certain it is that a rule is about a call.
+// match says how certain it is that a rule matches a call.
 type match int
 
 const (
@@ -144,7 +144,7 @@ func (r *Rule) decision(v Verdict, reason string) Decision {
 	return Decision{Verdict: v, Rule: &own, Reason: reason}
 }
 
-// concerns reports whether a rule of Deny or Ask is about the call. In doubt it is.
+// concerns reports whether a rule of Deny or Ask matches the call. If that is not certain, it returns maybe.
 func (r *Rule) concerns(c *call) match {
 	m := yes
 	if r.MCPServer != "" {
@@ -161,8 +161,8 @@ func (r *Rule) concerns(c *call) match {
 	return m
 }
 
-// allows returns the rule that allows the call, nil if none does. Of a script, each command needs a rule that allows it; the
-// first one's is returned.
+// allows returns the rule that allows the call. It returns nil if there is none. Each command of a script needs a rule
+// that allows it; for a script, allows returns the rule of the first command.
 func (r *Rules) allows(c *call) *Rule {
 	for i := range r.Allow {
 		rule := &r.Allow[i]

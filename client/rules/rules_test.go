@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/rules"
 )
 
-// Deny overrides Ask, Ask overrides Allow, whatever the order and however narrow.
+// Deny overrides Ask, and Ask overrides Allow, whatever the order of the rules is and however narrow they are.
 func TestOrder(t *testing.T) {
 	all := rules.Rules{Deny: []rules.Rule{{Tool: "a"}}, Ask: []rules.Rule{{Tool: "a"}, {Tool: "b"}}, Allow: []rules.Rule{{Tool: "a"}, {Tool: "b"}, {Tool: "c", Reason: "harmless"}}}
 	for tool, want := range map[string]rules.Decision{
@@ -36,7 +36,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// The tools of MCP servers: Kimi Code names the server, kimi-cli does not.
+// Rules for MCP servers work with the names of both kimis: Kimi Code names the server, kimi-cli does not.
 func TestMCP(t *testing.T) {
 	r := &rules.Rules{
 		Deny:  []rules.Rule{{MCPServer: "prod"}, {MCPServer: "db", Tool: "drop"}},
@@ -73,10 +73,10 @@ func TestOptions(t *testing.T) {
 	}
 }
 
-// Each of these rules is refused at once, and denies everything if it is used without a check.
+// Validate refuses each of these rules. Without a call of Validate, each of them denies everything.
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
-		list string // deny and allow
+		list string // the lists that the rule is tried in: deny (d) and allow (a)
 		rule rules.Rule
 		want string
 	}{
@@ -106,9 +106,9 @@ func TestValidate(t *testing.T) {
 		{"a", rules.Rule{Command: "/usr/bin/env *"}, "without *"},
 		{"a", rules.Rule{Command: "sudo ls *"}, "without *"},
 		{"a", rules.Rule{Command: "bash -c *"}, "without *"},
-		{"a", rules.Rule{Command: "sed *"}, "first one out"},
-		{"a", rules.Rule{Command: "sed -n *"}, "first one out"},
-		{"a", rules.Rule{Command: "/bin/sed *p x"}, "first one out"},
+		{"a", rules.Rule{Command: "sed *"}, "first operand"},
+		{"a", rules.Rule{Command: "sed -n *"}, "first operand"},
+		{"a", rules.Rule{Command: "/bin/sed *p x"}, "first operand"},
 		{"a", rules.Rule{Command: "cat ../x"}, ".."},
 		{"d", rules.Rule{Command: "ls *", Options: "-l"}, "options need"},
 		{"a", rules.Rule{Command: "ls", Options: "-l"}, "options need"},

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// maxScript is the longest script that is parsed, in bytes; longer ones are asked about.
+	// maxScript is the size of the longest script that is parsed, in bytes. The verdict about a longer script is ask.
 	maxScript = 64 << 10
-	// maxNested is how many brackets and words that open something a script may have: parser and walk call themselves for each.
+	// maxNested is how many brackets and opening words a script may have. The parser and the walk are recursive for
+	// each.
 	maxNested = 2000
 )
 
@@ -29,7 +30,7 @@ type script struct {
 	text string
 	file *syntax.File
 	err  error
-	all  *everything // made on demand
+	all  *everything // nil until it is needed
 }
 
 func newScript(text string) *script {
@@ -40,7 +41,7 @@ func newScript(text string) *script {
 
 var parsers = sync.Pool{New: func() any { return syntax.NewParser(syntax.Variant(syntax.LangBash)) }}
 
-// parse reads a script as bash does. What bash and other shells might read in another way than the parser is an error.
+// parse parses a script as bash does. It returns an error if bash or another shell might read the script differently.
 func parse(text string) (f *syntax.File, err error) {
 	if len(text) > maxScript {
 		return nil, errTooLong
@@ -65,7 +66,7 @@ func parse(text string) (f *syntax.File, err error) {
 	}
 	p := parsers.Get().(*syntax.Parser)
 	defer func() {
-		if v := recover(); v != nil { // the parser is in no known state: it is not used again
+		if v := recover(); v != nil { // the state of the parser is not known, so the parser is not used again
 			f, err = nil, fmt.Errorf("the parser failed: %v", v)
 			return
 		}
@@ -80,9 +81,9 @@ func parse(text string) (f *syntax.File, err error) {
 
 // word is a word of a command.
 type word struct {
-	text  string // as the program gets it, if known
-	known bool   // nothing in it is expanded
-	plain bool   // every shell reads it so: it is known and has no unquoted character of any meaning
+	text  string // the text that the program gets; it is right only if known is true
+	known bool   // the shell expands nothing in the word
+	plain bool   // known is true, and the word has no unquoted character with a meaning, so every shell reads it in the same way
 }
 
 func (w word) escapes() bool {
@@ -99,18 +100,18 @@ func (w word) escapes() bool {
 	}
 }
 
-// rangeGoesOn reports whether ".." before c is part of a name or of a range such as main..dev, and no parent folder.
+// rangeGoesOn reports whether ".." before c is part of a name or of a range such as main..dev, and not a parent folder.
 func rangeGoesOn(c byte) bool {
 	return c == '.' || c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
-// isOption reports whether a program may take w for an option.
+// isOption reports whether a program may read w as an option.
 func (w word) isOption() bool {
 	return strings.HasPrefix(w.text, "-") || strings.HasPrefix(w.text, "+")
 }
 
-// simpleCommands returns the commands of a script that is made only of simple commands with plain words, joined by
-// ";", newlines, "&&", "||" and "|"; nil for any other.
+// simpleCommands returns the commands of a script that has only simple commands with plain words, joined by ";",
+// newlines, "&&", "||" and "|". For any other script it returns nil.
 func (c *call) simpleCommands() [][]word {
 	if c.script == nil || c.script.err != nil || c.windows || c.strange || c.foreign ||
 		strings.Contains(c.script.text, "\\\n") {
@@ -133,7 +134,7 @@ func (c *call) simpleCommands() [][]word {
 	return commands
 }
 
-// simple appends the commands of a statement, and reports whether it is of simple commands alone.
+// simple appends the commands of a statement. It returns false if the statement has anything else than simple commands.
 func simple(commands [][]word, s *syntax.Stmt) ([][]word, bool) {
 	if s.Negated || s.Background || s.Coprocess {
 		return nil, false
@@ -174,8 +175,8 @@ func simple(commands [][]word, s *syntax.Stmt) ([][]word, bool) {
 // isOutput reports whether n is the number of stdout or stderr.
 func isOutput(n string) bool { return n == "1" || n == "2" }
 
-// changesShell are the commands of the shell itself that change it for what follows, as by another folder or PATH, or that
-// run or evaluate their arguments. Validate lets no rule allow one.
+// changesShell are commands of the shell itself that change the shell for later commands, such as its folder or PATH,
+// or that run or evaluate their arguments. Validate refuses a rule that allows one of them.
 var changesShell = set(". alias bg bind builtin caller cd command compgen complete compopt declare dirs disown enable eval exec export fc fg getopts " +
 	"hash history jobs let local logout mapfile popd pushd read readarray readonly return set shift shopt source suspend trap typeset ulimit " +
 	"umask unalias unset wait")
@@ -188,10 +189,10 @@ func set(words string) map[string]bool {
 	return m
 }
 
-// newWord reads a word.
+// newWord converts a word of the syntax tree.
 func newWord(w *syntax.Word) word {
 	out := word{known: true, plain: true}
-	if len(w.Parts) == 1 { // most are
+	if len(w.Parts) == 1 { // most words have one part
 		if lit, ok := w.Parts[0].(*syntax.Lit); ok && isPlain(lit.Value) {
 			out.text = lit.Value
 			return out
@@ -234,16 +235,16 @@ func newWord(w *syntax.Word) word {
 	return out
 }
 
-// isPlain reports whether an unquoted text has characters without any meaning for a shell alone.
+// isPlain reports whether an unquoted text has only characters without a meaning for a shell.
 func isPlain(text string) bool {
-	if text == "[" || text == "]" { // the command, and its end
+	if text == "[" || text == "]" { // the command "[" and its last argument
 		return true
 	}
 	for i := range len(text) {
 		switch c := text[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("_@%+:,./^-", c) >= 0:
 		case c == '=' && i > 0:
-		case c == '~' && i > 0 && strings.IndexByte("=:", text[i-1]) < 0: // HEAD~1
+		case c == '~' && i > 0 && strings.IndexByte("=:", text[i-1]) < 0: // such as HEAD~1
 		default:
 			return false
 		}
@@ -251,7 +252,7 @@ func isPlain(text string) bool {
 	return true
 }
 
-// unescape takes the backslashes out of an unquoted text, and reports whether a shell takes the rest as it is.
+// unescape removes the backslashes from an unquoted text. It reports whether a shell reads the rest literally.
 func unescape(text string) (string, bool) {
 	known := !strings.HasPrefix(text, "~") && !strings.Contains(text, "=~") && !strings.Contains(text, ":~")
 	if !strings.ContainsAny(text, `\*?[{`) {
@@ -266,17 +267,17 @@ func unescape(text string) (string, bool) {
 			}
 			continue
 		case '*', '?', '[', '{':
-			known = known && text == "[" // the command
+			known = known && text == "[" // the command "["
 		}
 		b.WriteByte(text[i])
 	}
-	if text == "{}" { // of find and xargs
+	if text == "{}" { // an argument of find and xargs
 		known = true
 	}
 	return b.String(), known
 }
 
-// unquote takes the backslashes out of a text in double quotes.
+// unquote removes the backslashes from a text in double quotes.
 func unquote(text string) string {
 	if !strings.Contains(text, `\`) {
 		return text

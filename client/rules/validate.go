@@ -35,7 +35,7 @@ func (r *Rules) problems() error {
 	return errors.Join(errs...)
 }
 
-// problem says what is wrong with a rule, and what to do; "" if nothing is.
+// problem says what is wrong with a rule, and what to do. It returns "" if nothing is wrong.
 func (r *Rule) problem(allow bool) string {
 	known, ok := shapes[r.Tool]
 	switch {
@@ -90,17 +90,18 @@ func commandProblem(command string, allow bool) string {
 	case wrappers[programName(name)] && strings.Contains(command, "*"):
 		return name + " runs what its arguments say; write the whole command, without *"
 	case hazards[programName(name)].first && !fixedOperand(operands):
-		return "an operand of " + name + ` can make it run programs; write the first one out, before the "*"`
+		return "an operand of " + name + ` can make it run programs; spell out the first operand before the "*"`
 	}
 	for w := range strings.FieldsSeq(command) {
 		if (word{text: w}).escapes() {
-			return "a word with .. is never allowed, since it leaves the work dir; leave it out"
+			return "a word with .. is never allowed, because it leaves the work dir; leave it out"
 		}
 	}
 	return ""
 }
 
-// fixedOperand reports whether the first word that is no option has no pattern, or there is none and no "*" either.
+// fixedOperand reports whether the first word that is not an option has no pattern, or there is neither such a word nor
+// a "*".
 func fixedOperand(words string) bool {
 	for w := range strings.FieldsSeq(words) {
 		if w[0] != '-' {

@@ -13,7 +13,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// The real shells read words as the rules do: plain ones in every shell, known ones in bash.
+// The real shells read words as the rules do: every shell reads plain words so, and bash reads known words so.
 func TestWordsAsShellsReadThem(t *testing.T) {
 	const alphabet = "aab--==~/.:,@%+^_#!'\"\"\\\\$nx1  \t{}[]*?&;|<>()`é\n"
 	random := rand.New(rand.NewPCG(1, 2))

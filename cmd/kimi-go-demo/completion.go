@@ -11,7 +11,7 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"The shell: bash, zsh or fish."`
 }
 
-// Help says what to do with the script.
+// Help says how to use the script.
 func (completionCmd) Help() string {
 	return `bash: write the line "source <(` + program + ` completion bash)" in ~/.bashrc.
 
@@ -20,14 +20,14 @@ zsh: write the line "source <(` + program + ` completion zsh)" in ~/.zshrc, afte
 fish: run "` + program + ` completion fish > ~/.config/fish/completions/` + program + `.fish".`
 }
 
-// Run writes a script that completes the commands and their flags, and the names of files elsewhere.
+// Run writes a script that completes commands and flags and, in other places, the names of files.
 func (c *completionCmd) Run(e *env, k *kong.Kong) error {
 	script := map[string]func([]*kong.Node) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[c.Shell]
 	_, err := fmt.Fprint(e.stdout, script(k.Model.Children))
 	return err
 }
 
-// flagsOf returns the flags of a command, its own and those that all have.
+// flagsOf returns the flags of a command: its own flags, and those that all commands have.
 func flagsOf(command *kong.Node) (list []*kong.Flag) {
 	for _, group := range command.AllFlags(true) {
 		list = append(list, group...)
@@ -35,7 +35,7 @@ func flagsOf(command *kong.Node) (list []*kong.Flag) {
 	return list
 }
 
-// spellings returns how a flag may be written.
+// spellings returns the ways to write a flag.
 func spellings(f *kong.Flag) []string {
 	list := []string{"--" + f.Name}
 	if f.Tag != nil && f.Tag.Negatable != "" {
@@ -69,7 +69,7 @@ func bashCompletion(commands []*kong.Node) string {
 complete -o default -F _kimi_go_demo ` + program + "\n"
 }
 
-// described writes words and their descriptions in the form of zsh.
+// described writes a word and its description in the form of zsh.
 func described(word, help string) string {
 	return shellQuote(strings.ReplaceAll(word, ":", `\:`) + ":" + help)
 }
@@ -128,7 +128,7 @@ func fishCompletion(commands []*kong.Node) string {
 	return b.String()
 }
 
-// fishQuote quotes a text as fish has it.
+// fishQuote quotes a text for fish.
 func fishQuote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// The help of the program is one screen of a terminal, and names every command.
+// The help of the program fits on one screen, and names every command.
 func TestHelpFits(t *testing.T) {
 	t.Parallel()
 	r := bareDemo(t).run(t, "", "--help")
 	r.check(t, 0, []string{"prompt", "view", "proxy", "shell", "login", "doctor", "completion", "--version", "--help", "143"}, nil)
 	lines := strings.Split(strings.TrimSuffix(r.stdout, "\n"), "\n")
-	if len(lines) > 23 { // and the prompt after it
+	if len(lines) > 23 { // one more line is needed for the shell's prompt
 		t.Errorf("the help has %d lines", len(lines))
 	}
 	for _, line := range lines {
@@ -43,7 +43,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// What bash completes.
+// bash completes these words with the script.
 func TestCompletionBash(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -34,14 +34,15 @@
 // you type there may be a command of kimi, such as /compact. A TEXT, or the input of a chat that is not a terminal, is
 // only text for the agent, unless --slash is given, because /yolo and /afk turn approvals off.
 //
-// Text of the agent cannot control the terminal. Control characters, and other invisible characters, are written as ^X and
-// \uNNNN; in JSON they are escapes with the same meaning. proxy and wire copy what kimi writes to standard output.
+// Text of the agent cannot control the terminal. Control characters, and other invisible characters, are written as ^X
+// and \uNNNN; in JSON they are escapes with the same meaning. proxy and wire copy the output of kimi unchanged to
+// standard output.
 //
 // Standard output has only what the agent says and does. With --json, it has one Wire message on each line, as
 // {"type":…,"payload":…}. With --quiet, it has only the agent's text. Standard error has a line about the end of the turn,
 // with the command that continues the session. It also has the errors, each with a hint.
 //
-// The first Ctrl-C cancels the turn, and the session can be resumed. A second one closes the session at once.
+// The first Ctrl-C cancels the turn, and the session can be resumed. A second Ctrl-C closes the session at once.
 //
 // # Use by other programs
 //

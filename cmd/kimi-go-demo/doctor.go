@@ -23,10 +23,10 @@ type doctorCmd struct {
 	files
 }
 
-// errNotUsable ends doctor, which has printed everything already.
-var errNotUsable = errors.New("kimi is not usable as it is set up")
+// errNotUsable is the error with which doctor ends after it has printed what is wrong.
+var errNotUsable = errors.New("kimi cannot be used with this setup")
 
-// doctor collects what it finds, section by section.
+// doctor prints its findings, section by section.
 type doctor struct {
 	e      *env
 	flags  *which
@@ -58,7 +58,7 @@ func (f *doctorCmd) Run(e *env) error {
 	return nil
 }
 
-// The findings: fine, a note, a failure.
+// These print a finding: all is well, a note, or a failure.
 func (d *doctor) ok(format string, args ...any)   { d.finding("ok  ", format, args...) }
 func (d *doctor) note(format string, args ...any) { d.finding("note", format, args...) }
 func (d *doctor) fail(do, format string, args ...any) {
@@ -71,7 +71,7 @@ func (d *doctor) finding(mark, format string, args ...any) {
 	fmt.Fprintf(d.e.stdout, "%s  %s\n", mark, screen.Line(oneLine(fmt.Sprintf(format, args...))))
 }
 
-// kimi says which program would run, nil if none can.
+// kimi finds the program that would run. It returns nil if none can run.
 func (d *doctor) kimi() *client.Info {
 	ctx, release := d.e.signals.during(context.Background())
 	defer release()
@@ -96,10 +96,10 @@ func (d *doctor) kimi() *client.Info {
 	ours, _ := wireproto.ParseVersion(wireproto.ProtocolVersion)
 	switch {
 	case err != nil:
-		d.note("it does not say its version of the protocol: it has only what the first version has")
+		d.note("it does not say its version of the protocol, so it has only the first version")
 		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
 	case wire.Compare(ours) < 0:
-		d.note("it speaks an older protocol than this client's %s: it lacks what came later", wireproto.ProtocolVersion)
+		d.note("it speaks an older protocol than this client's %s and lacks later features", wireproto.ProtocolVersion)
 		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
 	}
 	d.newer(info)
@@ -107,8 +107,8 @@ func (d *doctor) kimi() *client.Info {
 	return info
 }
 
-// starts makes the handshake, which decides whether kimi can be driven. It uses temporary folders, so the user's
-// folders are not changed.
+// starts makes the handshake, which shows whether kimi can be driven. It uses temporary folders, so it does not change
+// the user's folders.
 func (d *doctor) starts(info *client.Info) {
 	dir, err := os.MkdirTemp("", "kimi-go-doctor-")
 	if err != nil {
@@ -138,7 +138,7 @@ func (d *doctor) starts(info *client.Info) {
 	d.ok("it starts, and answered after %.1f s", took.Seconds())
 }
 
-// found says where the kimi was found, if that is not obvious.
+// found says where the kimi was found, if it is not on PATH.
 func (d *doctor) found(info *client.Info) {
 	switch info.FoundBy {
 	case "Options.Executable", "KIMI_PATH", "PATH":
@@ -152,11 +152,11 @@ func (d *doctor) found(info *client.Info) {
 	d.todo("to use another one, set KIMI_PATH to it")
 }
 
-// others lists each further kimi, and why it does not run.
+// others lists every other kimi, and why it is not used.
 func (d *doctor) others() {
 	list, err := client.Candidates(&client.Options{Executable: d.flags.Kimi, ShareDir: d.flags.ShareDir})
 	if err != nil {
-		return // it was told
+		return // the error was reported before
 	}
 	for _, c := range list {
 		if c.Reason != "" {
@@ -165,14 +165,14 @@ func (d *doctor) others() {
 	}
 }
 
-// newer notes a kimi that is newer than those that were tested.
+// newer prints a note about a kimi that is newer than the tested ones.
 func (d *doctor) newer(info *client.Info) {
 	if than := info.Newer(); than != "" {
-		d.note("it is newer than %s, the newest that this client was tested with: it is used all the same, but what is new in it is only shown by its name", than)
+		d.note("it is newer than %s, the newest that this client was tested with: it can be used, but its new kinds of messages are shown only by their names", than)
 	}
 }
 
-// configuration checks the file, and the result of the file and the environment together.
+// configuration checks the configuration file, and what the file and the environment together give.
 func (d *doctor) configuration() {
 	path := d.flags.Config
 	load := config.Load
@@ -215,7 +215,7 @@ func (d *doctor) configuration() {
 	d.telemetry(cfg)
 }
 
-// invalid names all that is wrong with a configuration.
+// invalid lists all errors in a configuration.
 func (d *doctor) invalid(path string, err error) {
 	d.fail("fix these, so that kimi can start", "configuration %s is not valid", path)
 	for _, one := range split(err) {
@@ -223,7 +223,7 @@ func (d *doctor) invalid(path string, err error) {
 	}
 }
 
-// key says where the API key or the login comes from.
+// key says which API key or login is used.
 func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	login := filepath.Join(d.share, "credentials", "kimi-code.json")
 	provider := cfg.Providers[model.Provider]
@@ -250,7 +250,7 @@ func (d *doctor) key(cfg *config.Config, model config.Effective) {
 	}
 }
 
-// ownVariables act whatever the model is.
+// ownVariables have an effect whatever the model is.
 var ownVariables = []struct{ name, does string }{
 	{"KIMI_PATH", "chooses the kimi, unless --kimi does"},
 	{"KIMI_SHARE_DIR", "chooses the share dir, unless --share-dir does"},
@@ -258,7 +258,7 @@ var ownVariables = []struct{ name, does string }{
 	{"NO_COLOR", "turns colours off"},
 }
 
-// environment says which variables have an effect, and which are set but have none. It shows no value.
+// environment says which variables have an effect, and which are set but have no effect. It shows no values.
 func (d *doctor) environment(model *config.Effective) {
 	acts := make(map[string]bool)
 	if model != nil {
@@ -298,7 +298,7 @@ func (d *doctor) telemetry(cfg *config.Config) {
 	}
 }
 
-// files checks the share dir, the MCP servers and the work dir's sessions.
+// files checks the share dir, the MCP servers and the sessions of the work dir.
 func (d *doctor) files() {
 	d.home()
 	mcp := filepath.Join(d.share, "mcp.json")
@@ -313,7 +313,7 @@ func (d *doctor) files() {
 	d.sessions()
 }
 
-// named checks the files and folders that flags name.
+// named checks the files and folders that are named by flags.
 func (d *doctor) named() {
 	bad := func(flag, path, cure string, err error) {
 		var at *fs.PathError
@@ -345,14 +345,14 @@ func (d *doctor) named() {
 		case err != nil:
 			bad("--skills-dir", dir, "name a directory that exists", err)
 		case !info.IsDir():
-			bad("--skills-dir", dir, "name a directory", errors.New("it is no directory"))
+			bad("--skills-dir", dir, "name a directory", errors.New("it is not a directory"))
 		default:
 			d.ok("--skills-dir %s is there", dir)
 		}
 	}
 }
 
-// unreadable says why a file cannot be read, nil if it can.
+// unreadable returns the error of reading a file, nil if it can be read.
 func unreadable(path string) error {
 	f, err := regular.Open(path)
 	if err == nil {
@@ -391,7 +391,7 @@ func (d *doctor) sessions() {
 	d.ok("%s in this work dir", screen.Count(len(list), "session"))
 }
 
-// writable tries to write to a directory. made is false if the directory does not exist but can be made.
+// writable tries to write in a directory. made is false if the directory does not exist but can be made.
 func writable(dir string) (made bool, err error) {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -413,7 +413,7 @@ func writable(dir string) (made bool, err error) {
 		return true, errors.New("cannot be written")
 	}
 	f.Close()
-	if err := os.Remove(f.Name()); err != nil && runtime.GOOS != "windows" { // a virus scanner may hold it
+	if err := os.Remove(f.Name()); err != nil && runtime.GOOS != "windows" { // on Windows a virus scanner may have the file open
 		return true, err
 	}
 	return true, nil

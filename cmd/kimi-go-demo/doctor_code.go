@@ -20,10 +20,10 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// lacking is what Kimi Code cannot do.
+// lacking lists the features that Kimi Code does not support.
 const lacking = "audio in a prompt, prompts of more than 1 MiB of text, ralph iterations, the agent okabe"
 
-// codeConfig is what doctor reads of Kimi Code's config.toml, which is not kimi-cli's.
+// codeConfig has the values that doctor reads from Kimi Code's config.toml, whose format differs from kimi-cli's.
 type codeConfig struct {
 	DefaultModel string `toml:"default_model"`
 	DefaultMode  string `toml:"default_permission_mode"`
@@ -47,7 +47,7 @@ type codeProvider struct {
 	} `toml:"oauth"`
 }
 
-// kimiCode checks Kimi Code: its own files and variables, and none of kimi-cli's.
+// kimiCode checks Kimi Code with its own files and variables. It does not read the files of kimi-cli.
 func (d *doctor) kimiCode(info *client.Info) {
 	d.ok("Kimi Code %s at %s, driven through its server (Wire protocol %s by a bridge)", info.Version, info.Path, info.WireVersion)
 	d.found(info)
@@ -77,7 +77,7 @@ func (d *doctor) kimiCode(info *client.Info) {
 	d.sessions()
 }
 
-// codeMCP checks mcp.json. If one entry is bad, Kimi Code uses none of the servers and does not say so.
+// codeMCP checks mcp.json. If one entry is bad, Kimi Code silently uses none of the servers.
 func (d *doctor) codeMCP() {
 	servers, err := home.MCPServers(d.share)
 	switch {
@@ -88,7 +88,7 @@ func (d *doctor) codeMCP() {
 	}
 }
 
-// codeConfig reads Kimi Code's own configuration, nil if it cannot be read.
+// codeConfig reads Kimi Code's own configuration. It returns nil if the file cannot be read.
 func (d *doctor) codeConfig() *codeConfig {
 	cfg := new(codeConfig)
 	path := filepath.Join(d.share, "config.toml")
@@ -101,7 +101,7 @@ func (d *doctor) codeConfig() *codeConfig {
 	case errors.Is(err, fs.ErrNotExist):
 		d.note("configuration %s: none yet; kimi makes one at the first login", path)
 	case errors.As(err, &syntax):
-		d.fail("fix the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the text may have a key in it
+		d.fail("fix the file", "configuration %s is not TOML: line %d", path, syntax.Position.Line) // the line only, because the text may have a key
 		return nil
 	case err != nil && errors.As(err, new(*fs.PathError)):
 		d.fail("make it a file that can be read", "configuration %s cannot be read", path)
@@ -122,7 +122,7 @@ func (d *doctor) codeConfig() *codeConfig {
 func (d *doctor) codeVariables() {
 	key, url := "KIMI_MODEL_API_KEY", os.Getenv("KIMI_MODEL_BASE_URL")
 	if os.Getenv(key) == "" {
-		if key = "KIMI_API_KEY"; url == "" { // the bridge hands these on
+		if key = "KIMI_API_KEY"; url == "" { // the bridge passes these on
 			url = os.Getenv("KIMI_BASE_URL")
 		}
 	}
@@ -176,7 +176,7 @@ func (d *doctor) codeModel(cfg *codeConfig) {
 	}
 }
 
-// codeLogin looks for the credentials that "kimi login" leaves.
+// codeLogin checks the credentials that "kimi login" writes.
 func (d *doctor) codeLogin(p codeProvider) {
 	if p.OAuth.Storage == string(config.OAuthKeyring) {
 		d.note("login: in the system's keyring, which doctor does not read")
@@ -199,14 +199,14 @@ func (d *doctor) codeLogin(p codeProvider) {
 	switch err := json.Unmarshal(data, &tokens); {
 	case err != nil:
 		d.fail(`run "kimi login"`, "login: %s holds no tokens", path)
-	case tokens.Access == "" && tokens.Refresh == "": // what Kimi Code leaves of a login that is no longer valid
+	case tokens.Access == "" && tokens.Refresh == "": // Kimi Code leaves such a file when a login is no longer valid
 		d.fail(`run "kimi login"`, "login: it has expired; the tokens of %s are empty", path)
 	default:
 		d.ok("login: %s is there; the first prompt shows whether it is still valid", path)
 	}
 }
 
-// namedConfig checks a configuration for kimi-cli, which the bridge passes on.
+// namedConfig checks a configuration in the format of kimi-cli, which the bridge passes on to Kimi Code.
 func (d *doctor) namedConfig(info *client.Info) {
 	path := d.flags.Config
 	cfg, err := config.Load(path)
@@ -237,8 +237,8 @@ func (d *doctor) namedConfig(info *client.Info) {
 	d.ok("API key from %s", model.KeySource)
 }
 
-// takes reports the keys of a configuration that Kimi Code has no place for. It starts nothing: the command line is
-// checked before a start.
+// takes returns the error about keys of a configuration that Kimi Code does not support. It starts nothing, because the
+// command line is checked before a start.
 func takes(info *client.Info, path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -263,7 +263,7 @@ func (d *doctor) codeTelemetry(cfg *codeConfig) {
 	}
 }
 
-// codeEnvironment says which variables act besides those of the model. It shows no value.
+// codeEnvironment says which variables, other than those of the model, have an effect. It shows no values.
 func (d *doctor) codeEnvironment() {
 	for _, v := range ownVariables {
 		if os.Getenv(v.name) != "" {
@@ -280,7 +280,7 @@ func (d *doctor) codeEnvironment() {
 	d.note("environment: KIMI_CODE_HOME chooses the home")
 }
 
-// shownURL returns an address without the secrets that may be in it.
+// shownURL returns an address without the secrets that it may have.
 func shownURL(url string) string {
 	cfg := &config.Config{
 		Models:    map[string]config.Model{"m": {Provider: "p", Model: "m"}},
@@ -289,7 +289,7 @@ func shownURL(url string) string {
 	return cfg.Effective("m", func(string) string { return "" }).BaseURL
 }
 
-// have lists the names in a table of the configuration.
+// have lists the names of a table in the configuration.
 func have[V any](table map[string]V) string {
 	names := slices.Sorted(maps.Keys(table))
 	if len(names) == 0 {

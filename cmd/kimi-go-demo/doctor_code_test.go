@@ -9,8 +9,8 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// codeHome sets up the command with a script that answers as Kimi Code does, a home and nothing else. In
-// ~/.kimi is a configuration of kimi-cli that must not be read.
+// codeHome sets up the command with a script that answers as Kimi Code does, and a home. ~/.kimi has a configuration of
+// kimi-cli, which must not be read.
 func codeHome(t *testing.T, config string) (d *demo, home string) {
 	t.Helper()
 	d = bareDemo(t)
@@ -99,7 +99,7 @@ func TestDoctorKimiCode(t *testing.T) {
 	}
 }
 
-// The real one, and no other kimi.
+// doctor works with the real Kimi Code and no other kimi.
 func TestDoctorOnlyKimiCode(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t)
@@ -109,11 +109,11 @@ func TestDoctorOnlyKimiCode(t *testing.T) {
 	d.run(t, "", "doctor").check(t, 0, []string{"ok    Kimi Code 2.1.0 at " + opts.Executable, "ok    it starts, and answered after ", "note  it cannot do these", "ok    model scripted, provider type kimi at http://127.0.0.1:", "ok    API key from KIMI_MODEL_API_KEY", "ok    share dir", "\nusable\n"}, nil)
 }
 
-// Mistakes in the files that Kimi Code reads, and keys of a configuration that it has no place for.
+// doctor finds mistakes in the files of Kimi Code, and keys of a configuration that Kimi Code does not support.
 func TestDoctorKimiCodeFiles(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		files map[string]string // in the home
+		files map[string]string // the files in the home, by name
 		args  []string
 		want  []string
 	}{
@@ -141,8 +141,8 @@ func TestDoctorKimiCodeFiles(t *testing.T) {
 	}
 }
 
-// A server that lacks routes is reported with all of them, and what to install: with a recording, and with the real
-// one.
+// If a server lacks routes, doctor names all of them, and says what to install. The test uses a recording, and the real
+// server.
 func TestDoctorRoutes(t *testing.T) {
 	t.Parallel()
 	const lack = "/api/v1/sessions/{session_id}/snapshot /api/v1/files"

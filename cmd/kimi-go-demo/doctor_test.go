@@ -88,7 +88,7 @@ func TestDoctorBad(t *testing.T) {
 		"bad MCP file": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "own.json"), []byte("["), 0o600) }, args: []string{"--mcp-config-file", "own.json"},
 			want: []string{"FAIL  --mcp-config-file: own.json", "-> fix the file"}},
 		"skills dir": {config: goodConfig, prepare: func(t *testing.T, d *demo) { os.WriteFile(filepath.Join(d.work, "flat"), nil, 0o600) },
-			args: []string{"--skills-dir", "nope", "--skills-dir", "flat"}, want: []string{"FAIL  --skills-dir nope: no such file or directory", "-> name a directory that exists", "FAIL  --skills-dir flat: it is no directory", "not usable: 3 things"}},
+			args: []string{"--skills-dir", "nope", "--skills-dir", "flat"}, want: []string{"FAIL  --skills-dir nope: no such file or directory", "-> name a directory that exists", "FAIL  --skills-dir flat: it is not a directory", "not usable: 3 things"}},
 		"work dir": {args: []string{"--work-dir", "nope"}, want: []string{"FAIL  work dir nope is not a directory"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestDoctorBad(t *testing.T) {
 	}
 }
 
-// The errors of a start say the same as doctor.
+// The error of a start says the same as doctor.
 func TestNoKimi(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
@@ -152,7 +152,7 @@ esac`)
 	d.run(t, "", "doctor").check(t, 0, []string{"ok    kimi 1.51.0 at " + path, "note  it is not on PATH; it was found in nvm's folder of programs", "ok    it starts, and answered after "}, nil)
 }
 
-// Of several kimis the doctor says which are passed over, and why.
+// If there are several kimis, doctor says which of them are not used, and why.
 func TestDoctorPassedOver(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

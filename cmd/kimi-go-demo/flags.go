@@ -18,14 +18,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// where chooses the work dir and kimi's files.
+// where has the flags for the work dir and the files of kimi.
 type where struct {
 	Kimi     string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
 	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
 	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR or ~/.kimi; for Kimi Code, KIMI_CODE_HOME or ~/.kimi-code)."`
 }
 
-// which chooses the kimi, its configuration and its model.
+// which has the flags for the kimi, its configuration and its model.
 type which struct {
 	where
 	Config string `placeholder:"FILE" help:"Configuration file: JSON if its name ends in .json, otherwise TOML (default: config.toml in the share dir)."`
@@ -42,14 +42,14 @@ func (w *which) options() *client.Options {
 	return o
 }
 
-// files are the files and folders that a session is given.
+// files has the flags for the files and folders of a session.
 type files struct {
 	AgentFile     string   `placeholder:"FILE" help:"File that describes the agent: YAML, or for Kimi Code also Markdown."`
 	MCPConfigFile []string `name:"mcp-config-file" sep:"none" placeholder:"FILE" help:"File of MCP servers, instead of mcp.json in the share dir; may be repeated."`
 	SkillsDir     []string `sep:"none" placeholder:"DIR" help:"Directory of skills, instead of those that kimi finds; may be repeated."`
 }
 
-// runFlags are the flags of all commands that run turns.
+// runFlags are the flags of every command that runs turns.
 type runFlags struct {
 	which
 	plain       bool          // lines, also where a screen is possible
@@ -70,10 +70,10 @@ type runFlags struct {
 	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. The command answers requests as --answer says; without --answer, it rejects them."`
 	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
 
-	cost *cost // nil without Price
+	cost *cost // nil if there is no --price
 }
 
-// options returns the options of the client. ask says that a person is there to answer questions.
+// options returns the options for the client. ask says whether a person can answer questions.
 func (f *runFlags) options(ask bool) (*client.Options, error) {
 	if !slices.Contains([]string{"", "y", "a", "n"}, f.Answer) {
 		return nil, usage("--answer %q is not y, a or n", f.Answer)
@@ -128,7 +128,7 @@ func (f *runFlags) resumeCommand(s *client.Session) string {
 	return f.which.resume(s.ID(), f.Rules, flags...)
 }
 
-// resumeCommand is what to type to go on with a session.
+// resumeCommand returns the command line that continues a session.
 func (w *which) resumeCommand(id string) string { return w.resume(id, "") }
 
 func (w *which) resume(id, rules string, flags ...string) string {
@@ -151,7 +151,7 @@ func (w *which) resume(id, rules string, flags ...string) string {
 	return strings.Join(append(words, shellQuote(id)), " ")
 }
 
-// words joins the words of a prompt; "-" alone stands for standard input.
+// words joins the words of a prompt. The single word "-" means standard input.
 func (e *env) words(list []string) (string, error) {
 	text := strings.Join(list, " ")
 	if text == "-" {
@@ -167,13 +167,13 @@ func (e *env) words(list []string) (string, error) {
 	return text, nil
 }
 
-// Images go to kimi in one line, and kimi reads at most 100 MiB of it. base64 adds a third.
+// kimi gets all images in one line, and reads at most 100 MiB in a line. base64 adds a third to the size.
 const (
 	maxImage  = 20 << 20
 	maxImages = 60 << 20
 )
 
-// images reads images as content parts.
+// images reads image files as content parts.
 func images(paths []string) ([]wireproto.ContentPart, error) {
 	var parts []wireproto.ContentPart
 	total := 0

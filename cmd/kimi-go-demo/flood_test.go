@@ -16,7 +16,7 @@ const (
 	floodSeconds = 4
 )
 
-// flood is a kimi that writes Markdown in many small parts, as fast as floodRate says.
+// flood is a kimi that writes Markdown in many small parts, at the rate of floodRate.
 func flood() {
 	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
 	words := []string{"word ", "and **bold** ", "`code` ", "世界 ", "more. "}

@@ -6,7 +6,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// help writes the help of the program so that it fits a screen, and of a command as kong does.
+// help writes the help. The help of the program fits on one screen; the help of a command is kong's own.
 func help(options kong.HelpOptions, ctx *kong.Context) error {
 	if ctx.Selected() != nil {
 		return kong.DefaultHelpPrinter(options, ctx)

@@ -18,10 +18,11 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// evil fills the clipboard, clears the screen, reverses the text, hides, and looks like a line of this program.
+// evil is a text that fills the clipboard, clears the screen, reverses text, hides text, and imitates a line of this
+// program.
 const evil = "\x1b]52;c;eA\x07\u009b2J\u202e\u200b\u2028\u2029\ufeff\U000e0041\x7f\r\n" + program + ": forged\nhint: forged"
 
-// hidden is what is left of evil in an output that lets it through.
+// hidden matches parts of evil that an output must not have.
 var hidden = regexp.MustCompile("[\x00-\x08\x0b-\x1f\x7f-\u009f\u200b\u2028\u2029\u202e\ufeff\U000e0041]|(?m)^(" + program + "|hint): forged")
 
 func harmless(t *testing.T, what, out string) {
@@ -34,7 +35,7 @@ func harmless(t *testing.T, what, out string) {
 	}
 }
 
-// hostile is a kimi of which all that it says is evil. What a prompt names, it does.
+// hostile is a kimi whose every text is evil. The prompt says what it does.
 func hostile() {
 	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
 	event := func(m wireproto.Message) { enc.Encode(&wireproto.Frame{Method: wireproto.MethodEvent, Message: m}) }
@@ -106,14 +107,14 @@ func hostileDemo(t *testing.T, arguments string) *demo {
 	return d
 }
 
-// Text of an agent never controls the terminal, in any place on the screen.
+// The text of an agent never controls the terminal, wherever the text is on the screen.
 func TestHostileAgent(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		args   []string
 		code   int
-		stderr bool // has some of it, and not stdout
+		stderr bool // stderr has some of the text, and stdout has none
 	}{
 		{"rejected", []string{"prompt", "--quiet", "x"}, 0, true},
 		{"provider", []string{"prompt", "fail"}, 1, true},
@@ -137,7 +138,7 @@ func TestHostileAgent(t *testing.T) {
 	}
 }
 
-// The command's own texts about its arguments and files do not control the terminal either.
+// The command's own messages about arguments and files do not control the terminal.
 func TestHostileArguments(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
@@ -159,7 +160,7 @@ func TestHostileArguments(t *testing.T) {
 	}
 }
 
-// A list of sessions is a line each.
+// A list of sessions has one line for each session.
 func TestHostileSessions(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
@@ -197,7 +198,7 @@ func TestHostileSessions(t *testing.T) {
 	}
 }
 
-// A recording is shown harmlessly, and as JSON it is the same.
+// A hostile recording is shown safely. As JSON, it has the same content as before.
 func TestHostileReplay(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
@@ -228,7 +229,7 @@ func TestHostileReplay(t *testing.T) {
 	}
 }
 
-// sessionsDir is where kimi-cli keeps the sessions of a work dir.
+// sessionsDir returns the folder in which kimi-cli keeps the sessions of a work dir.
 func sessionsDir(share, work string) string {
 	return filepath.Join(share, "sessions", fmt.Sprintf("%x", md5.Sum([]byte(work))))
 }

@@ -20,7 +20,7 @@ import (
 
 const program = "kimi-go-demo"
 
-// description is the end of --help, in lines of a terminal.
+// description is the end of the text of --help. Its lines fit a terminal.
 const description = `The flags of a command: ` + program + ` <command> --help. The first Ctrl-C
 cancels the turn. A second one closes the session at once.
 
@@ -28,7 +28,7 @@ Exit status: 0 the turn finished, 1 an error, 2 the command line is wrong, 3 the
 turn reached the limit of steps, 4 the turn finished, but a request was rejected
 because no one was there to ask, 130 Ctrl-C, 143 SIGTERM.`
 
-// cli are the commands. A new one is a field with a Run method.
+// cli has the commands. A new command is a field with a Run method.
 type cli struct {
 	Version    kong.VersionFlag `help:"Print the version and the Wire protocol's, and exit."`
 	Prompt     promptCmd        `cmd:"" help:"Run one turn."`
@@ -45,10 +45,10 @@ type cli struct {
 	Completion completionCmd    `cmd:"" help:"Write a script that completes commands in a shell."`
 }
 
-// env is everything outside of the program that the commands use.
+// env has everything outside of the program that the commands use.
 type env struct {
 	stdin          *os.File
-	stdout, stderr *screen.Writer // the only way to the terminal: what the agent says must not act on it
+	stdout, stderr *screen.Writer // all output to the terminal goes through these, because text of the agent must not control it
 	input          *ask.Input
 	signals        *signals
 
@@ -71,7 +71,7 @@ func run(args []string) int {
 	e.signals = catchSignals()
 	e.input = ask.NewInput(os.Stdin, e.inTerminal)
 
-	exit := -1 // set by --help and --version
+	exit := -1 // the exit status that --help and --version set
 	parser, err := kong.New(new(cli), kong.Name(program), kong.Help(help), kong.Bind(e),
 		kong.Vars{"version": fmt.Sprintf("%s %s (Wire protocol %s)", program, client.Version, wireproto.ProtocolVersion)},
 		kong.Writers(e.stdout, e.stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -82,10 +82,10 @@ func run(args []string) int {
 			}
 		}))
 	if err != nil {
-		return report(e, err) // a bad struct tag: every test of this command sees it
+		return report(e, err) // a bad struct tag; every test of the command would fail
 	}
 	for _, arg := range args {
-		if !utf8.ValidString(arg) { // kong would change it
+		if !utf8.ValidString(arg) { // kong would change such an argument
 			return report(e, usage("the argument %.150q is not UTF-8", arg))
 		}
 	}
@@ -99,10 +99,10 @@ func run(args []string) int {
 	return report(e, ctx.Run())
 }
 
-// interactive reports whether there is someone to ask.
+// interactive reports whether there is a person to ask.
 func (e *env) interactive() bool { return e.inTerminal && (e.outTerminal || e.errTerminal) }
 
-// asking returns where questions are written: next to the output if a person can see that.
+// asking returns the writer for questions: standard output if a person can see it, otherwise standard error.
 func (e *env) asking() *screen.Writer {
 	if e.outTerminal {
 		return e.stdout
@@ -110,7 +110,7 @@ func (e *env) asking() *screen.Writer {
 	return e.stderr
 }
 
-// size returns the size of the terminal at which someone is asked.
+// size returns the size of the terminal for an approval.
 func (e *env) size() render.Size {
 	f := os.Stderr
 	if e.outTerminal {
@@ -134,21 +134,21 @@ func output(f *os.File) *screen.Writer {
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
-// usageError is an error of the command line.
+// usageError is an error in the command line.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errUnasked ends a command whose turns have finished, although a request was rejected because there was no one to
-// ask. A message said so at that time.
+// errUnasked is the error of a command whose turns have finished, but in which a request was rejected because there was
+// no one to ask. A message has said so at that time.
 var errUnasked = errors.New("a request was rejected, because there was no one to ask")
 
-// toldError was reported already. It only decides the exit status.
+// toldError is an error that was already reported. It only sets the exit status.
 type toldError struct{ error }
 
 func (e toldError) Unwrap() error { return e.error }
 
-// hinted is an error with its own hint.
+// hinted is an error with a hint of its own.
 type hinted struct {
 	error
 	hint string
@@ -156,14 +156,14 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
-// report prints an error and its hint and returns the exit status.
+// report prints an error and its hint, and returns the exit status.
 func report(e *env, err error) int {
 	var bad usageError
 	var kimi statusError
 	code := 1
 	switch {
 	case e.signals.stopped() != 0 && err != nil:
-		code = e.signals.stopped() // the sender of the signal knows why it ends
+		code = e.signals.stopped() // no message, because the sender of the signal knows the reason
 		if errors.Is(err, errInterrupted) || errors.Is(err, client.ErrCancelled) || errors.Is(err, client.ErrClosed) {
 			return code
 		}

@@ -23,16 +23,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// programKey makes the test binary the command itself, or a kimi that misbehaves.
+// programKey names the variable that makes the test binary run as the command, or as a kimi that misbehaves.
 const programKey = "KIMI_GO_DEMO_TEST_PROGRAM"
 
-// playKey names what the test binary does under the name kimi.
+// playKey names the variable that says what the test binary does if its name is kimi.
 const playKey = "KIMI_GO_DEMO_TEST_KIMI"
 
-// lackKey names routes that a server is said not to have.
+// lackKey names the variable with the routes that a server must not have.
 const lackKey = "KIMI_GO_DEMO_TEST_LACK"
 
-// without takes routes out of what a server says of itself.
+// without removes routes from a server's description of itself.
 func without(routes string) webtest.Hooks {
 	return webtest.Hooks{Answer: func(_, path string, body []byte) []byte {
 		if path != "/openapi.json" || routes == "" {
@@ -45,7 +45,7 @@ func without(routes string) webtest.Hooks {
 	}}
 }
 
-// inFront stands before the real server of Kimi Code, which realKey names, as [without] has it.
+// inFront is a proxy before the real server of Kimi Code, whose path is in realKey. It changes what [without] changes.
 func inFront() {
 	cmd := exec.Command(os.Getenv(realKey), os.Args[1:]...)
 	out, err := cmd.StdoutPipe()
@@ -68,7 +68,7 @@ func inFront() {
 	}
 }
 
-// outOnly is a child of which the output alone is used.
+// outOnly is a child process of which only the output is used.
 type outOnly struct {
 	io.Reader
 	server.Child
@@ -76,10 +76,10 @@ type outOnly struct {
 
 func (o outOnly) Read(b []byte) (int, error) { return o.Reader.Read(b) }
 
-// realKey names the real kimi.
+// realKey names the variable with the path of the real kimi.
 const realKey = "KIMI_GO_DEMO_TEST_REAL"
 
-// plays are the kimis that need no shell, by name.
+// plays are the kimis that the test binary can be, by name. They need no shell.
 var plays = map[string]func(){
 	"echo": func() {
 		io.Copy(os.Stdout, os.Stdin)
@@ -123,7 +123,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// serve is a server of Kimi Code that plays a recording. lackKey names routes that it lacks.
+// serve is a server of Kimi Code that plays a recording. It does not have the routes in lackKey.
 func serve() {
 	var ends cleanups
 	f := webtest.NewFake(&ends)
@@ -140,8 +140,8 @@ type cleanups []func()
 
 func (c *cleanups) Cleanup(f func()) { *c = append(*c, f) }
 
-// stubborn is a kimi that begins a turn and never ends it. It writes to a file of its work dir that its input was
-// closed, which shows that it was not killed.
+// stubborn is a kimi that begins a turn and never ends it. When its input is closed, it writes a file in its work dir,
+// which shows that it was not killed.
 func stubborn() {
 	dec, enc := wireproto.NewDecoder(os.Stdin), wireproto.NewEncoder(os.Stdout)
 	for {
@@ -160,10 +160,10 @@ func stubborn() {
 	}
 }
 
-// limit is how long a command may take that takes a second on a machine with nothing else to do.
+// limit is the time limit for a command that takes a second on an idle machine.
 const limit = 2 * time.Minute
 
-// demo is the command and a kimi of its own.
+// demo is the command together with a kimi of its own.
 type demo struct {
 	work, share, config string
 	env                 []string
@@ -185,7 +185,7 @@ func newDemo(t *testing.T, scripts ...string) *demo {
 	return d
 }
 
-// bareDemo sets up the command with no kimi at all.
+// bareDemo sets up the command without a kimi.
 func bareDemo(t *testing.T) *demo {
 	t.Helper()
 	dir := t.TempDir()
@@ -194,7 +194,8 @@ func bareDemo(t *testing.T) *demo {
 	return d
 }
 
-// setenv returns the environment with these variables, and without this machine's own KIMI_ and OPENAI_ variables.
+// setenv sets the environment of the command: these variables, and the variables of this machine except KIMI_ and
+// OPENAI_ ones.
 func (d *demo) setenv(over map[string]string) {
 	if d.env == nil {
 		for _, entry := range os.Environ() {
@@ -211,7 +212,7 @@ func (d *demo) setenv(over map[string]string) {
 	}
 }
 
-// fake makes a shell script the kimi.
+// fake writes a shell script as the kimi.
 func (d *demo) fake(t *testing.T, script string) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -224,7 +225,7 @@ func (d *demo) fake(t *testing.T, script string) {
 	d.setenv(map[string]string{"KIMI_PATH": path})
 }
 
-// plays makes the test binary the kimi, under that name.
+// plays uses the test binary as the kimi, in the role of that name.
 func (d *demo) plays(t *testing.T, name string) (kimi string) {
 	t.Helper()
 	self, err := os.Executable()
@@ -283,7 +284,7 @@ func finish(t *testing.T, cmd *exec.Cmd, err error, stdout, stderr fmt.Stringer)
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// check compares the exit status and looks for what must be in the outputs.
+// check compares the exit status, and checks that the outputs have these texts in this order.
 func (r result) check(t *testing.T, code int, stdout, stderr []string) {
 	t.Helper()
 	if r.code != code {
@@ -306,7 +307,7 @@ func (r result) check(t *testing.T, code int, stdout, stderr []string) {
 	}
 }
 
-// errorLine checks that an error is a line and a hint.
+// errorLine checks that an error has one line and a hint.
 func (r result) errorLine(t *testing.T) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")

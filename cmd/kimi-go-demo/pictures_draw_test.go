@@ -16,13 +16,13 @@ import (
 	"github.com/charmbracelet/x/vt"
 )
 
-// The measures of a picture, in pixels.
+// These are the measures of a picture, in pixels.
 const (
 	cellWidth, cellHeight = 8.4, 18
 	margin                = 14
 )
 
-// The colours of a picture. A terminal's first 16 are its user's to choose; these are the picture's.
+// These are the colours of a picture. The user of a terminal chooses its first 16 colours; a picture has its own.
 const paper, ink = "#16181d", "#d8dbe2"
 
 var palette = [16]string{
@@ -30,7 +30,8 @@ var palette = [16]string{
 	"#7d8590", "#ff9a9c", "#a8dc8e", "#f5cd87", "#8fc7ff", "#dbb4f5", "#7fdddd", "#ffffff",
 }
 
-// The bits of a cell's attributes that are drawn; the emulator's own names for them are in a package that only it imports.
+// These are the bits of a cell's attributes that are drawn. The emulator's own names for them are in an internal
+// package.
 const (
 	bold = 1 << iota
 	faint
@@ -42,7 +43,7 @@ const (
 	strike
 )
 
-// hex returns a colour as SVG writes it, or the other one for the terminal's own.
+// hex returns a colour in the form of SVG. For the terminal's default colour, it returns other.
 func hex(c color.Color, other string) string {
 	switch c := c.(type) {
 	case nil:
@@ -85,12 +86,12 @@ func (l look) attributes() string {
 	return s
 }
 
-// drawCast returns the pictures of a cast's moments, by their names.
+// drawCast returns the pictures of the moments of a cast, by their names.
 func drawCast(t *testing.T, data []byte) map[string][]byte {
 	t.Helper()
 	h, events := readCast(t, data)
 	emu := vt.NewEmulator(h.Width, h.Height)
-	go io.Copy(io.Discard, emu) // what the terminal replies
+	go io.Copy(io.Discard, emu) // drop the replies of the terminal
 	defer emu.InputPipe().(io.Closer).Close()
 	drawn := make(map[string][]byte)
 	for _, e := range events {
@@ -103,12 +104,12 @@ func drawCast(t *testing.T, data []byte) map[string][]byte {
 	return drawn
 }
 
-// draw returns what a terminal shows as SVG, without the empty rows at its end.
+// draw returns the screen of a terminal as SVG, without the empty rows at its end.
 func draw(emu *vt.Emulator, title string) []byte {
 	var body bytes.Buffer
 	rows := 0
 	for y := range emu.Height() {
-		var cells []string // of one look
+		var cells []string // the cells with one look
 		var style look
 		from := 0
 		flush := func() {
@@ -164,13 +165,14 @@ func draw(emu *vt.Emulator, title string) []byte {
 	return b.Bytes()
 }
 
-// part is text of a run of cells.
+// part is a part of the text of a run of cells.
 type part struct {
 	from, columns int
 	text          string
 }
 
-// parts yields the text of a run between blanks that SVG would fold, and each wide character by itself: its width in columns is not that of every font.
+// parts yields the text of a run in parts. It cuts the text at blanks that SVG would join, and yields each wide
+// character alone, because such a character does not have the width of two columns in every font.
 func parts(cells []string) iter.Seq[part] {
 	return func(yield func(part) bool) {
 		for i := 0; i < len(cells); {

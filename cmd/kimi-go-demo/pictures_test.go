@@ -22,10 +22,10 @@ import (
 
 var newPictures = flag.Bool("pictures", false, "record the casts in docs/pictures again, and draw the pictures")
 
-// pictures is where the casts are, and the pictures made of them.
+// pictures is the folder of the casts and of the pictures that are drawn from them.
 var pictures = filepath.Join("..", "..", "docs", "pictures")
 
-// pictureLimit is the most bytes of a cast or a picture: they are loaded with the page.
+// pictureLimit is the largest size of a cast or a picture, in bytes, because a page loads them.
 const pictureLimit = 60 << 10
 
 // castEvent is one line of a cast: output, or the name of a moment that is drawn.
@@ -35,14 +35,14 @@ type castEvent struct {
 	data string
 }
 
-// cast is what a terminal was sent, with its times.
+// cast is the output that a terminal got, with its times.
 type cast struct {
 	start  time.Time
-	rest   string // the beginning of a character
+	rest   string // the first bytes of a character that is not complete
 	events []castEvent
 }
 
-// add puts what came at the end. Output that comes at once is one event.
+// add appends output or the name of a moment. Output that comes at almost the same time is joined to one event.
 func (c *cast) add(kind, data string) {
 	if c.start.IsZero() {
 		c.start = time.Now()
@@ -100,7 +100,7 @@ func readCast(t *testing.T, data []byte) (h castHeader, events []castEvent) {
 	return h, events
 }
 
-// moment waits as shows does, and marks what the terminal then shows as a picture.
+// moment waits as shows does, and then marks the screen as a picture.
 func (g *glass) moment(name string, want ...string) {
 	g.t.Helper()
 	g.until(strings.Join(want, " … "), func(all string) bool {
@@ -112,7 +112,7 @@ func (g *glass) moment(name string, want ...string) {
 	})
 }
 
-// slowly types as a person does, so that the cast can be watched.
+// slowly types as fast as a person, so that the cast can be watched.
 func (g *glass) slowly(text string) {
 	g.t.Helper()
 	tick := time.NewTicker(45 * time.Millisecond)
@@ -123,11 +123,11 @@ func (g *glass) slowly(text string) {
 	}
 }
 
-// scene is a cast that is recorded: the real Kimi Code, with a scripted model, in a window.
+// scene is a cast that is recorded with the real Kimi Code and a scripted model, in a window.
 type scene struct {
 	name          string
 	columns, rows int
-	before        []string // sessions that are there already, by their prompts
+	before        []string // the prompts of the sessions that exist already
 	scripts       []string
 	args          []string
 	play          func(g *glass)
@@ -142,7 +142,7 @@ func main() {
 }
 `
 
-// paced returns a reply whose text comes in pieces, as a model's does.
+// paced returns a reply whose text comes in pieces, as from a real model.
 func paced(text string) string {
 	var list []string
 	for piece := range strings.SplitAfterSeq(text, " ") {
@@ -189,7 +189,7 @@ func scenes() []scene {
 	}
 }
 
-// place is where a scene happens: its folder stands in the cast. No other program may have made it.
+// place is the folder of a scene. The cast shows its name. It must not exist before.
 const place = "/tmp/me"
 
 // record plays a scene and returns its cast.
@@ -237,9 +237,9 @@ func (s *scene) record(t *testing.T) []byte {
 	return data
 }
 
-// The pictures of the documents are made of the casts next to them. With -pictures the casts are recorded first.
+// The pictures of the documents are drawn from the casts next to them. With -pictures, the casts are recorded first.
 func TestPictures(t *testing.T) {
-	wanted := make(map[string]bool) // the files
+	wanted := make(map[string]bool) // the files that are expected
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
 			file := filepath.Join(pictures, s.name+".cast")
@@ -289,7 +289,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// A picture shows text as it is, whatever it is, and in its style.
+// A picture shows text exactly, with its style, whatever characters the text has.
 func TestPictureText(t *testing.T) {
 	var c cast
 	c.add("o", "a<b> &amp; \"q\" \x1b[1;31mred\x1b[0m \x1b[7mback\x1b[0m 世界 \xe2")

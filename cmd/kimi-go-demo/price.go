@@ -11,14 +11,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// cost adds up what a session costs. The prices are for a million tokens of one model: the first one that uses tokens.
+// cost adds the costs of a session. The prices are for a million tokens of one model, the first one that uses tokens.
 type cost struct {
 	in, out, cached float64
 
 	mu     sync.Mutex
 	model  string
 	spent  float64
-	others bool // models without a price have used tokens
+	others bool // other models, which have no price, have used tokens
 }
 
 // newCost parses the value of --price.
@@ -27,7 +27,7 @@ func newCost(prices string) (*cost, error) {
 	for field := range strings.SplitSeq(prices, ",") {
 		p, err := strconv.ParseFloat(strings.TrimSpace(field), 64)
 		if err != nil || !(p >= 0) || math.IsInf(p, 0) {
-			return nil, usage("--price %.80q: give what a million tokens cost, as in --price 0.60,2.50", prices)
+			return nil, usage("--price %.80q: give the prices of a million tokens, as in --price 0.60,2.50", prices)
 		}
 		list = append(list, p)
 	}
@@ -37,10 +37,10 @@ func newCost(prices string) (*cost, error) {
 	case 3:
 		return &cost{in: list[0], out: list[1], cached: list[2]}, nil
 	}
-	return nil, usage("--price %.80q: give two prices, of input and output, and if it has another the price of cached input", prices)
+	return nil, usage("--price %.80q: give the prices of input and output and, if there is one, the price of cached input", prices)
 }
 
-// of returns what tokens cost, and adds it. It is a [client.Limits.CostOf].
+// of returns the cost of tokens and adds it to the sum. It is a [client.Limits.CostOf].
 func (c *cost) of(model string, u wireproto.TokenUsage) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,7 +56,7 @@ func (c *cost) of(model string, u wireproto.TokenUsage) float64 {
 	return n
 }
 
-// String says what the session has cost, "" without prices.
+// String returns the cost of the session, "" without prices.
 func (c *cost) String() string {
 	if c == nil {
 		return ""
@@ -73,7 +73,7 @@ func (c *cost) String() string {
 	return text
 }
 
-// prices sets the function that counts the cost.
+// prices sets the function that adds the costs.
 func (f *runFlags) prices(o *client.Options) (err error) {
 	if f.Price == "" {
 		return nil

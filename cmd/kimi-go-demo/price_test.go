@@ -6,7 +6,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The cost is the sum for the tokens of one model.
+// The cost is the sum for the tokens of the first model that has used tokens.
 func TestCost(t *testing.T) {
 	c, err := newCost("1, 10,0.5")
 	if err != nil {

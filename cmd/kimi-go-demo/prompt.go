@@ -83,7 +83,7 @@ func (r *resumeCmd) Run(e *env) error {
 		return err
 	}
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
-		o.SlashCommands = r.Slash || text == "" && e.interactive() // as in chat
+		o.SlashCommands = r.Slash || text == "" && e.interactive() // the same rule as in chat
 		return client.ResumeSession(ctx, id, o)
 	}
 	if text == "" && e.screenful(&r.runFlags, r.Plain) {
@@ -102,7 +102,7 @@ func (r *resumeCmd) Run(e *env) error {
 	})
 }
 
-// replay shows the history.
+// replay shows the history of the session.
 func (c *conversation) replay() error {
 	ctx, release := c.e.signals.during(context.Background())
 	defer release()

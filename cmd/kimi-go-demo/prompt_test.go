@@ -17,7 +17,7 @@ var (
 	shell = clienttest.ToolCall("t2", "Shell", map[string]any{"command": "echo from the shell"})
 )
 
-// A turn, the list, the history, and a second turn in the same session.
+// One turn runs, the session is listed, its history is shown, and a second turn runs in the same session.
 func TestPromptAndResume(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t,
@@ -49,11 +49,11 @@ func TestPromptAndResume(t *testing.T) {
 	r = d.run(t, "", "resume", "my-id", "--config", d.config)
 	r.check(t, 0, []string{"> Change it\n", "I change it.", "• StrReplaceFile a.txt", "+ Bye", "Done.\n"}, nil)
 	r = d.run(t, "", "resume", "--config", d.config, "--last", "Once", "more")
-	// The scripts of a new process begin at the head.
+	// In a new process, the scripts begin again with the first.
 	r.check(t, 4, []string{"I change it."}, []string{"rejected", "there is no terminal", "--answer y", "finished", "session my-id"})
 }
 
-// Standard output has only messages, with the requests of the agent among them.
+// With --json, standard output has only messages, including the requests of the agent.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: <Hi> & \"you\"\n"+shell, "text: Done.")
@@ -91,7 +91,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Where no one can be asked, nothing is allowed by itself.
+// If no one can be asked, nothing is allowed.
 func TestRejected(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -186,7 +186,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// A chat without a terminal runs a turn for each line and ends as the last one did.
+// A chat without a terminal runs a turn for each line. It exits with the status of the last turn.
 func TestChatPiped(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: first answer", "error: 400 bad", "text: third answer", "error: 400 worse")

@@ -26,7 +26,7 @@ type proxyCmd struct {
 	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, after --."`
 }
 
-// Run stands between a Wire client and kimi: input, output, signals and exit status pass through.
+// Run connects a Wire client with kimi: input, output, signals and the exit status pass through.
 func (p *proxyCmd) Run(e *env) error {
 	args := p.Args
 	if len(args) > 0 && args[0] == "--" {
@@ -40,9 +40,9 @@ func (p *proxyCmd) Run(e *env) error {
 		return err
 	}
 	args = args[1:]
-	e.signals.release() // they are kimi's
+	e.signals.release() // kimi handles them
 	if !slices.Contains(args, "--wire") || !p.Typed && p.Record == "" {
-		return become(path, args) // nothing to look at: out of the way
+		return become(path, args) // this program is not needed, so kimi replaces it
 	}
 	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
 	if err != nil {
@@ -63,7 +63,7 @@ func (p *proxyCmd) Run(e *env) error {
 	return x.run(e)
 }
 
-// machine reads from kimi's arguments where secrets and paths may be.
+// machine finds out from kimi's arguments where secrets and paths may be.
 func machine(path string, args []string) *fixture.Machine {
 	share := config.ShareDir()
 	m := &fixture.Machine{Command: path, Args: args, Env: os.Environ(), ShareDir: share, ConfigFiles: []string{filepath.Join(share, "config.toml")}}
@@ -84,7 +84,7 @@ func machine(path string, args []string) *fixture.Machine {
 	return m
 }
 
-// proxy is a running one.
+// proxy is a proxy that runs.
 type proxy struct {
 	cmd    *exec.Cmd
 	typed  *typed          // nil without --typed
@@ -119,13 +119,13 @@ func (x *proxy) run(e *env) error {
 			}
 		}
 	})
-	go func() { // ends with standard input, or with this program
+	go func() { // this goroutine ends with standard input or with this program
 		x.pass(fixture.Client, toAgent, e.stdin)
 		toAgent.Close()
 	}()
 	outErr := x.pass(fixture.Agent, os.Stdout, fromAgent)
 	if outErr != nil {
-		toAgent.Close() // no one reads: let kimi end
+		toAgent.Close() // no one reads the output, so let kimi end
 		io.Copy(io.Discard, fromAgent)
 	}
 	err = x.cmd.Wait()
@@ -146,7 +146,7 @@ func (x *proxy) run(e *env) error {
 	return exitStatus(x.cmd.ProcessState.ExitCode())
 }
 
-// pass copies what one side writes. It works in whole lines only if the lines are read.
+// pass copies the output of one side. It copies whole lines only if the lines are decoded or recorded.
 func (x *proxy) pass(from fixture.Side, to io.Writer, r io.Reader) error {
 	if x.typed == nil {
 		_, err := io.Copy(to, io.TeeReader(r, noted{x.record, from}))
@@ -174,7 +174,7 @@ func (x *proxy) pass(from fixture.Side, to io.Writer, r io.Reader) error {
 	}
 }
 
-// noted writes to a recording.
+// noted is a writer that also writes to a recording.
 type noted struct {
 	w    *fixture.Writer
 	from fixture.Side
@@ -185,7 +185,7 @@ func (n noted) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// exitStatus makes the program end with kimi's exit status, without a message.
+// exitStatus returns an error that ends the program with kimi's exit status, without a message.
 func exitStatus(code int) error {
 	if code == 0 {
 		return nil

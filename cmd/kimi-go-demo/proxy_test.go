@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Each line of each recording, of either side, is equal JSON after decoding and encoding. A line that is not a frame
+// After decoding and encoding, each line of each recording, from either side, is equal JSON. A line that is not a frame
 // is not changed.
 func TestTyped(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/fixtures/*.jsonl")
@@ -36,7 +36,7 @@ func TestTyped(t *testing.T) {
 			switch {
 			case ok && sameJSON(line, out):
 				converted++
-			case strings.Contains(file, "raw-"): // what no client of this module says
+			case strings.Contains(file, "raw-"): // lines that no client of this module writes
 			default:
 				t.Errorf("%s:%d: from %s\n%s", file, i+2, r.From, cmp.Diff(r.Line, string(out)))
 			}
@@ -86,7 +86,7 @@ func TestProxyPassesThrough(t *testing.T) {
 	d.run(t, "", "proxy", "--typed").check(t, 2, nil, []string{"name the kimi to run"})
 }
 
-// If kimi fails at once, its output and its exit status are those of the program.
+// If kimi fails at once, the program has the same output and exit status.
 func TestWireKimiFails(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// forwarded are the signals that kimi gets in this program's place.
+// forwarded are the signals that this program passes on to kimi.
 var forwarded = []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
 
-// become replaces this program.
+// become replaces this program by another one.
 func become(path string, args []string) error {
 	return syscall.Exec(path, append([]string{path}, args...), os.Environ())
 }
@@ -23,7 +23,7 @@ func signalName(s *os.ProcessState) string {
 	return ""
 }
 
-// endLike ends this program by the signal that has ended kimi, if one has.
+// endLike ends this program by the same signal that has ended kimi, if a signal has.
 func endLike(s *os.ProcessState) {
 	if ws, ok := s.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		dieBy(ws.Signal())
@@ -34,5 +34,5 @@ func endLike(s *os.ProcessState) {
 func dieBy(s syscall.Signal) {
 	signal.Reset(s)
 	syscall.Kill(os.Getpid(), s)
-	select {} // until it arrives
+	select {} // wait for the signal
 }

@@ -41,7 +41,7 @@ func TestProxySignals(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := stdout.Read(make([]byte, 100)); err != nil { // it is ready
+			if _, err := stdout.Read(make([]byte, 100)); err != nil { // the program is ready when it writes
 				t.Fatal(err)
 			}
 			tt.act(cmd.Process, func() { stdin.Close() })
@@ -52,7 +52,7 @@ func TestProxySignals(t *testing.T) {
 	}
 }
 
-// The client does not notice a proxy before the real kimi, and what it records can be replayed.
+// The client does not notice a proxy in front of the real kimi, and the proxy's recording can be replayed.
 func TestProxyBeforeKimi(t *testing.T) {
 	opts := clienttest.Kimi(t,
 		"think: hm\ntext: look\n"+clienttest.ToolCall("c1", "Shell", map[string]string{"command": "echo 1"}), "text: done")

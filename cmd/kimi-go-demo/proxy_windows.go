@@ -10,10 +10,10 @@ import (
 	"github.com/kimi-go/kimi-go/internal/spawn"
 )
 
-// forwarded is what Windows has.
+// forwarded are the signals of Windows.
 var forwarded = []os.Signal{os.Interrupt}
 
-// become replaces this program by the given one, as far as Windows can.
+// become acts as if another program replaced this one, as far as Windows allows.
 func become(path string, args []string) error {
 	cmd, err := spawn.Command(context.Background(), path, os.Environ(), args...)
 	if err != nil {

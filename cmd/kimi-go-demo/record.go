@@ -11,18 +11,18 @@ import (
 // recordingGrace is how long the last lines of a recording may take to be written.
 const recordingGrace = 5 * time.Second
 
-// createRecording opens the file of a recording. Only this user may read it: the mode of an existing file is changed
-// before anything is written. A link to a file is refused. The work dir may belong to another person, and so may the
-// target of the link.
+// createRecording opens the file for a recording. Only this user may read it: if the file exists, its mode is changed
+// before anything is written. A link to a file is refused, because the work dir may belong to another person, and so
+// may the target of the link.
 func createRecording(path string) (_ *os.File, err error) {
 	defer func() {
 		if err != nil {
-			err = hinted{fmt.Errorf("--record: %w", err), "--record needs a file that can be written, and that is yours"}
+			err = hinted{fmt.Errorf("--record: %w", err), "--record needs a file that you own and can write"}
 		}
 	}()
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // follows no link
+		return os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600) // O_EXCL follows no link
 	}
 	if err != nil {
 		return nil, err
@@ -34,8 +34,8 @@ func createRecording(path string) (_ *os.File, err error) {
 	return f, nil
 }
 
-// makePrivate empties a file and makes it readable for this user only. A pipe, or anything else that is not a file, is
-// not changed.
+// makePrivate empties a file and makes it readable only for this user. It does not change a pipe or anything else that
+// is not a regular file.
 func makePrivate(f *os.File, path string) error {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() {

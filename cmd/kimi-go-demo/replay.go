@@ -21,7 +21,7 @@ type replayCmd struct {
 	Fixture string  `arg:"" name:"recording" help:"A recording, such as prompt --record makes."`
 }
 
-// Run shows the agent's side of a recording as prompt shows a turn, and ends as the last turn of the recording did.
+// Run shows the agent's side of a recording as prompt shows a turn. It exits with the status of the last recorded turn.
 func (r *replayCmd) Run(e *env) error {
 	if r.Speed < 0 {
 		return usage("--speed %v is negative", r.Speed)
@@ -40,7 +40,7 @@ func (r *replayCmd) Run(e *env) error {
 	show := render.New(e.stdout, render.Options{Quiet: r.Quiet, Inputs: true})
 	lines := json.NewEncoder(e.stdout.JSON())
 	lines.SetEscapeHTML(false)
-	prompts := make(map[string]bool) // ids of the prompts that run
+	prompts := make(map[string]bool) // the ids of the prompts that run
 	var outcome error
 	start := time.Now()
 	for i, line := range rec.Records {
@@ -86,7 +86,7 @@ func (r *replayCmd) Run(e *env) error {
 	return errors.Join(outcome, err)
 }
 
-// ended is the error that the answer to a prompt stands for.
+// ended returns the error of a turn from the answer to its prompt.
 func ended(f *wireproto.Frame) error {
 	var result wireproto.PromptResult
 	switch {

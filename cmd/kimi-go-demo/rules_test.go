@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The key "a" lists in words what may be allowed from now on. The choice runs unasked, and nothing else does. A rule is
-// written to the file only if the person chooses that.
+// The key "a" lists in words what may always be allowed. After the choice, matching calls run without a question, and
+// no others. A rule is written to the file only if the person chooses that.
 func TestScreenAlways(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		rules := filepath.Join(t.TempDir(), "rules.toml")
@@ -59,7 +59,7 @@ func TestScreenAlways(t *testing.T) {
 	})
 }
 
-// Rules from a file hold in the chat. What they deny does not run, and the person sees the reason.
+// The rules of a file apply in a chat. A denied call does not run, and the person sees the reason.
 func TestScreenRules(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		file := filepath.Join(t.TempDir(), "rules.toml")
@@ -95,7 +95,7 @@ func TestScreenRules(t *testing.T) {
 	})
 }
 
-// With --plain, "always" lists in words what it may cover, too.
+// With --plain, "always" also lists in words what it may allow.
 func TestTerminalAlways(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("1", "echo one"), k.run("2", "echo two three"), "text: done")
@@ -112,7 +112,7 @@ func TestTerminalAlways(t *testing.T) {
 	})
 }
 
-// Invalid rules are an error before anything starts.
+// Invalid rules give an error before anything starts.
 func TestRulesAreWrong(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

@@ -13,9 +13,8 @@ import (
 	"github.com/creack/pty"
 )
 
-// BenchmarkScreenFlood measures how much of one processor core a chat uses while an agent writes 20,000 parts a
-// second, and how long a key takes to appear during that time. Both values are the command's alone: nothing emulates
-// the terminal.
+// BenchmarkScreenFlood measures how much of one processor core a chat uses while an agent writes 20,000 parts a second,
+// and how long a key then takes to appear. Both values are for the command alone, because no terminal is emulated.
 func BenchmarkScreenFlood(b *testing.B) {
 	self, err := os.Executable()
 	if err != nil {

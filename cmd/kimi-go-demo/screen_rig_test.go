@@ -22,7 +22,7 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// glass is the command at an emulated terminal: it shows what a person sees.
+// glass is the command in an emulated terminal. It knows what a person would see.
 type glass struct {
 	t    *testing.T
 	tty  *os.File
@@ -32,26 +32,26 @@ type glass struct {
 	mu   sync.Mutex
 	news sync.Cond
 	emu  *vt.Emulator
-	tail string // of what came last, where a sequence may be cut
-	// drawing: a frame has come in part, and no one sees that.
+	tail string // the last output, which may end within a sequence
+	// drawing is true while a frame is incomplete, which a person would not see.
 	drawing bool
-	cast    cast // all that came
-	over    bool // nothing more comes, or the test takes too long
+	cast    cast // all output
+	over    bool // there is no more output, or the test takes too long
 }
 
-// glass starts the command in a window of so many columns and rows.
+// glass starts the command in a window of this size.
 func (d *demo) glass(t *testing.T, columns, rows int, args ...string) *glass {
 	t.Helper()
 	return d.glassOf(t, columns, rows, d.command(t, args...))
 }
 
-// glassOf is glass with another command.
+// glassOf does what glass does, with another command.
 func (d *demo) glassOf(t *testing.T, columns, rows int, cmd *exec.Cmd) *glass {
 	t.Helper()
 	return d.glassOn(t, columns, rows, nil, cmd)
 }
 
-// glassOn is glassOf with a terminal that tells its background, unless that is nil.
+// glassOn does what glassOf does, with a terminal that reports this background colour, or none if paper is nil.
 func (d *demo) glassOn(t *testing.T, columns, rows int, paper color.Color, cmd *exec.Cmd) *glass {
 	t.Helper()
 	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+filepath.Join(filepath.Dir(d.work), "state"))
@@ -64,7 +64,7 @@ func (d *demo) glassOn(t *testing.T, columns, rows int, paper color.Color, cmd *
 	if paper != nil {
 		g.emu.SetDefaultBackgroundColor(paper)
 	}
-	go io.Copy(tty, g.emu) // what the terminal replies
+	go io.Copy(tty, g.emu) // copy the replies of the terminal
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {
@@ -85,13 +85,13 @@ func (d *demo) glassOn(t *testing.T, columns, rows int, paper color.Color, cmd *
 	t.Cleanup(func() {
 		cmd.Process.Kill()
 		tty.Close()
-		g.emu.InputPipe().(io.Closer).Close() // ends the copying; Close of the emulator races with its Read
+		g.emu.InputPipe().(io.Closer).Close() // ends the copying, because Close of the emulator races with its Read
 	})
 	return g
 }
 
-// frame finds the ends of the frames in the output. The emulator does not support the marks, so the rig itself says
-// that the terminal does.
+// frame finds the ends of the frames in the output. The emulator does not support the marks of frames, so this type
+// answers that the terminal supports them.
 func (g *glass) frame(p []byte) {
 	text := g.tail + string(p)
 	if strings.Contains(text, "\x1b[?2026$p") {
@@ -119,7 +119,7 @@ func line(width int, cell func(x int) (string, int)) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// screenLocked returns the lines that are on the screen; allLocked has those that scrolled away before them.
+// screenLocked returns the lines on the screen. allLocked also returns the lines that have scrolled away before them.
 func (g *glass) screenLocked() []string {
 	var list []string
 	for y := range g.emu.Height() {
@@ -148,21 +148,21 @@ func (g *glass) allLocked() []string {
 	return append(list, g.screenLocked()...)
 }
 
-// all returns what is on the screen, and what has scrolled away before it.
+// all returns the text on the screen and the text that has scrolled away before it.
 func (g *glass) all() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return strings.Join(g.allLocked(), "\n")
 }
 
-// now returns the text of the screen.
+// now returns the text on the screen.
 func (g *glass) now() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return strings.Join(g.screenLocked(), "\n")
 }
 
-// until waits until the text of the screen, with what has scrolled away, is as want says.
+// until waits until want returns true for all text, on the screen and scrolled away.
 func (g *glass) until(what string, want func(all string) bool) {
 	g.t.Helper()
 	stop := time.AfterFunc(limit, func() {
@@ -186,7 +186,7 @@ func (g *glass) until(what string, want func(all string) bool) {
 	}
 }
 
-// shows waits until all of want are shown, in order.
+// shows waits until all of want are shown, in this order.
 func (g *glass) shows(want ...string) {
 	g.t.Helper()
 	g.until(strings.Join(want, " … "), func(all string) bool { return inOrder(all, want) })
@@ -216,13 +216,13 @@ func (g *glass) typed(s string) {
 	}
 }
 
-// asked waits until there is a request that a key answers and that contains all of want.
+// asked waits for a request that has all of want and that a key can answer.
 func (g *glass) asked(want ...string) {
 	g.t.Helper()
 	g.shows(append(want, "a key answers")...)
 }
 
-// colour returns the colour of a text on the screen, nil for the default one.
+// colour returns the colour of a text on the screen, nil for the default colour.
 func (g *glass) colour(text string) color.Color {
 	g.t.Helper()
 	g.mu.Lock()
@@ -240,7 +240,7 @@ func (g *glass) colour(text string) color.Color {
 	return nil
 }
 
-// resize gives the window another size.
+// resize changes the size of the window.
 func (g *glass) resize(columns, rows int) {
 	g.t.Helper()
 	g.mu.Lock()
@@ -272,7 +272,7 @@ func (g *glass) end(code int) {
 	}
 }
 
-// newCodeDemo is newDemo with the real Kimi Code.
+// newCodeDemo does what newDemo does, with the real Kimi Code.
 func newCodeDemo(t *testing.T, scripts ...string) *demo {
 	t.Helper()
 	opts := clienttest.KimiCode(t, scripts...)
@@ -282,10 +282,10 @@ func newCodeDemo(t *testing.T, scripts ...string) *demo {
 	return d
 }
 
-// screenKimi is a real kimi for a chat on a screen.
+// screenKimi is one of the real kimis, for a chat on a screen.
 type screenKimi struct {
 	name              string
-	shell, edit, todo string // names of tools
+	shell, edit, todo string // the names of these tools
 	editArgs          func(path, from, to string) map[string]any
 	demo              func(*testing.T, ...string) *demo
 }
@@ -312,7 +312,7 @@ func onScreens(t *testing.T, test func(*testing.T, *screenKimi)) {
 	}
 }
 
-// chatArgs are the arguments of a chat with a demo.
+// chatArgs returns the arguments of a chat.
 func (d *demo) chatArgs(args ...string) []string {
 	if _, err := os.Stat(d.config); d.config != "" && err == nil {
 		args = append(args, "--config", d.config)
@@ -320,7 +320,7 @@ func (d *demo) chatArgs(args ...string) []string {
 	return args
 }
 
-// twoModels is a demo whose configuration has the models scripted and other, of one API.
+// twoModels returns a demo whose configuration has two models of one API, "scripted" and "other".
 func (k *screenKimi) twoModels(t *testing.T, scripts ...string) (*demo, *clienttest.Model) {
 	t.Helper()
 	m := clienttest.NewModel(t, scripts...)

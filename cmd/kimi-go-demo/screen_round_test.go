@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// In a window of 40 columns the lines that name keys are whole, and ? shows all keys.
+// In a window of 40 columns, the lines with the names of keys are complete, and ? shows all keys.
 func TestScreenNarrow(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		letters := strings.Repeat("abcdefghij", 10)
@@ -65,7 +65,7 @@ func TestScreenNarrow(t *testing.T) {
 	})
 }
 
-// A copy goes on with the model that the command was started with, also if the environment names it.
+// A forked session continues with the model of the command line, also if the environment names the model.
 func TestScreenForkModel(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, "text: one", "text: two")
@@ -82,7 +82,7 @@ func TestScreenForkModel(t *testing.T) {
 	})
 }
 
-// All of a plan that is longer than the window can be read before it is approved.
+// A plan that is longer than the window can be read completely before it is approved.
 func TestScreenLongPlan(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, model := k.twoModels(t, "text: thought of it")
@@ -117,7 +117,7 @@ func TestScreenLongPlan(t *testing.T) {
 	})
 }
 
-// Enter takes what is chosen in the menu, or what the head of a command means. The agent does not get it.
+// Enter takes the chosen entry of the menu, or completes the beginning of a command. The agent does not get that text.
 func TestScreenMenu(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, model := k.twoModels(t, "text: never")
@@ -125,7 +125,7 @@ func TestScreenMenu(t *testing.T) {
 		g.shows("Enter sends")
 		g.typed("/")
 		g.shows("❯ /help")
-		g.typed("\x1b[B") // down
+		g.typed("\x1b[B") // the key "down"
 		g.shows("❯ /plan")
 		g.typed("\r")
 		g.shows("\n> /plan\n", "Enter sends")
@@ -147,7 +147,7 @@ func TestScreenMenu(t *testing.T) {
 	})
 }
 
-// What a person does by mistake is said to be one, and nothing that was typed is lost.
+// A mistake of the person gets a message that says so, and no typed text is lost.
 func TestScreenMistakes(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: one")
@@ -155,7 +155,7 @@ func TestScreenMistakes(t *testing.T) {
 		g.shows("Enter sends")
 		g.typed("work\r")
 		g.asked("until [ -e go ]", "y yes, once")
-		g.typed("hey") // a word is no answer
+		g.typed("hey") // a word is not an answer
 		g.shows("until [ -e go ]", "y yes, once", "this key does nothing: y, n, e or a answers")
 		g.typed("\x0c") // Ctrl-L
 		g.asked("until [ -e go ]", "y yes, once")

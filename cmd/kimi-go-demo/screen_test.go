@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// A conversation with approvals, of which each answer does what it says.
+// Each answer to an approval does what its name says.
 func TestScreenApprovals(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		scripts := []string{
@@ -51,7 +51,7 @@ func TestScreenApprovals(t *testing.T) {
 	})
 }
 
-// Nothing is allowed before all of it has been on the screen: y shows the other pages first.
+// Nothing can be allowed before all of it has been on the screen. Before that, y shows the next page.
 func TestScreenPages(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		for _, key := range []string{"y", "a"} {
@@ -68,7 +68,7 @@ func TestScreenPages(t *testing.T) {
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ", "m goes on", "m more of it, before it can be allowed")
 				g.typed(key)
 				g.gone("echo line 1 of")
-				g.resize(40, 24) // the lines break at other places, so the first page comes again
+				g.resize(40, 24) // the lines now break at other places, so the first page is shown again
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
 				g.resize(80, 6)
 				g.shows("make the window larger")
@@ -97,7 +97,7 @@ func TestScreenPages(t *testing.T) {
 	})
 }
 
-// Text that was typed before a request appeared does not answer it, and is not lost.
+// Text that was typed before a request appeared does not answer the request, and is not lost.
 func TestScreenTypedTooEarly(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), k.run("1", "echo on$((1))ce"), "text: as you like")
@@ -111,7 +111,7 @@ func TestScreenTypedTooEarly(t *testing.T) {
 		g.shows("\n> y\n")
 		d.touch(t, "go")
 		g.asked("echo on$((1))ce", "y yes, once")
-		g.shows("\n> y\n") // it is still there to be sent
+		g.shows("\n> y\n") // the text can still be sent
 		g.typed("n")
 		g.shows("✗ "+k.shell, "refused", "finished after")
 		g.shows("\n> y\n")
@@ -123,8 +123,7 @@ func TestScreenTypedTooEarly(t *testing.T) {
 	})
 }
 
-// A person who has read nothing learns from the screen how to approve, queue, steer, take back, cancel, plan, fork,
-// continue and leave.
+// The screen tells a new user how to approve, queue, steer, take back, cancel, plan, fork, continue and leave.
 func TestScreenTells(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: steered", "text: queued", k.run("s", "sleep 60"), "text: not reached")
@@ -209,7 +208,7 @@ func TestScreenQuestions(t *testing.T) {
 	})
 }
 
-// A plan is shown as it will be read, and approved, sent back in words, or refused.
+// A plan is shown as Markdown. It can be approved, sent back with a text, or refused.
 func TestScreenPlan(t *testing.T) {
 	t.Parallel()
 	exit := func(id string) string { return clienttest.ToolCall(id, "ExitPlanMode", map[string]any{}) }
@@ -221,7 +220,7 @@ func TestScreenPlan(t *testing.T) {
 	g.asked("? Plan Mode: Enter plan mode?", "❯ 1 Yes")
 	g.typed("1\r")
 	g.shows("no file yet", "finished after", "plan mode")
-	g.typed("\x0f") // in full: it names the file
+	g.typed("\x0f") // show all of the result, which names the file
 	g.shows("Write your plan to ")
 	joined := strings.ReplaceAll(strings.ReplaceAll(g.all(), "\n    ↪ ", ""), "\n", " ")
 	_, rest, _ := strings.Cut(joined, "Write your plan to ")
@@ -241,14 +240,14 @@ func TestScreenPlan(t *testing.T) {
 	g.end(0)
 }
 
-// A window that is narrow, and gets another size, with wide characters.
+// The screen works in a narrow window, after a change of its size, and with wide characters.
 func TestScreenSizes(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		table := "| 名前 | value |\n|---|---|\n| 世界 | one two three four five six seven eight nine |\n"
 		d := k.demo(t, clienttest.Text(strings.Repeat("世界 ", 40)+"\n\n"+table+"\n```go\nfunc main() {}\n```\nend"), "text: again")
 		g := d.glass(t, 60, 20, d.chatArgs("chat")...)
 		g.shows("Enter sends")
-		g.typed("世界\x1b[D\x1b[Dお\r") // left, left
+		g.typed("世界\x1b[D\x1b[Dお\r") // twice the key "left"
 		g.shows("> お世界", "  世界 世界", "│ 名前 │", "│ 世界 │ one two", "func main() {}", "  end", "finished after")
 		for l := range strings.SplitSeq(g.all(), "\n") {
 			if n := ansi.StringWidth(l); n > 60 {
@@ -264,7 +263,7 @@ func TestScreenSizes(t *testing.T) {
 	})
 }
 
-// A person without an id chooses a session, sees its history and goes on. What was typed comes back.
+// Without an id, a person chooses a session, sees its history and continues. Earlier typed texts are offered again.
 func TestScreenResume(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, "text: the first answer", "text: the second answer", "text: the third answer")
@@ -297,7 +296,7 @@ func TestScreenResume(t *testing.T) {
 	})
 }
 
-// If there can be no screen, or it is not wanted, the chat is plain lines.
+// If the terminal cannot have a screen, or the user does not want one, the chat has plain lines.
 func TestScreenPlain(t *testing.T) {
 	t.Parallel()
 	for name, how := range map[string]struct {
@@ -325,7 +324,7 @@ func TestScreenPlain(t *testing.T) {
 	}
 }
 
-// NO_COLOR leaves no colour and no other style.
+// With NO_COLOR, the output has no colour and no other style.
 func TestScreenNoColour(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "think: hm\ntext: **bold**\n"+echo("1", 1), "text: x")
@@ -343,7 +342,8 @@ func TestScreenNoColour(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*[1-9][0-9;]*m")
 
-// On a light background the colours are darker. Keys that are pressed while the terminal is asked for it are not lost.
+// On a light background, the colours are darker. Keys that are pressed while the terminal is asked for its background
+// are not lost.
 func TestScreenBackground(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -418,7 +418,7 @@ func TestScreenPictures(t *testing.T) {
 			}
 		}
 		if left, _ := filepath.Glob(filepath.Join(bin, "kimi-go-demo-*")); left != nil {
-			t.Errorf("left behind: %q", left)
+			t.Errorf("files are left: %q", left)
 		}
 	})
 }
@@ -438,7 +438,7 @@ func TestScreenPrice(t *testing.T) {
 	})
 }
 
-// The agent cannot control the terminal: the title, the clipboard and the screen stay the program's.
+// The agent cannot control the terminal: its title, its clipboard and its screen.
 func TestScreenHostile(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
@@ -457,7 +457,7 @@ func TestScreenHostile(t *testing.T) {
 	harmless(t, "the terminal", g.all())
 }
 
-// Ctrl-Z gives the terminal back to the shell, and the chat comes back with what was typed.
+// Ctrl-Z returns the terminal to the shell. Then the chat continues with the text that was typed.
 func TestScreenSuspend(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: hello", "text: again")
@@ -478,8 +478,8 @@ func TestScreenSuspend(t *testing.T) {
 	g.shows("go on with", "end 0")
 }
 
-// Requests that come together are a list. Each is answered separately. One answer for the session also answers the
-// others of its kind.
+// Requests that come together are shown as a list. Each is answered separately. An answer for the session also answers
+// the others of the same kind.
 func TestScreenSeveral(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, echo("1", "on$((1))e")+"\n"+echo("2", "tw$((1))o")+"\n"+echo("3", "thre$((1))"), "text: done")
@@ -501,7 +501,7 @@ func TestScreenSeveral(t *testing.T) {
 	}
 }
 
-// The conversation goes into a file, and no file is written over.
+// The conversation is written to a file. An existing file is not overwritten.
 func TestScreenExport(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d := k.demo(t, "text: before\n"+k.run("1", "echo on$((1))ce"), "text: **after**")
@@ -530,8 +530,8 @@ func TestScreenExport(t *testing.T) {
 	})
 }
 
-// A subagent works below the call that has started it, and has its own requests. A todo list changes in its place. A
-// change is shown by words.
+// The work of a subagent is shown below the call that has started it, and its requests are shown separately. A todo
+// list changes in place. A change of a file is shown word by word.
 func TestScreenWork(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		todo := func(id, status string) string {
@@ -563,7 +563,7 @@ func TestScreenWork(t *testing.T) {
 	})
 }
 
-// Turns are taken back, and a copy goes on its own way.
+// /undo takes turns back. /fork makes a copy of the session, and both continue independently.
 func TestScreenForkUndo(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, model := k.twoModels(t, "text: one", "text: two", "text: three", "text: four")
@@ -612,7 +612,7 @@ func TestScreenForkUndo(t *testing.T) {
 	})
 }
 
-// Another model, and another effort, go on with the conversation.
+// After a change of the model or the effort, the conversation continues.
 func TestScreenModel(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, model := k.twoModels(t, "text: one", "text: two", "text: three")

@@ -25,9 +25,9 @@ func nodeSDK(t *testing.T, kimi string) (node, sdk string) {
 	nodes, _ := filepath.Glob(filepath.Join(modules, "node-*", "bin", "node"))
 	if _, err := os.Stat(sdk); err != nil || len(nodes) == 0 {
 		if os.Getenv(clienttest.RequireKimi) != "" {
-			t.Fatalf("no Node SDK beside %s, and %s is set: %v", kimi, clienttest.RequireKimi, err)
+			t.Fatalf("no Node SDK next to %s, and %s is set: %v", kimi, clienttest.RequireKimi, err)
 		}
-		t.Skipf("needs the Node SDK beside %s; scripts/install-kimi.sh --code installs it", kimi)
+		t.Skipf("needs the Node SDK next to %s; scripts/install-kimi.sh --code installs it", kimi)
 	}
 	return nodes[0], sdk
 }
@@ -40,7 +40,7 @@ type sdkTurn struct {
 	Error   string   `json:"error"`
 }
 
-// The official Node SDK, which does not know Kimi Code 2.x, drives it through kimi-wire.
+// The official Node SDK does not know Kimi Code 2.x, but drives it through kimi-wire.
 func TestWireUnderNodeSDK(t *testing.T) {
 	t.Parallel()
 	question := map[string]any{"questions": []any{map[string]any{

@@ -53,7 +53,7 @@ func writeSessions(e *env, list []client.SessionInfo) error {
 	return enc.Encode(list)
 }
 
-// age writes a duration in its largest unit.
+// age returns a duration in its largest unit.
 func age(d time.Duration) string {
 	switch {
 	case d < time.Minute:

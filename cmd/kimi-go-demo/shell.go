@@ -21,7 +21,7 @@ type shellCmd struct {
 	ID   string `arg:"" optional:"" help:"Id of the session; - means the newest of the work dir (default: a new session)."`
 }
 
-// Run gives the terminal to kimi's own user interface, and takes it back.
+// Run gives the terminal to kimi's own user interface, and then gets it back.
 func (s *shellCmd) Run(e *env) error {
 	opts := s.which.options()
 	opts.Yolo, opts.Plan = s.Yolo, s.Plan
@@ -40,7 +40,7 @@ func (s *shellCmd) Run(e *env) error {
 	id, err := e.handOver(open)
 	if id != "" {
 		if list, listErr := client.ListSessions(opts); listErr == nil {
-			for _, info := range list { // kimi keeps no session without a turn
+			for _, info := range list { // kimi does not keep a session without a turn
 				if info.ID == id {
 					e.note("session " + id + "; go on with: " + s.resumeCommand(id))
 				}
@@ -58,15 +58,15 @@ func (l *loginCmd) Run(e *env) error {
 	return err
 }
 
-// reset turns off what a program may have turned on in a terminal: styles, a hidden cursor, other reports of keys and
-// the mouse, the alternate screen.
+// reset turns off everything that a program may have turned on in a terminal: styles, a hidden cursor, special reports
+// of keys and of the mouse, and the alternate screen.
 const reset = "\x1b[0m\x1b[?25h\x1b[<u\x1b[?2004l\x1b[?1004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2031l\x1b[?1049l"
 
-// handOver runs kimi at this program's own terminal, so that the system sends keys, sizes and signals to it. It
-// returns the session's id if that is known. The error says how kimi has ended.
+// handOver runs kimi in this program's own terminal, so that the system sends keys, sizes and signals to it. It returns
+// the session's id if that is known. The error says how kimi ended.
 func (e *env) handOver(open func(context.Context) (*client.Terminal, error)) (id string, err error) {
 	if !e.inTerminal || !e.outTerminal {
-		return "", hinted{errors.New("kimi's own user interface needs a terminal, for input and output"), "run it at one; " + program + " prompt needs none"}
+		return "", hinted{errors.New("kimi's own user interface needs a terminal, for input and output"), "run it in a terminal; " + program + " prompt needs none"}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -89,7 +89,7 @@ func (e *env) handOver(open func(context.Context) (*client.Terminal, error)) (id
 	err = kimi.Cmd.Wait()
 	term.Restore(in, state)
 	if kimi.Cmd.ProcessState.ExitCode() < 0 {
-		os.Stdout.WriteString(reset) // it had no time for that
+		os.Stdout.WriteString(reset) // kimi was ended before it could reset the terminal
 	}
 	err = ending(kimi.Cmd.ProcessState, err)
 	if e.signals.stopped() != 0 {
@@ -98,7 +98,7 @@ func (e *env) handOver(open func(context.Context) (*client.Terminal, error)) (id
 	return kimi.SessionID, err
 }
 
-// ending is the status of a program that has ended, as a shell has it.
+// ending returns the exit status of a program that has ended, as a shell shows it.
 func ending(state *os.ProcessState, err error) error {
 	var exit *exec.ExitError
 	switch status, ok := state.Sys().(syscall.WaitStatus); {
@@ -108,7 +108,7 @@ func ending(state *os.ProcessState, err error) error {
 		return statusError(128 + int(status.Signal()))
 	case errors.As(err, &exit):
 		return statusError(max(state.ExitCode(), 1))
-	case state.ExitCode() > 0: // ended by us
+	case state.ExitCode() > 0: // kimi was ended by this program
 		return statusError(state.ExitCode())
 	}
 	return err

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// The user interface of each kimi opens a session at the size of the terminal, and gives it back.
+// The user interface of each kimi opens a session at the size of the terminal, and then returns the terminal.
 func TestShell(t *testing.T) {
 	t.Parallel()
 	for name, d := range map[string]*demo{
@@ -60,7 +60,8 @@ func TestShell(t *testing.T) {
 	}
 }
 
-// Keys that are signals, the size and the exit status go between the terminal and kimi; what it leaves there is repaired.
+// Keys that are signals, sizes and the exit status pass between the terminal and kimi. If kimi leaves the terminal in a
+// bad state, that is repaired.
 func TestShellTerminal(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

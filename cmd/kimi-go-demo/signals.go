@@ -11,21 +11,21 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// errInterrupted is the cause of what a signal ended.
+// errInterrupted is the cause of a ctx that a signal has ended.
 var errInterrupted = errors.New("interrupted")
 
-// signals handles Ctrl-C. The first one ends what runs. A second one, and any termination signal, ends the session. A
-// third one ends the program.
+// signals handles Ctrl-C. The first Ctrl-C ends the current turn or other action. A second one, and any termination
+// signal, ends the session. A third one ends the program.
 type signals struct {
 	mu      sync.Mutex
-	cancel  context.CancelCauseFunc // of what runs; nil if there is nothing to end
+	cancel  context.CancelCauseFunc // ends the current action; nil if there is none
 	session *client.Session
 	closing bool
-	code    int // exit status of the last signal, 0 for none
+	code    int // the exit status for the last signal; 0 if there was none
 	caught  chan os.Signal
 }
 
-// release leaves signals alone from now on.
+// release stops the handling of signals.
 func (s *signals) release() { signal.Stop(s.caught) }
 
 func catchSignals() *signals {
@@ -66,7 +66,7 @@ func (s *signals) receive(sig os.Signal) {
 	go s.session.Close()
 }
 
-// during returns a ctx that the next Ctrl-C ends. release must be called when what it was for is over.
+// during returns a ctx that the next Ctrl-C ends. The caller must call release when the action has ended.
 func (s *signals) during(parent context.Context) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	s.mu.Lock()
@@ -80,21 +80,21 @@ func (s *signals) during(parent context.Context) (ctx context.Context, release f
 	}
 }
 
-// closes names the session that a second signal closes.
+// closes sets the session that a second signal closes.
 func (s *signals) closes(session *client.Session) {
 	s.mu.Lock()
 	s.session = session
 	s.mu.Unlock()
 }
 
-// typed notes a Ctrl-C that came as a key, not as a signal.
+// typed handles a Ctrl-C that has come as a key, not as a signal.
 func (s *signals) typed() {
 	s.mu.Lock()
 	s.code = 130
 	s.mu.Unlock()
 }
 
-// forget resets the state if Ctrl-C has ended something, but not the program.
+// forget resets the state after Ctrl-C has ended an action but not the program.
 func (s *signals) forget() {
 	s.mu.Lock()
 	if !s.closing {
@@ -103,7 +103,7 @@ func (s *signals) forget() {
 	s.mu.Unlock()
 }
 
-// stopped returns the exit status of the last signal, 0 for none.
+// stopped returns the exit status for the last signal, 0 if there was none.
 func (s *signals) stopped() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,12 +117,12 @@ func (s *signals) closed() bool {
 	return s.closing
 }
 
-// lend gives the signals of keys, which the terminal sends to every process in it, to a child there. A termination
-// signal calls end. back takes them again.
+// lend leaves the signals of keys, which the terminal sends to every process in it, to a child in the terminal. A
+// termination signal calls end. back handles signals as before.
 func (s *signals) lend(end func()) (back func()) {
 	signal.Stop(s.caught)
 	lent := make(chan os.Signal, 4)
-	// Caught, not ignored: the child would inherit that.
+	// The signals are caught and not ignored, because the child would inherit ignored signals.
 	signal.Notify(lent, os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() {

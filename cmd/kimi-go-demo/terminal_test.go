@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/client/clienttest"
 )
 
-// terminal is the command at a terminal of its own.
+// terminal is the command in a terminal of its own.
 type terminal struct {
 	t    *testing.T
 	tty  *os.File
@@ -26,8 +26,8 @@ type terminal struct {
 
 	mu   sync.Mutex
 	news sync.Cond
-	out  strings.Builder // all that was shown
-	seen int             // how much of it has been expected
+	out  strings.Builder // all output
+	seen int             // how much of the output earlier calls of expect have used
 	over bool
 	code func() int
 	kill func(os.Signal) error
@@ -38,7 +38,7 @@ func (d *demo) terminal(t *testing.T, args ...string) *terminal {
 	return d.terminalWith(t, nil, args...)
 }
 
-// terminalWith is terminal, with standard output elsewhere unless it is nil.
+// terminalWith does what terminal does. If stdout is not nil, it is the standard output.
 func (d *demo) terminalWith(t *testing.T, stdout *os.File, args ...string) *terminal {
 	t.Helper()
 	cmd := d.command(t, args...)
@@ -73,7 +73,7 @@ func (d *demo) terminalWith(t *testing.T, stdout *os.File, args ...string) *term
 	return x
 }
 
-// expect waits until all of want have been shown, in order, since the last time.
+// expect waits until the terminal has shown all of want, in order, after the texts of the last call.
 func (x *terminal) expect(want ...string) {
 	x.t.Helper()
 	stop := time.AfterFunc(limit, func() {
@@ -128,7 +128,7 @@ func echo(id string, word any) string {
 	return clienttest.ToolCall(id, "Shell", map[string]any{"command": fmt.Sprint("echo ", word)})
 }
 
-// All answers to an approval, in one turn.
+// In one turn, approvals get each possible answer.
 func TestTerminalApproval(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "think: hm\n"+echo("1", "on$((1))ce"), echo("2", "never"), echo("3", "a$((1))")+"\n"+echo("4", "b$((1))"), echo("5", "c$((1))"), "text: all done")
@@ -142,12 +142,12 @@ func TestTerminalApproval(t *testing.T) {
 	x.expect("what instead?")
 	x.typed("say a and b\r")
 	x.expect("Rejected: say a and b", "echo a", "allow?")
-	x.typed("a\r") // resolves the one that waits with it as well, and what comes later
+	x.typed("a\r") // also answers the request that waits with it, and later ones
 	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with: "+program+" resume")
 	x.end(0)
 }
 
-// text returns what was shown, without the terminal's line ends and the command's styles.
+// text returns the output without the terminal's line ends and the command's styles.
 func (x *terminal) text() string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -156,7 +156,7 @@ func (x *terminal) text() string {
 
 var styles = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33|36)m")
 
-// An approval shows the whole call, a page at a time, and folds padding.
+// An approval shows the whole call, one page at a time, and shortens padding.
 func TestTerminalApprovalPages(t *testing.T) {
 	t.Parallel()
 	sql := "SELECT count(*) FROM users --" + strings.Repeat(" ", 8000) + "\n" + strings.Repeat("\n", 500) + "-- " + strings.Repeat("x", 10000) +
@@ -165,7 +165,7 @@ func TestTerminalApprovalPages(t *testing.T) {
 	d := hostileDemo(t, string(args))
 	x := d.terminal(t, "prompt", "x")
 	x.expect("? sql_query of the subagent ^[]52;c;eA", "wants to query", "• sql_query", "deep:", "a:", "- 1", "- null", "- z", "evil^[]52", "NOT SHOWN YET: 34 lines", "allow? [m]ore")
-	x.typed("y\r") // nothing is allowed before all of it is shown
+	x.typed("y\r") // nothing can be allowed before all of it was shown
 	x.expect("; DROP TABLE users", "allow? [y]es")
 	x.typed("n\r")
 	x.expect("what instead?")
@@ -189,7 +189,7 @@ func TestTerminalApprovalPages(t *testing.T) {
 	}
 }
 
-// If the output is not the terminal, the request is shown next to the question.
+// If standard output is not the terminal, a request is shown next to the question.
 func TestTerminalApprovalOutputElsewhere(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{"sql":"DROP TABLE users"}`)
@@ -211,7 +211,7 @@ func TestTerminalApprovalOutputElsewhere(t *testing.T) {
 	}
 }
 
-// A change that kimi sums up is told as such, and comes from the call.
+// If kimi only gives a summary of a change, the request says so, and shows the change from the call.
 func TestTerminalApprovalSummary(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("fine\n", 11000) + "the last line\n"
@@ -231,7 +231,7 @@ func TestTerminalApprovalSummary(t *testing.T) {
 	}
 }
 
-// Text that is typed before the question, a line or a part of one, does not answer it. Enter alone does not approve.
+// A line, or a part of one, that was typed before the question does not answer it. Enter alone does not approve.
 func TestTerminalTypeAhead(t *testing.T) {
 	t.Parallel()
 	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
@@ -278,7 +278,7 @@ func TestTerminalTypeAhead(t *testing.T) {
 	}
 }
 
-// The commands of an agent, in the help of a chat.
+// The help of a chat shows the commands of a hostile agent safely.
 func TestTerminalHostileHelp(t *testing.T) {
 	t.Parallel()
 	d := hostileDemo(t, `{}`)
@@ -305,7 +305,7 @@ func TestTerminalCtrlC(t *testing.T) {
 	d.run(t, "", "sessions").check(t, 0, []string{"kept"}, nil)
 }
 
-// Ctrl-C does not wait for an agent that does not react, and closes it all the same.
+// Ctrl-C does not wait for an agent that does not react, but still closes the agent and does not kill it.
 func TestTerminalCtrlCDisobeyed(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
@@ -361,7 +361,7 @@ func TestTerminalChat(t *testing.T) {
 	x.typed("work\r")
 	x.expect("sleep 60", "allow?")
 	x.typed("y\r")
-	x.typed(ctrlC) // of a command that runs, or is about to
+	x.typed(ctrlC) // for a command that runs or is about to run
 	x.expect("cancelled: 1 step", "> ")
 	x.typed("and now\r")
 	x.expect("still here", "finished: 1 step", "> ")
@@ -369,7 +369,7 @@ func TestTerminalChat(t *testing.T) {
 	x.expect("Ctrl-C again", "> ")
 	x.typed("more\r")
 	x.expect("allow?")
-	x.typed(ctrlD) // rejects
+	x.typed(ctrlD) // Ctrl-D rejects the request
 	x.expect("Rejected", "finished: 1 step", "> ")
 	x.typed(ctrlD)
 	x.expect("session talk; go on with: " + program + " resume")

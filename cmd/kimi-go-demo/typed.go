@@ -11,19 +11,19 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// typed sends lines through the types of wireproto.
+// typed converts lines through the types of wireproto.
 type typed struct {
 	mu      sync.Mutex
-	methods map[string]string // of the client's calls, by id
-	asked   map[string]string // types of the agent's requests, by id
+	methods map[string]string // the methods of the client's calls, by id
+	asked   map[string]string // the types of the agent's requests, by id
 }
 
 func newTyped() *typed {
 	return &typed{methods: make(map[string]string), asked: make(map[string]string)}
 }
 
-// line returns a line, without its end, as the types write it. One that does not mean the same
-// then, such as one that no type can hold, is returned as it came.
+// line returns a line, without its end, as the types encode it. If the result would not mean the same, for example
+// because no type can hold the line, the line is returned unchanged.
 func (t *typed) line(from fixture.Side, line []byte) []byte {
 	out, ok := t.convert(from, line)
 	if !ok || !sameJSON(line, out) {
@@ -116,7 +116,7 @@ func answerType(request string) any {
 	return nil
 }
 
-// sameJSON reports whether two texts hold the same JSON; absent and null are one.
+// sameJSON reports whether two texts have the same JSON. A missing member and null count as equal.
 func sameJSON(a, b []byte) bool {
 	x, okX := parseJSON(a)
 	y, okY := parseJSON(b)
@@ -133,7 +133,7 @@ func parseJSON(data []byte) (any, bool) {
 	return plain(v), true
 }
 
-// plain leaves out nulls and writes equal numbers alike.
+// plain leaves out nulls, and writes equal numbers in the same way.
 func plain(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -147,7 +147,7 @@ func plain(v any) any {
 			v[i] = plain(e)
 		}
 	case json.Number:
-		const exact = 1 << 53 // beyond it floats are too coarse to compare integers
+		const exact = 1 << 53 // larger integers cannot be compared as floats
 		if n, err := strconv.ParseInt(v.String(), 10, 64); err == nil && (n > exact || n < -exact) {
 			return n
 		}

@@ -49,7 +49,7 @@ func (v *viewCmd) Run(e *env) error {
 	return nil
 }
 
-// writeNew writes a new file that only this user may read. It fails if the file exists.
+// writeNew writes a new file that only this user may read. It returns an error if the file exists.
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -66,7 +66,7 @@ func writeNew(path string, data []byte) error {
 	return nil
 }
 
-// session reads what is to be shown: a file of that name, or a session with that id.
+// session reads the recording or the session to show: a file with that name, or a session with that id.
 func (v *viewCmd) session() (*page.Session, error) {
 	info, err := os.Stat(v.Session)
 	if err != nil || info.IsDir() {
@@ -84,10 +84,10 @@ func (v *viewCmd) session() (*page.Session, error) {
 	return &page.Session{Title: filepath.Base(v.Session), Recording: rec, Timed: true}, nil
 }
 
-// storedLimit is how long reading a stored session may take after its last message.
+// storedLimit limits the time for reading a stored session, counted from the last message.
 const storedLimit = time.Minute
 
-// stored makes a recording of a stored session, which leaves out keys and paths as any recording does.
+// stored makes a recording of a stored session. As in every recording, keys and paths are left out.
 func (v *viewCmd) stored() (*page.Session, error) {
 	opts := v.options()
 	list, err := client.ListSessions(opts)
@@ -139,7 +139,7 @@ func (v *viewCmd) stored() (*page.Session, error) {
 	}
 	s.Recording, err = fixture.Read(&b)
 	if err == nil && len(s.Recording.Records) > 0 {
-		s.Recording.Records = s.Recording.Records[1:] // the handshake is ours
+		s.Recording.Records = s.Recording.Records[1:] // without the handshake, which this program has made
 	}
 	if err == nil && clock.known && len(clock.ms) == len(s.Recording.Records) {
 		s.Timed, s.Folded = true, true
@@ -150,12 +150,13 @@ func (v *viewCmd) stored() (*page.Session, error) {
 	return s, err
 }
 
-// maxPause is what is left of a pause between turns, which may be days.
+// maxPause is the length of a pause between turns on the page. The real pause may be days.
 const maxPause = time.Second
 
-// storedClock tells when the messages of a stored session came, since the first and without the pauses between turns.
+// storedClock gives the times of the messages of a stored session, since the first one and without the pauses between
+// turns.
 type storedClock struct {
-	known bool // all times so far
+	known bool // all times so far are known
 	last  time.Time
 	now   time.Duration
 	ms    []int64
@@ -163,7 +164,7 @@ type storedClock struct {
 
 func (c *storedClock) add(rec wireproto.SessionRecord) {
 	c.known = (c.known || len(c.ms) == 0) && !rec.Time.IsZero()
-	passed := max(rec.Time.Sub(c.last), 0) // the user may have set the clock
+	passed := max(rec.Time.Sub(c.last), 0) // not negative, even if the user has set the clock back
 	if _, ok := rec.Message.(*wireproto.TurnBegin); ok {
 		passed = min(passed, maxPause)
 	}
@@ -187,7 +188,7 @@ func (v *viewCmd) machine(kind client.Backend) *fixture.Machine {
 	return &fixture.Machine{ConfigFiles: []string{filepath.Join(share, "config.toml")}, Env: os.Environ(), WorkDirs: []string{work, real}, ShareDir: share}
 }
 
-// agentLines notes what is written as the agent's.
+// agentLines writes to a recording as the agent.
 type agentLines struct{ w *fixture.Writer }
 
 func (a agentLines) Write(p []byte) (int, error) {

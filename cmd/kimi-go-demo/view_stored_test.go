@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A page is made of a stored session of either kimi, without its secrets.
+// A page can be made of a stored session of either kimi. It has no secrets.
 func TestViewStored(t *testing.T) {
 	t.Parallel()
 	const key = "sk-kept-out-of-any-page-0123456789"
@@ -49,7 +49,7 @@ func TestViewStored(t *testing.T) {
 	}
 }
 
-// The times of a stored session leave out the pauses between its turns, and none where not all are known.
+// The times of a stored session leave out the pauses between its turns. If not all times are known, there are none.
 func TestStoredClock(t *testing.T) {
 	t.Parallel()
 	at := func(s float64) time.Time {
@@ -61,7 +61,7 @@ func TestStoredClock(t *testing.T) {
 	var c storedClock
 	add(&c, at(0), &wireproto.TurnBegin{})
 	add(&c, at(2), &wireproto.TextPart{})
-	add(&c, at(1), &wireproto.TurnEnd{}) // the clock was set back
+	add(&c, at(1), &wireproto.TurnEnd{}) // here the clock was set back
 	add(&c, at(90000), &wireproto.TurnBegin{})
 	add(&c, at(90000.5), &wireproto.TurnEnd{})
 	add(&c, at(90000.75), &wireproto.TurnBegin{})

@@ -21,7 +21,7 @@ func contains(t *testing.T, path string, want ...string) {
 	}
 }
 
-// A page is made of a recording, and no existing file is overwritten.
+// A page can be made of a recording. An existing file is not overwritten.
 func TestView(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)

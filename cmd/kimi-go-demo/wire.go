@@ -32,13 +32,13 @@ It passes a command of kimi, such as login, to kimi.
 It looks for kimi in KIMI_PATH, on PATH and in the usual places.
 `
 
-// wireCmd is for the help only. Its arguments are kimi's, so main.go passes them to wire without reading them.
+// wireCmd is only for the help. Its arguments are those of kimi, so main.go passes them to wire without reading them.
 type wireCmd struct {
 	Args []string `arg:"" optional:"" passthrough:"" help:"Flags of kimi --wire, or info or --version."`
 }
 
-// wireArgs returns kimi's arguments and the name to speak under if this program was started as kimi
-// --wire; name is "" if not.
+// wireArgs returns kimi's arguments, and the name for messages, if this program was started as a replacement for kimi
+// --wire. Otherwise name is "".
 func wireArgs(argv []string) (name string, args []string) {
 	base := filepath.Base(argv[0])
 	if ext := filepath.Ext(base); strings.EqualFold(ext, ".exe") {
@@ -53,7 +53,7 @@ func wireArgs(argv []string) (name string, args []string) {
 	return "", nil
 }
 
-// wire is the command under the name by which it was started.
+// wire is the command under the name with which it was started.
 type wire struct {
 	name   string
 	args   []string
@@ -100,8 +100,8 @@ func (w *wire) run() int {
 	return w.report(err)
 }
 
-// info answers "kimi info" as kimi-cli does. Wire clients first ask whether the versions are new enough. Like the Rust
-// kimi-agent, Kimi Code has no Python. It reads no agent specification either.
+// info answers "kimi info" as kimi-cli does. A Wire client first asks whether the versions are new enough. Like the
+// Rust kimi-agent, Kimi Code has no Python, and reads no agent specification.
 func (w *wire) info(version, protocol string, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -110,7 +110,7 @@ func (w *wire) info(version, protocol string, args []string) error {
 	case len(args) == 1 && args[0] == "--json":
 		name, err := json.Marshal(version)
 		if err == nil {
-			// With the blanks of kimi-cli, for clients that search the text.
+			// The blanks are those of kimi-cli, because a client may search the text.
 			_, err = fmt.Fprintf(w.stdout.JSON(), `{"kimi_cli_version": %s, "agent_spec_versions": [], "wire_protocol_version": "%s", "python_version": "n/a"}`+"\n", name, protocol)
 		}
 		return err
@@ -118,8 +118,8 @@ func (w *wire) info(version, protocol string, args []string) error {
 	return usage("info takes --json alone")
 }
 
-// report prints an error and its hint and returns the exit status: 2, as kimi-cli's, for what is wrong
-// with the command line or the configuration that it names.
+// report prints an error and its hint, and returns the exit status. For an error in the command line, or in a
+// configuration that it names, the exit status is 2, as for kimi-cli.
 func (w *wire) report(err error) int {
 	var status statusError
 	code := 1

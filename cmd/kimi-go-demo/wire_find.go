@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// probeKey marks the environment of a program that is asked what it is. A kimi that runs later does not have it,
-	// so a kimi-wire that the agent itself starts is not a loop.
+	// probeKey names a variable in the environment of a program that is asked what it is. A kimi that runs later does
+	// not have the variable, so a kimi-wire that the agent itself starts is not taken for a loop.
 	probeKey = "KIMI_GO_WIRE_PROBE"
-	// itself is the answer of a program that is this program, under another name or through a script.
+	// itself is the answer of this program if it runs under another name or through a script.
 	itself = "this is " + wireProgram + " itself"
 )
 
-// findKimi finds a kimi as client.Inspect does. It skips everything that leads back to this program: KIMI_PATH may
-// name it for Wire clients, and a script named kimi may run it.
+// findKimi finds a kimi as client.Inspect does. It skips every program that leads back to this one: KIMI_PATH may name
+// this program for Wire clients, and a script named kimi may run it.
 func findKimi(ctx context.Context) (*client.Info, error) {
 	over := map[string]string{probeKey: "1"}
 	for {
@@ -52,8 +52,7 @@ func isSelf(bad *client.IncompatibleError) bool {
 	return err == nil && os.SameFile(self, other)
 }
 
-// passOver changes the environment so that path is not found again. It returns false if path is not in the
-// environment.
+// passOver changes the environment so that path is not found again. It returns false if path is not in the environment.
 func passOver(over map[string]string, path string) bool {
 	if _, off := over["KIMI_PATH"]; !off && os.Getenv("KIMI_PATH") != "" {
 		over["KIMI_PATH"] = ""

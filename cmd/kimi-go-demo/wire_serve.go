@@ -14,15 +14,15 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 )
 
-// wireGrace is how long kimi may take to end after this program was asked to end. Then it is killed. Wire clients kill
-// this program three seconds or more after they have asked.
+// wireGrace is how long kimi may take to end after this program was asked to end. After that, kimi is killed. Wire
+// clients wait three seconds or more before they kill this program.
 const wireGrace = 2 * time.Second
 
-// serve connects the bridge to standard input and output until kimi ends. It returns how kimi ended.
+// serve connects the bridge with standard input and output until kimi ends. It returns the exit status.
 func (w *wire) serve(kimi string) int {
 	dir, err := os.Getwd()
 	if err == nil {
-		dir, err = filepath.EvalSymlinks(dir) // as kimi does: sessions belong to the text of the path
+		dir, err = filepath.EvalSymlinks(dir) // as kimi does, because a session belongs to the text of the path
 	}
 	if err != nil {
 		return w.report(err)
@@ -33,26 +33,26 @@ func (w *wire) serve(kimi string) int {
 	}
 	caught := make(chan os.Signal, 8)
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // as nohup does; it stays so
+		if !signal.Ignored(s) { // a signal that is ignored, as with nohup, stays ignored
 			signal.Notify(caught, s)
 		}
 	}
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // if the client is gone, the write fails, and nothing else happens
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // if the client is gone, only the write fails
 
-	go func() { // ends with standard input, or with this program
+	go func() { // this goroutine ends with standard input or with this program
 		io.Copy(conn, w.stdin)
 		conn.CloseWrite()
 	}()
 	ended := make(chan error, 1)
 	go func() {
 		if _, err := io.Copy(os.Stdout, conn); err != nil {
-			conn.CloseWrite() // no one reads: let kimi end
+			conn.CloseWrite() // no one reads the output, so let kimi end
 			io.Copy(io.Discard, conn)
 		}
 		ended <- conn.Wait()
 	}()
 
-	var asked os.Signal // the first that asked this program to end
+	var asked os.Signal // the first signal that asked this program to end
 	var late <-chan time.Time
 	for {
 		select {
@@ -81,7 +81,7 @@ func (w *wire) killed(conn client.Conn, asked os.Signal) int {
 	return w.end(nil, asked)
 }
 
-// end ends the program as kimi has ended or, as kimi-cli does, by the signal that asked for it.
+// end ends the program in the way in which kimi has ended or, like kimi-cli, by the signal that asked it to end.
 func (w *wire) end(err error, asked os.Signal) int {
 	var exit *client.ProcessError
 	errors.As(err, &exit)
@@ -99,7 +99,7 @@ func (w *wire) end(err error, asked os.Signal) int {
 	return exit.ExitCode
 }
 
-// signalNamed finds a signal by what the system calls it.
+// signalNamed finds a signal by the name that the system gives to it.
 func signalNamed(name string) syscall.Signal {
 	for s := syscall.Signal(1); s < 65; s++ {
 		if s.String() == name {
@@ -109,8 +109,8 @@ func signalNamed(name string) syscall.Signal {
 	return syscall.SIGKILL
 }
 
-// endBy ends the program by a signal, or returns the exit status that a shell shows for it: Go itself answers the
-// signals of a crash with a trace.
+// endBy ends the program by a signal. If that fails, it returns the exit status that a shell shows for the signal: for
+// the signals of a crash, Go prints a trace instead.
 func endBy(s syscall.Signal) int {
 	if slices.Contains([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}, s) {
 		dieBy(s)

@@ -62,7 +62,7 @@ func (d *demo) as(t *testing.T, path string, args ...string) result {
 	return finish(t, cmd, cmd.Run(), &stdout, &stderr)
 }
 
-// wireClient is a Wire client of a few lines: it writes lines and reads frames.
+// wireClient is a simple Wire client: it writes lines and reads frames.
 type wireClient struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -100,7 +100,7 @@ func (c *wireClient) send(line string) {
 	}
 }
 
-// next returns the next frame, nil at the end.
+// next returns the next frame. At the end of the output it returns nil.
 func (c *wireClient) next() *wireproto.Frame {
 	c.t.Helper()
 	f, err := c.dec.Decode()
@@ -113,7 +113,7 @@ func (c *wireClient) next() *wireproto.Frame {
 	return f
 }
 
-// answer reads up to the answer to a call and approves on the way whatever it is asked.
+// answer reads up to the answer to a call. It approves every request that comes before.
 func (c *wireClient) answer(id string) (f *wireproto.Frame, before []string) {
 	c.t.Helper()
 	for {
@@ -146,7 +146,7 @@ func (c *wireClient) prompt(id, text string) {
 	c.send(fmt.Sprintf(`{"jsonrpc":"2.0","id":%q,"method":"prompt","params":{"user_input":%q}}`, id, text))
 }
 
-// end reads what is left and returns how the command ended.
+// end reads the rest of the output, and returns how the command ended.
 func (c *wireClient) end() string {
 	c.t.Helper()
 	for c.next() != nil {
@@ -166,7 +166,7 @@ func (c *wireClient) kimi() int {
 		c.t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		if f := strings.Fields(line); len(f) > 2 && f[1] == strconv.Itoa(c.cmd.Process.Pid) && f[2] != "sh" { // the shell watches over the command
+		if f := strings.Fields(line); len(f) > 2 && f[1] == strconv.Itoa(c.cmd.Process.Pid) && f[2] != "sh" { // the shell is the one that watches the command
 			pid, _ := strconv.Atoi(f[0])
 			return pid
 		}
@@ -175,7 +175,7 @@ func (c *wireClient) kimi() int {
 	return 0
 }
 
-// waitFor waits for something that tells no one when it happens.
+// waitFor waits for a state that no event reports.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -189,12 +189,12 @@ func waitFor(t *testing.T, what string, done func() bool) {
 
 func running(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-// sleeper is a script whose shell command tells its process id in a file and does not end.
+// sleeper returns a script with a shell command that writes its process id to a file and does not end.
 func sleeper() (script string) {
 	return clienttest.ToolCall("s1", "Bash", map[string]string{"command": "echo $$ > pid.new; mv pid.new pid; sleep 600; true"})
 }
 
-// asleep waits for that command and returns its process id.
+// asleep waits for the command of sleeper and returns its process id.
 func asleep(t *testing.T, d *demo) (pid int) {
 	t.Helper()
 	waitFor(t, "the command was not run", func() bool {
@@ -230,7 +230,7 @@ func TestWireTurn(t *testing.T) {
 		t.Errorf("%s, kimi runs on: %v\n%s", got, running(kimi), &c.stderr)
 	}
 
-	// The client's own id continues the session.
+	// The id that the client has chosen continues the session.
 	c = startWire(t, d, "wire", "--session", "3f2b8a2e-5d0c-4c5e-9d3e-0123456789ab")
 	if again := c.initialize(); again.Bridge == nil || again.Bridge.SessionID != hello.Bridge.SessionID {
 		t.Errorf("resumed %+v, want %+v", again.Bridge, hello.Bridge)
@@ -243,7 +243,7 @@ func TestWireTurn(t *testing.T) {
 	c.end()
 }
 
-// Lines on standard input after the client has closed it get no answer, as with kimi-cli.
+// As with kimi-cli, lines after the end of the input get no answer.
 func TestWireEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -282,7 +282,7 @@ func TestWireEnds(t *testing.T) {
 	}
 }
 
-// A client that no longer reads is no reason to stay.
+// If the client no longer reads the output, the command ends.
 func TestWireNobodyReads(t *testing.T) {
 	t.Parallel()
 	d, _ := codeDemo(t, "text: hello\nhang:")
@@ -317,7 +317,7 @@ func TestWireInfo(t *testing.T) {
 	d.as(t, kimiWire, "login", "--help").check(t, 0, []string{"Usage: kimi login"}, nil)
 }
 
-// The members are those of kimi-cli, to which it also steps aside.
+// The answer of info has the members of kimi-cli's. If kimi is kimi-cli, the command runs it unchanged.
 func TestWireBeforeKimiCLI(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "text: hello")
@@ -357,7 +357,7 @@ func TestWireRefuses(t *testing.T) {
 	}
 }
 
-// Programs that lead back to this one are skipped. If there is no other, the error says so.
+// Programs that lead back to this one are skipped. If there is no other program, the error says so.
 func TestWireFindsAnother(t *testing.T) {
 	t.Parallel()
 	d, kimiWire := codeDemo(t)
@@ -408,7 +408,7 @@ func TestWireFindsAnother(t *testing.T) {
 	})
 }
 
-// This module's own client: for it, kimi-wire is a kimi like any other.
+// For this module's own client, kimi-wire is a kimi like any other.
 func TestWireUnderClient(t *testing.T) {
 	t.Parallel()
 	opts := clienttest.KimiCode(t, clienttest.ToolCall("c1", "Bash", map[string]string{"command": "echo 1"}), "text: done", "text: more")

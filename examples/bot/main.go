@@ -28,7 +28,7 @@ func run(ctx context.Context, opts *client.Options, file string, in io.Reader, l
 	if err != nil {
 		return err
 	}
-	opts.Hooks = []client.Hook{r.Hook()} // kimi does not ask about everything that the rules deny, such as reading a file
+	opts.Hooks = []client.Hook{r.Hook()} // the rules also deny actions that kimi does not ask about, such as reading a file
 	opts.Limits = client.Limits{Tokens: 200_000, Duration: 10 * time.Minute}
 	opts.Approve = r.Approve(func(_ context.Context, r *client.ApprovalRequest) error {
 		tool, arguments := r.Call()
@@ -43,18 +43,18 @@ func run(ctx context.Context, opts *client.Options, file string, in io.Reader, l
 	defer s.Close()
 	go decide(s, in, log)
 	return serve(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		turn, err := s.Queue(req.Context(), req.PostFormValue("text")) // not even "/yolo" is a command
+		turn, err := s.Queue(req.Context(), req.PostFormValue("text")) // the text is never a command, not even "/yolo"
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		result, err := turn.Result()
 		log.Info("answered", "steps", result.Steps, "error", err)
-		json.NewEncoder(w).Encode(result) // its status says whether the turn has finished
+		json.NewEncoder(w).Encode(result) // the status says whether the turn has finished
 	}))
 }
 
-// decide takes the operator's decisions, a line each.
+// decide reads the operator's decisions, one on each line.
 func decide(s *client.Session, in io.Reader, log *slog.Logger) {
 	for lines := bufio.NewScanner(in); lines.Scan(); {
 		decision, id, _ := strings.Cut(lines.Text(), " ")

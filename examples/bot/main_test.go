@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/examples/internal/kimis"
 )
 
-// console is what the operator sees, a line a message.
+// console is the output that the operator sees, one message on each line.
 type console chan string
 
 func (c console) Write(p []byte) (int, error) {
@@ -27,7 +27,7 @@ func (c console) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// wait returns the next line with a text.
+// wait returns the next line that has a text.
 func (c console) wait(t *testing.T, ctx context.Context, text string) string {
 	t.Helper()
 	for {

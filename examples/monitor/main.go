@@ -37,7 +37,7 @@ func (m monitor) Observe(o client.Observation) {
 }
 
 func main() {
-	opts := &client.Options{Limits: client.Limits{Duration: 10 * time.Minute}} // for each prompt
+	opts := &client.Options{Limits: client.Limits{Duration: 10 * time.Minute}} // the limit of each prompt
 	flag.BoolVar(&opts.Yolo, "yolo", false, "let the agent do what it wants")
 	flag.IntVar(&opts.SessionLimits.Tokens, "tokens", 1_000_000, "how many all prompts together may use")
 	flag.Parse()

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/examples/internal/kimis"
 )
 
-// buffer is the log of both kimis.
+// buffer is the log of a test.
 type buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer

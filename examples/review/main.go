@@ -24,7 +24,7 @@ type Review struct {
 	} `json:"findings"`
 }
 
-// reads are rules that let the agent read. Without those of Deny, Kimi Code may change files in a Git work tree unasked.
+// reads are rules that let the agent only read. Without Deny, Kimi Code may change files in a Git work tree without asking.
 var reads = rules.Rules{
 	Deny:  []rules.Rule{{Tool: "Write"}, {Tool: "Edit"}, {Tool: "WriteFile"}, {Tool: "StrReplaceFile"}},
 	Allow: []rules.Rule{{Command: "git log *", Options: "-- -n -p --stat"}, {Command: "git show *", Options: "--stat"}},
@@ -52,7 +52,7 @@ func run(ctx context.Context, opts *client.Options, in io.Reader, out io.Writer)
 		fmt.Fprintf(out, "## Review: %d findings\n\n", len(r.Findings))
 	}
 	marks := regexp.MustCompile("[!-/:-@[-`{-~]")
-	for _, f := range r.Findings { // plain text: the diff may have asked the agent for links, pictures or @mentions
+	for _, f := range r.Findings { // plain text, because the diff may tell the agent to write links, pictures or @mentions
 		text := marks.ReplaceAllString(strings.Join(strings.Fields(f.Place+": "+f.Text), " "), `\$0`)
 		fmt.Fprintln(out, "-", strings.ReplaceAll(text, "@", "@\u200b"))
 	}

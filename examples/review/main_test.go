@@ -55,7 +55,7 @@ func TestReview(t *testing.T) {
 		if merge, err := run(ctx, opts, strings.NewReader(diff), &out); !merge || err != nil {
 			t.Errorf("nothing found: merge %t, %v", merge, err)
 		}
-		// A review that costs too much is none.
+		// A review that costs too much gives an error.
 		model.Add(clienttest.Reply(shell("c1", "git log -n 1"), "usage: input_other=600000 output=1"), review(true), "text: done")
 		out.Reset()
 		if merge, err := run(ctx, opts, strings.NewReader(diff), &out); merge || !errors.Is(err, client.ErrLimit) || out.Len() > 0 {

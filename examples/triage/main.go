@@ -1,4 +1,4 @@
-// Command triage sorts issues. It reads what "gh issue list --json number,title,body" prints, and writes a report in JSON.
+// Command triage sorts issues. It reads the output of "gh issue list --json number,title,body", and writes a JSON report.
 package main
 
 import (
@@ -24,13 +24,13 @@ type Triage struct {
 	Summary  string `json:"summary" jsonschema:"one sentence"`
 }
 
-// Issue is an issue, and in the report what came of it.
+// Issue is an issue. In the report, it also has the result.
 type Issue struct {
 	Number int    `json:"number"`
 	Title  string `json:"title"`
 	Body   string `json:"body,omitempty"`
-	Triage Triage `json:"triage,omitzero"` // missing where all attempts failed
-	Error  string `json:"error,omitempty"` // of the last attempt that failed
+	Triage Triage `json:"triage,omitzero"` // missing if all attempts have failed
+	Error  string `json:"error,omitempty"` // the error of the last attempt
 }
 
 func main() {
@@ -75,13 +75,13 @@ func run(ctx context.Context, opts *client.Options, parallel int, in io.Reader, 
 	return errors.Join(append(errs, json.NewEncoder(out).Encode(issues))...)
 }
 
-// triage asks an agent. When the model's provider fails, it waits and asks again, after 1, 2, 4 and 8 seconds.
+// triage asks an agent. If the model's provider fails, it waits and asks again, after 1, 2, 4 and 8 seconds.
 func (i *Issue) triage(ctx context.Context, pool *client.Pool, answer *client.Answer[Triage]) error {
 	for wait := time.Second; ; wait *= 2 {
 		s, err := pool.NewSession(ctx)
 		if err == nil {
 			i.Triage, err = answer.Ask(ctx, s, fmt.Sprintf("Triage this issue: %s\n\n%s", i.Title, i.Body))
-			s.Close() // another issue can have its place
+			s.Close() // the pool can use the place for another issue
 		}
 		if err == nil {
 			return nil
@@ -91,7 +91,7 @@ func (i *Issue) triage(ctx context.Context, pool *client.Pool, answer *client.An
 		}
 		select {
 		case <-time.After(wait):
-		case <-ctx.Done(): // which ends the next attempt
+		case <-ctx.Done(): // the next attempt ends at once
 		}
 	}
 }

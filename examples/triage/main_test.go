@@ -19,7 +19,7 @@ import (
 	"github.com/kimi-go/kimi-go/examples/internal/kimis"
 )
 
-// byTitle is an API that hands each request to the model of the title in it, and returns its URL.
+// byTitle starts an API that passes each request to the model for the title in it. It returns the URL.
 func byTitle(t *testing.T, models map[string]*clienttest.Model) string {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -48,9 +48,9 @@ func TestTriage(t *testing.T) {
 		answer := func(id string, args any) string { return clienttest.ToolCall(id, k.Tool("triage"), args) }
 		bug := Triage{Kind: "bug", Severity: 5, Summary: "it loses data"}
 		models := map[string]*clienttest.Model{
-			// The provider fails twice, then the answer does not fit at first.
+			// The provider fails twice. Then the first answer does not fit.
 			"It crashes": clienttest.NewModel(t, "error: 400 not now", "error: 400 not now", answer("c1", map[string]any{"kind": "bug"}), answer("c2", bug), "text: done"),
-			// The issue talks the agent into running something.
+			// The text of the issue makes the agent run a command.
 			"Run this": clienttest.NewModel(t, clienttest.ToolCall("c1", k.Shell, map[string]string{"command": "touch ran"}), answer("c2", Triage{"spam", 1, "no issue"}), "text: done"),
 			"Why?":     clienttest.NewModel(t, "text: I do not know", "text: I do not know", "text: I do not know"),
 		}

@@ -43,7 +43,7 @@ func main() {
 	}
 }
 
-// run serves one session until ctx ends. ready gets the URL of the page.
+// run serves one session until ctx ends. It calls ready with the URL of the page.
 func run(ctx context.Context, addr string, opts *client.Options, ready func(url string)) (err error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -70,15 +70,15 @@ func run(ctx context.Context, addr string, opts *client.Options, ready func(url 
 	case err = <-failed:
 	case <-ctx.Done():
 	}
-	err = errors.Join(err, c.relay.Close()) // first: it ends the streams of events; Shutdown would wait for them
+	err = errors.Join(err, c.relay.Close()) // first, because it ends the streams of events, for which Shutdown would wait
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, server.Shutdown(ctx))
 }
 
 type chat struct {
-	host  string // the host of the URL; another one means that some site uses its own name for this address
-	token string // in the fragment of the URL, which browsers do not send; the page sends it with each request
+	host  string // the host of the URL; another host means that a foreign site uses its own name for this address
+	token string // the fragment of the URL, which browsers do not send; the page sends it with each request
 	relay *relay.Relay
 }
 
@@ -101,10 +101,11 @@ func (c *chat) servePage(w http.ResponseWriter, _ *http.Request) {
 	w.Write(bytes.ReplaceAll(page, []byte("NONCE"), []byte(nonce)))
 }
 
-// authorize wants the token from the page itself. A cookie would go to the servers of all ports of this machine.
+// authorize checks the token that the page sends. A cookie would also go to the servers on all other ports of this
+// machine.
 func (c *chat) authorize(req *http.Request) error {
 	token, found := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	if !found { // of an EventSource, which sets no header
+	if !found { // an EventSource cannot set a header, so it sends the token in the URL
 		token = req.URL.Query().Get("token")
 	}
 	if req.Host != c.host || subtle.ConstantTimeCompare([]byte(token), []byte(c.token)) != 1 {

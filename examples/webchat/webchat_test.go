@@ -25,8 +25,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// chromium finds a Chromium. If there is none, it skips the test, or fails it if KIMI_GO_REQUIRE_CHROMIUM or CI is
-// set.
+// chromium finds a Chromium. If there is none, it skips the test or, if KIMI_GO_REQUIRE_CHROMIUM or CI is set, fails
+// it.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -58,7 +58,7 @@ func tab(t *testing.T, ctx context.Context) context.Context {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil { // it lives as long as this ctx, so without a limit
+	if err := chromedp.Do(ctx); err != nil { // the tab ends with this ctx, so the ctx has no limit
 		t.Fatal(err)
 	}
 	return ctx
@@ -66,7 +66,7 @@ func tab(t *testing.T, ctx context.Context) context.Context {
 
 type step = chromedp.Action[chromedp.Void]
 
-// do takes steps in a tab, a minute at most.
+// do takes steps in a tab, in a minute at most.
 func do(t *testing.T, ctx context.Context, steps ...step) {
 	t.Helper()
 	limited, cancel := context.WithTimeout(ctx, time.Minute)
@@ -76,7 +76,7 @@ func do(t *testing.T, ctx context.Context, steps ...step) {
 	}
 }
 
-// value evaluates an expression of JavaScript.
+// value returns the value of a JavaScript expression.
 func value[T any](t *testing.T, ctx context.Context, expression string) T {
 	t.Helper()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
@@ -86,8 +86,8 @@ func value[T any](t *testing.T, ctx context.Context, expression string) T {
 	return v
 }
 
-// shows waits for an expression of JavaScript to be true. chromedp.Poll makes a function of text, which the page's
-// policy forbids.
+// shows waits until a JavaScript expression is true. chromedp.Poll makes a function of a text, which the page's policy
+// forbids.
 func shows(expression string) step {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		tick := time.NewTicker(20 * time.Millisecond)
@@ -108,7 +108,7 @@ func shows(expression string) step {
 	})
 }
 
-// says waits until the blocks of a kind have this text in them.
+// says waits until the blocks of a kind have this text.
 func says(kind, text string) step {
 	return shows(`[...document.querySelectorAll(".` + kind + `")].some(e => e.textContent.includes("` + text + `"))`)
 }
@@ -117,7 +117,7 @@ func send(text string) step { return chromedp.SendKeys(chromedp.CSS("#text"), te
 
 func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
 
-// serve runs the program until the test ends.
+// serve runs the program until the test ends. It returns the URL of the page.
 func serve(t *testing.T, opts *client.Options) (url string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -150,8 +150,8 @@ var backends = []struct {
 	{"Kimi Code", "Edit", "Read", "Bash", clienttest.KimiCode, map[string]any{"path": "notes.txt", "old_string": "old", "new_string": "<b>new</b>"}},
 }
 
-// The page on both programs: text streams, a request shows the diff, the page is reloaded during a turn, and a second
-// tab shows the same and answers. Text of the agent stays text.
+// The page works with both programs: text appears while it is written, a request shows the diff, the page can be
+// reloaded during a turn, and a second tab shows the same and can answer. Text of the agent is shown as text.
 func TestWebchat(t *testing.T) {
 	path := chromium(t)
 	for _, b := range backends {
@@ -170,14 +170,14 @@ func TestWebchat(t *testing.T) {
 			do(t, ctx, chromedp.Navigate(url), shows(`location.hash === ""`), send("Edit "+hostile),
 				says("user", "onerror"), says("said", "onerror"), says("ask .diff .old", "old"), says("ask .diff .new", "<b>new</b>"), says("ask .call", b.edit))
 
-			// Reloaded in the middle of the turn: all is there again, once.
+			// The page is reloaded in the middle of the turn. Everything is shown again, once.
 			do(t, ctx, chromedp.Reload(), says("ask .diff .new", "<b>new</b>"),
 				shows(`document.querySelectorAll(".user").length === 1 && document.querySelectorAll(".ask").length === 1`))
 			if text, err := os.ReadFile(file); err != nil || string(text) != "an old line\n" {
 				t.Errorf("before the approval: %q, %v", text, err)
 			}
 
-			// Another tab, which has the token, approves; both see how it goes on.
+			// Another tab, which has the token, approves. Both tabs show how the turn continues.
 			other := tab(t, ctx)
 			do(t, other, chromedp.Navigate(strings.SplitN(url, "#", 2)[0]), says("ask .diff .new", "<b>new</b>"), click(".ask .approve"))
 			for _, ctx := range []context.Context{ctx, other} {
@@ -188,7 +188,7 @@ func TestWebchat(t *testing.T) {
 				t.Errorf("after the approval: %q, %v", text, err)
 			}
 
-			// Stopped in the one, started in the other.
+			// One tab starts a turn, the other stops it.
 			do(t, ctx, send("Go on"), says("said", "I go on"))
 			do(t, other, says("said", "I go on"), click("#stop"), shows(`document.querySelector("[data-turn='2']") !== null`))
 			do(t, ctx, says("error", "cancelled"), shows(`document.querySelector("#stop").hidden`))
@@ -204,10 +204,10 @@ func TestWebchat(t *testing.T) {
 	}
 }
 
-// typed puts text into the editor.
+// typed types text into the editor.
 func typed(text string) step { return chromedp.SendKeys(chromedp.CSS("#text"), text) }
 
-// What is sent while a turn runs waits for its end, or steers it.
+// A text that is sent while a turn runs waits for its end, or steers the turn.
 func TestWebchatSteerAndQueue(t *testing.T) {
 	path := chromium(t)
 	for _, b := range backends {
@@ -223,7 +223,7 @@ func TestWebchatSteerAndQueue(t *testing.T) {
 			if got := value[string](t, ctx, `[...document.querySelectorAll("[data-turn]")].map(e => e.dataset.turn + e.textContent).join()`); got != "1finished,2finished" {
 				t.Errorf("turns %s", got)
 			}
-			// The steering stands in its turn, not where it was sent.
+			// The text that has steered a turn is shown in that turn, not where it was sent.
 			if got := value[string](t, ctx, `[...document.querySelectorAll(".user, .said")].map(e => e.textContent).join("|")`); got != "Go|queued <i>later</i>|steered now|as you say|the second" {
 				t.Errorf("shown %s", got)
 			}
@@ -232,7 +232,7 @@ func TestWebchatSteerAndQueue(t *testing.T) {
 	}
 }
 
-// Questions with one answer, with several and with words of one's own.
+// Questions can have one answer, several answers, or an answer in other words.
 func TestWebchatQuestions(t *testing.T) {
 	path := chromium(t)
 	for _, b := range backends {
@@ -255,8 +255,8 @@ func TestWebchatQuestions(t *testing.T) {
 				})
 			}
 			do(t, ctx, chromedp.Navigate(url), send("Ask me"), says("ask", "Which one <b>now</b>?"), says("option", "Red (about Red)"),
-				pick("Red"), pick("Blue"), // the last one counts
-				pick("tests"), pick("docs"), pick("code"), pick("docs"), // taken back
+				pick("Red"), pick("Blue"), // the last choice counts
+				pick("tests"), pick("docs"), pick("code"), pick("docs"), // the second click takes the choice back
 				chromedp.SendKeys(chromedp.CSS(".ask input:last-of-type"), "it is 世界, <i>so</i>"),
 				click(".ask .answer"), says("outcome", "answer: "), says("said", "thanks"))
 			if got := value[int](t, ctx, `document.querySelectorAll("main b, main i, .ask button, .ask input").length`); got != 0 {
@@ -267,14 +267,15 @@ func TestWebchatQuestions(t *testing.T) {
 				if !strings.Contains(answers, `"`+question+`":"`+answer+`"`) {
 					t.Errorf("%s is not answered with %s in %s", question, answer, answers)
 				}
-				do(t, ctx, says("tool", strings.Split(answer, ",")[0])) // what the model reads
+				do(t, ctx, says("tool", strings.Split(answer, ",")[0])) // the answers that the model reads
 			}
 			do(t, ctx, send("Once more"), says("ask", "Really?"), click(".ask .dismiss"), says("outcome", "dismiss"), says("said", "never mind"))
 		})
 	}
 }
 
-// proxy is a server between a browser and another. From stall to resume it reads nothing of what the other sends.
+// proxy is a server between a browser and another server. Between stall and resume it reads nothing from the other
+// server.
 func proxy(t *testing.T, to string) (addr string, stall func() (resume func())) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -282,7 +283,7 @@ func proxy(t *testing.T, to string) (addr string, stall func() (resume func())) 
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
-	gate := make(chan struct{}) // closed while it is open
+	gate := make(chan struct{}) // closed while the proxy reads
 	close(gate)
 	var conns sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
@@ -330,10 +331,11 @@ func proxy(t *testing.T, to string) (addr string, stall func() (resume func())) 
 	}
 }
 
-// A page that is too slow loses its connection, comes back, is told what it has missed, and goes on with what is open now.
+// If a page is too slow, it loses its connection and connects again. It is told what it has missed, and continues with
+// the requests that are open then.
 func TestWebchatGap(t *testing.T) {
 	ctx := browser(t, chromium(t))
-	began, ended := make(chan string, 8), make(chan struct{}, 8) // streams, the former with the last entry that the page has
+	began, ended := make(chan string, 8), make(chan struct{}, 8) // the starts and ends of streams; a start has the number of the last entry that the page has
 	ask := func(turn *clienttest.Turn, id string) {
 		turn.Say(string(turn.Approval(wireproto.ApprovalRequest{ID: id, Action: "run", Description: "May I " + id + "?"}, map[string]string{"command": "echo \u202esrever"}).Response))
 	}
@@ -343,7 +345,7 @@ func TestWebchatGap(t *testing.T) {
 	})
 	const keep = 700
 	outside := new(relay.Outside)
-	flood := func(size, n int) { // of what the page does not show
+	flood := func(size, n int) { // sends messages that the page does not show
 		for range n {
 			outside.OnMessage(&wireproto.UnknownMessage{Type: "Newer", Payload: json.RawMessage(`"` + strings.Repeat("x", size) + `"`)})
 		}
@@ -369,9 +371,9 @@ func TestWebchatGap(t *testing.T) {
 	do(t, ctx, chromedp.Navigate("http://"+addr+"/#"+c.token), send("Go"), says("ask", "May I before?"))
 
 	resume := stall()
-	flood(64<<10, keep-100) // together much more than a system keeps of what is sent
+	flood(64<<10, keep-100) // together much more than a system buffers
 	select {
-	case <-ended: // it was dropped
+	case <-ended: // the connection was dropped
 	case <-time.After(time.Minute):
 		t.Error("the stream goes on")
 	}
@@ -386,7 +388,7 @@ func TestWebchatGap(t *testing.T) {
 		t.Error(err)
 	}
 	until(func(s relay.State) bool { return len(s.Turns) == 0 })
-	flood(1, keep) // no reader gets any more what has happened in the meantime
+	flood(1, keep) // no reader can get the entries of the meantime any more
 	if _, err := c.relay.Queue(t.Context(), "And now"); err != nil {
 		t.Error(err)
 	}
@@ -403,7 +405,7 @@ func TestWebchatGap(t *testing.T) {
 	}
 }
 
-// Without the token, or with a wrong one, nothing is served.
+// Without the token, or with a wrong token, nothing is served.
 func TestWebchatToken(t *testing.T) {
 	url := serve(t, &client.Options{Transport: clienttest.NewAgent(t)})
 	base, token, _ := strings.Cut(url, "#")
@@ -411,7 +413,7 @@ func TestWebchatToken(t *testing.T) {
 		method, path, body, host, token string
 		status                          int
 	}{
-		{"GET", "", "", "", "", http.StatusOK}, // the page alone has no secret
+		{"GET", "", "", "", "", http.StatusOK}, // the page itself has no secret
 		{"GET", "agent/events", "", "", "", http.StatusForbidden},
 		{"GET", "agent/events?token=wrong", "", "", "", http.StatusForbidden},
 		{"GET", "agent/events?token=" + token, "", "", "wrong", http.StatusForbidden},

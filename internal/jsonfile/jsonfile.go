@@ -20,8 +20,8 @@ type Member struct {
 }
 
 // Set sets members of the object in a file of at most limit bytes. It keeps the order and the indentation of the file,
-// and puts new members last. It replaces the file at once, so that no reader sees half of it. If the file does not
-// exist, Set makes it.
+// and puts new members at the end. No reader sees a half-written file, because Set replaces the file in one step. If
+// the file does not exist, Set creates it.
 func Set(root *os.Root, name string, limit int64, members ...Member) error {
 	mode := fs.FileMode(0o600)
 	data, err := regular.ReadIn(root, name, limit)
@@ -46,7 +46,7 @@ func Set(root *os.Root, name string, limit int64, members ...Member) error {
 	return Replace(root, name, data, mode)
 }
 
-// Replace writes a file at once: a reader sees the old file or the new one.
+// Replace replaces a file in one step: a reader sees the old file or the new one.
 func Replace(root *os.Root, name string, data []byte, mode fs.FileMode) (err error) {
 	temp := name + ".tmp." + rand.Text()
 	f, err := root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
@@ -132,7 +132,7 @@ func set(data []byte, members []Member) ([]byte, error) {
 	return formed.Bytes(), nil
 }
 
-// encode leaves <, > and & as they are, as other languages do.
+// encode does not escape <, > and &, which encoding/json does by default and other languages do not.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)

@@ -2,5 +2,5 @@
 
 package regular
 
-// nonblock is not needed: where there are no named pipes among the files, no opening waits.
+// nonblock is 0, because these systems have no named pipes in the file system, and opening a file never waits.
 const nonblock = 0

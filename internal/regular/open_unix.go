@@ -4,5 +4,5 @@ package regular
 
 import "syscall"
 
-// nonblock keeps the opening of a named pipe from waiting for a writer.
+// nonblock opens a named pipe without waiting for a writer.
 const nonblock = syscall.O_NONBLOCK

@@ -1,5 +1,5 @@
 // Package regular reads files that other programs have written. It reads only regular files, up to a limit. It refuses
-// a named pipe, which blocks the program that opens it, and a device without end.
+// devices, which may never end, and named pipes, which would block the program until another one opens them.
 package regular
 
 import (
@@ -13,7 +13,7 @@ import (
 var (
 	// ErrKind is the error for a path that exists but is not a regular file.
 	ErrKind = errors.New("not a regular file")
-	// ErrTooLarge is the error for a file beyond the limit.
+	// ErrTooLarge is the error for a file that is larger than the limit.
 	ErrTooLarge = errors.New("too large")
 )
 
@@ -22,17 +22,17 @@ func Open(path string) (*os.File, error) {
 	return check(path)(os.OpenFile(path, os.O_RDONLY|nonblock, 0))
 }
 
-// OpenIn opens a regular file in root for reading, as [os.Root.Open] does.
+// OpenIn is Open for a file in root. Like [os.Root.Open], it refuses a link that leaves root.
 func OpenIn(root *os.Root, name string) (*os.File, error) {
 	return check(name)(root.OpenFile(name, os.O_RDONLY|nonblock, 0))
 }
 
-// Root opens a directory as [os.OpenRoot] does, which would wait for the writer of a named pipe.
+// Root opens a directory like [os.OpenRoot], but does not wait if the path is a named pipe.
 func Root(path string) (*os.Root, error) {
 	return os.OpenRoot(path + string(os.PathSeparator) + ".")
 }
 
-// check examines the opened file, not the path, so that nothing can change in between.
+// check checks the opened file and not its path, because the path may change in between.
 func check(path string) func(*os.File, error) (*os.File, error) {
 	return func(f *os.File, err error) (*os.File, error) {
 		if err != nil {

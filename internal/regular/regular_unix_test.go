@@ -48,7 +48,7 @@ func TestRead(t *testing.T) {
 		{"over", ErrTooLarge, ErrTooLarge},
 		{"pipe", ErrKind, ErrKind},
 		{"to-pipe", ErrKind, ErrKind},
-		{"zero", ErrKind, errAny}, // it leads out of the root
+		{"zero", ErrKind, errAny}, // the link leaves the root
 		{".", ErrKind, ErrKind},
 		{"missing", fs.ErrNotExist, fs.ErrNotExist},
 	} {

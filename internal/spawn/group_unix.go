@@ -12,19 +12,22 @@ import (
 
 const windows = false
 
-// Group is a child with everything that it starts. On Unix it is a process group, which a descendant can leave. On
-// Windows it is a job object, which no process can leave, and which ends with this program. A Group is used once.
+// Group is a child process with all processes that it starts. On Unix it is a process group, and a process can leave
+// it. On Windows it is a job object, which no process can leave and which ends with this program. Use a Group only
+// once.
 type Group struct {
 	cmd   *exec.Cmd
-	guard *guard // nil without
+	guard *guard // nil if Guard was not called
 }
 
-// Guard is called before Start, for a child that does not notice the end of this program. If this program ends without
-// having ended the group, as by SIGKILL, a shell ends the group. The shell waits for the end of a pipe. It then sends
-// SIGTERM and, after a few seconds, SIGKILL. It does the same to every process with the marker in its environment (on
-// Linux). It removes the folders of remove. In the folder about, "" for none, each process keeps a JSON file about
-// itself; when the child has ended, the shell removes the child's file, which it finds by its "pid". The shell leads
-// the process group, so that the group keeps its id as long as there is something to end.
+// Guard makes the group end even if this program ends without ending it, for example by SIGKILL. Call it before Start,
+// for a child that does not notice the end of this program.
+//
+// Guard starts a shell that waits for the end of a pipe. When this program ends, the shell sends SIGTERM to the group
+// and, at most three seconds later, SIGKILL. On Linux it also kills every process with the marker in its environment.
+// It removes the folders in remove. about is a folder, or "" for none, in which each process keeps a JSON file about
+// itself: once the child has ended, the shell removes the file with the child's "pid". The shell leads the process
+// group, so that the system does not give the id of the group to another one too early.
 func (g *Group) Guard(marker, about string, remove []string) error {
 	w := &guard{cmd: exec.Command("/bin/sh", append([]string{"-c", guardScript, "kimi-go-guard", marker, about}, remove...)...)}
 	theirs, ours, err := os.Pipe()
@@ -50,7 +53,7 @@ type guard struct {
 	pipe *os.File
 }
 
-// guardScript reads the id of the child, and then nothing more until this program has ended.
+// guardScript reads the id of the child, and then waits until this program has ended.
 const guardScript = `
 trap '' INT TERM HUP
 marker=$1
@@ -60,12 +63,12 @@ read -r child
 read -r _
 kill -TERM 0
 i=0
-gone() { ! kill -0 "$child" || grep -q "^State:.*Z" "/proc/$child/status"; } # a zombie where no process waits for orphans
+gone() { ! kill -0 "$child" || grep -q "^State:.*Z" "/proc/$child/status"; } # it stays a zombie if no process waits for it
 while [ -n "$child" ] && [ $i -lt 30 ] && ! gone; do
 	sleep 0.1
 	i=$((i + 1))
 done 2>/dev/null
-for round in 1 2 3; do # one that is just being started shows no marker yet
+for round in 1 2 3; do # a process that is just starting does not show the marker yet
 	for file in $(grep -las -- "$marker" /proc/[0-9]*/environ); do
 		pid=${file#/proc/}
 		kill -KILL "${pid%/environ}"
@@ -81,7 +84,7 @@ for dir; do rm -rf -- "$dir"; done
 kill -KILL 0
 `
 
-// release ends the guard, whose group has been ended.
+// release ends the guard. The group must have been ended before.
 func (w *guard) release() {
 	syscall.Kill(-w.cmd.Process.Pid, syscall.SIGKILL)
 	w.cmd.Wait()
@@ -109,7 +112,7 @@ func (g *Group) Start(cmd *exec.Cmd) error {
 		}
 		return err
 	}
-	if !cmd.SysProcAttr.Setsid { // a session leader leads a group already
+	if !cmd.SysProcAttr.Setsid { // a session leader already leads a group
 		cmd.SysProcAttr.Setpgid = true
 		cmd.SysProcAttr.Pgid = 0
 	}
@@ -124,20 +127,21 @@ func (g *Group) id() int {
 	return g.cmd.Process.Pid
 }
 
-// Kill ends the group. Do not call it after the child was waited for: another process may have its id.
+// Kill ends the group. Do not call it after waiting for the child, because another process may then have the child's
+// id.
 func (g *Group) Kill() error {
 	syscall.Kill(-g.id(), syscall.SIGKILL)
 	return g.cmd.Process.Kill()
 }
 
-// End ends what the child has left. It is called once, as soon as the child has been waited for.
+// End kills the processes that are left in the group. Call it only once, right after waiting for the child.
 func (g *Group) End() error {
-	syscall.Kill(-g.id(), syscall.SIGKILL) // fails where none is left
+	syscall.Kill(-g.id(), syscall.SIGKILL) // fails if no process is left
 	if g.guard != nil {
 		g.guard.release()
 	}
 	return nil
 }
 
-// Killed reports whether Kill ended the child. On Unix, the signal says so.
+// Killed returns false: on Unix, the signal shows that Kill has ended the child.
 func (g *Group) Killed(int) bool { return false }

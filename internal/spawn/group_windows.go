@@ -15,23 +15,25 @@ import (
 
 const windows = true
 
-// killCode is the exit code of what Kill ends. No program ends with it by itself.
+// killCode is the exit code of processes that Kill has ended. No program uses it by itself.
 const killCode = 0x4B696C6C
 
-// Group is a child with everything that it starts. On Unix it is a process group, which a descendant can leave. On
-// Windows it is a job object, which no process can leave, and which ends with this program. A Group is used once.
+// Group is a child process with all processes that it starts. On Unix it is a process group, and a process can leave
+// it. On Windows it is a job object, which no process can leave and which ends with this program. Use a Group only
+// once.
 type Group struct {
 	mu  sync.Mutex
 	job win.Handle // 0 before Start and after End
 }
 
-// Guard does nothing: the job object ends with this program. Files of the child stay.
+// Guard does nothing, because the job object ends with this program. Files of the child are not removed.
 func (g *Group) Guard(string, string, []string) error { return nil }
 
 // Start starts cmd as the first process of the group. A Ctrl-C at this program's console does not reach the group. The
 // child is in the job before it runs its first instruction.
 func (g *Group) Start(cmd *exec.Cmd) error {
-	// The last check: a caller may have changed the path. A path without an extension may get that of a batch file.
+	// Check the path once more, because the caller may have changed it. Windows may add the extension of a batch file
+	// to a path without an extension.
 	if ext := strings.ToLower(filepath.Ext(cmd.Path)); isBatch(cmd.Path) {
 		return &BatchError{cmd.Path, "cmd.exe would read them again"}
 	} else if ext != ".exe" && ext != ".com" {
@@ -62,8 +64,8 @@ func (g *Group) Start(cmd *exec.Cmd) error {
 	return nil
 }
 
-// newJob makes a job object that ends its processes when its only handle is closed, as it is by the
-// system when this program ends, however it does.
+// newJob makes a job object that ends its processes when its only handle is closed. The system closes the handle when
+// this program ends in any way.
 func newJob() (win.Handle, error) {
 	job, err := win.CreateJobObject(nil, nil)
 	if err != nil {
@@ -78,7 +80,8 @@ func newJob() (win.Handle, error) {
 	return job, nil
 }
 
-// adopt puts a suspended process into a job and lets it run. Its id is not another's: os.Process has it open.
+// adopt puts a suspended process into a job and lets it run. os.Process keeps the process open, so that no other
+// process can have its id.
 func adopt(job win.Handle, pid uint32) error {
 	process, err := win.OpenProcess(win.PROCESS_SET_QUOTA|win.PROCESS_TERMINATE, false, pid)
 	if err != nil {
@@ -88,7 +91,7 @@ func adopt(job win.Handle, pid uint32) error {
 	if err := win.AssignProcessToJobObject(job, process); err != nil {
 		return err
 	}
-	// os.StartProcess has closed the handle of the thread.
+	// os.StartProcess has closed the handle of the process's thread, so find the thread again.
 	threads, err := win.CreateToolhelp32Snapshot(win.TH32CS_SNAPTHREAD, 0)
 	if err != nil {
 		return err
@@ -110,7 +113,7 @@ func adopt(job win.Handle, pid uint32) error {
 	return errors.Join(errors.New("the child has no thread"), err)
 }
 
-// Kill ends the group. It must not be called once the child has been waited for.
+// Kill ends the group. Do not call it after waiting for the child.
 func (g *Group) Kill() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,7 +123,7 @@ func (g *Group) Kill() error {
 	return win.TerminateJobObject(g.job, killCode)
 }
 
-// End ends what the child has left. It is called once, as soon as the child has been waited for.
+// End ends the processes that are left in the group. Call it only once, right after waiting for the child.
 func (g *Group) End() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -132,5 +135,5 @@ func (g *Group) End() error {
 	return err
 }
 
-// Killed reports whether the child was ended by Kill, by its exit code.
+// Killed reports whether Kill has ended a child with this exit code.
 func (g *Group) Killed(exitCode int) bool { return exitCode == killCode }

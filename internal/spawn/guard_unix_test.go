@@ -15,7 +15,7 @@ import (
 
 const guardedKey = "KIMI_GO_TEST_GUARDED"
 
-// TestMain runs the program of TestGuard, which starts a guarded child.
+// TestMain is also the program of TestGuard, which starts a guarded child.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(guardedKey)
 	if dir == "" {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	cmd.Wait()
 }
 
-// The program is killed: its child's file and folder go, and the files of others stay.
+// When the program is killed, the child's file and folder are removed, and the files of others stay.
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

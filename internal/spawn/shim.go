@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// shim is what a batch file of npm (cmd-shim) or pnpm (@zkochan/cmd-shim) does.
+// shim describes the work of a batch file that npm (cmd-shim) or pnpm (@zkochan/cmd-shim) has made.
 type shim struct {
-	node   string   // the program, "" for a node.exe next to the shim or on PATH
-	flags  []string // of node
+	node   string   // the path of node.exe; "" for the one next to the shim or on PATH
+	flags  []string // flags for node
 	script string
-	// What NODE_PATH is set to where it is not set, and where it is; "" if it stays.
+	// The new value of NODE_PATH if it is not set, and if it is set; "" if the shim does not change it.
 	nodePath, nodePathMore string
 }
 
 const (
-	// shimDir begins a path that starts at the shim's own directory, as in cmd.exe's language.
+	// shimDir is the start of a path in the shim's own directory, in the language of cmd.exe.
 	shimDir = `%~dp0\`
-	// oldNodePath stands for what NODE_PATH was.
+	// oldNodePath stands for the old value of NODE_PATH.
 	oldNodePath = "%NODE_PATH%"
 )
 
-// The lines of a shim, lower case matched too, without leading blanks and @. Every line of a shim is one of
-// them: a batch file that does more is not understood, and not guessed at.
+// These match the lines of a shim in upper or lower case, without leading blanks and @. A batch file with any other
+// line is refused.
 var (
 	shimNoise = regexp.MustCompile(`(?i)^(?:` + strings.Join([]string{
 		`|echo off|setlocal|endlocal|goto start|:start|call :find_dp0|:find_dp0|set dp0=%~dp0|exit /b(?: %errorlevel%)?`,
@@ -33,8 +33,8 @@ var (
 		`if not defined node_path \(`,
 	}, "|") + `)$`)
 	shimNodePath = regexp.MustCompile(`(?i)^set (?:"node_path=([^"]*)"|node_path=([^"&|<>^]*))$`)
-	// The line that runs node, with what cmd-shim 4 and later put before it. A flag of node comes from the
-	// script's first line.
+	// The line that runs node, with the commands that cmd-shim 4 and later write before it. The flags of node come from
+	// the first line of the script.
 	shimRun = regexp.MustCompile(`(?i)^(?:endlocal & goto #_undefined_# 2>nul \|\| title %comspec% & )?(?:set pathext=%pathext:;\.js;=;% & )?` +
 		`(?:"(%_prog%|(?:%~dp0|%dp0%)\\node\.exe|[a-z]:\\[^"%]*\\node\.exe)"|(node)) +((?:--?[a-z][a-z0-9=_.-]* +)*)"((?:(?:%~dp0|%dp0%)\\|[a-z]:\\)[^"%]+)" +%\*$`)
 )
@@ -69,7 +69,7 @@ func parseShim(text string) (*shim, error) {
 		if s == nil {
 			s = run
 		} else if s.node != "" || run.node != "" || s.script != run.script || strings.Join(s.flags, " ") != strings.Join(run.flags, " ") {
-			return nil, errNotShim // with node.exe next to it, it runs another script than without
+			return nil, errNotShim // it runs one script if node.exe is next to it, and another one if not
 		}
 	}
 	switch {
@@ -90,7 +90,7 @@ func parseShim(text string) (*shim, error) {
 	return s, nil
 }
 
-// fold writes the shim's directory in one form.
+// fold replaces all spellings of the shim's own directory by shimDir.
 func fold(path string) string {
 	return strings.NewReplacer(`%dp0%\`, shimDir, `%DP0%\`, shimDir, `%~DP0\`, shimDir, "%node_path%", oldNodePath).Replace(path)
 }

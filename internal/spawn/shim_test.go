@@ -54,7 +54,7 @@ func TestShim(t *testing.T) {
 	}
 }
 
-// A batch file that does more than a shim, or something else, is not guessed at.
+// A batch file with more lines than a shim, or with others, is refused.
 func TestShimRefused(t *testing.T) {
 	data, err := os.ReadFile("testdata/npm-cmd-shim-9.0.2.cmd")
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package spawn starts programs directly, and in groups that can be ended together. Windows runs a batch file through
-// cmd.exe, which reads the arguments again: it expands %PATH% and runs the text after an ampersand. No quoting
-// prevents that. So this package reads a shim of npm or pnpm to find the program that it runs, and refuses any other
-// batch file.
+// Package spawn starts programs without a shell, and in groups that can be ended together. Windows runs a batch file
+// through cmd.exe, which interprets the arguments again: it expands %PATH% and runs the text after an ampersand. No
+// quoting prevents that. So this package reads the shims of npm and pnpm, which are batch files, and runs their program
+// itself. It refuses any other batch file.
 package spawn
 
 import (
@@ -21,8 +21,8 @@ func Find(path string) (string, bool) {
 	return found, err == nil
 }
 
-// Command returns the command that runs the program at path with the arguments in the environment env, as
-// [exec.CommandContext] does. Its error may be a [*BatchError].
+// Command returns the command that runs the program at path with these arguments and the environment env, like
+// [exec.CommandContext]. If cmd.exe would have to run the program, the error is a [*BatchError].
 func Command(ctx context.Context, path string, env []string, args ...string) (*exec.Cmd, error) {
 	if windows && isBatch(path) {
 		return shimCommand(ctx, path, env, args)
@@ -35,28 +35,29 @@ func Command(ctx context.Context, path string, env []string, args ...string) (*e
 	return cmd, nil
 }
 
-// isBatch reports whether Windows runs the file by cmd.exe. It leaves trailing dots and blanks out.
+// isBatch reports whether Windows would run the file through cmd.exe. Windows ignores dots and blanks at the end of a
+// path, and so does isBatch.
 func isBatch(path string) bool {
 	ext := strings.ToLower(filepath.Ext(strings.TrimRight(path, ". ")))
 	return ext == ".cmd" || ext == ".bat"
 }
 
-// BatchError says that a program would get its arguments through cmd.exe. The program is a batch file that is not a
-// shim, or a program that starts one.
+// BatchError says that cmd.exe would interpret the arguments of a program, because the program is a batch file but no
+// shim, or because it starts such a file.
 type BatchError struct {
 	Path   string
 	Reason string
 }
 
-// Error says what to name instead.
+// Error says which program to name instead.
 func (e *BatchError) Error() string {
 	return fmt.Sprintf("%s cannot be run safely: cmd.exe would read its arguments (%s); name kimi.exe, or the kimi.cmd that npm install -g makes", e.Path, e.Reason)
 }
 
-// maxShim is more than any shim has.
+// maxShim is larger than any shim, in bytes.
 const maxShim = 16 << 10
 
-// shimCommand returns the command that the shim at path runs.
+// shimCommand returns the command that the shim at path would run.
 func shimCommand(ctx context.Context, path string, env, args []string) (*exec.Cmd, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -88,7 +89,7 @@ func shimCommand(ctx context.Context, path string, env, args []string) (*exec.Cm
 	return cmd, nil
 }
 
-// expand puts the directory of a shim into a path of its text.
+// expand replaces shimDir at the start of a path by the directory of the shim.
 func expand(path, dir string) string {
 	rest, relative := strings.CutPrefix(path, shimDir)
 	if !relative {
@@ -97,7 +98,7 @@ func expand(path, dir string) string {
 	return filepath.Join(dir, rest)
 }
 
-// environ returns env as the shim changes it.
+// environ returns env with the changes of the shim.
 func (s *shim) environ(env []string, dir string) []string {
 	env = slices.Clone(env)
 	if s.nodePath == "" && s.nodePathMore == "" {
@@ -119,7 +120,7 @@ func (s *shim) environ(env []string, dir string) []string {
 	return append(env, key+"="+strings.Join(dirs, ";"))
 }
 
-// lookupEnv returns a variable of an environment of Windows, in which case does not matter.
+// lookupEnv returns a variable of a Windows environment, where the case of names has no meaning.
 func lookupEnv(env []string, key string) string {
 	for _, entry := range slices.Backward(env) {
 		if k, v, _ := strings.Cut(entry, "="); strings.EqualFold(k, key) {
@@ -129,8 +130,8 @@ func lookupEnv(env []string, key string) string {
 	return ""
 }
 
-// findNode returns the node.exe next to a shim, or else the first on PATH; "" for none. Volta's node.exe is a
-// shim of its own, which starts the real one by cmd.exe.
+// findNode returns the node.exe next to a shim, or else the first on PATH, or "". It skips the node.exe of Volta, which
+// is itself a shim and starts the real one through cmd.exe.
 func findNode(dir string, env []string) string {
 	for _, d := range append([]string{dir}, filepath.SplitList(lookupEnv(env, "PATH"))...) {
 		path := filepath.Join(d, "node.exe")

@@ -7,5 +7,5 @@ import (
 	"os"
 )
 
-// lock locks nothing: here no one knows whether a folder is in use, and none is taken for a left one.
+// lock always fails: this system does not tell whether a folder is in use. So no folder is ever swept.
 func lock(*os.File) error { return errors.ErrUnsupported }

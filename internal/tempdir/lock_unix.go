@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// lock locks a file for this process, at once or not at all.
+// lock locks a file for this process. It fails at once if another process has locked it.
 func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }

@@ -4,6 +4,6 @@ package tempdir
 
 import "io/fs"
 
-// isPrivate reports what can be known: modes and owners are not told here, and the folder for temporary files is
-// each user's own.
+// isPrivate reports only whether dir is a directory. These systems do not tell its owner and mode, but each user has a
+// folder for temporary files.
 func isPrivate(dir fs.FileInfo) bool { return dir.IsDir() }

@@ -1,7 +1,7 @@
-// Package tempdir makes folders for temporary files that hold secrets, and removes those that killed programs have
-// left. It recognises its folders by the name, which ends in random letters, by the owner and mode, and by a marker, a
-// file with a known text. The program that uses a folder holds a lock of the system on the marker. The lock ends with
-// the program in every case, so a folder whose marker is not locked was left.
+// Package tempdir makes temporary folders for secrets, and removes the folders that killed programs have left. It knows
+// its own folders by their name, which ends in random letters, by their owner and mode, and by a marker, which is a
+// file with a known text. A program that uses a folder keeps the marker locked. The system removes the lock however the
+// program ends. So a folder with an unlocked marker is no longer in use.
 package tempdir
 
 import (
@@ -17,16 +17,16 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// Marker is the name of the marker within a folder.
+// Marker is the name of the marker file in a folder.
 const Marker = "made-by-kimi-go"
 
-// Kind is a kind of folder.
+// Kind describes a kind of folder. Remove and Sweep remove only the entries that it allows.
 type Kind struct {
-	Prefix string   // of its name, before the 26 letters and digits of [rand.Text]
-	Notice string   // the marker's text, which no other kind has
-	Files  []string // names of files and links that may stand in it besides the marker
-	Trees  []string // names of folders, with whatever is in them
-	Links  bool     // symbolic links of any other name may stand in it
+	Prefix string   // the start of the folder's name, before the 26 letters and digits of [rand.Text]
+	Notice string   // the text of the marker, which differs for each kind
+	Files  []string // names of files and links that the folder may contain besides the marker; a * at the end matches any rest
+	Trees  []string // names of folders, which may contain anything; a * at the end matches any rest
+	Links  bool     // whether the folder may contain symbolic links with other names
 }
 
 // Dir is a folder in use.
@@ -37,7 +37,7 @@ type Dir struct {
 	lock *os.File // nil if the system has no locks
 }
 
-// Make makes a folder in the system's folder for temporary files.
+// Make makes a folder in the system's folder for temporary files, and locks it.
 func (k *Kind) Make() (*Dir, error) {
 	d := &Dir{Path: filepath.Join(os.TempDir(), k.Prefix+rand.Text()), kind: k}
 	if err := os.Mkdir(d.Path, 0o700); err != nil {
@@ -45,7 +45,7 @@ func (k *Kind) Make() (*Dir, error) {
 	}
 	marker, err := os.OpenFile(filepath.Join(d.Path, Marker), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		// The text comes after the lock: without it no one takes the folder for a left one.
+		// Write the text only after locking: a marker without the text is never swept.
 		if lock(marker) == nil {
 			d.lock = marker
 		} else {
@@ -59,7 +59,8 @@ func (k *Kind) Make() (*Dir, error) {
 	return d, nil
 }
 
-// Remove removes the folder with the files that may be in it. Any other file stays, and gives an error.
+// Remove removes the folder and the entries that its kind allows. If there are others, they stay, and Remove returns an
+// error.
 func (d *Dir) Remove() error {
 	root, err := os.OpenRoot(d.Path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +72,7 @@ func (d *Dir) Remove() error {
 	}
 	defer root.Close()
 	err = d.kind.clear(root)
-	d.unlock() // Windows removes no file that is open
+	d.unlock() // Windows does not remove an open file
 	root.Remove(Marker)
 	root.Close()
 	if e := os.Remove(d.Path); e != nil && !errors.Is(e, fs.ErrNotExist) {
@@ -80,11 +81,11 @@ func (d *Dir) Remove() error {
 	return err
 }
 
-// RemoveAll removes the folder with everything in it, for a caller that has given it to a program that makes other files.
-// Links are not followed.
+// RemoveAll removes the folder with everything in it, for a caller whose folder another program has used. It does not
+// follow links.
 func (d *Dir) RemoveAll() error {
 	d.unlock()
-	return os.RemoveAll(d.Path) // which Make has made, under a name that no other has
+	return os.RemoveAll(d.Path) // Make has created this folder under a random name
 }
 
 func (d *Dir) unlock() {
@@ -94,7 +95,7 @@ func (d *Dir) unlock() {
 	}
 }
 
-// clear removes what may stand in a folder, except for the marker. Links are removed, and not followed.
+// clear removes the entries that a folder may contain, except for the marker. It does not follow links.
 func (k *Kind) clear(root *os.Root) error {
 	entries, err := fs.ReadDir(root.FS(), ".")
 	errs := []error{err}
@@ -115,7 +116,7 @@ func (k *Kind) clear(root *os.Root) error {
 	return errors.Join(errs...)
 }
 
-// known reports whether a list has a name; one that ends in a star stands for all that begin so.
+// known reports whether a list contains a name. An entry with a * at its end matches all names with this start.
 func (k *Kind) known(list []string, name string) bool {
 	return slices.ContainsFunc(list, func(pattern string) bool {
 		prefix, open := strings.CutSuffix(pattern, "*")
@@ -123,7 +124,7 @@ func (k *Kind) known(list []string, name string) bool {
 	})
 }
 
-// Sweep removes the folders of this kind that programs have left in the system's folder for temporary files.
+// Sweep removes the folders of this kind that are no longer in use from the system's folder for temporary files.
 func (k *Kind) Sweep() {
 	temp := os.TempDir()
 	entries, _ := os.ReadDir(temp)
@@ -134,13 +135,13 @@ func (k *Kind) Sweep() {
 	}
 }
 
-// Is reports whether a folder of this kind could have the name.
+// Is reports whether a folder of this kind could have this name.
 func (k *Kind) Is(name string) bool {
 	word, ok := strings.CutPrefix(name, k.Prefix)
 	return ok && len(word) == 26 && strings.Trim(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// sweep removes a folder that is provably ours and left.
+// sweep removes a folder if it is certain that this package has made it and that it is no longer in use.
 func (k *Kind) sweep(path string) {
 	root, err := regular.Root(path)
 	if err != nil {
@@ -148,7 +149,7 @@ func (k *Kind) sweep(path string) {
 	}
 	defer root.Close()
 	inside, err := root.Stat(".")
-	link, linkErr := os.Lstat(path) // not through a symbolic link
+	link, linkErr := os.Lstat(path) // unlike Stat, Lstat does not follow a link
 	if err != nil || linkErr != nil || !os.SameFile(inside, link) || !isPrivate(inside) {
 		return
 	}
@@ -167,9 +168,9 @@ func (k *Kind) sweep(path string) {
 	}
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil || len(entries) != 1 {
-		return // someone else's file: the marker stays with it
+		return // there are other files: keep them, and the marker
 	}
 	marker.Close()
 	root.Remove(Marker)
-	os.Remove(path) // fails for one that is not empty
+	os.Remove(path) // fails if the folder is not empty
 }

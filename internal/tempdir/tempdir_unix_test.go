@@ -29,7 +29,7 @@ func there(path string) bool {
 	return err == nil
 }
 
-// A sweep removes what a killed program has left, and nothing else, whatever its name.
+// Sweep removes the folders that killed programs have left, and nothing else, even if the name is similar.
 func TestSweep(t *testing.T) {
 	temp, elsewhere := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -77,7 +77,7 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	}
-	// A link of the right name to a folder of ours, links within one, a pipe of the right name.
+	// A link with the right name to a folder of this kind, links inside a folder, and a pipe with the right name.
 	target := filepath.Join(elsewhere, test.Prefix+word("L"))
 	linked := filepath.Join(temp, test.Prefix+word("M"))
 	precious := filepath.Join(elsewhere, "precious")
@@ -96,7 +96,7 @@ func TestSweep(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	held, err := test.Make() // in use
+	held, err := test.Make() // a folder in use
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,14 +130,14 @@ func TestSweep(t *testing.T) {
 		t.Error("a folder with links is left")
 	}
 
-	held.unlock() // as the end of its program does
+	held.unlock() // the end of the program does the same
 	test.Sweep()
 	if there(held.Path) {
 		t.Error("a folder whose program has ended is left")
 	}
 }
 
-// Other files next to ours stay and are reported. A caller that gave the folder away removes it with everything.
+// Remove keeps other files and reports them. RemoveAll removes everything.
 func TestRemove(t *testing.T) {
 	temp, elsewhere := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)

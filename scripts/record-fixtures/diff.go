@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// volatile is what differs in every recording: ids, times and ports.
+// volatile matches the parts that differ in every recording: ids, times and ports. The comments name what has the id.
 var volatile = []struct {
 	find *regexp.Regexp
 	with string
@@ -25,7 +25,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`plans/[a-z0-9-]+\.md`), "plans/PLAN.md"},
 }
 
-// normalize returns the lines of a fixture without what differs in every recording.
+// normalize returns the lines of a fixture, without the parts that differ in every recording.
 func normalize(data []byte) []string {
 	var lines []string
 	for line := range strings.Lines(string(data)) {
@@ -38,7 +38,7 @@ func normalize(data []byte) []string {
 	return lines
 }
 
-// difference tells in one line, or in one and the first lines that differ, what has changed.
+// difference describes what has changed, in one line. If lines differ, it adds the first of them.
 func difference(old, now []byte) string {
 	a, b := normalize(old), normalize(now)
 	count := make(map[string]int)
@@ -78,7 +78,7 @@ func difference(old, now []byte) string {
 	return "same"
 }
 
-// cut keeps a line readable.
+// cut shortens a line for reading.
 func cut(line string) string {
 	if len(line) > 300 {
 		return strings.ToValidUTF8(line[:300], "") + "…"

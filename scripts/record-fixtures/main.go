@@ -1,6 +1,6 @@
-// Command record-fixtures records the scenarios of scripts/record-fixtures/scenarios with the real kimi into
-// testdata/fixtures, and says what has changed. With arguments, it records only the scenarios that they name. KIMI_PATH
-// names kimi.
+// Command record-fixtures records the scenarios of scripts/record-fixtures/scenarios with the real kimi, writes them to
+// testdata/fixtures, and prints what has changed. With arguments, it records only the scenarios with these names. The
+// variable KIMI_PATH must contain the path of kimi.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/scripts/record-fixtures/scenarios"
 )
 
-// timeout limits one recording.
+// timeout is the time limit of one recording.
 const timeout = 90 * time.Second
 
 func main() {

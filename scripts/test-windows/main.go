@@ -2,9 +2,9 @@
 //
 //	go run ./scripts/test-windows [flags of go test] [packages]
 //
-// It fails if a test fails, and lists the tests that were skipped. It needs wine and a C compiler for Windows; Debian
-// has both (wine64, gcc-mingw-w64-x86-64). It makes everything else in a temporary folder: a wine prefix, and what wine 8
-// lacks for programs of Go 1.26. It leaves out the packages that run the go command.
+// It fails if a test fails, and prints which tests were skipped. It needs wine and a C compiler for Windows; Debian has
+// both (wine64, gcc-mingw-w64-x86-64). It makes everything else in a temporary folder: a wine prefix, and the functions
+// that programs of Go 1.26 need and wine 8 lacks. It leaves out the packages whose tests run the go command.
 package main
 
 import (
@@ -31,12 +31,12 @@ func main() {
 	}
 }
 
-// packages are those whose tests can run where there is no go command.
+// packages are the packages whose tests do not need the go command.
 var packages = []string{"./client/...", "./cmd/...", "./config/...", "./internal/...", "./wireproto/..."}
 
 const install = "apt-get install --no-install-recommends wine64 gcc-mingw-w64-x86-64"
 
-// prng is bcryptprimitives.dll as far as the runtime of Go needs it.
+// prng is the source of bcryptprimitives.dll, with the one function that the runtime of Go needs.
 const prng = `#include <windows.h>
 BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size) {
@@ -50,11 +50,11 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size) {
 }
 `
 
-// wine is a prefix of wine.
+// wine is a wine prefix.
 type wine struct {
-	dir string   // holds everything
-	exe string   // wine itself
-	env []string // of all that runs in the prefix
+	dir string   // the folder of the prefix and of everything else
+	exe string   // the path of wine
+	env []string // the environment of the programs in the prefix
 }
 
 func run(args []string) (err error) {
@@ -76,7 +76,7 @@ func run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // go test gets it too, and ends; then this cleans up
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // Ctrl-C also ends go test, and then this program cleans up
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		return err
@@ -90,7 +90,7 @@ func run(args []string) (err error) {
 	return err
 }
 
-// prepare makes a prefix in which programs of Go run.
+// prepare makes a prefix in which programs of Go can run.
 func prepare() (*wine, error) {
 	w := new(wine)
 	for _, name := range []string{"wine64", "wine", "/usr/lib/wine/wine64"} {
@@ -108,7 +108,7 @@ func prepare() (*wine, error) {
 	prefix := filepath.Join(w.dir, "prefix")
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "KIMI_") && !strings.HasPrefix(entry, "WINE") && !strings.HasPrefix(entry, "DISPLAY=") {
-			w.env = append(w.env, entry) // no kimi of this system runs in wine
+			w.env = append(w.env, entry) // the tests must not find the kimi of this system
 		}
 	}
 	w.env = append(w.env, "WINEPREFIX="+prefix, "WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=")
@@ -121,7 +121,7 @@ func prepare() (*wine, error) {
 		return w, err
 	}
 	dll := filepath.Join(prefix, "drive_c", "windows", "system32", "bcryptprimitives.dll")
-	if _, err := os.Stat(dll); errors.Is(err, os.ErrNotExist) { // newer wines have it
+	if _, err := os.Stat(dll); errors.Is(err, os.ErrNotExist) { // newer versions of wine have this file
 		if err := w.do(cc, "-O2", "-shared", "-o", dll, source, "-ladvapi32"); err != nil {
 			return w, err
 		}
@@ -142,7 +142,7 @@ func (w *wine) do(name string, args ...string) error {
 	return nil
 }
 
-// overlay has the standard library delete files as it does on an old Windows, since wine 8 does not have the newer way.
+// overlay makes the standard library delete files as on an older Windows, because wine 8 lacks the newer way.
 func (w *wine) overlay() error {
 	out, err := exec.Command("go", "env", "GOROOT").Output()
 	if err != nil {
@@ -168,7 +168,7 @@ func (w *wine) overlay() error {
 	return os.WriteFile(filepath.Join(w.dir, "overlay.json"), list, 0o600)
 }
 
-// remove ends all that runs in the prefix and removes it.
+// remove ends the programs in the prefix and removes it.
 func (w *wine) remove() error {
 	for _, name := range []string{"wineserver", "/usr/lib/wine/wineserver64", "/usr/lib/wine/wineserver"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -180,10 +180,10 @@ func (w *wine) remove() error {
 	return os.RemoveAll(w.dir)
 }
 
-// report is what the tests gave.
+// report is the outcome of the tests.
 type report struct {
-	counts  map[string]int      // of tests, by how they ended
-	skipped map[string][]string // tests by the reason
+	counts  map[string]int      // how many tests ended with each result
+	skipped map[string][]string // the skipped tests, by the reason
 }
 
 // event is a line of go test -json.
@@ -194,7 +194,7 @@ type event struct {
 
 var place = regexp.MustCompile(`^\s*\S+\.go:\d+: `)
 
-// read reads what go test says, and shows what fails.
+// read reads the output of go test -json, and prints the output of tests that fail.
 func read(out io.Reader) (*report, error) {
 	r := &report{counts: make(map[string]int), skipped: make(map[string][]string)}
 	said := make(map[[2]string]*strings.Builder)

@@ -1,9 +1,9 @@
-"""Writes messages.jsonl: every Wire message as kimi-cli's own models write it.
+"""Writes messages.jsonl: every Wire message in the JSON of kimi-cli's own classes.
 
     python messages.py > messages.jsonl        # with the Python of kimi-cli 1.51.0
 
-Each type comes twice where it has optional members: with none of them set (null or
-default) and with all of them set.
+A type with optional members comes twice: with none of them set (null or default), and
+with all of them set.
 """
 
 import sys

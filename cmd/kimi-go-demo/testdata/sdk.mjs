@@ -1,5 +1,5 @@
-// Runs the official Node SDK as sdk_test.go says: sdk.mjs SDK EXECUTABLE SESSION, standard input a list of
-// {prompt, act, steer}. A line of JSON tells of each turn.
+// Runs turns with the official Node SDK for sdk_test.go: sdk.mjs SDK EXECUTABLE SESSION. Standard input is a JSON list of
+// {prompt, act, steer}. For each turn, it prints a line of JSON.
 import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 

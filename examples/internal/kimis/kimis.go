@@ -1,4 +1,4 @@
-// Package kimis runs the examples' tests on both real kimis.
+// Package kimis runs the tests of the examples with both real kimis.
 package kimis
 
 import (
@@ -14,9 +14,9 @@ import (
 // Kimi is one of the two programs.
 type Kimi struct {
 	Name               string
-	Shell, Read, Write string                                         // how the model calls these tools
-	ToolPrefix         string                                         // of Go tools, as the model calls them
-	At                 func(t testing.TB, url string) *client.Options // with the model that an API has
+	Shell, Read, Write string                                         // the names by which the model calls these tools
+	ToolPrefix         string                                         // the model calls a Go tool by this prefix and its name
+	At                 func(t testing.TB, url string) *client.Options // returns options with the model at the URL
 }
 
 var both = []Kimi{
@@ -36,7 +36,7 @@ var both = []Kimi{
 	}},
 }
 
-// Run runs a test on both kimis, at the same time as other tests.
+// Run runs a test with both kimis, in parallel with other tests.
 func Run(t *testing.T, test func(*testing.T, context.Context, Kimi)) {
 	t.Parallel()
 	for _, k := range both {
@@ -49,11 +49,11 @@ func Run(t *testing.T, test func(*testing.T, context.Context, Kimi)) {
 	}
 }
 
-// Options returns options with a model that says the scripts, and the model.
+// Options returns options with a model that plays the scripts, and the model.
 func (k Kimi) Options(t testing.TB, scripts ...string) (*client.Options, *clienttest.Model) {
 	model := clienttest.NewModel(t, scripts...)
 	return k.At(t, model.URL()), model
 }
 
-// Tool returns how the model calls a Go tool.
+// Tool returns the name by which the model calls a Go tool.
 func (k Kimi) Tool(name string) string { return k.ToolPrefix + name }

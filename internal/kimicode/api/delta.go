@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// Decoder reads the frames of one connection. Most of them are deltas, a few bytes of text in 300 bytes of JSON. It
-// reads these in one pass, if they have the form that the server writes. encoding/json reads everything else.
-type Decoder struct{ session, epoch, agent string } // as they were last
+// Decoder reads the frames of one connection. Most frames are deltas: a few bytes of text in 300 bytes of JSON. Decoder
+// reads a delta in one pass if it has the form that the server writes. encoding/json reads everything else.
+type Decoder struct{ session, epoch, agent string } // the values in the last frame
 
 // DecodeDelta reads a thinking or assistant delta and its payload into e, which must be zero. For any other frame, and
-// for a frame with an unexpected member, it returns false, and the content of e does not count.
+// for a frame with an unexpected member, it returns false, and e may then hold anything.
 func (d *Decoder) DecodeDelta(data []byte, e *Event) bool {
 	both := new(struct {
 		delta  Delta
@@ -81,7 +81,7 @@ func (s *scanner) payload(d *Decoder, delta *Delta, text *string) {
 type scanner struct {
 	data []byte
 	at   int
-	more bool // within an object, after a member
+	more bool // inside an object, after a member
 	bad  bool
 }
 
@@ -96,7 +96,7 @@ func (s *scanner) space() {
 	}
 }
 
-// next takes the byte c, after space.
+// next skips white space and takes the byte c, if it comes next.
 func (s *scanner) next(c byte) bool {
 	if s.at < len(s.data) && s.data[s.at] <= ' ' {
 		s.space()
@@ -108,7 +108,7 @@ func (s *scanner) next(c byte) bool {
 	return false
 }
 
-// member reports whether an object, which open begins, has another member.
+// member reports whether an object has another member. open is the byte with which the object begins.
 func (s *scanner) member(open byte) bool {
 	if s.bad {
 		return false
@@ -124,13 +124,13 @@ func (s *scanner) member(open byte) bool {
 	return !s.bad
 }
 
-// end takes the end of an object, after which its own object goes on.
+// end takes the end of an object. The scanner is then inside the outer object, after a member.
 func (s *scanner) end() bool {
 	s.more = s.next('}')
 	return s.more
 }
 
-// whole reports whether all was read.
+// whole reports whether the whole text was read.
 func (s *scanner) whole() bool {
 	s.space()
 	return !s.bad && s.at == len(s.data)
@@ -190,7 +190,7 @@ func (s *scanner) plain() []byte {
 	return nil
 }
 
-// word takes the string w. It reports false, and takes nothing, if another value comes. w needs no escapes.
+// word takes the string w, which must need no escapes. If another value comes next, it takes nothing and returns false.
 func (s *scanner) word(w string) bool {
 	s.space()
 	rest := s.data[s.at:]
@@ -202,7 +202,7 @@ func (s *scanner) word(w string) bool {
 	return true
 }
 
-// same returns the text of a plain string. It nearly always equals the last one and needs no copy.
+// same returns the text of a plain string. Nearly always it equals the last one, and then it is not copied.
 func (s *scanner) same(last *string) string {
 	if !s.word(*last) {
 		*last = string(s.plain())
@@ -210,7 +210,7 @@ func (s *scanner) same(last *string) string {
 	return *last
 }
 
-// plain has the bytes that need no escape in a string and are ASCII.
+// plain tells which bytes are ASCII and need no escape in a string.
 var plain = func() (is [256]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		is[c] = c != '"' && c != '\\'
@@ -232,8 +232,8 @@ func (s *scanner) text() (text string) {
 	return string(body)
 }
 
-// control reports whether b has a byte below 0x20. It looks at eight bytes at a time: a byte has its high bit set once
-// 0x20 is subtracted, and had it not before, only if it is one or comes after one.
+// control reports whether b has a byte below 0x20. It looks at eight bytes at a time: after a subtraction of 0x20 from
+// each, the high bit of a byte that had none before is set only if the byte was below 0x20 or follows such a byte.
 func control(b []byte) bool {
 	const spaces, high = 0x2020202020202020, 0x8080808080808080
 	for ; len(b) >= 8; b = b[8:] {

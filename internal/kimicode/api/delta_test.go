@@ -35,7 +35,7 @@ func frames(t testing.TB) [][]byte {
 	return bytes.Split(bytes.TrimSpace(data), []byte("\n"))
 }
 
-// What the real server sends of text and thinking is read in one pass.
+// DecodeDelta reads the text and thinking frames of the real server, and reads from them what encoding/json reads.
 func TestDecodeDelta(t *testing.T) {
 	var d api.Decoder
 	deltas := 0
@@ -61,7 +61,7 @@ func TestDecodeDelta(t *testing.T) {
 	}
 }
 
-// FuzzDelta: a delta that is read in one pass is what encoding/json says it is.
+// A delta that DecodeDelta accepts equals the one that encoding/json decodes.
 func FuzzDelta(f *testing.F) {
 	for _, frame := range frames(f) {
 		f.Add(frame)
@@ -77,14 +77,14 @@ func FuzzDelta(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var d api.Decoder
-		for range 2 { // what was kept of the first does not change the second
+		for range 2 { // what the decoder keeps from the first frame does not change the second
 			var got api.Event
 			if !d.DecodeDelta(data, &got) {
 				return
 			}
 			want, err := reference(data)
 			if err != nil {
-				t.Fatalf("%q is read, and refused by encoding/json: %v", data, err)
+				t.Fatalf("%q is accepted, but encoding/json refuses it: %v", data, err)
 			}
 			if diff := cmp.Diff(want, &got); diff != "" {
 				t.Fatalf("%q (-json +got)\n%s", data, diff)

@@ -1,5 +1,5 @@
-// Package api declares what this module uses of Kimi Code's server: the bodies of its REST routes and the events of
-// its WebSocket. Members that are not used are not declared. Events of other types decode to their type and raw
-// payload. It follows "kimi web" of Kimi Code 2.1.0: its /openapi.json and /asyncapi.json and, where they differ, what
-// the running server sends.
+// Package api declares the parts of Kimi Code's server that this module uses: the bodies of its REST routes and the
+// events of its WebSocket. It declares only the members that are used. An event of another type decodes to its type and
+// its raw payload. The package follows "kimi web" of Kimi Code 2.1.0: its /openapi.json and /asyncapi.json and, where
+// they differ from it, what the running server sends.
 package api

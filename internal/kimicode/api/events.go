@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// Event is a frame of the WebSocket that tells of a session.
+// Event is a frame of the WebSocket that is about a session.
 type Event struct {
 	Type      string          `json:"type"`
-	Seq       int64           `json:"seq"` // of durable events; a volatile one repeats the last
+	Seq       int64           `json:"seq"` // counts durable events; a volatile event has the number of the last durable one
 	Epoch     string          `json:"epoch"`
-	Volatile  bool            `json:"volatile"` // not replayed
-	Offset    *int            `json:"offset"`   // of a delta in its step's text, in UTF-16 units; nil if the server does not say
+	Volatile  bool            `json:"volatile"` // the server does not send it again after a lost connection
+	Offset    *int            `json:"offset"`   // where a delta begins in the text of its step, in UTF-16 units; nil if the server does not say
 	SessionID string          `json:"session_id"`
 	Payload   json.RawMessage `json:"payload"` // nil if Delta is set
-	Delta     *Delta          `json:"-"`       // the payload, where it was decoded with the frame
+	Delta     *Delta          `json:"-"`       // the payload of a delta that DecodeDelta has read
 }
 
-// The types of events that are used.
+// The types of the events that this module uses.
 const (
 	TypeTurnStarted       = "turn.started"
 	TypeTurnEnded         = "turn.ended"
@@ -35,8 +35,8 @@ const (
 	TypeStatusUpdated     = "agent.status.updated"
 	TypePromptCompleted   = "prompt.completed"
 	TypePromptAborted     = "prompt.aborted"
-	TypeApprovalRequested = "permission.approval.requested" // with the tool's whole input, unlike event.approval.requested
-	TypeApprovalTwin      = "event.approval.requested"      // sent with it, without the input
+	TypeApprovalRequested = "permission.approval.requested" // contains the whole input of the tool
+	TypeApprovalTwin      = "event.approval.requested"      // sent for the same approval, without the input
 	TypeApprovalResolved  = "permission.approval.resolved"
 	TypeApprovalGone      = "event.approval.resolved" // the only event about an approval whose turn was aborted
 	TypeQuestionRequested = "event.question.requested"
@@ -54,8 +54,8 @@ const (
 	TypeHookResult        = "hook.result"
 )
 
-// Known reports whether this module uses events of this type, or knows that it can ignore them. All other events are
-// drift.
+// Known reports whether this module uses events of this type, or knows that it can ignore them. Any other event shows
+// that Kimi Code has changed.
 func Known(eventType string) bool {
 	switch eventType {
 	case TypeTurnStarted, TypeTurnEnded, TypeTurnSteer, TypePromptSteered, TypeStepStarted, TypeStepCompleted, TypeStepInterrupted, TypeStepRetrying,
@@ -80,16 +80,16 @@ func Known(eventType string) bool {
 	return false
 }
 
-// MainAgent is the agent id of the session's own agent.
+// MainAgent is the id of a session's main agent, in contrast to its subagents.
 const MainAgent = "main"
 
-// Common is what most payloads have.
+// Common holds the members that most payloads have.
 type Common struct {
 	AgentID string `json:"agentId"`
-	TurnID  int    `json:"turnId"` // from 0, per agent
+	TurnID  int    `json:"turnId"` // counted from 0 for each agent
 }
 
-// Of returns what payloads have in common.
+// Of returns the members that most payloads have.
 func (c *Common) Of() *Common { return c }
 
 // Origin says who began a turn or wrote a message.
@@ -99,15 +99,15 @@ type Origin struct {
 	TaskID  string `json:"taskId"`
 	Variant string `json:"variant"`
 
-	// Of what the user has called, such as a skill.
+	// These describe what the user has called, such as a skill.
 	Trigger   string `json:"trigger"` // user-slash
 	SkillName string `json:"skillName"`
 	SkillArgs string `json:"skillArgs"`
 
-	InTurn bool `json:"inTurn"` // it came while a turn ran
+	InTurn bool `json:"inTurn"` // the message came while a turn ran
 }
 
-// Begins reports whether a message of this origin begins a turn of the user's.
+// Begins reports whether a message of this origin begins a turn of the user.
 func (o *Origin) Begins() bool { return o.User() && !o.InTurn }
 
 // User reports whether the user has written a message of this origin.
@@ -124,7 +124,7 @@ func (o *Origin) User() bool {
 // TurnStarted is the payload of [TypeTurnStarted].
 type TurnStarted struct {
 	Common
-	PromptID string `json:"promptId"` // "" for a turn that Kimi Code begins itself
+	PromptID string `json:"promptId"` // "" for a turn that Kimi Code began by itself
 	Origin   Origin `json:"origin"`
 	Prompt   string `json:"prompt"`
 }
@@ -155,7 +155,7 @@ type TurnSteer struct {
 	Origin    Origin          `json:"origin"`
 }
 
-// PromptSteered is the payload of [TypePromptSteered]: queued prompts were made a part of the turn of another one.
+// PromptSteered is the payload of [TypePromptSteered]: queued prompts became a part of another prompt's turn.
 type PromptSteered struct {
 	Common
 	ActiveID  string   `json:"activePromptId"`
@@ -166,18 +166,18 @@ type PromptSteered struct {
 type Step struct {
 	Common
 	Step           int     `json:"step"`
-	Usage          *Usage  `json:"usage"`                // of a completed one
+	Usage          *Usage  `json:"usage"`                // of a completed step
 	FinishReason   string  `json:"finishReason"`         // end_turn, tool_use, max_tokens, filtered
 	ProviderReason *string `json:"providerFinishReason"` // nil if the model's stream broke off
-	Reason         string  `json:"reason"`               // of an interrupted one: aborted, error
-	NextAttempt    int     `json:"nextAttempt"`          // of a retry
+	Reason         string  `json:"reason"`               // of an interrupted step: aborted or error
+	NextAttempt    int     `json:"nextAttempt"`          // the number of the next attempt, of a retry
 	MaxAttempts    int     `json:"maxAttempts"`
 	DelayMS        float64 `json:"delayMs"`
 	ErrorName      string  `json:"errorName"`
 	StatusCode     *int    `json:"statusCode"`
 }
 
-// Usage is tokens.
+// Usage counts tokens.
 type Usage struct {
 	InputOther         int `json:"inputOther"`
 	Output             int `json:"output"`
@@ -199,7 +199,7 @@ type ToolDelta struct {
 	Part       string `json:"argumentsPart"`
 }
 
-// ToolStarted is the payload of [TypeToolStarted]. It comes after the call's approval.
+// ToolStarted is the payload of [TypeToolStarted]. This event comes after the approval of the call.
 type ToolStarted struct {
 	Common
 	ToolCallID string          `json:"toolCallId"`
@@ -216,8 +216,8 @@ type ToolResult struct {
 	IsError    bool            `json:"isError"`
 }
 
-// AgentStatus is the payload of [TypeStatusUpdated]. Its phase is not declared, because it is also about other
-// sessions.
+// AgentStatus is the payload of [TypeStatusUpdated]. Its member "phase" is not declared, because it may be about
+// another session.
 type AgentStatus struct {
 	Common
 	ContextTokens    *int  `json:"contextTokens"`
@@ -248,7 +248,7 @@ type Approval struct {
 // ApprovalGone is the payload of [TypeApprovalGone].
 type ApprovalGone struct {
 	ID       string   `json:"approval_id"`
-	Decision Decision `json:"decision"` // "" if its turn was aborted
+	Decision Decision `json:"decision"` // "" if the turn was aborted
 }
 
 // PendingApproval is an item of GET /sessions/{id}/approvals.
@@ -271,7 +271,7 @@ type Question struct {
 	Questions  []QuestionItem `json:"questions"`
 }
 
-// QuestionItem is one question.
+// QuestionItem is one of the questions that are asked together.
 type QuestionItem struct {
 	ID       string `json:"id"`
 	Question string `json:"question"`
@@ -294,7 +294,7 @@ type QuestionGone struct {
 // Subagent is the payload of the subagent events.
 type Subagent struct {
 	ID          string `json:"subagentId"`
-	Name        string `json:"subagentName"` // its type, such as coder
+	Name        string `json:"subagentName"` // the type of the subagent, such as coder
 	ParentCall  string `json:"parentToolCallId"`
 	ParentAgent string `json:"parentAgentId"`
 	Description string `json:"description"`
@@ -320,7 +320,7 @@ type HookResult struct {
 	Blocked bool   `json:"blocked"`
 }
 
-// Display is what a tool call shows, by its kind.
+// Display is what Kimi Code shows of a tool call. Its kind says which members it has.
 type Display struct {
 	Kind      string  `json:"kind"` // command, file_io, todo_list, plan_review, agent_call, …
 	Command   string  `json:"command"`

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Envelope is the body of every answer of a known route. The HTTP status is 200 for errors, too.
+// Envelope is the body of every answer of a known route. The HTTP status is 200 even for errors.
 type Envelope struct {
 	Code int             `json:"code"` // 0 for success
 	Msg  string          `json:"msg"`
@@ -16,30 +16,30 @@ type Envelope struct {
 
 // The codes of errors that this module tells apart.
 const (
-	CodeBadField        = 40001 // also: an unknown model
+	CodeBadField        = 40001 // also for an unknown model
 	CodeUnauthorized    = 40101
 	CodeNoSession       = 40401
-	CodeNoPrompt        = 40402 // also: a prompt that has ended
+	CodeNoPrompt        = 40402 // also for a prompt that has ended
 	CodeNoApproval      = 40404
 	CodeNoQuestion      = 40405
 	CodeNoDirectory     = 40409
 	CodeBusy            = 40901
 	CodeResolved        = 40902
-	CodeDismissed       = 40909 // the answer to a dismissal that succeeded
+	CodeDismissed       = 40909 // the answer to a successful dismissal
 	CodeCannotCompact   = 40910
 	CodeCannotUndo      = 40911
 	CodePromptIDInUse   = 40927
 	CodeServerFailed    = 50001
-	CodeRouteMissing    = -1 // made here: the server has no such route
-	CodeConnectionError = -2 // made here: no answer came
+	CodeRouteMissing    = -1 // set by this module: the server has no such route
+	CodeConnectionError = -2 // set by this module: no answer came
 )
 
-// Error is an answer that is no success.
+// Error is an answer that reports a failure, or says that no answer came.
 type Error struct {
 	Method, Path string
 	Code         int
 	Msg          string
-	Err          error // why no answer came; nil if one did
+	Err          error // why no answer came; nil if an answer came
 }
 
 // Error has the server's words first: they may say what a person can do. The code and the route follow.
@@ -89,7 +89,7 @@ type Models struct {
 
 // Model is a model that the server knows.
 type Model struct {
-	Model          string   `json:"model"` // its alias in the configuration
+	Model          string   `json:"model"` // its name in the configuration
 	Provider       string   `json:"provider"`
 	DisplayName    string   `json:"display_name"`
 	MaxContextSize int      `json:"max_context_size"`
@@ -103,10 +103,10 @@ type NewSession struct {
 	Metadata SessionMetadata `json:"metadata"`
 }
 
-// SessionMetadata is what a session is created with.
+// SessionMetadata is the metadata of a new session.
 type SessionMetadata struct {
 	CWD string `json:"cwd"`
-	ID  string `json:"kimi_go_id,omitempty"` // that a client has given the session
+	ID  string `json:"kimi_go_id,omitempty"` // the id that a client has given to the session
 }
 
 // SessionList is the answer of GET /sessions.
@@ -133,25 +133,25 @@ type Profile struct {
 	Config *AgentConfig `json:"agent_config,omitempty"`
 }
 
-// AgentConfig sets what is not empty.
+// AgentConfig holds settings to change. Empty members stay unchanged.
 type AgentConfig struct {
 	Model      string     `json:"model,omitempty"`
-	Thinking   string     `json:"thinking,omitempty"` // an effort, "on" or "off"; unknown ones are taken silently
+	Thinking   string     `json:"thinking,omitempty"` // an effort, "on" or "off"; the server accepts unknown values
 	Permission Permission `json:"permission_mode,omitempty"`
 	PlanMode   *bool      `json:"plan_mode,omitempty"`
 }
 
-// Permission says what asks.
+// Permission says which actions need an approval.
 type Permission string
 
 // The permissions.
 const (
 	Manual Permission = "manual"
 	Yolo   Permission = "yolo"
-	Auto   Permission = "auto" // asks nothing, and refuses questions of the model
+	Auto   Permission = "auto" // asks for no approval, and refuses questions of the model
 )
 
-// Status is the answer of GET /sessions/{id}/status. It has the settings that are in force, also after a restart.
+// Status is the answer of GET /sessions/{id}/status. It has the settings that are in force, even after a restart.
 type Status struct {
 	Busy             bool       `json:"busy"`
 	Model            string     `json:"model"`
@@ -166,16 +166,16 @@ type Status struct {
 type Prompt struct {
 	Content  []Part `json:"content"`
 	PromptID string `json:"prompt_id"`
-	AgentID  string `json:"agent_id,omitempty"` // of a side question's agent; the main one by default
-	// The agent is bound to a profile, the name of an agent file, with its first model. It keeps the profile: further
-	// prompts may name it again, but another name is an error. A prompt that binds needs the model. Without an effort,
-	// the default applies.
+	AgentID  string `json:"agent_id,omitempty"` // the agent of a side question; the main agent by default
+	// Profile is the name of an agent file. The first prompt that names a profile binds the agent to it; it must also
+	// name the model. The agent keeps its profile: further prompts may name the same one, and another one is an error.
+	// Without an effort, the default applies.
 	Profile  string `json:"profile,omitempty"`
 	Model    string `json:"model,omitempty"`
 	Thinking string `json:"thinking,omitempty"`
 }
 
-// Submitted is its answer.
+// Submitted is the answer to a [Prompt].
 type Submitted struct {
 	PromptID string       `json:"prompt_id"`
 	Status   PromptStatus `json:"status"`
@@ -188,7 +188,7 @@ type PromptStatus string
 const (
 	PromptRunning PromptStatus = "running"
 	PromptQueued  PromptStatus = "queued"
-	PromptBlocked PromptStatus = "blocked" // by a hook: it begins no turn
+	PromptBlocked PromptStatus = "blocked" // a hook has blocked it: no turn begins
 )
 
 // Steered is the answer of POST /sessions/{id}/prompts/{prompt}:steer.
@@ -199,9 +199,9 @@ type Steered struct {
 // ApprovalAnswer is the body of POST /sessions/{id}/approvals/{approval}.
 type ApprovalAnswer struct {
 	Decision      Decision `json:"decision"`
-	Scope         string   `json:"scope,omitempty"` // "session"
+	Scope         string   `json:"scope,omitempty"` // "session", or "" for this call alone
 	Feedback      string   `json:"feedback,omitempty"`
-	SelectedLabel string   `json:"selected_label,omitempty"` // of a plan's options
+	SelectedLabel string   `json:"selected_label,omitempty"` // the option of a plan that the user has selected
 }
 
 // Decision answers an approval.
@@ -216,7 +216,7 @@ const (
 
 // QuestionAnswers is the body of POST /sessions/{id}/questions/{question}.
 type QuestionAnswers struct {
-	Answers map[string]QuestionAnswer `json:"answers"` // by the id of the question
+	Answers map[string]QuestionAnswer `json:"answers"` // the keys are the ids of the questions
 }
 
 // QuestionAnswer answers one question.
@@ -230,7 +230,7 @@ type QuestionAnswer struct {
 
 // Part is a part of a prompt or of a stored message.
 type Part struct {
-	Type       string          `json:"type"` // text, image, video; thinking, tool_use, tool_result in messages
+	Type       string          `json:"type"` // text, image, video; in messages also thinking, tool_use, tool_result
 	Text       string          `json:"text,omitempty"`
 	Thinking   string          `json:"thinking,omitempty"`
 	Source     *Source         `json:"source,omitempty"`
@@ -240,7 +240,7 @@ type Part struct {
 	Output     json.RawMessage `json:"output,omitempty"` // text, or content parts of the engine
 	IsError    bool            `json:"is_error,omitempty"`
 
-	At time.Time `json:"-"` // when it was recorded; the server does not tell
+	At time.Time `json:"-"` // when it was recorded; only a journal says that, not the server
 }
 
 // Source is where the bytes of a picture or a video are.
@@ -268,7 +268,7 @@ type Message struct {
 		Origin Origin `json:"origin"`
 	} `json:"metadata"`
 
-	At, Ended time.Time `json:"-"` // when it was recorded, and when its step ended; the server does not tell
+	At, Ended time.Time `json:"-"` // when it was recorded, and when its step ended; only a journal says that, not the server
 }
 
 // Transcript is the answer of GET /sessions/{id}/transcript.
@@ -276,7 +276,7 @@ type Transcript struct {
 	Items []TranscriptItem `json:"items"`
 }
 
-// TranscriptItem is a turn, or another mark.
+// TranscriptItem is a turn, or a mark of another kind.
 type TranscriptItem struct {
 	Kind  string           `json:"kind"`   // "turn"
 	ID    string           `json:"turnId"` // "t0" for turn 0
@@ -286,12 +286,12 @@ type TranscriptItem struct {
 // TranscriptStep is a step of a turn.
 type TranscriptStep struct {
 	Ordinal int     `json:"ordinal"` // the step's number
-	State   string  `json:"state"`   // not to be relied on while the step runs
+	State   string  `json:"state"`   // unreliable while the step runs
 	Usage   *Usage  `json:"usage"`
 	Frames  []Frame `json:"frames"` // empty while the step runs
 }
 
-// Step returns a step of a turn, nil if it is not there.
+// Step returns a step of a turn, or nil if the transcript does not have it.
 func (t *Transcript) Step(turn, step int) *TranscriptStep {
 	for _, item := range t.Items {
 		if item.Kind != "turn" || item.ID != fmt.Sprintf("t%d", turn) {
@@ -306,8 +306,8 @@ func (t *Transcript) Step(turn, step int) *TranscriptStep {
 	return nil
 }
 
-// Said returns what the model said in frames of a kind, thinking or text. A step that was steered also has the words
-// of the user.
+// Said returns what the model said in the frames of a kind, thinking or text. Text of the user, which a step has if it
+// was steered, is left out.
 func (s *TranscriptStep) Said(kind string) string {
 	var b strings.Builder
 	for _, f := range s.Frames {
@@ -328,12 +328,12 @@ type Frame struct {
 	Input      json.RawMessage `json:"input"`
 }
 
-// Pending is the answer of GET /sessions/{id}/approvals?status=pending and of the same for questions.
+// Pending is the answer of GET /sessions/{id}/approvals?status=pending and of the same route for questions.
 type Pending[T any] struct {
 	Items []T `json:"items"`
 }
 
-// MCPServers is the answer of GET /mcp/servers. It is about the newest session only.
+// MCPServers is the answer of GET /mcp/servers. It describes only the newest session.
 type MCPServers struct {
 	Servers []struct {
 		Name      string `json:"name"`
@@ -355,7 +355,7 @@ type SideQuestion struct {
 	AgentID string `json:"agent_id"`
 }
 
-// String returns the URL of a source, "" for one that has none.
+// String returns the URL of the source, or "" if it has none.
 func (s *Source) String() string {
 	switch {
 	case s == nil:

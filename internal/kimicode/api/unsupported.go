@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// UnsupportedError names something that has no place in Kimi Code.
+// UnsupportedError says that Kimi Code cannot do what an option asks for.
 type UnsupportedError struct {
 	Option string // such as "--max-ralph-iterations"
 	Why    string
 }
 
-// Error names it and says what to do.
+// Error names the option and says what to do.
 func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("Kimi Code has no place for %s: %s", e.Option, e.Why)
 }
 
-// RoutesKey is the member of an error's data in which a [*RoutesError] stands.
+// RoutesKey is the member of an error's data that contains a [*RoutesError].
 const RoutesKey = "kimi_code_routes"
 
 // RoutesError says that a server lacks routes that this module needs.
@@ -25,7 +25,7 @@ type RoutesError struct {
 	Missing []string `json:"missing"` // such as "get /api/v1/meta"
 }
 
-// Error names them all.
+// Error names all missing routes.
 func (e *RoutesError) Error() string {
 	return fmt.Sprintf("the server of Kimi Code %s lacks %s", e.Version, strings.Join(e.Missing, ", "))
 }

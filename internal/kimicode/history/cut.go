@@ -12,16 +12,16 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// Cut is what a fork keeps of a session's journals.
+// Cut says what a fork keeps of a session's journals.
 type Cut struct {
-	Turns      int       // the user's turns in it
-	LastPrompt string    // of the last of them
-	Last       time.Time // of the last record; what other agents have recorded later is not kept
+	Turns      int       // how many turns of the user are kept
+	LastPrompt string    // the prompt of the last kept turn
+	Last       time.Time // the time of the last kept record; later records of other agents are not kept
 
-	keep map[int]bool // lines of the main agent's journal
+	keep map[int]bool // the numbers of the kept lines of the main agent's journal
 }
 
-// line is what a cut needs to know of a line of the journal.
+// line holds the members of a journal line that a cut needs.
 type line struct {
 	Type     string      `json:"type"`
 	Time     float64     `json:"time"`
@@ -64,7 +64,7 @@ func (l *line) time() time.Time {
 	return time.UnixMilli(int64(ms))
 }
 
-// begins reports whether the line begins a turn of the user's.
+// begins reports whether the line begins a turn of the user.
 func (l *line) begins() bool {
 	return l.Type == "context.append_message" && l.Message != nil && l.Message.Role == "user" && l.Message.Origin.Begins()
 }
@@ -125,7 +125,7 @@ func (l *line) prompt() string {
 	m := &api.Message{Role: "user"}
 	m.Metadata.Origin = l.Message.Origin.Origin
 	var parts []part
-	json.Unmarshal(l.Message.Content, &parts) // a prompt without a text has none
+	json.Unmarshal(l.Message.Content, &parts) // Content may be no list of parts; then there is no text
 	for _, p := range parts {
 		if p.Type == "text" {
 			m.Content = append(m.Content, api.Part{Type: "text", Text: p.Text})
@@ -135,13 +135,13 @@ func (l *line) prompt() string {
 	return strings.Join(strings.Fields(input.String()), " ")
 }
 
-// Write writes what the cut keeps of the main agent's journal. now is the time of the fork.
+// Write writes the kept lines of the main agent's journal. now is the time of the fork.
 func (c *Cut) Write(w io.Writer, s Source, now time.Time) error {
 	return write(w, s, now, "main", func(number int) bool { return c.keep[number] })
 }
 
-// WriteAgent writes what another agent had recorded when the last kept turn ended, and reports whether there was
-// anything.
+// WriteAgent writes what another agent had recorded when the last kept turn ended. It returns false, and writes
+// nothing, if the agent had recorded nothing.
 func (c *Cut) WriteAgent(w io.Writer, s Source, agent string, now time.Time) (bool, error) {
 	chain, err := s.chain()
 	if err != nil {
@@ -196,18 +196,19 @@ func metadata(now time.Time) any {
 	return map[string]any{"type": "metadata", "protocol_version": protocol, "created_at": now.UnixMilli()}
 }
 
-// protocol is the version of the journal that 2.1.0 writes. It reads those before.
+// protocol is the version of the journal that Kimi Code 2.1.0 writes. Kimi Code also reads the earlier versions.
 const protocol = "1.5"
 
-// VersionError is a version of the journal that is not known here.
+// VersionError says that this module does not know the version of a journal.
 type VersionError struct{ Version string }
 
-// Error names the version, and the newest that is known.
+// Error names the version of the journal and the newest known version.
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("its journal has version %.20s, and this module knows versions up to %s", e.Version, protocol)
 }
 
-// chain returns the lines that are in force, without the branches that an undo has left. (parseTree, restorableChain)
+// chain returns the lines that are in force, without the branches that an undo has left. In Kimi Code, parseTree and
+// restorableChain do this.
 func (s Source) chain() ([]*line, error) {
 	var all []*line
 	err := s.lines(func(text []byte, number int) bool {

@@ -14,17 +14,17 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Source is where a journal is.
+// Source gives access to a journal.
 type Source struct {
 	// Open opens the journal from its start. It is called twice if something in the journal was undone.
 	Open func() (io.ReadCloser, error)
-	// Media returns a picture or a video that is kept next to the journal, by the name that the journal gives.
+	// Media returns a picture or a video that is stored next to the journal. The journal names it.
 	Media func(name string) ([]byte, error)
 }
 
-// Messages yields the messages of a conversation as the server of Kimi Code sends them, the oldest first and without
-// those that were undone. It holds one step of the agent at a time. It skips lines that cannot be read, as Kimi Code
-// does: Kimi Code may be writing the last one.
+// Messages yields the messages of a conversation in the form of Kimi Code's server, the oldest first and without those
+// that were undone. It keeps only one step of the agent in memory. It skips lines that it cannot read, as Kimi Code
+// does: the last line may be incomplete because Kimi Code is writing it.
 func (s Source) Messages() iter.Seq2[*api.Message, error] {
 	return func(yield func(*api.Message, error) bool) {
 		undone, err := s.undone()
@@ -47,7 +47,7 @@ func (s Source) Messages() iter.Seq2[*api.Message, error] {
 	}
 }
 
-// Turns counts the turns that Messages would begin.
+// Turns counts the turns in Messages.
 func (s Source) Turns() (n int, err error) {
 	for m, err := range s.Messages() {
 		if err != nil {
@@ -60,7 +60,7 @@ func (s Source) Turns() (n int, err error) {
 	return n, nil
 }
 
-// undone returns which messages were undone, by number from 1. Usually there are none, and nothing is decoded.
+// undone returns the numbers of the undone messages, counted from 1. A journal without an undo needs no decoding.
 func (s Source) undone() (map[int]bool, error) {
 	found := false
 	err := s.lines(func(line []byte, _ int) bool {
@@ -99,7 +99,7 @@ func (s Source) undone() (map[int]bool, error) {
 				}
 				rest = rest[:len(rest)-1]
 				if last.kept {
-					left = append(left, last) // their order does not matter any more
+					left = append(left, last) // their order no longer matters
 					continue
 				}
 				undone[last.number] = true
@@ -115,7 +115,7 @@ func (s Source) undone() (map[int]bool, error) {
 	return undone, err
 }
 
-// record is a line of the journal, as far as it is needed.
+// record holds the members of a journal line that are needed here.
 type record struct {
 	Type    string          `json:"type"`
 	Message *message        `json:"message"`
@@ -126,7 +126,7 @@ type record struct {
 	Time    float64         `json:"time"` // in milliseconds
 }
 
-// at returns when the line was written, zero if it does not tell.
+// at returns when the line was written, or zero if the line has no time.
 func (r *record) at() time.Time {
 	if r.Time <= 0 {
 		return time.Time{}
@@ -144,7 +144,7 @@ type message struct {
 	IsError    bool        `json:"isError"`
 	Origin     *api.Origin `json:"origin"`
 
-	at, ended time.Time // ended is of an agent's step
+	at, ended time.Time // ended is the end of an agent's step
 }
 
 // anchor reports whether an undo counts the message as the beginning of a turn.
@@ -189,7 +189,7 @@ func (p *part) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// media returns the place of the part's picture, sound or video, and its kind.
+// media returns where the part's picture, sound or video is, and its kind.
 func (p *part) media() (*media, string) {
 	switch {
 	case p.Type == "image_url" && p.Image != nil:
@@ -220,13 +220,13 @@ type toolCall struct {
 	Function  struct {
 		Name      string  `json:"name"`
 		Arguments *string `json:"arguments"`
-	} `json:"function"` // journals of version 1.0
+	} `json:"function"` // in journals of version 1.0
 
-	args json.RawMessage // as the loop has recorded them
+	args json.RawMessage // from a record of the agent's loop
 	at   time.Time
 }
 
-// event is what the agent's loop has recorded.
+// event is a record of the agent's loop.
 type event struct {
 	Type   string          `json:"type"`
 	UUID   string          `json:"uuid"`
@@ -242,19 +242,19 @@ type event struct {
 	} `json:"result"`
 }
 
-// fold joins the records of the agent's loop to messages, as Kimi Code itself does (createLoopEventFold).
+// fold joins the records of the agent's loop to messages, as createLoopEventFold of Kimi Code does.
 type fold struct {
 	put     func(*message) bool
-	stopped bool // put has had enough
+	stopped bool // put has returned false
 
-	step     string     // that is open, "" for none
-	open     *message   // its message
-	waiting  []*message // the open message, and what has come after it
-	pending  []string   // calls without a result, by id
-	deferred []*message // what has to stand after the results
+	step     string     // the id of the open step, "" if none is open
+	open     *message   // the message of the open step
+	waiting  []*message // the open message and the messages after it
+	pending  []string   // the ids of the calls that have no result yet
+	deferred []*message // messages that have to follow the results
 }
 
-// add takes a line. It reports whether to go on.
+// add takes a line. It returns false if no more lines are needed.
 func (f *fold) add(r *record) bool {
 	switch r.Type {
 	case "context.append_message":
@@ -325,10 +325,10 @@ func (f *fold) event(e *event, at time.Time) {
 	}
 }
 
-// interrupted is Kimi Code's text for a call that has no result.
+// interrupted is the text that Kimi Code uses as the result of a call without a result.
 const interrupted = "Tool execution was interrupted before its result was recorded. Do not assume the tool completed successfully."
 
-// settle ends the open step. A step without content and calls is dropped.
+// settle ends the open step. It drops a step that has neither content nor calls.
 func (f *fold) settle() {
 	if f.step == "" {
 		return
@@ -355,7 +355,7 @@ func (f *fold) settle() {
 	f.flush()
 }
 
-// reset forgets the open step, but not what it has said.
+// reset puts the waiting messages and forgets the open step.
 func (f *fold) reset() {
 	f.flush()
 	f.step, f.open, f.pending, f.deferred = "", nil, nil, nil
@@ -380,7 +380,7 @@ func (f *fold) push(m *message) {
 	}
 }
 
-// flush puts what waits.
+// flush gives the waiting messages to put.
 func (f *fold) flush() {
 	for _, m := range f.waiting {
 		if f.stopped = f.stopped || !f.put(m); f.stopped {
@@ -396,12 +396,12 @@ func toolMessage(id string, output json.RawMessage, isError bool) *message {
 	if json.Unmarshal(output, &text) == nil {
 		m.Content = []part{{Type: "text", Text: text}}
 	} else {
-		json.Unmarshal(output, &m.Content) // what is no list of parts has none
+		json.Unmarshal(output, &m.Content) // an output that is no list of parts gives no content
 	}
 	return m
 }
 
-// project gives a message the form in which the server sends it.
+// project returns a message in the form in which the server sends it.
 func (s Source) project(m *message) *api.Message {
 	out := &api.Message{ID: m.ID, Role: m.Role, At: m.at, Ended: m.ended}
 	out.Metadata.Origin = *m.Origin
@@ -451,7 +451,7 @@ func (c *toolCall) project() api.Part {
 	return p
 }
 
-// output is the text of a result, or its parts where some are no text.
+// output returns the text of a result, or its parts if some of them are not text.
 func (s Source) output(parts []part) json.RawMessage {
 	var text strings.Builder
 	var list []json.RawMessage
@@ -494,7 +494,7 @@ func (s Source) at(url string) *api.Source {
 	return &api.Source{Kind: "url", URL: s.load(url)}
 }
 
-// load returns the data: URL of what the journal keeps next to it, and any other URL as it is.
+// load returns a data: URL for a file that is stored next to the journal. It returns any other URL unchanged.
 func (s Source) load(url string) string {
 	rest, ok := strings.CutPrefix(url, "blobref:")
 	if !ok {
@@ -509,7 +509,7 @@ func (s Source) load(url string) string {
 	return "[media missing]"
 }
 
-// read decodes the lines that tell something of the conversation.
+// read decodes the lines that are about the conversation.
 func (s Source) read(each func(*record) bool) error {
 	return s.lines(func(line []byte, _ int) bool {
 		if !bytes.Contains(line, []byte(`"context.`)) {
@@ -520,8 +520,8 @@ func (s Source) read(each func(*record) bool) error {
 	})
 }
 
-// lines yields the lines of the journal with their numbers, from 1. It yields nil for the half line at the end, and
-// for a line that is too long.
+// lines yields the lines of the journal with their numbers, counted from 1. It yields nil for a line that is too long,
+// and skips an incomplete last line.
 func (s Source) lines(each func(line []byte, number int) bool) error {
 	file, err := s.Open()
 	if err != nil {

@@ -37,7 +37,7 @@ func answer(id, text string) string {
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"` + id + `","finishReason":"end_turn"},"time":` + id + `}`
 }
 
-// tell returns what a journal tells, a line each.
+// tell returns the messages that a Teller makes of a journal, one line for each.
 func tell(t *testing.T, s Source) (list []string) {
 	t.Helper()
 	var teller Teller
@@ -113,7 +113,7 @@ func TestCut(t *testing.T) {
 	}
 	lines := []string{
 		`{"type":"metadata","protocol_version":"1.5","created_at":1}`,
-		input("2"), prompt("2", "a"), answer("3", "A"), // to line 6
+		input("2"), prompt("2", "a"), answer("3", "A"), // up to line 6
 		input("7"), prompt("7", "b"), answer("8", "B"),
 		`{"type":"agent.switched","branch":"b2","base":{"branch":"main","line":6},"legacyUndoLine":13,"time":20}`,
 		undo, `{"type":"context.undone","time":20}`,

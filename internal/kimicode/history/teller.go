@@ -1,5 +1,5 @@
-// Package history reads what Kimi Code keeps of a conversation: the messages that its server sends, and the journal in
-// which it keeps them. It opens no files. It follows Kimi Code 2.1.0.
+// Package history reads what Kimi Code stores of a conversation: the messages that its server sends, and the journal
+// that contains them. It opens no files. It follows Kimi Code 2.1.0.
 package history
 
 import (
@@ -11,15 +11,15 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Teller turns a conversation into the messages of Wire. Its zero value is ready for the first message.
+// Teller turns a conversation into Wire messages. Its zero value is ready for the first message.
 type Teller struct {
-	// ToolName returns the name of a tool as the program knows it; nil leaves all names as they are.
+	// ToolName returns the name under which the program knows a tool. If ToolName is nil, all names stay unchanged.
 	ToolName func(name string) string
-	// At is when what is being emitted was recorded, zero if that is not known.
+	// At is when the message that is being emitted was recorded, or zero if that is not known.
 	At time.Time
 
 	turns, steps int
-	last         time.Time // of all that was told
+	last         time.Time // the latest time of all messages so far
 }
 
 func (t *Teller) at(when time.Time) {
@@ -29,7 +29,7 @@ func (t *Teller) at(when time.Time) {
 	}
 }
 
-// Tell emits the messages of Wire for a message, until emit returns false. It returns true if emit has not.
+// Tell emits the Wire messages for a message, until emit returns false. It returns true unless emit has returned false.
 func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 	switch m.Role {
 	case "user":
@@ -40,7 +40,7 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 			t.at(m.At)
 			return emit(&wireproto.SteerInput{UserInput: content(m.Content)})
 		default:
-			return true // a reminder that Kimi Code has put in
+			return true // a reminder that Kimi Code has inserted
 		}
 		if !t.End(emit) {
 			return false
@@ -94,18 +94,18 @@ func (t *Teller) toolName(name string) string {
 	return t.ToolName(name)
 }
 
-// Prompt returns what the user has written if a message begins a turn.
+// Prompt returns what the user has written, if the message begins a turn.
 func Prompt(m *api.Message) (wireproto.Content, bool) {
 	if m.Role != "user" || !m.Metadata.Origin.Begins() {
 		return wireproto.Content{}, false
 	}
-	if o := m.Metadata.Origin; o.SkillName != "" { // the message has the text of the skill
+	if o := m.Metadata.Origin; o.SkillName != "" { // the message contains the text of the skill
 		return wireproto.Content{Text: strings.TrimSpace("/" + o.SkillName + " " + o.SkillArgs)}, true
 	}
 	return content(m.Content), true
 }
 
-// content turns stored parts into a client's content; stored pictures are named by where they are.
+// content turns stored parts into the content of a Wire message. A stored picture is named by its place.
 func content(parts []api.Part) wireproto.Content {
 	if len(parts) == 1 && parts[0].Type == "text" {
 		return wireproto.Content{Text: parts[0].Text}
@@ -124,7 +124,7 @@ func content(parts []api.Part) wireproto.Content {
 	return c
 }
 
-// arguments returns the arguments of a call, {} for none.
+// arguments returns the arguments of a call, or {} if there are none.
 func arguments(input json.RawMessage) *string {
 	args := string(input)
 	if args == "" || args == "null" {
@@ -133,7 +133,7 @@ func arguments(input json.RawMessage) *string {
 	return &args
 }
 
-// Result returns the result of a tool: text, or content parts of the engine.
+// Result returns the result of a tool in Wire's form. output is text, or content parts in Kimi Code's form.
 func Result(output json.RawMessage, isError bool) wireproto.ToolReturnValue {
 	v := wireproto.ToolReturnValue{IsError: isError}
 	var text string
@@ -148,7 +148,7 @@ func Result(output json.RawMessage, isError bool) wireproto.ToolReturnValue {
 	return v
 }
 
-// wireParts returns content parts of the engine with the names of Wire.
+// wireParts renames the members of Kimi Code's content parts as Wire does.
 func wireParts(raw json.RawMessage) json.RawMessage {
 	var parts []map[string]json.RawMessage
 	if json.Unmarshal(raw, &parts) != nil {

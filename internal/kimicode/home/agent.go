@@ -17,21 +17,21 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// Agent is an agent of the program, as files that Kimi Code reads. Kimi Code silently skips a bad file, so the files
-// are checked here.
+// Agent is an agent of the program, in the form of the files that Kimi Code reads. Kimi Code silently skips a bad file,
+// so this package checks the files first.
 type Agent struct {
-	// Name is the name of the agent in Kimi Code. It differs for agents with other tools or subagents: a session keeps
-	// the agent that it began with, and refuses an agent of another name.
+	// Name is the name of the agent in Kimi Code. Agents with different tools or subagents have different names,
+	// because a session keeps the agent that it began with, and refuses an agent of another name.
 	Name string
 
-	files map[string]string // texts of files, by the names of their agents
+	files map[string]string // the texts of the agent files; the keys are the names of the agents
 }
 
-// profile is an agent file of Kimi Code.
+// profile is the content of an agent file of Kimi Code.
 type profile struct {
 	name, description, whenToUse string
 	override                     bool
-	tools, disallowed, subagents []string // nil for what is not named: all
+	tools, disallowed, subagents []string // nil if the file does not name any, which allows all
 	prompt                       string
 }
 
@@ -50,7 +50,7 @@ func LoadAgent(path string) (*Agent, error) {
 	}
 	var no *api.UnsupportedError
 	if errors.As(err, &no) {
-		return nil, no // it names the file
+		return nil, no // this error names the file itself
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the agent file %w", err)
@@ -61,12 +61,12 @@ func LoadAgent(path string) (*Agent, error) {
 	}
 	sum := sha256.Sum256(limits)
 	main.name += "-" + hex.EncodeToString(sum[:4])
-	main.override = false // nothing has the name
+	main.override = false // no agent of Kimi Code has this name
 	a.Name = main.name
 	return a, a.add(main)
 }
 
-// isMarkdown tells Kimi Code's files from kimi-cli's.
+// isMarkdown reports whether a file is an agent file of Kimi Code and not one of kimi-cli.
 func isMarkdown(path string, data []byte) bool {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".md", ".markdown":
@@ -78,12 +78,12 @@ func isMarkdown(path string, data []byte) bool {
 	return found
 }
 
-// add writes an agent as Kimi Code reads it.
+// add adds an agent file in the form that Kimi Code reads.
 func (a *Agent) add(p *profile) error {
 	var b strings.Builder
 	b.WriteString("---\n")
 	field := func(key string, value any) error {
-		enc := json.NewEncoder(&b) // JSON is YAML
+		enc := json.NewEncoder(&b) // every JSON value is also YAML
 		enc.SetEscapeHTML(false)
 		b.WriteString(key + ": ")
 		return enc.Encode(value)
@@ -126,13 +126,13 @@ func frontMatter(data []byte) (head, body []byte, found bool) {
 
 var kebab = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-// parseMarkdown reads an agent file of Kimi Code, as Kimi Code does.
+// parseMarkdown reads an agent file of Kimi Code in the way of Kimi Code.
 func parseMarkdown(path string, data []byte) (*profile, error) {
 	head, body, found := frontMatter(data)
 	if !found {
 		return nil, fmt.Errorf("%s:1: it must begin with a front matter between two lines of ---", path)
 	}
-	fields, err := fieldsOf(path, append([]byte("\n"), head...)) // the line before it counts
+	fields, err := fieldsOf(path, append([]byte("\n"), head...)) // the line --- counts, too
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func parseMarkdown(path string, data []byte) (*profile, error) {
 	return p, nil
 }
 
-// field is a value of a mapping in a file.
+// field is a value of a mapping in a file, with its place.
 type field struct {
 	node *yaml.Node
 	path string
@@ -187,7 +187,7 @@ func (f *field) errorf(format string, args ...any) error {
 	return fmt.Errorf("%s:%d: "+format, append([]any{f.path, f.line}, args...)...)
 }
 
-// or returns f, or where it would stand.
+// or returns f, or a field at the given place if f is nil.
 func (f *field) or(path string, line int) *field {
 	if f != nil {
 		return f
@@ -195,7 +195,7 @@ func (f *field) or(path string, line int) *field {
 	return &field{path: path, line: line}
 }
 
-// list returns a list of texts, or the parts between commas of one.
+// list returns a list of texts. A single text is split at its commas.
 func (f *field) list(key string) ([]string, error) {
 	list := []string{}
 	switch {
@@ -220,7 +220,7 @@ func (f *field) list(key string) ([]string, error) {
 	return list, nil
 }
 
-// fieldsOf returns the values of the mapping that the text of a file is.
+// fieldsOf returns the values of the mapping in the text of a file.
 func fieldsOf(path string, text []byte) (map[string]*field, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
@@ -247,7 +247,7 @@ func (f *field) fields() (map[string]*field, error) {
 	return all, nil
 }
 
-// target follows the alias of an anchor.
+// target returns the value that an alias of YAML stands for.
 func target(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias

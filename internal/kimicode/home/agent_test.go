@@ -19,7 +19,7 @@ func writeAgent(t *testing.T, name, text string) *Agent {
 	return a
 }
 
-// loadText writes files and loads one.
+// loadText writes files and loads the agent file name.
 func loadText(t *testing.T, files map[string]string, name string) (*Agent, error) {
 	t.Helper()
 	dir := t.TempDir()
@@ -43,7 +43,7 @@ func TestLoadAgent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files map[string]string
 		load  string
-		want  map[string]string // by name, less what tells agents apart
+		want  map[string]string // by name; the part of the name that depends on the content is cut off
 	}{
 		"markdown": {
 			files: map[string]string{"x.md": "\ufeff---\r\nname: my-agent\r\ndescription: \"it: does\"\r\noverride: true\r\ntools: Read, Bash\r\nsubagents: []\r\n---\r\n\r\nYou are ${cwd}.\r\n---\r\nmore\r\n"},
@@ -105,7 +105,7 @@ func TestLoadAgent(t *testing.T) {
 	}
 }
 
-// sortedFields sorts the front matter, whose order says nothing.
+// sortedFields sorts the front matter, because its order has no meaning.
 func sortedFields(lines []string) []string {
 	for i := 1; i < len(lines) && lines[i] != "---\n"; i++ {
 		for j := i; j > 1 && lines[j] < lines[j-1]; j-- {
@@ -115,8 +115,8 @@ func sortedFields(lines []string) []string {
 	return lines
 }
 
-// The name differs for agents with other limits, but not for other prompts: a session keeps the prompt that it began
-// with.
+// An agent with other tools or subagents has another name. An agent with another prompt has the same name, because a
+// session keeps the prompt that it began with.
 func TestAgentName(t *testing.T) {
 	name := func(front, prompt string) string {
 		return writeAgent(t, "a.md", "---\nname: n\ndescription: d\n"+front+"---\n"+prompt).Name
@@ -130,7 +130,7 @@ func TestAgentName(t *testing.T) {
 	}
 }
 
-// What Kimi Code would silently skip is an error that names the line.
+// A mistake for which Kimi Code would silently skip the file is an error that names the line.
 func TestLoadAgentErrors(t *testing.T) {
 	md := func(text string) map[string]string { return map[string]string{"a.md": text} }
 	yml := func(text string) map[string]string {

@@ -14,7 +14,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// toolNames are Kimi Code's names of kimi-cli's tools.
+// toolNames maps the names of kimi-cli's tools to Kimi Code's names.
 var toolNames = map[string]string{
 	"kimi_cli.tools.agent:Agent":              "Agent",
 	"kimi_cli.tools.ask_user:AskUserQuestion": "AskUserQuestion",
@@ -35,21 +35,21 @@ var toolNames = map[string]string{
 	"kimi_cli.tools.plan.enter:EnterPlanMode": "EnterPlanMode",
 }
 
-// promptVariables are Kimi Code's names of the variables in kimi-cli's prompts.
+// promptVariables maps the variables in kimi-cli's prompts to Kimi Code's variables.
 var promptVariables = map[string]string{
 	"KIMI_WORK_DIR": "${cwd}", "KIMI_WORK_DIR_LS": "${cwd_listing}", "KIMI_AGENTS_MD": "${agents_md}", "KIMI_SKILLS": "${skills}",
 	"KIMI_ADDITIONAL_DIRS_INFO": "${additional_dirs_info}", "KIMI_OS": "${os}", "KIMI_SHELL": "${shell}",
 }
 
 const (
-	basePrompt = "${base_prompt}" // of Kimi Code's own agent
+	basePrompt = "${base_prompt}" // the prompt of Kimi Code's own agent
 	roleArg    = "ROLE_ADDITIONAL"
-	// depthMost is how many files may extend each other.
+	// depthMost limits how many files may extend each other.
 	depthMost = 8
 )
 
-// spec is an agent specification of kimi-cli, with the files that it extends (kimi_cli/agentspec.py, 1.51.0). A key
-// that is in none of them is nil.
+// spec is an agent specification of kimi-cli, together with the files that it extends (kimi_cli/agentspec.py, 1.51.0).
+// The field of a key that no file has is nil.
 type spec struct {
 	name      *field
 	prompt    *field
@@ -60,10 +60,10 @@ type spec struct {
 	allowed   *field
 	exclude   *field
 	subagents *field
-	standard  bool // it extends kimi-cli's own agent
+	standard  bool // whether it extends kimi-cli's own agent
 }
 
-// loadSpec reads a specification and what it extends.
+// loadSpec reads a specification and the files that it extends.
 func loadSpec(path string, depth int) (*spec, error) {
 	data, err := readSmall(path)
 	if err != nil {
@@ -125,7 +125,7 @@ func (f *field) text(key string) (string, error) {
 	return f.node.Value, nil
 }
 
-// path returns a path that is written relative to the file.
+// file returns a path. In the file, the path is relative to the folder of the file.
 func (f *field) file(key string) (string, error) {
 	path, err := f.text(key)
 	if err != nil || filepath.IsAbs(path) {
@@ -175,8 +175,8 @@ func (a *Agent) loadYAML(path string) (*profile, error) {
 	return p, nil
 }
 
-// subagent reads a subagent of kimi-cli. It leaves out the subagent's own subagents: neither kimi lets a subagent call
-// them.
+// subagent reads a subagent of kimi-cli. It leaves out the subagents of the subagent: a subagent cannot call them,
+// neither in kimi-cli nor in Kimi Code.
 func (a *Agent) subagent(name string, f *field) error {
 	if !kebab.MatchString(name) {
 		return f.errorf("the name of the subagent %.40q must be of lower-case letters and digits, with single hyphens between", name)
@@ -214,7 +214,7 @@ func (a *Agent) subagent(name string, f *field) error {
 	return a.add(p)
 }
 
-// need returns a text that must be there.
+// need returns a text that must be there and must not be empty.
 func (f *field) need(key string) (string, error) {
 	if f.node == nil {
 		return "", f.errorf("%s is missing", key)
@@ -242,7 +242,7 @@ func (s *spec) profile(path string) (*profile, error) {
 	return p, s.setTools(p, skills)
 }
 
-// setTools names the tools. Tools of MCP servers and of the program are added to them, as in kimi-cli.
+// setTools sets the tools of an agent. It adds the tools of MCP servers and of the program, as kimi-cli does.
 func (s *spec) setTools(p *profile, skills bool) error {
 	list := s.tools
 	if s.allowed != nil && s.allowed.node.Tag != "!!null" {
@@ -255,9 +255,9 @@ func (s *spec) setTools(p *profile, skills bool) error {
 			return err
 		}
 	}
-	if list == nil { // those of Kimi Code's own agent
+	if list == nil { // the tools of Kimi Code's own agent
 		for _, tool := range excluded {
-			if name := toolNames[tool]; name != "" { // one that is not there needs no excluding
+			if name := toolNames[tool]; name != "" { // a tool that Kimi Code does not have need not be excluded
 				p.disallowed = append(p.disallowed, name)
 			}
 		}
@@ -346,7 +346,7 @@ func (s *spec) system() (prompt string, skills bool, err error) {
 
 var others = regexp.MustCompile(`[^a-z0-9]+`)
 
-// kebabOf returns a name as Kimi Code takes it, "" for one without letters or digits.
+// kebabOf turns a name into one that Kimi Code accepts. It returns "" for a name without letters and digits.
 func kebabOf(name string) string {
 	return strings.Trim(others.ReplaceAllString(strings.ToLower(name), "-"), "-")
 }

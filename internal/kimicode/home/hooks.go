@@ -13,7 +13,7 @@ var hookEvents = []string{
 	"TaskStarted", "PreCompact", "PostCompact", "Notification",
 }
 
-// hooksOf returns the list of hooks of a config.toml. Its error says why Kimi Code would take none of them.
+// hooksOf returns the list of hooks of a config.toml. Its error says why Kimi Code would use none of them.
 func hooksOf(value any) ([]any, error) {
 	var list []any
 	switch value := value.(type) {
@@ -40,7 +40,7 @@ func hooksOf(value any) ([]any, error) {
 	return list, nil
 }
 
-// checkHook checks a hook as Kimi Code does.
+// checkHook checks a hook by the rules of Kimi Code.
 func checkHook(h map[string]any) error {
 	for key, value := range h {
 		switch key {

@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// Instances returns the folder in a home in which each server keeps a file about itself, NAME.json.
+// Instances returns the folder of a home that contains a file NAME.json for each running server.
 func Instances(home string) string { return filepath.Join(home, "server", "instances") }
 
-// Forget removes the file that a killed server of this program has left. It keeps the file of a running server with
-// the same process id.
+// Forget removes the file of a killed server of this program. It keeps the file if a running server has the same
+// process id.
 func Forget(home string, pid int) {
 	if home == "" || pid <= 0 || Alive(pid) {
 		return
@@ -28,7 +28,7 @@ func Forget(home string, pid int) {
 	}
 }
 
-// Alive reports whether a process runs, or may run.
+// Alive reports whether a process runs. If the system does not say, it returns true.
 func Alive(pid int) bool {
 	p, err := os.FindProcess(pid)
 	if err != nil {

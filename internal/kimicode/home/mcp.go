@@ -16,12 +16,12 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// timeoutMost is the longest time limit that Kimi Code takes, in milliseconds: 24 days.
+// timeoutMost is the longest time limit that Kimi Code accepts, in milliseconds: about 24 days.
 const timeoutMost = 1<<31 - 1
 
-// AddServers writes the servers of an mcp.json of kimi-cli in the form of Kimi Code. It ignores what kimi-cli reads
-// and ignores, such as type, enabled, disabled and alwaysAllow. If kimi-cli uses a key and Kimi Code cannot, the error
-// is an [*api.UnsupportedError].
+// AddServers adds the servers of an mcp.json of kimi-cli in the form of Kimi Code. It leaves out the keys that kimi-cli
+// ignores, such as type, enabled, disabled and alwaysAllow. For a key that kimi-cli uses and Kimi Code cannot, it
+// returns an [*api.UnsupportedError].
 func (s *Spec) AddServers(servers map[string]config.MCPServer) error {
 	s.NoOwnMCP = true
 	if s.Servers == nil {
@@ -42,7 +42,7 @@ func server(name string, m config.MCPServer) (map[string]any, error) {
 		return &api.UnsupportedError{Option: "mcpServers." + name + "." + key, Why: why}
 	}
 	entry := map[string]any{}
-	if m.Timeout != nil && *m.Timeout > 0 { // 0 stands for none in files of other programs
+	if m.Timeout != nil && *m.Timeout > 0 { // in files of other programs, 0 means no limit
 		entry["toolTimeoutMs"] = min(*m.Timeout, timeoutMost)
 	}
 	if m.SSEReadTimeout != nil {
@@ -92,14 +92,14 @@ func server(name string, m config.MCPServer) (map[string]any, error) {
 
 var sse = regexp.MustCompile(`/sse(/|\?|&|$)`)
 
-// ssePath reports whether fastmcp takes a URL without a transport for one of SSE (fastmcp/mcp_config.py).
+// ssePath reports whether fastmcp uses SSE for a URL without a transport (fastmcp/mcp_config.py).
 func ssePath(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && sse.MatchString(u.Path)
 }
 
-// hiddenTools returns the tools that an entry of mcp.json hides. It returns false if the entry changes more. An entry
-// that fastmcp does not read as its own, such as a list of names, is ignored, as fastmcp ignores it.
+// hiddenTools returns the tools that an entry of mcp.json hides. It returns false if the entry changes more than that.
+// An entry that fastmcp does not understand, such as a list of names, hides nothing.
 func hiddenTools(value any) (hidden []string, plain bool) {
 	transforms, ok := value.(map[string]any)
 	if !ok {
@@ -123,7 +123,7 @@ func hiddenTools(value any) (hidden []string, plain bool) {
 				}
 			case "name", "version", "title", "description", "tags", "meta", "arguments":
 				plain = plain && value == nil
-			default: // fastmcp takes the whole for something else
+			default: // fastmcp then ignores the whole entry
 				return nil, true
 			}
 		}
@@ -132,7 +132,7 @@ func hiddenTools(value any) (hidden []string, plain bool) {
 	return hidden, plain
 }
 
-// mcp writes mcp.json.
+// mcp writes the mcp.json of the private home.
 func (o *Overlay) mcp(s *Spec) error {
 	servers := make(map[string]any)
 	if !s.NoOwnMCP {
@@ -143,7 +143,7 @@ func (o *Overlay) mcp(s *Spec) error {
 		}
 		theirs, err := serversOf(data)
 		if err != nil {
-			// If one server is bad, Kimi Code uses none of them, and so not the program's either.
+			// If one server is bad, Kimi Code uses none of them. Then the program's own server would not run either.
 			o.warn("no MCP server of %s is used: %v", path, err)
 			theirs = nil
 		}
@@ -158,7 +158,7 @@ func (o *Overlay) mcp(s *Spec) error {
 	if t := s.Tools; t != nil {
 		servers[t.Name] = map[string]any{
 			"transport": "http", "url": t.URL, "headers": map[string]string{"Authorization": t.Authorization},
-			"toolTimeoutMs": timeoutMost, // a call of the program has no limit of time, and its turn can be cancelled
+			"toolTimeoutMs": timeoutMost, // a call of the program has no time limit; to stop it, cancel the turn
 		}
 	}
 	raw, err := json.Marshal(map[string]any{"mcpServers": servers})
@@ -168,8 +168,8 @@ func (o *Overlay) mcp(s *Spec) error {
 	return o.write("mcp.json", raw)
 }
 
-// serversOf returns the servers of an mcp.json of Kimi Code, as they are written there. Its error says why Kimi Code
-// would use none of those that it returns.
+// serversOf returns the servers of an mcp.json of Kimi Code, unchanged. Its error says why Kimi Code would use none of
+// them.
 func serversOf(data []byte) (map[string]json.RawMessage, error) {
 	if len(data) == 0 {
 		return nil, nil
@@ -206,7 +206,7 @@ func MCPServers(home string) ([]string, error) {
 	return slices.Sorted(maps.Keys(servers)), err
 }
 
-// checkServer checks a server as Kimi Code does; it ignores keys that it does not know.
+// checkServer checks a server by the rules of Kimi Code. Like Kimi Code, it ignores unknown keys.
 func checkServer(raw json.RawMessage) error {
 	var s entry
 	if err := json.Unmarshal(raw, &s); err != nil {
@@ -254,7 +254,7 @@ func checkServer(raw json.RawMessage) error {
 	return nil
 }
 
-// entry is what Kimi Code knows of a server in mcp.json.
+// entry is a server in mcp.json, with the keys that Kimi Code knows.
 type entry struct {
 	Transport         *string           `json:"transport"`
 	Command           *string           `json:"command"`
@@ -273,11 +273,11 @@ type entry struct {
 	DisabledTools     []string          `json:"disabledTools"`
 }
 
-// nullIn returns the first key that Kimi Code knows and that is null, or has a null in it; "" for none. For Kimi Code,
-// a null is not the same as a missing key, as it is for encoding/json.
+// nullIn returns the first key that Kimi Code knows and that is null or contains a null; "" if there is none. For
+// encoding/json, null is the same as a missing key. For Kimi Code it is an error.
 func nullIn(raw json.RawMessage) string {
 	var values map[string]any
-	json.Unmarshal(raw, &values) // it is a table
+	json.Unmarshal(raw, &values) // checkServer has read it as an object
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[entry]()) {
 		key := f.Tag.Get("json")
 		if v, ok := values[key]; ok && hasNull(v) {

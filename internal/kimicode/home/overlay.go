@@ -21,15 +21,15 @@ import (
 // Spec says how a private home differs from the user's home.
 type Spec struct {
 	Real       string         // the user's home
-	Config     map[string]any // keys of config.toml over the user's; nil for none
-	Replace    bool           // Config stands in place of the user's config.toml
-	Servers    map[string]any // of mcp.json, by name
+	Config     map[string]any // keys that replace or add to the user's config.toml; nil for none
+	Replace    bool           // use Config alone, without the user's config.toml
+	Servers    map[string]any // servers to add to mcp.json, by name
 	NoOwnMCP   bool           // the user's mcp.json is left out
 	Tools      *ToolServer
-	Hooks      []string // events
+	Hooks      []string // the events for which the program has hooks
 	HookScript []byte
 	Agent      *Agent
-	SkillsDirs []string // absolute, in place of the skills in the user's home
+	SkillsDirs []string // absolute paths; they replace the skills in the user's home
 }
 
 // ToolServer is the MCP server of the program's own tools.
@@ -37,31 +37,30 @@ type ToolServer struct {
 	Name, URL, Authorization string
 }
 
-// Needed reports whether a private home is needed at all.
+// Needed reports whether a session needs a private home.
 func (s *Spec) Needed() bool {
 	return s.Config != nil || s.Servers != nil || s.NoOwnMCP || s.Tools != nil || len(s.Hooks) > 0 || s.Agent != nil || len(s.SkillsDirs) > 0
 }
 
 const (
-	hookScript = "hook.sh"        // in a private home
-	agentsDir  = "program-agents" // likewise
+	hookScript = "hook.sh"        // a file in a private home
+	agentsDir  = "program-agents" // a folder in a private home
 )
 
-// own are the entries that a private home has for itself, or does not have.
+// own are the entries that are not links to the user's home: a private home has its own, or none.
 var own = []string{
 	"config.toml", "mcp.json", "workspaces.json", "session_index.jsonl", "server", "server.token", "search-index", "gui.toml",
-	hookScript, agentsDir, tempdir.Marker, // if the user's home is itself a private one
+	hookScript, agentsDir, tempdir.Marker, // they exist if the user's home is itself a private home
 }
 
-// copied are those of them that are copied into a private home at the start. Only session_index.jsonl has the work dir
-// of a session that Kimi Code 0.29 or an older one has made.
+// copied are those entries of own that are copied into a private home at the start. session_index.jsonl is needed
+// because only it has the work dir of a session that was made by Kimi Code 0.29 or earlier.
 var copied = []string{"workspaces.json", "session_index.jsonl"}
 
-// made are the folders of the user's home that must exist before they are linked.
+// made are the folders of the user's home that must exist before links to them are made.
 var made = []string{"sessions", "credentials", "oauth", "workspace-trust", "plugins"}
 
-// kind is the kind of the folders of private homes. The names in them are those that Kimi Code uses, and no other file
-// contains keys, tokens and texts of the user.
+// kind describes the folders of private homes, so that Sweep removes only what Kimi Code or this package has put there.
 var kind = tempdir.Kind{
 	Prefix: "kimi-go-home-",
 	Notice: "The kimi-go library made this folder: it is the home of one session of Kimi Code, laid over the user's own home.\n" +
@@ -77,17 +76,17 @@ var kind = tempdir.Kind{
 // Sweep removes the private homes that killed programs have left.
 func Sweep() { kind.Sweep() }
 
-// Overlay is a private home.
+// Overlay is a private home on the disk.
 type Overlay struct {
 	Dir      string
-	Warnings []string // what of the user's settings is not in force, and why
+	Warnings []string // which of the user's settings are not in force, and why
 
 	dir *tempdir.Dir
 }
 
-// Build makes a private home below the system's folder for temporary files. The user's sessions, logins, skills and
-// trust are used through links. Most links lead to folders: Kimi Code renames a new file over an old one, which would
-// replace a link by a file.
+// Build makes a private home in the system's folder for temporary files. Links lead to the user's sessions, logins,
+// skills and trust. Most of them lead to folders, because Kimi Code replaces a file by renaming a new file over it.
+// That would replace a link to the file, too.
 func Build(s *Spec) (o *Overlay, err error) {
 	defer func() {
 		if err == nil {
@@ -177,7 +176,7 @@ func (o *Overlay) agent(a *Agent) error {
 	return nil
 }
 
-// config writes config.toml: the user's, with what the session needs besides.
+// config writes config.toml: the user's settings and those of the session.
 func (o *Overlay) config(s *Spec) error {
 	table := make(map[string]any)
 	path := filepath.Join(s.Real, "config.toml")
@@ -196,7 +195,7 @@ func (o *Overlay) config(s *Spec) error {
 	maps.Copy(table, s.Config)
 	hooks, err := hooksOf(table["hooks"])
 	if err != nil {
-		// If one hook is bad, Kimi Code runs none of them, and so not the program's either.
+		// If one hook is bad, Kimi Code runs none of them. Then the program's own hooks would not run either.
 		o.warn("no hook of %s is run: %v", path, err)
 		hooks = nil
 		delete(table, "hooks")
@@ -242,5 +241,5 @@ func first(table map[string]any, key string, entries ...string) {
 	table[key] = list
 }
 
-// Close removes the private home. Kimi Code must have ended, because it would make the folders again.
+// Close removes the private home. Kimi Code must have ended before, because it would create the folders again.
 func (o *Overlay) Close() error { return o.dir.RemoveAll() }

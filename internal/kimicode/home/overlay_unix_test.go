@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/tempdir"
 )
 
-// odd is a config.toml with what a merge could lose.
+// odd is a config.toml with details that a merge could lose.
 const odd = `default_model = "my.model/v1"
 big = 9007199254740993
 date = 2026-01-02
@@ -71,7 +71,7 @@ func decodeTOML(t *testing.T, path string) map[string]any {
 	return table
 }
 
-// snapshot returns all that is in a folder: texts of files, targets of links.
+// snapshot returns the content of a folder: the texts of files and the targets of links.
 func snapshot(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -186,7 +186,7 @@ func TestOverlay(t *testing.T) {
 		t.Errorf("the home: %v, %v", info, err)
 	}
 
-	// What Kimi Code makes in it goes with it.
+	// Close also removes what Kimi Code has made in the private home.
 	writeFile(t, filepath.Join(o.Dir, "a-folder-of-a-later-version", "x"), "x")
 	if err := o.Close(); err != nil {
 		t.Error(err)
@@ -201,7 +201,7 @@ func TestOverlay(t *testing.T) {
 		t.Error(err)
 	}
 
-	// A killed program has left its home. The next start removes the names that are Kimi Code's.
+	// After a killed program, the next Build removes the entries whose names Kimi Code uses.
 	o, err = Build(&Spec{Real: real, NoOwnMCP: true, Agent: agent})
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
-// leave makes a home one that a killed program has left: a copy, which nothing holds.
+// leave replaces a private home by a copy that no process holds, as a killed program leaves it.
 func leave(t *testing.T, o *Overlay) {
 	t.Helper()
 	held := o.Dir + "-held"
@@ -246,12 +246,13 @@ func leave(t *testing.T, o *Overlay) {
 		}
 		writeFile(t, filepath.Join(o.Dir, name), text)
 	}
-	if err := os.RemoveAll(held); err != nil { // of this test
+	if err := os.RemoveAll(held); err != nil { // the home that this test holds
 		t.Fatal(err)
 	}
 }
 
-// If one is bad, Kimi Code uses no hook and no MCP server, and so not the program's either.
+// If one hook or one MCP server of the user is bad, Kimi Code would use none. So Build leaves out the user's and warns,
+// and the program's own still work.
 func TestOverlayBadSettings(t *testing.T) {
 	temp, real := t.TempDir(), t.TempDir()
 	t.Setenv("TMPDIR", temp)
@@ -274,7 +275,7 @@ func TestOverlayBadSettings(t *testing.T) {
 	}
 }
 
-// If no private home can be made, the error says why, and nothing is left.
+// If a private home cannot be made, the error says why, and no folder is left.
 func TestOverlayErrors(t *testing.T) {
 	for name, set := range map[string]func(t *testing.T, real string){
 		"config.toml:": func(t *testing.T, real string) { writeFile(t, filepath.Join(real, "config.toml"), "a = \n") },

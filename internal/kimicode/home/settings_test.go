@@ -55,7 +55,7 @@ func TestAddServers(t *testing.T) {
 	for name, tt := range map[string]struct {
 		in   config.MCPServer
 		want map[string]any
-		no   string // key that has no place
+		no   string // the key that Kimi Code cannot use
 	}{
 		"program": {
 			in: config.MCPServer{Command: "c", Args: []string{"a"}, Env: map[string]config.Secret{"K": "v"}, CWD: "/w", Timeout: n(1500)},

@@ -1,6 +1,6 @@
-// Package home knows the folder in which Kimi Code keeps its data, KIMI_CODE_HOME. It finds sessions in it. If a
-// session needs settings that only a home can have, it makes a private home over the user's own. It follows Kimi Code
-// 2.1.0.
+// Package home works with the folder in which Kimi Code keeps its data (KIMI_CODE_HOME). It finds, changes and deletes
+// sessions. If a session needs settings that only a home can have, the package makes a private home with links to the
+// user's own. It follows Kimi Code 2.1.0.
 package home
 
 import (
@@ -18,8 +18,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// aliasFile, in a session's folder, holds the id by which a client knows the session. Earlier versions
-// of this module wrote it; now the id is in the session's own metadata.
+// aliasFile is a file in a session's folder with the id by which a client knows the session. Earlier versions of this
+// module wrote it. Now the id is in the session's own metadata.
 const aliasFile = "wire-session-id"
 
 // Session is a session in Kimi Code's files.
@@ -27,15 +27,14 @@ type Session struct {
 	ID       string
 	WorkDir  string
 	Title    string
-	Created  time.Time // zero if it is not known
+	Created  time.Time // zero if the time is not known
 	Updated  time.Time
 	Turns    int
 	Archived bool
 }
 
-// Path returns the folder in which Kimi Code keeps its data, given the environment of
-// "kimi --wire" and the directory in which it runs: KIMI_SHARE_DIR, KIMI_CODE_HOME or ~/.kimi-code; ""
-// if there is no home.
+// Path returns the folder in which Kimi Code keeps its data: KIMI_SHARE_DIR, else KIMI_CODE_HOME, else ~/.kimi-code; ""
+// if the user has no home. env and dir are the environment and the current directory of "kimi --wire".
 func Path(env []string, dir string) string {
 	for _, key := range []string{"KIMI_SHARE_DIR", "KIMI_CODE_HOME"} {
 		if home := getenv(env, key); home != "" {
@@ -64,8 +63,9 @@ func getenv(env []string, key string) string {
 	return ""
 }
 
-// Sessions returns the sessions of a work dir, or of all for "", that have had a turn, the newest first. It reads files
-// and starts nothing. count fills in Session.Turns, for which it reads all journals.
+// Sessions returns the sessions of a work dir, or of all work dirs for "", with the newest first. Sessions without a
+// turn are left out. It reads files and starts no program. If count is true, it reads all journals and sets
+// Session.Turns.
 func Sessions(home, workDir string, count bool) ([]Session, error) {
 	st, err := openStore(home)
 	var list []Session
@@ -84,7 +84,7 @@ func Sessions(home, workDir string, count bool) ([]Session, error) {
 	return list, err
 }
 
-// turns counts a session's turns, as far as its journal can be read.
+// turns counts the turns of a session. If its journal cannot be read to the end, it counts those before.
 func (st *store) turns(s *state) int {
 	stored, err := st.open(s)
 	if err != nil {
@@ -95,9 +95,9 @@ func (st *store) turns(s *state) int {
 	return n
 }
 
-// FindSession returns Kimi Code's id of a session of the work dir: id itself, or the id of the session which a client
-// knows as id. It returns "" if there is none. It does not find a session of another work dir, because Kimi Code would
-// work in that one.
+// FindSession returns Kimi Code's id of a session of the work dir: id itself, or the id of the session that a client
+// knows as id. It returns "" if there is none. It ignores sessions of other work dirs, because Kimi Code would work in
+// their directories.
 func FindSession(home, workDir, id string) string {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return ""
@@ -109,8 +109,8 @@ func FindSession(home, workDir, id string) string {
 	return ""
 }
 
-// find returns the session of the work dir with the id, or all sessions that a client knows by it. A copy that Kimi
-// Code makes of a session has the same client id.
+// find returns the session of the work dir with this id, or else all sessions that a client knows by this id. There may
+// be several, because Kimi Code copies the client's id when it copies a session.
 func (st *store) find(workDir, id string) (found []string) {
 	for _, dir := range st.dirs {
 		if s := st.read(dir); s != nil && s.CWD == workDir && filepath.Base(dir) == id {
@@ -130,7 +130,7 @@ func (st *store) find(workDir, id string) (found []string) {
 	return found
 }
 
-// Dir returns the folder of a session by Kimi Code's id, "" if there is none.
+// Dir returns the folder of a session, given Kimi Code's id. It returns "" if there is none.
 func Dir(home, id string) string {
 	st, _ := openStore(home)
 	for _, dir := range st.dirs {
@@ -141,7 +141,7 @@ func Dir(home, id string) string {
 	return ""
 }
 
-// Unused reports whether a session certainly has had no turn, in any program.
+// Unused reports whether it is certain that a session has had no turn, in any program.
 func Unused(home, id string) bool {
 	st, _ := openStore(home)
 	for _, dir := range st.dirs {
@@ -153,23 +153,23 @@ func Unused(home, id string) bool {
 	return false
 }
 
-// Discard removes a session of the work dir if it is certain that it had no turn. Its server must have ended. The id ""
-// does nothing.
+// Discard removes a session of the work dir if it is certain that it has had no turn. Its server must have ended. For
+// the id "", Discard does nothing.
 func Discard(home, workDir, id string) {
 	if id == "" || !Unused(home, id) {
 		return
 	}
 	if s, err := Find(home, workDir, id); s != nil && err == nil {
-		s.Delete() // without state.json it is no session any more
+		s.Delete() // Delete first removes state.json, and then the rest no longer counts as a session
 		s.Close()
 	}
 }
 
-// state is a session's state.json; only what is used is declared. Its forms:
+// state is the state.json of a session, with the members that are used. It has these forms:
 //
-//	version 2 (0.43)   cwd; times in milliseconds; no lastPrompt where "kimi -p" made it
+//	version 2 (0.43)   cwd; times in milliseconds; no lastPrompt if "kimi -p" made the session
 //	0.30               workDir; times in RFC 3339
-//	0.10               neither cwd nor workDir: session_index.jsonl in the home tells it
+//	0.10               neither cwd nor workDir; session_index.jsonl in the home has the work dir
 type state struct {
 	CWD            string `json:"cwd"`
 	WorkDir        string `json:"workDir"`
@@ -190,7 +190,7 @@ type state struct {
 // moment is a time in milliseconds or in RFC 3339.
 type moment struct{ time.Time }
 
-// UnmarshalJSON reads any form, as Kimi Code does. A value that it does not understand becomes the beginning of 1970.
+// UnmarshalJSON reads both forms. As in Kimi Code, any other value becomes the start of 1970.
 func (m *moment) UnmarshalJSON(data []byte) error {
 	var ms float64
 	var text string
@@ -221,11 +221,11 @@ func (s *state) used() bool {
 	return strings.Contains(string(journal), `"turn.prompt"`) || strings.Contains(string(journal), `"context.append_message"`)
 }
 
-// store is the sessions in a home.
+// store gives access to the sessions in a home.
 type store struct {
 	home     string
 	dirs     []string          // folders of the sessions: sessions/WORKSPACE/ID
-	workDirs map[string]string // by the ids of sessions, from session_index.jsonl; nil until it is needed
+	workDirs map[string]string // from session_index.jsonl; the keys are ids of sessions; nil until it is needed
 }
 
 func openStore(home string) (*store, error) {
@@ -236,7 +236,7 @@ func openStore(home string) (*store, error) {
 		return st, nil
 	}
 	for _, w := range workspaces {
-		if strings.HasPrefix(w.Name(), ".") { // an index of Kimi Code's own
+		if strings.HasPrefix(w.Name(), ".") { // an index that Kimi Code keeps for itself
 			continue
 		}
 		sessions, _ := os.ReadDir(filepath.Join(root, w.Name()))
@@ -249,7 +249,7 @@ func openStore(home string) (*store, error) {
 	return st, err
 }
 
-// read reads the state of the session in a folder, nil if it has none.
+// read reads the state of the session in a folder. It returns nil if there is none.
 func (st *store) read(dir string) *state {
 	data, err := readSmall(filepath.Join(dir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -265,7 +265,7 @@ func (st *store) read(dir string) *state {
 	return s
 }
 
-// indexed returns the work dir of a session of old, "" if it is not known.
+// indexed returns the work dir of a session of an old version, or "" if it is not known.
 func (st *store) indexed(id string) string {
 	if st.workDirs == nil {
 		st.workDirs = make(map[string]string)
@@ -283,10 +283,10 @@ func (st *store) indexed(id string) string {
 	return st.workDirs[id]
 }
 
-// The most that is read of a file that others have written, in bytes.
+// How many bytes are read at most of a file that another program has written.
 const (
 	smallMost = 4 << 20
-	indexMost = 64 << 20 // of one that grows with the sessions, or with one
+	indexMost = 64 << 20 // of a file that grows with the number of sessions or of turns
 )
 
 func readSmall(path string) ([]byte, error) { return regular.Read(path, smallMost) }

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Sessions of every form that Kimi Code has ever written are found; the texts are those that 2.1.0, 2.0.2, 0.43.1, 0.30.0 and
-// 0.10.0 have written.
+// The store finds sessions in every form that Kimi Code has used. Kimi Code 2.1.0, 2.0.2, 0.43.1, 0.30.0 and 0.10.0
+// wrote the texts.
 func TestStoreForms(t *testing.T) {
 	home, work := t.TempDir(), "/home/u/w"
 	put := func(path, text string) {

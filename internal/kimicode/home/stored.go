@@ -21,20 +21,20 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// Stored is a session's folder. It reads and writes nothing outside the folder of all sessions, whatever links are in
-// it.
+// Stored is the folder of a session. Even through links, it reads and writes nothing outside the folder of all
+// sessions.
 type Stored struct {
 	ID  string
-	Dir string // absolute
+	Dir string // the absolute path of the folder
 
 	home string
-	in   string   // its folder below that of all sessions, with slashes
-	root *os.Root // of all sessions
+	in   string   // the path of the folder inside the folder of all sessions, with slashes
+	root *os.Root // the folder of all sessions
 	meta state
 }
 
-// Find opens the session of a work dir that Kimi Code or a client knows as id. It returns nil if there is none. If a
-// client knows several sessions by the id, it returns an error, because only one of them is meant. Close releases it.
+// Find opens a session of a work dir, given Kimi Code's id or a client's id. It returns nil if there is none, and an
+// error if several sessions have the client's id. The caller must call Close.
 func Find(home, workDir, id string) (*Stored, error) {
 	if id == "" || strings.ContainsAny(id, `/\`) {
 		return nil, nil
@@ -68,13 +68,13 @@ func (st *store) open(s *state) (*Stored, error) {
 	return &Stored{ID: id, Dir: s.dir, home: st.home, in: path.Join(workspace, id), root: root, meta: *s}, nil
 }
 
-// Close releases the session.
+// Close releases the folder.
 func (s *Stored) Close() error { return s.root.Close() }
 
-// Title returns its title.
+// Title returns the title of the session.
 func (s *Stored) Title() string { return s.meta.Title }
 
-// Journal returns the journal of an agent; "main" is the session's own.
+// Journal returns the journal of an agent. The session's own agent is "main".
 func (s *Stored) Journal(agent string) history.Source {
 	dir := path.Join(s.in, "agents", agent)
 	return history.Source{
@@ -94,10 +94,10 @@ func (s *Stored) Journal(agent string) history.Source {
 	}
 }
 
-// mediaMost is the most that is read of a picture or a video, in bytes.
+// mediaMost is how many bytes of a picture or a video are read at most.
 const mediaMost = 256 << 20
 
-// own checks that the session's folder is in the home, and not a link to another place, before it is changed.
+// own checks that the session's folder is really in the home, and not a link to another place. Call it before a change.
 func (s *Stored) own() error {
 	root, err := os.OpenRoot(s.home)
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Stored) own() error {
 	for _, name := range []string{path.Dir(s.in), s.in} {
 		info, err := s.root.Lstat(name)
 		if err == nil && !info.IsDir() {
-			err = &fs.PathError{Op: "change", Path: filepath.Join(s.home, "sessions", name), Err: errors.New("not a folder of its own")}
+			err = &fs.PathError{Op: "change", Path: filepath.Join(s.home, "sessions", name), Err: errors.New("not a folder")}
 		}
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (s *Stored) own() error {
 	return nil
 }
 
-// stateFile returns where the session's metadata are.
+// stateFile returns the path of the session's metadata.
 func (s *Stored) stateFile() string {
 	if name := path.Join(s.in, "state.json"); exists(s.root, name) {
 		return name
@@ -135,7 +135,7 @@ func exists(root *os.Root, name string) bool {
 	return err == nil
 }
 
-// Rename gives the session a title. Kimi Code keeps it and does not replace it.
+// Rename gives the session a title. Kimi Code will not replace it by a generated one.
 func (s *Stored) Rename(title string) error {
 	if err := s.own(); err != nil {
 		return err
@@ -149,12 +149,13 @@ func (s *Stored) Rename(title string) error {
 	return nil
 }
 
-// Delete removes the session's folder, what the server of Kimi Code has kept of its events, and its entry in the index.
+// Delete removes the session's folder, the events that Kimi Code's server has stored for it, and its entry in the
+// index.
 func (s *Stored) Delete() error {
 	if err := s.own(); err != nil {
 		return err
 	}
-	// Without its metadata it is no longer a session, even if the rest cannot be removed.
+	// Remove the metadata first: without them the folder is no longer a session, even if the rest cannot be removed.
 	if err := s.root.Remove(s.stateFile()); err != nil {
 		return err
 	}
@@ -163,7 +164,7 @@ func (s *Stored) Delete() error {
 	return errors.Join(err, s.unlist())
 }
 
-// unlist does to the home's index what Kimi Code does.
+// unlist marks the session as deleted in the home's index, as Kimi Code does.
 func (s *Stored) unlist() error {
 	root, err := os.OpenRoot(s.home)
 	if err != nil {
@@ -177,7 +178,7 @@ func (s *Stored) unlist() error {
 	return errors.Join(err, index(root, map[string]any{"sessionId": s.ID, "deleted": true}))
 }
 
-// index adds an entry to the index of sessions, if there is one.
+// index adds an entry to the index of sessions, if the index exists.
 func index(root *os.Root, entry any) error {
 	const name = "session_index.jsonl"
 	info, err := root.Stat(name)
@@ -199,14 +200,15 @@ func index(root *os.Root, entry any) error {
 	return errors.Join(err, f.Close())
 }
 
-// mark makes running programs of Kimi Code read the session again. They also do so by themselves, but later.
+// mark makes running programs of Kimi Code read the session again at once. Without it, they do so later.
 func (s *Stored) mark() {
 	if f, err := s.root.Create(fmt.Sprintf(".index-dirty/%s.%d", s.ID, time.Now().UnixMilli())); err == nil {
 		f.Close()
 	}
 }
 
-// Fork makes a session of the first turns, -1 for all, as Kimi Code's own fork does, and returns its id.
+// Fork makes a new session of the first turns, or of all for -1, as Kimi Code does. It returns the id of the new
+// session.
 func (s *Stored) Fork(ctx context.Context, turns int, title string) (id string, err error) {
 	if err := s.own(); err != nil {
 		return "", err
@@ -242,7 +244,7 @@ func (s *Stored) Fork(ctx context.Context, turns int, title string) (id string, 
 		return "", err
 	}
 	custom, _ := meta["custom"].(map[string]any)
-	for _, key := range []string{"goal", "kimi_go_id"} { // another session's
+	for _, key := range []string{"goal", "kimi_go_id"} { // these belong to the old session
 		delete(custom, key)
 	}
 	maps.Copy(meta, map[string]any{
@@ -256,7 +258,7 @@ func (s *Stored) Fork(ctx context.Context, turns int, title string) (id string, 
 	if data, err = json.Marshal(meta); err != nil {
 		return "", err
 	}
-	if err := jsonfile.Replace(s.root, path.Join(into, "state.json"), data, 0o600); err != nil { // from here on it is a session
+	if err := jsonfile.Replace(s.root, path.Join(into, "state.json"), data, 0o600); err != nil { // from now on it is a session
 		return "", err
 	}
 	root, err := os.OpenRoot(s.home)
@@ -272,7 +274,7 @@ func (s *Stored) Fork(ctx context.Context, turns int, title string) (id string, 
 	return id, nil
 }
 
-// forkAgents writes the journals of the fork, and returns what its metadata tell of its agents.
+// forkAgents writes the journals of the fork. It returns the part of its metadata that describes its agents.
 func (s *Stored) forkAgents(ctx context.Context, into string, meta map[string]any, cut *history.Cut, now time.Time) (map[string]any, error) {
 	of, _ := meta["agents"].(map[string]any)
 	agents := make(map[string]any)
@@ -320,11 +322,11 @@ func (s *Stored) forkAgents(ctx context.Context, into string, meta map[string]an
 	return agents, nil
 }
 
-// left are the files that a fork has its own of, or does not have: plans, running tasks and backups of the user's
-// files.
+// left are the entries of a session's folder that a fork does not copy, because it has its own or needs none.
 var left = []string{"state.json", "session-meta", "logs", "upcoming-goals.json", aliasFile}
 
-// copy copies what is in a folder of the session. in is its place in the session.
+// copy copies the content of a folder of the session. in is the path of the folder inside the session. It leaves out
+// journals, temporary files and, in the folder of an agent, its tasks, timers and backups of the user's files.
 func (s *Stored) copy(ctx context.Context, from, to, in string) error {
 	entries, err := fs.ReadDir(s.root.FS(), from)
 	if err != nil {
@@ -360,7 +362,7 @@ func (s *Stored) copy(ctx context.Context, from, to, in string) error {
 	return nil
 }
 
-// CopyFile copies a regular file within root. The copy is new.
+// CopyFile copies a regular file within root. The target must not exist.
 func CopyFile(root *os.Root, from, to string) error {
 	in, err := regular.OpenIn(root, from)
 	if err != nil {
@@ -375,7 +377,7 @@ func CopyFile(root *os.Root, from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// newUUID returns a random UUID, version 4.
+// newUUID returns a random UUID of version 4.
 func newUUID() string {
 	var b [16]byte
 	rand.Read(b[:])

@@ -1,11 +1,12 @@
-// Package relay lets a program decide as a hook of Kimi Code. Kimi Code runs hooks as shell commands: a small bash script
-// sends the input of the hook to a listener of the program on the loopback interface, and brings the decision back.
+// Package relay lets a program decide in a hook of Kimi Code. Kimi Code runs a hook as a shell command. The command
+// runs a small bash script. The script sends the input of the hook to the program, over the loopback interface, and
+// returns the decision of the program to Kimi Code.
 //
-// # It fails closed
+// # Errors block
 //
-// For Kimi Code, exit status 2 blocks, and everything else allows: a missing script, a signal, the end of its time. So
-// the script ends with 2 unless the program allows the action, over a connection on which it has proved that it is the
-// program. The script gives up before Kimi Code does.
+// In Kimi Code, a hook blocks only with exit status 2. Everything else allows the action: a missing script, a signal, a
+// time limit that has passed. So the script ends with status 2 unless the program allows the action and proves with a
+// secret that it is the program. The script gives up before the time limit of Kimi Code.
 //
 // The package follows Kimi Code 2.1.0.
 package relay
@@ -26,15 +27,16 @@ import (
 )
 
 const (
-	// TimeoutS is the time limit of a hook in Kimi Code's configuration, in seconds: the most that it takes.
+	// TimeoutS is the time limit of a hook in Kimi Code's configuration, in seconds. It is the largest that Kimi Code
+	// accepts.
 	TimeoutS = 600
 	// answerS is how long the script waits for the program, in seconds.
 	answerS = 590
-	// headerTime is how long a connection may take to say what it is about.
+	// headerTime is how long a connection may take to send its input, and how long the answer may take.
 	headerTime = 10 * time.Second
-	// inputMost is the longest input of a hook.
+	// inputMost is the longest input of a hook, in bytes.
 	inputMost = 64 << 20
-	// connections is how many hooks may wait at once; more are blocked.
+	// connections is how many hooks may wait at the same time. Further hooks wait until one of these has ended.
 	connections = 128
 )
 
@@ -42,7 +44,7 @@ const (
 type Call struct {
 	Event string
 	Data  map[string]json.RawMessage
-	Done  <-chan struct{} // closed when Kimi Code waits no more
+	Done  <-chan struct{} // closed when Kimi Code no longer waits
 	reply chan reply
 }
 
@@ -51,13 +53,13 @@ type reply struct {
 	reason string
 }
 
-// Allow lets the agent go on.
+// Allow lets the agent continue with the action.
 func (c *Call) Allow() { c.answer(reply{}) }
 
-// Block keeps the agent from going on. The model reads the reason.
+// Block blocks the action. The model reads the reason.
 func (c *Call) Block(reason string) { c.answer(reply{true, reason}) }
 
-// answer takes the first answer.
+// answer sends the first answer and ignores later ones.
 func (c *Call) answer(r reply) {
 	select {
 	case c.reply <- r:
@@ -65,11 +67,11 @@ func (c *Call) answer(r reply) {
 	}
 }
 
-// Relay is the program's end.
+// Relay is the side of the program.
 type Relay struct {
 	listener net.Listener
-	token    string // that the script must show
-	secret   string // that this side must show
+	token    string // the script proves with it that it may ask
+	secret   string // the program proves with it that the answer is its own
 	calls    func(*Call)
 	ctx      context.Context
 	stop     context.CancelFunc
@@ -77,7 +79,7 @@ type Relay struct {
 	free     chan struct{}
 }
 
-// Start listens. calls receives each hook, from a goroutine of its own.
+// Start starts to listen. It calls calls for each hook, each time from a new goroutine.
 func Start(calls func(*Call)) (*Relay, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -89,11 +91,11 @@ func Start(calls func(*Call)) (*Relay, error) {
 	return r, nil
 }
 
-// Script returns the script. Write it to a file that only the user can read: it holds the secrets, which must not be
-// on a command line.
+// Script returns the script. Write it to a file that only the user can read. It contains the secrets, because other
+// users could read them on a command line.
 func (r *Relay) Script() []byte {
 	_, port, _ := net.SplitHostPort(r.listener.Addr().String())
-	return []byte(`# Asks the program whether Kimi Code may go on. Ends with 2, which blocks, unless it says so.
+	return []byte(`# Asks the program whether Kimi Code may continue. Ends with 2, which blocks, unless the program allows it.
 allowed=
 trap '[ "$allowed" = yes ] || exit 2' EXIT
 LC_ALL=C
@@ -108,12 +110,12 @@ exit 2
 `)
 }
 
-// Command returns the shell command that runs the script. Without bash it blocks.
+// Command returns the shell command that runs the script. If there is no bash, the command blocks.
 func Command(script string) string {
 	return "bash '" + strings.ReplaceAll(script, "'", `'\''`) + "' || exit 2"
 }
 
-// Close ends the relay; hooks that wait are blocked.
+// Close ends the relay. It blocks the hooks that wait.
 func (r *Relay) Close() {
 	r.stop()
 	r.listener.Close()
@@ -133,7 +135,7 @@ func (r *Relay) accept() {
 			if r.ctx.Err() != nil {
 				return
 			}
-			select { // as when the descriptors are used up
+			select { // for example because there are no more file descriptors
 			case <-time.After(50 * time.Millisecond):
 			case <-r.ctx.Done():
 			}
@@ -155,7 +157,7 @@ func (r *Relay) serve(conn net.Conn) {
 	in := bufio.NewReader(conn)
 	c, err := r.read(in)
 	if err != nil {
-		return // not the script: it reads nothing here, and one that is cut off blocks
+		return // this is not the script, or its input is incomplete; without an answer, the script blocks
 	}
 	if r.ctx.Err() != nil {
 		return
@@ -165,7 +167,7 @@ func (r *Relay) serve(conn net.Conn) {
 	defer end()
 	c.Done = gone.Done()
 	r.open.Go(func() {
-		in.ReadByte() // nothing comes but the end
+		in.ReadByte() // the script sends nothing more, so this waits for its end
 		end()
 	})
 	r.calls(c)
@@ -181,7 +183,7 @@ func (r *Relay) serve(conn net.Conn) {
 	}
 }
 
-// read reads what the script says: the token, the length of the input, and the input.
+// read reads the message of the script: the token, the length of the input, and the input.
 func (r *Relay) read(in *bufio.Reader) (*Call, error) {
 	head := make([]byte, len(r.token)+1)
 	if _, err := io.ReadFull(in, head); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 )
 
-// run runs the hook's command as Kimi Code does and returns its exit status and what the model reads.
+// run runs the command of the hook as Kimi Code does. It returns the exit status and the text for the model.
 func run(t *testing.T, command, input string) (int, string) {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-c", command)
@@ -65,7 +65,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong blocks.
+// The script blocks whenever something goes wrong.
 func TestFailsClosed(t *testing.T) {
 	hang := make(chan *relay.Call, 10)
 	r, command := start(t, func(c *relay.Call) { hang <- c })
@@ -85,7 +85,7 @@ func TestFailsClosed(t *testing.T) {
 		status, _ := run(t, command, input)
 		done <- status
 	}()
-	<-hang // it waits for the program
+	<-hang // the script waits for the program
 	r.Close()
 	if status := <-done; status != 2 {
 		t.Errorf("closed while it waits: status %d, want 2", status)
@@ -95,7 +95,7 @@ func TestFailsClosed(t *testing.T) {
 	}
 }
 
-// A script whose token is another's is not heard, and one whose listener does not know the secret blocks.
+// The program ignores a script with another token. The script blocks if the listener does not know the secret.
 func TestSecrets(t *testing.T) {
 	heard := make(chan *relay.Call, 1)
 	a, _ := start(t, func(c *relay.Call) { heard <- c; c.Allow() })
@@ -120,7 +120,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// A script that is killed takes its call with it.
+// When the script is killed, Done of its call is closed.
 func TestGone(t *testing.T) {
 	calls := make(chan *relay.Call, 1)
 	_, command := start(t, func(c *relay.Call) { calls <- c })

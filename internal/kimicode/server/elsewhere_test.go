@@ -15,8 +15,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 )
 
-// A server elsewhere that refuses connections for a while may come back. The stream ends if it does not for a long
-// time. A session that it no longer has loaded is loaded.
+// If a server on another machine refuses connections for a while, the stream waits until it is back, and loads a
+// session that the server no longer has loaded. If the server stays away too long, the stream ends.
 func TestElsewhereStream(t *testing.T) {
 	var cold, loaded atomic.Bool
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -66,14 +66,14 @@ func TestElsewhereStream(t *testing.T) {
 	}
 	end(first)
 	cold.Store(true)
-	// Longer than this side looks whether a server of this machine listens.
+	// This is longer than the stream of a server on this machine takes to notice that the server no longer listens.
 	if item, ok, late := st.Take(time.After(3 * time.Second)); !late {
 		t.Fatalf("while it is away: %+v, %t", item, ok)
 	}
 	second := listen(address)
 	item, ok, _ := st.Take(nil)
 	if !ok || !item.Gap || !loaded.Load() {
-		t.Fatalf("once it is there again: %+v, %t, loaded %t", item, ok, loaded.Load())
+		t.Fatalf("once it is back: %+v, %t, loaded %t", item, ok, loaded.Load())
 	}
 	end(second)
 	for item := range st.Items() {
@@ -82,7 +82,8 @@ func TestElsewhereStream(t *testing.T) {
 	closed(t, st)
 }
 
-// Only the server gets the token, and an answer of a proxy before it is not taken for its answer.
+// The token is sent only to the server, never to the target of a redirect. The answer of a proxy in front of the server
+// gives an error.
 func TestElsewhereAnswers(t *testing.T) {
 	var leaked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// SetPatience sets how long a stream of a server elsewhere tries to connect again.
+// SetPatience sets how long a stream of a server on another machine tries to connect again.
 func (s *Server) SetPatience(d time.Duration) { s.patience = d }
 
-// Take waits for the next item until limit. It reports false at the end, and late where neither came.
+// Take waits for the next item. It returns false at the end of the stream, and late if limit has passed first.
 func (st *Stream) Take(limit <-chan time.Time) (item Item, ok, late bool) {
 	for {
 		if item, ok = st.Next(); ok || st.Over() {
@@ -22,7 +22,7 @@ func (st *Stream) Take(limit <-chan time.Time) (item Item, ok, late bool) {
 	}
 }
 
-// Items waits for all that comes.
+// Items yields all items until the stream ends.
 func (st *Stream) Items() iter.Seq[Item] {
 	return func(yield func(Item) bool) {
 		for item, ok, _ := st.Take(nil); ok && yield(item); item, ok, _ = st.Take(nil) {

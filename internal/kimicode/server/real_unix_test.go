@@ -20,7 +20,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// ready makes a session of the real server that has a model.
+// ready creates a session with a model on the real server.
 func ready(t *testing.T, k *webtest.Kimi) string {
 	t.Helper()
 	var made api.Session
@@ -38,8 +38,8 @@ func ready(t *testing.T, k *webtest.Kimi) string {
 	return made.ID
 }
 
-// The real server: what it is, what it refuses, its events with a reader that reads nothing for longer than the server
-// waits, and its end, which comes only when nothing is connected.
+// The real server: it describes itself, and refuses what it should. It keeps the connection while the reader reads
+// nothing for longer than the server waits for a sign of life. It ends only when nothing is connected.
 func TestKimi(t *testing.T) {
 	k := webtest.NewKimi(t)
 	ctx := within(t, 3*time.Minute)
@@ -73,7 +73,8 @@ func TestKimi(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// More events than wait for Next, and nothing reads for 25 s: the unasked pong keeps the connection.
+	// More events come than may wait for Next, and Next is not called for 25 s. The pongs of the stream keep the
+	// connection.
 	lines := make([]string, 40)
 	for i := range lines {
 		lines[i] = "text: x\nwait: 20ms"
@@ -81,7 +82,7 @@ func TestKimi(t *testing.T) {
 	k.Model.Add(strings.Join(lines, "\n"))
 	prompt(t, k.Server, id)
 	select {
-	case <-time.After(25 * time.Second): // this is what is tested
+	case <-time.After(25 * time.Second): // the server closes a silent connection after 20 s
 	case <-ctx.Done():
 	}
 	var text strings.Builder
@@ -100,7 +101,7 @@ func TestKimi(t *testing.T) {
 		t.Error("no text")
 	}
 
-	// The server does not end while the stream's connection is open: the stream notices that it no longer listens.
+	// The server does not end while a stream is connected, but it stops listening. The stream notices that.
 	if err := k.Shutdown(ctx); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
@@ -118,7 +119,7 @@ func TestKimi(t *testing.T) {
 	}
 }
 
-// A killed server: its last events are yielded, and the stream ends when it is told so.
+// When the server is killed and Last is called, the stream yields the last events and ends.
 func TestKimiKilled(t *testing.T) {
 	k := webtest.NewKimi(t)
 	ctx := within(t, 2*time.Minute)
@@ -145,7 +146,7 @@ func TestKimiKilled(t *testing.T) {
 	}
 }
 
-// A program that is no server.
+// Start returns an error for a program that is not a server.
 func TestKimiRefuses(t *testing.T) {
 	p := webtest.Spawn(t, clienttest.KimiCode(t), "web", "--bogus")
 	if _, err := server.Start(within(t, time.Minute), p); !errors.Is(err, server.ErrEnded) {
@@ -159,7 +160,7 @@ func TestKimiRefuses(t *testing.T) {
 	}
 }
 
-// A server that is killed leaves its file in the home. The next server removes it. On Windows nothing else does.
+// A killed server leaves its file in the home. The next server removes it; on Windows nothing else does.
 func TestKimiInstances(t *testing.T) {
 	k := webtest.NewKimi(t)
 	instances := func() []string {

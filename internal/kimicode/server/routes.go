@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// missing returns the routes that the server does not describe.
+// missing returns the routes of this module that the description of the server does not contain.
 func (s *Server) missing(ctx context.Context) ([]string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/openapi.json", nil)
 	if err != nil {
@@ -29,7 +29,7 @@ func (s *Server) missing(ctx context.Context) ([]string, error) {
 	}
 	var missing []string
 	for path, method := range routes {
-		if s.far && path == shutdown { // not for those who come from outside
+		if s.far && path == shutdown { // the server offers this route only to clients on its own machine
 			continue
 		}
 		if _, ok := doc.Paths[path][method]; !ok {

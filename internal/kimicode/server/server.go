@@ -1,5 +1,5 @@
-// Package server starts and drives "kimi web", the server of Kimi Code: its banner, its REST
-// routes, the WebSocket of its events, and its end.
+// Package server starts and uses "kimi web", the server of Kimi Code. It reads the address that the server prints,
+// calls its REST routes, receives its events over a WebSocket, and ends it.
 //
 // The package follows Kimi Code 2.1.0.
 package server
@@ -41,20 +41,20 @@ type Child interface {
 
 // Server is a running server. Its methods may be called from any goroutine.
 type Server struct {
-	url   string // such as http://127.0.0.1:46381
+	url   string // for example http://127.0.0.1:46381
 	token string
 	http  *http.Client
-	child Child // nil for a server that was not started here
-	far   bool  // it is not on this machine
+	child Child // nil if this program has not started the server
+	far   bool  // whether the server is on another machine
 
-	// Of the connections for events, as the program has them for its requests.
+	// These make the connections for events. The program may have set them for its own requests.
 	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	tls    *tls.Config
 
-	patience time.Duration // as Patience
+	patience time.Duration // how long a stream tries to connect again
 }
 
-// banner is what the server prints once it listens: its address, and its token after the hash.
+// banner matches the line that the server prints once it listens: its address, and after the # its token.
 var banner = regexp.MustCompile(`(https?://[^\s#/]+)/#token=([A-Za-z0-9_-]+)`)
 
 // Start waits for the banner of a server that was started with [Args]. It reads and drops the rest of the output,
@@ -91,13 +91,13 @@ func Start(ctx context.Context, child Child) (*Server, error) {
 	}
 }
 
-// ErrEnded says that the server's output has ended before it said where it listens.
+// ErrEnded is the error for a server whose output ends before its address.
 var ErrEnded = errors.New("the server ended before it said where it listens")
 
-// Attach returns a server that runs elsewhere.
+// Attach returns a server on this machine that was not started by this program.
 func Attach(url, token string) *Server { return newServer(strings.TrimSuffix(url, "/"), token, nil) }
 
-// Elsewhere returns a server that runs on another machine. If it refuses a connection, it may still be running.
+// Elsewhere returns a server on another machine. Such a server may still be running even if it refuses a connection.
 func Elsewhere(url, token string) *Server {
 	s := Attach(url, token)
 	s.far, s.patience = true, Patience
@@ -106,23 +106,23 @@ func Elsewhere(url, token string) *Server {
 
 func newServer(url, token string, child Child) *Server {
 	usual, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // the program has another one
+	if !ok { // the program has replaced the default transport by another type
 		usual = &http.Transport{ForceAttemptHTTP2: true, MaxIdleConns: 100, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: 10 * time.Second}
 	}
 	transport := usual.Clone()
-	transport.Proxy = nil // the token is for the server alone
+	transport.Proxy = nil // a proxy must not see the token
 	transport.MaxIdleConnsPerHost = 8
 	dialer := transport.DialContext
 	if dialer == nil {
 		dialer = new(net.Dialer).DialContext
 	}
-	events := transport.TLSClientConfig.Clone() // of nil, too
+	events := transport.TLSClientConfig.Clone() // Clone also accepts nil
 	if events != nil {
 		events.NextProtos = nil // a WebSocket needs HTTP/1.1
 	}
 	return &Server{url: url, token: token, child: child, dialer: dialer, tls: events, http: &http.Client{
 		Transport: transport,
-		// Go would also send the token to another port of the same host.
+		// Go would send the token to another port of the same host, too.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -133,13 +133,13 @@ func (s *Server) URL() string { return s.url }
 // Token returns the token that gives access to the server. It is a secret.
 func (s *Server) Token() string { return s.token }
 
-// Call calls a route below /api/v1 and decodes the data of its answer into result, which may be nil. If there is no
-// answer, or the answer is an error, Call returns an [*api.Error].
+// Call calls a route below /api/v1 and decodes the data of the answer into result, which may be nil. If there is no
+// answer, or the answer reports an error, Call returns an [*api.Error].
 func (s *Server) Call(ctx context.Context, method, path string, body, result any) error {
 	return s.call(ctx, method, "/api/v1"+path, body, result)
 }
 
-// call is Call for any path.
+// call is Call for any path of the server.
 func (s *Server) call(ctx context.Context, method, path string, body, result any) error {
 	var reader io.Reader
 	kind := ""
@@ -153,7 +153,7 @@ func (s *Server) call(ctx context.Context, method, path string, body, result any
 	return s.do(ctx, method, path, kind, reader, result)
 }
 
-// marshal leaves <, > and & as they are: the size of a body is limited.
+// marshal does not escape <, > and &, because the server limits the size of a body.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -209,7 +209,7 @@ func (s *Server) do(ctx context.Context, method, path, kind string, body io.Read
 	return nil
 }
 
-// foreign describes an answer that does not come from the server, but from a proxy before it or from another program.
+// foreign describes an answer that comes from a proxy or another program and not from the server.
 func foreign(resp *http.Response) (code int, msg string, err error) {
 	msg = fmt.Sprintf("not an answer of Kimi Code's server, HTTP status %d", resp.StatusCode)
 	switch resp.StatusCode {
@@ -224,8 +224,8 @@ func foreign(resp *http.Response) (code int, msg string, err error) {
 	return api.CodeRouteMissing, msg, nil
 }
 
-// Upload stores a file on the server and returns its id. A prompt names the id as its source. An upload may be larger
-// than the 1 MiB that other bodies may have.
+// Upload stores a file on the server and returns its id. A prompt uses the id as a source. An upload may be larger than
+// other bodies, whose limit is 1 MiB.
 func (s *Server) Upload(ctx context.Context, name, mediaType string, data []byte) (string, error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
@@ -249,7 +249,7 @@ func (s *Server) Upload(ctx context.Context, name, mediaType string, data []byte
 	return stored.ID, err
 }
 
-// routes are what this module needs, as /openapi.json names them.
+// routes are the routes that this module needs, with the names in /openapi.json.
 var routes = map[string]string{
 	"/api/v1/meta":                                          "get",
 	"/api/v1/auth":                                          "get",
@@ -274,8 +274,8 @@ var routes = map[string]string{
 
 const shutdown = "/api/v1/shutdown"
 
-// Check asks the server what it is and whether it has the routes that this module needs. A [*api.RoutesError] names
-// the routes that are missing.
+// Check asks the server for its version and checks that it has the routes that this module needs. If it lacks some,
+// Check returns an [*api.RoutesError] with their names.
 func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTime, errors.New("the server did not answer in time"))
 	defer cancel()
@@ -301,12 +301,12 @@ func (s *Server) Check(ctx context.Context) (*api.Meta, error) {
 	return meta, nil
 }
 
-// again repeats a call that changes nothing until an answer comes.
+// again repeats a call until an answer comes. The call must not change anything.
 func again(ctx context.Context, call func() error) error {
 	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
 		err := call()
 		var e *api.Error
-		if !errors.As(err, &e) || e.Code != api.CodeConnectionError || errors.Is(err, syscall.ECONNREFUSED) { // refused: it has ended
+		if !errors.As(err, &e) || e.Code != api.CodeConnectionError || errors.Is(err, syscall.ECONNREFUSED) { // refused: no server runs
 			return err
 		}
 		select {
@@ -317,7 +317,7 @@ func again(ctx context.Context, call func() error) error {
 	}
 }
 
-// listens reports whether the server takes connections, as far as the system says.
+// listens reports whether the server accepts connections. It returns true unless the system says that it does not.
 func (s *Server) listens(ctx context.Context) bool {
 	if s.far {
 		return true
@@ -332,10 +332,10 @@ func (s *Server) listens(ctx context.Context) bool {
 	return true
 }
 
-// Shutdown asks the server to end. It does so only when no WebSocket is open.
+// Shutdown asks the server to end. The server does so only when no WebSocket is open.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.Call(ctx, http.MethodPost, "/shutdown", struct{}{}, nil)
-	s.CloseIdle() // it waits for them, too
+	s.CloseIdle() // the server also waits for idle connections
 	return err
 }
 

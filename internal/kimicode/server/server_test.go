@@ -22,7 +22,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// says is a child that prints something and continues.
+// says is a child that prints a text and keeps running.
 type says struct {
 	*strings.Reader
 	server.Child
@@ -74,7 +74,7 @@ func TestBanner(t *testing.T) {
 	})
 }
 
-// Every answer that is not a success gives an error, and no call waits longer than it may.
+// Each answer without success gives an error. No call takes longer than its context allows.
 func TestCall(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -162,7 +162,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// socket is a server whose side of each connection for events is a function.
+// socket returns a server whose connections for events are handled by the given functions, one after another.
 func socket(t *testing.T, serve ...func(conn *websocket.Conn, cursor string)) *server.Server {
 	var n atomic.Int32
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -182,7 +182,7 @@ func socket(t *testing.T, serve ...func(conn *websocket.Conn, cursor string)) *s
 		}
 		json.Unmarshal(data, &sub)
 		i := int(n.Add(1)) - 1
-		serve[min(i, len(serve)-1)](conn, string(sub.Payload.Cursors["s"])) // the last one again and again
+		serve[min(i, len(serve)-1)](conn, string(sub.Payload.Cursors["s"])) // the last function handles all further connections
 	}))
 	t.Cleanup(srv.Close)
 	s := server.Attach(srv.URL, "t")
@@ -202,7 +202,7 @@ func event(conn *websocket.Conn, seq int, epoch string) {
 	write(conn, `{"type":"e%d","seq":%d,"epoch":%q,"session_id":"s","payload":{}}`, seq, seq, epoch)
 }
 
-// got reads what a stream gives out, n items or until it is closed.
+// got reads n items of a stream, or fewer if it is closed before.
 func got(t *testing.T, st *server.Stream, n int) (list []string) {
 	t.Helper()
 	for range n {
@@ -335,8 +335,8 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// A session that is not loaded gives an error at once. A server that does not answer gives one when the caller has
-// waited enough.
+// Open returns an error at once if the session is not loaded. If the server does not answer, it returns an error when
+// the context ends.
 func TestOpenFails(t *testing.T) {
 	_, err := socket(t, func(c *websocket.Conn, _ string) {
 		write(c, `{"type":"ack","id":"1","code":0,"payload":{"accepted":[],"not_found":["s"]}}`)
@@ -352,7 +352,8 @@ func TestOpenFails(t *testing.T) {
 	}
 }
 
-// Last lets the events end after what has come; Close does not wait for a reader, nor for a peer that does not read.
+// After Last, the stream still yields the events that have come. Close waits neither for a reader nor for a server that
+// reads nothing.
 func TestEnds(t *testing.T) {
 	before := runtime.NumGoroutine()
 	t.Run("last", func(t *testing.T) {
@@ -385,7 +386,7 @@ func TestEnds(t *testing.T) {
 		st.Take(nil)
 		closed(t, st)
 	})
-	t.Run("deaf peer", func(t *testing.T) { // its buffers are full: not even a pong can be written
+	t.Run("deaf peer", func(t *testing.T) { // its buffers are full, so that not even a pong can be written
 		var once sync.Once
 		stuck := make(chan struct{})
 		st, err := socket(t, func(c *websocket.Conn, _ string) {
@@ -409,7 +410,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// flood is n texts of a size.
+// flood yields n text events of the given size.
 func flood(n, size int) iter.Seq[[]byte] {
 	frame := fmt.Appendf(nil, `{"type":"assistant.delta","volatile":true,"session_id":"x","payload":{"agentId":"main","turnId":0,"delta":%q}}`, strings.Repeat("x", size))
 	return func(yield func([]byte) bool) {

@@ -10,12 +10,12 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// restoreTime is how long the server may take to move a session out of the archive.
+// restoreTime is how long the server may take to restore a session from the archive.
 const restoreTime = 5 * time.Second
 
-// CloseSession ends what a session runs, its turn and its tasks with their processes, and makes the server forget the
-// session. The server has no route for that, but it closes sessions that it archives. So CloseSession archives the
-// session for a moment, unless it is archived already.
+// CloseSession ends everything that a session runs: its turn and its tasks with their processes. The server then
+// forgets the session. The server has no route for this, but it closes a session when it archives it. So CloseSession
+// archives the session and restores it, unless it is archived already.
 func (s *Server) CloseSession(ctx context.Context, id string) error {
 	was, err := s.Session(ctx, id)
 	if err != nil {
@@ -48,13 +48,13 @@ func (s *Server) AbortSession(ctx context.Context, id string) error {
 	return gone(s.Call(ctx, http.MethodPost, "/sessions/"+id+":abort", struct{}{}, nil))
 }
 
-// LoadSession makes the server load an old session: it keeps events only of loaded sessions.
+// LoadSession makes the server load a stored session. The server keeps events only of loaded sessions.
 func (s *Server) LoadSession(ctx context.Context, id string) error {
 	return s.Call(ctx, http.MethodGet, "/sessions/"+id+"/status", nil, nil)
 }
 
-// FindSession returns the server's id of a session of the work dir: id itself, or the id of the session which a client
-// knows as id. With "", it returns the newest session that has had a turn. It returns "" if there is none.
+// FindSession returns the server's id of a session of the work dir: id itself, or the id of the session that a client
+// knows as id. For "", it returns the newest session that has had a turn. It returns "" if there is no such session.
 func (s *Server) FindSession(ctx context.Context, workDir, id string) (string, error) {
 	if id != "" {
 		switch found, err := s.Session(ctx, id); {
@@ -85,7 +85,7 @@ func (s *Server) FindSession(ctx context.Context, workDir, id string) (string, e
 	}
 }
 
-// gone treats a missing session as removed.
+// gone turns the error for a missing session into a success.
 func gone(err error) error {
 	var e *api.Error
 	if errors.As(err, &e) && e.Code == api.CodeNoSession {

@@ -21,51 +21,51 @@ import (
 )
 
 const (
-	// pongEvery is how often this side sends a sign of life. The server closes a client that has sent nothing for 20
-	// s, however much it reads.
+	// pongEvery is how often this side sends a sign of life. The server closes the connection of a client that has sent
+	// nothing for 20 s, even if the client reads.
 	pongEvery = 5 * time.Second
-	// probeEvery is how often this side checks whether the server still listens. If another program has asked the
-	// server to end, it stops listening and waits until this connection is closed.
+	// probeEvery is how often this side checks whether the server still listens. When another program asks the server
+	// to end, the server stops listening and then waits until this connection is closed.
 	probeEvery = 2 * time.Second
-	// byeTime is how long the server may take to answer the end of a connection.
+	// byeTime is how long the server may take to answer when this side closes the connection.
 	byeTime = time.Second
-	// silence is how long a connection may be silent: the server pings every 10 s.
+	// silence is how long a connection may bring nothing. The server sends a ping every 10 s.
 	silence = 35 * time.Second
-	// The waits between attempts to connect again.
+	// The first wait before another attempt to connect, and the longest.
 	retryFirst, retryMost = 50 * time.Millisecond, 2 * time.Second
-	// replays is how often an incomplete replay is requested again.
+	// replays is how often an incomplete replay is requested again before the events count as lost.
 	replays = 6
 	// settleTime is how long the answer to a subscription may take.
 	settleTime = 10 * time.Second
 )
 
-// Patience is how long a stream of a server elsewhere tries to connect again.
+// Patience is how long a stream of a server on another machine tries to connect again.
 const Patience = 2 * time.Minute
 
 // Item is one element of a [Stream]: an event, or a gap.
 type Item struct {
 	Event *api.Event // nil for a gap
-	// Gap says that the connection was lost and is there again: volatile events may be missing
-	// before what follows; durable ones are not.
+	// Gap says that the connection was lost and is back. Volatile events may be missing before the next item; durable
+	// events are not.
 	Gap bool
-	// Resync says, with Gap, that durable events may be missing, too.
+	// Resync is set only with Gap. It says that durable events may be missing, too.
 	Resync bool
-	// Lost says that durable events between the last one and Event, or the gap, were never sent.
+	// Lost says that the server never sent some durable events between the last one and this item.
 	Lost bool
-	// Until is, with Gap, the last durable event that is replayed after it.
+	// Until is set only with Gap: the number of the last durable event that is replayed after the gap.
 	Until int64
 }
 
-// Stream has the events of one session, in order, each durable one once. It connects as often as needed. For a server
-// elsewhere, it ends if it cannot connect for [Patience]. While no one calls Next, nothing is read from the connection,
-// and the server keeps the events without a limit.
+// Stream yields the events of one session in order, and each durable event only once. It connects again as often as
+// needed. For a server on another machine, it ends if it cannot connect for [Patience]. While Next is not called,
+// nothing is read from the connection, and the server keeps the events without a limit.
 type Stream struct {
 	C <-chan struct{} // has a value when Next may have an item, and at the end
 
 	server  *Server
 	session string
 	cancel  context.CancelFunc
-	last    chan struct{} // closed when the connection that there is is the last
+	last    chan struct{} // closed by Last: no further connection is made
 	refused chan struct{} // closed when the server takes no more connections
 	closing sync.Once
 	bye     chan struct{} // closed by Close
@@ -73,31 +73,32 @@ type Stream struct {
 
 	mu    sync.Mutex
 	queue []Item // for Next
-	over  bool   // no more comes
+	over  bool   // no more items follow
 	wake  chan struct{}
 	room  chan struct{} // tells the goroutine that Next has taken the queue
 
-	// How many reads of messages have begun and have ended: it is odd while one waits. A part of a message counts as two.
+	// reads is how many reads of messages have begun, plus how many have ended. It is odd while a read waits. Each part
+	// of a message counts 2.
 	reads atomic.Int64
 
-	// Next's own.
+	// Only Next uses these.
 	batch []Item
 	pos   int
 
-	// The goroutine's own.
+	// Only the goroutine uses these.
 	seq   int64
 	epoch string
 	dec   api.Decoder
 	buf   bytes.Buffer // the last message
-	part  io.Reader    // of the message that comes
-	short int          // how often a replay was not whole
-	jump  int64        // the number after which one was missing, 0 for none
+	part  io.Reader    // the message that is being read
+	short int          // how often a replay was incomplete
+	jump  int64        // the number of the last event before a missing one; 0 if none is missing
 }
 
 func isLost(i Item) bool { return i.Lost }
 
-// Open subscribes to a session that the server has loaded, and returns when events can come. ctx limits only the
-// opening.
+// Open subscribes to a session that the server has loaded. It returns when the subscription is in force. ctx limits
+// only Open itself.
 func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	life, cancel := context.WithCancel(context.Background())
 	st := &Stream{
@@ -128,14 +129,14 @@ func (s *Server) Open(ctx context.Context, session string) (*Stream, error) {
 	return st, nil
 }
 
-// lost reports whether a connection failed in a way in which the next one may not.
+// lost reports whether another attempt to connect may succeed after this error.
 func lost(err error) bool {
 	var no *NotFoundError
 	return err != nil && !errors.As(err, &no) && !errors.Is(err, context.Canceled)
 }
 
-// Close ends the stream and returns when its connection is closed. It first tells the server, if the server reads that
-// in time.
+// Close ends the stream and returns when its connection is closed. It first tells the server, but waits only [byeTime]
+// for it.
 func (st *Stream) Close() {
 	st.closing.Do(func() { close(st.bye) })
 	timer := time.AfterFunc(byeTime, st.cancel)
@@ -144,7 +145,8 @@ func (st *Stream) Close() {
 	st.cancel()
 }
 
-// Last says that the server has ended: Next returns what is left, and the stream is over. It is called once.
+// Last says that the server has ended. Next then returns the remaining items, and the stream is over. Call it only
+// once.
 func (st *Stream) Last() { close(st.last) }
 
 // Next returns the next item, or false if there is none yet. Only one goroutine may use Next and Over.
@@ -172,13 +174,13 @@ func (st *Stream) Over() bool {
 	return st.over && st.pos == len(st.batch) && len(st.queue) == 0
 }
 
-// Wake puts a value into C.
+// Wake makes C have a value.
 func (st *Stream) Wake() { signal(st.wake) }
 
 // most is how many items may wait for Next.
 const most = 64
 
-// give queues an item for Next, and waits while the queue is full. It reports false when the stream is to end.
+// give queues an item for Next, and waits while the queue is full. It returns false if the stream is to end.
 func (st *Stream) give(ctx context.Context, item Item) bool {
 	for {
 		st.mu.Lock()
@@ -187,7 +189,7 @@ func (st *Stream) give(ctx context.Context, item Item) bool {
 			st.queue = append(st.queue, item)
 		}
 		st.mu.Unlock()
-		if n == 0 { // else C has got a value, and Next takes the whole queue
+		if n == 0 { // if n > 0, C already has a value, and Next takes the whole queue
 			st.Wake()
 		}
 		if n < most {
@@ -196,14 +198,14 @@ func (st *Stream) give(ctx context.Context, item Item) bool {
 		select {
 		case <-st.room:
 		case <-st.bye:
-			return true // no reader is left: the connection is being closed
+			return true // Next is no longer called: the stream is being closed
 		case <-ctx.Done():
 			return false
 		}
 	}
 }
 
-// end ends the stream after the queue.
+// end marks the stream as over once the queue is empty.
 func (st *Stream) end() {
 	st.mu.Lock()
 	st.over = true
@@ -218,7 +220,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// frame is what comes over the WebSocket: an event, or the server's own words.
+// frame is a message on the WebSocket: an event, or a message of the server about the connection.
 type frame struct {
 	api.Event
 	ID string `json:"id"`
@@ -235,7 +237,7 @@ type ack struct {
 	} `json:"cursors"`
 }
 
-// NotFoundError says that the server does not have the session loaded.
+// NotFoundError says that the server has not loaded the session.
 type NotFoundError struct{ Session string }
 
 // Error names the session.
@@ -243,8 +245,8 @@ func (e *NotFoundError) Error() string {
 	return "the server does not have the session " + e.Session + " loaded"
 }
 
-// connect makes a connection and subscribes, from the cursor on if there is one. The server
-// replays durable events before it answers: they are held.
+// connect connects and subscribes, with the cursor of the last event if there is one. The server replays durable events
+// before it answers the subscription, and connect returns them.
 func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, settleTime, errors.New("the server did not answer in time"))
 	defer cancel()
@@ -300,7 +302,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 			}
 			if unhook() {
 				return conn, held, nil
-			} // else ctx has ended and closes the connection
+			} // if unhook returns false, ctx has ended and closes the connection
 			err = context.Cause(ctx)
 		case f.Type == "resync_required" && again:
 			held[0].Resync = true
@@ -314,11 +316,11 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 		err = context.Cause(ctx)
 	}
 	conn.Close()
-	st.seq, st.epoch = seq, epoch // what was held is given up, and replayed once more
+	st.seq, st.epoch = seq, epoch // drop the events that were replayed so far; the next replay has them again
 	return nil, nil, fmt.Errorf("subscribe to the server's events: %w", err)
 }
 
-// dial makes a connection for events. The end of ctx closes the connection, unless unhook was called before.
+// dial connects for events. When ctx ends, the connection is closed, unless unhook was called before.
 func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() bool, err error) {
 	dialer := websocket.Dialer{
 		ReadBufferSize:  readSize,
@@ -326,7 +328,7 @@ func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() 
 		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			c, err := s.dialer(ctx, network, address)
 			if err == nil {
-				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library only looks at the deadline
+				unhook = context.AfterFunc(ctx, func() { c.Close() }) // the library itself only watches the deadline
 			}
 			return c, err
 		},
@@ -347,16 +349,16 @@ func (s *Server) dial(ctx context.Context) (conn *websocket.Conn, unhook func() 
 	return nil, nil, err
 }
 
-// readSize is how much one call of the system reads from a connection. Most messages have a few hundred bytes.
+// readSize is how many bytes one system call reads from a connection. Most messages have a few hundred bytes.
 const readSize = 32 << 10
 
-// maxBuf is the largest buffer that is kept for the next message.
+// maxBuf is the size of the largest buffer that is kept for the next message, in bytes.
 const maxBuf = 1 << 20
 
-// message is the Stream as a reader of the message that comes.
+// message reads the message that is coming from the connection of a Stream.
 type message struct{ *Stream }
 
-// Read notes that the connection is not silent: a long message may take any time.
+// Read counts each read. So the connection of a long message does not seem silent.
 func (m message) Read(p []byte) (int, error) {
 	n, err := m.part.Read(p)
 	if n > 0 {
@@ -390,7 +392,7 @@ func (st *Stream) read(conn *websocket.Conn) (*frame, error) {
 	return f, nil
 }
 
-// control reports whether a frame of this type is of the connection.
+// control reports whether a frame of this type is about the connection, and not about a session.
 func control(frameType string) bool {
 	switch frameType {
 	case "server_hello", "ack", "ping", "pong", "error", "resync_required":
@@ -399,10 +401,10 @@ func control(frameType string) bool {
 	return false
 }
 
-// take returns the item of a frame. It returns false for a frame of another session, or one that has come before.
+// take returns the item of a frame. It returns false for a frame of another session and for a frame that came before.
 func (st *Stream) take(f *frame) (Item, bool) {
 	if f.SessionID == "" && !control(f.Type) {
-		f.Type, f.Volatile, f.Payload = "of no session: "+f.Type, true, nil // no version has sent such: it is told
+		f.Type, f.Volatile, f.Payload = "of no session: "+f.Type, true, nil // no known version sends this
 	} else if f.SessionID != st.session {
 		return Item{}, false
 	}
@@ -417,11 +419,11 @@ func (st *Stream) take(f *frame) (Item, bool) {
 	return Item{Event: &f.Event}, true
 }
 
-// run gives out the events until Close, connecting again as often as it takes.
+// run yields the events until Close, and connects again whenever needed.
 func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	defer close(st.done)
 	defer st.end()
-	var since time.Time // when the first attempt failed; zero if the last one has not
+	var since time.Time // when the first of the latest failed attempts failed; zero if the last attempt succeeded
 	for wait := retryFirst; ; {
 		if conn != nil {
 			wait = retryFirst
@@ -464,12 +466,12 @@ func (st *Stream) run(ctx context.Context, conn *websocket.Conn, held []Item) {
 	}
 }
 
-// serve gives out what one connection brings. It reports false when the stream is to end.
+// serve yields the events of one connection. It returns false if the stream is to end.
 func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) bool {
 	alive, stop := context.WithCancel(ctx)
 	unhook := context.AfterFunc(ctx, func() { conn.Close() })
 	ponged := make(chan struct{})
-	defer func() { // a pong that cannot be written ends with the connection
+	defer func() { // closing the connection also ends the write of a pong that blocks
 		stop()
 		unhook()
 		conn.Close()
@@ -493,7 +495,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 				return
 			case <-st.bye:
 				bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-				conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(byeTime)) // the answer ends the reading
+				conn.WriteControl(websocket.CloseMessage, bye, time.Now().Add(byeTime)) // the answer of the server ends the read
 				return
 			case <-tick.C:
 				conn.SetWriteDeadline(time.Now().Add(pongEvery))
@@ -514,7 +516,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 	for {
 		st.reads.Add(1)
 		f, err := st.read(conn)
-		st.reads.Add(1) // giving out may take any time
+		st.reads.Add(1) // Next may take the event at any later time
 		if err != nil {
 			return ctx.Err() == nil
 		}
@@ -531,7 +533,7 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 			}
 			continue
 		}
-		if st.skips(f) && st.jump != st.seq { // it may come if it is asked for
+		if st.skips(f) && st.jump != st.seq { // the missing event may come in a replay
 			st.jump = st.seq
 			return true
 		}
@@ -541,13 +543,13 @@ func (st *Stream) serve(ctx context.Context, conn *websocket.Conn, held []Item) 
 	}
 }
 
-// quiet finds out that a connection is silent.
+// quiet detects that a connection brings nothing.
 type quiet struct {
-	reads int64 // at the last tick
-	ticks int   // since it has changed
+	reads int64 // the value of reads at the last tick
+	ticks int   // how many ticks ago it has changed
 }
 
-// tick is called every pongEvery with the number of reads, which is odd while one waits.
+// tick reports whether the connection is silent. It is called every [pongEvery] with Stream.reads.
 func (q *quiet) tick(reads int64) bool {
 	if reads != q.reads || reads%2 == 0 {
 		*q = quiet{reads: reads}
@@ -557,7 +559,7 @@ func (q *quiet) tick(reads int64) bool {
 	return time.Duration(q.ticks)*pongEvery >= silence
 }
 
-// skips reports whether a durable event is missing before this one.
+// skips reports whether durable events are missing before this frame.
 func (st *Stream) skips(f *frame) bool {
 	return f.SessionID == st.session && !f.Volatile && f.Epoch == st.epoch && f.Seq > st.seq+1
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// A connection is silent if a read waits too long. It is not silent if its events are not taken.
+// A connection is silent if a read waits too long, but not if no read waits because the events are not taken.
 func TestQuiet(t *testing.T) {
 	const most = int(silence / pongEvery)
 	var q quiet
@@ -34,7 +34,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// A connection over which a part of a long message comes is not silent.
+// A connection is not silent while a long message comes in small parts.
 func TestLongMessage(t *testing.T) {
 	more := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

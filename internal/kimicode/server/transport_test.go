@@ -15,11 +15,11 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 )
 
-// wrapped is a transport as programs put it in place of the default one, to trace requests for example.
+// wrapped is a transport that a program uses in place of the default one, for example to trace requests.
 type wrapped struct{ http.RoundTripper }
 
-// The events come over connections as the calls do: in the program's own way to connect, and with the certificates
-// that it trusts, also after HTTP/2 was used.
+// The connections for events use the dialer and the certificates that the program has set for its calls, even after
+// HTTP/2 was used.
 func TestTrustedCertificate(t *testing.T) {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/v1/ws" {
@@ -74,7 +74,7 @@ func TestTrustedCertificate(t *testing.T) {
 	}
 }
 
-// A program may have put any transport in place of the default one.
+// The program may have replaced the default transport by one of any type.
 func TestOtherDefaultTransport(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte(`{"code":0,"data":{}}`))

@@ -15,17 +15,18 @@ import (
 
 const (
 	// headerTimeout is how long a connection may take to send its header, and bodyTimeout how long its body may take
-	// after that. The client is on this machine.
+	// after that. Both are short, because the client is on this machine.
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 30 * time.Second
-	// maxStrangers is how many connections may be open that have not shown the token. Another one closes the oldest. A
-	// client that knows the token shows it at once.
+	// maxStrangers is how many connections without the token may be open. One more closes the oldest of them. This does
+	// not hinder a client that knows the token, because it sends the token at once.
 	maxStrangers = 32
 	maxHeader    = 16 << 10
 )
 
-// guard serves HTTP to clients that know its token. Every program on the machine can connect. Those without the token
-// get a refusal and are disconnected, and cannot use up the program's descriptors or its time.
+// guard serves HTTP only to clients that know its token. Every program on the machine can connect. A client without the
+// token is refused and disconnected. It cannot use up the program's file descriptors, and costs the program little
+// time.
 type guard struct {
 	token string
 	http  *http.Server
@@ -34,16 +35,16 @@ type guard struct {
 	strangers []net.Conn // oldest first
 }
 
-// connKey is the key of the connection in a request's context.
+// connKey is the key for the connection in the context of a request.
 type connKey struct{}
 
-// newGuard returns a guard before next, whose requests end with ctx.
+// newGuard returns a guard that passes requests with the token to next. The contexts of the requests end with ctx.
 func newGuard(ctx context.Context, next http.Handler) *guard {
 	g := &guard{token: rand.Text()}
 	g.http = &http.Server{
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(io.Discard, "", 0), // nothing is printed
+		ErrorLog:          log.New(io.Discard, "", 0), // print nothing
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
 		ConnState: func(c net.Conn, state http.ConnState) {
@@ -58,7 +59,7 @@ func newGuard(ctx context.Context, next http.Handler) *guard {
 			conn := http.NewResponseController(w)
 			if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(g.authorization())) != 1 {
 				w.Header().Set("Connection", "close")
-				conn.SetReadDeadline(time.Now()) // what else it sends is not read
+				conn.SetReadDeadline(time.Now()) // do not read the rest of the request
 				http.Error(w, "no token", http.StatusUnauthorized)
 				return
 			}
@@ -75,7 +76,7 @@ func newGuard(ctx context.Context, next http.Handler) *guard {
 	return g
 }
 
-// authorization is the header by which a request shows the token.
+// authorization returns the header with which a request proves that it knows the token.
 func (g *guard) authorization() string { return "Bearer " + g.token }
 
 func (g *guard) meet(c net.Conn) {
@@ -96,7 +97,7 @@ func (g *guard) forget(c net.Conn) {
 	}
 }
 
-// timedBody lifts the limit of its time once it has been read: the answer may take long.
+// timedBody removes the time limit of the connection once the body was read, because the answer may take long.
 type timedBody struct {
 	io.ReadCloser
 	lift func()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// guarded serves an echo with a guard and returns its address.
+// guarded serves an echo through a guard. It returns the guard and its address.
 func guarded(t *testing.T) (*guard, string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -45,7 +45,7 @@ func dial(t *testing.T, addr string) net.Conn {
 	return c
 }
 
-// Connections without the token, however many, leave room for those with it.
+// However many connections without the token there are, clients with the token can connect.
 func TestGuardManyConnections(t *testing.T) {
 	g, addr := guarded(t)
 	var strangers []net.Conn
@@ -57,7 +57,7 @@ func TestGuardManyConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", g.authorization())
-	transport := new(http.Transport) // which keeps its connection
+	transport := new(http.Transport) // this transport keeps its connection
 	defer transport.CloseIdleConnections()
 	ask := func() {
 		t.Helper()
@@ -74,10 +74,10 @@ func TestGuardManyConnections(t *testing.T) {
 	ask()
 	for _, c := range strangers[:300-maxStrangers] {
 		if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
-			t.Fatalf("a connection is open that is one too many: %v", err)
+			t.Fatalf("the oldest of too many connections is open: %v", err)
 		}
 	}
-	// A client with the token does not count as a stranger: more strangers do not close its connection.
+	// A client with the token does not count: further connections without the token do not close its connection.
 	for range 2 * maxStrangers {
 		dial(t, addr)
 	}
@@ -94,8 +94,8 @@ func isTimeout(err error) bool {
 	return ok && n.Timeout()
 }
 
-// A client without the token is disconnected with the answer, also in the middle of a body. One that sends nothing is
-// disconnected after some seconds.
+// A client without the token is disconnected together with the refusal, even if its body is incomplete. A client that
+// sends nothing is disconnected after some seconds.
 func TestGuardDisconnects(t *testing.T) {
 	_, addr := guarded(t)
 	for name, tt := range map[string]struct{ send, want string }{
@@ -119,13 +119,13 @@ func TestGuardDisconnects(t *testing.T) {
 				t.Errorf("answer %q, %v", first, err)
 			}
 			if _, err := io.Copy(io.Discard, c); err != nil && isTimeout(err) {
-				t.Errorf("it is connected after %v", time.Since(start))
+				t.Errorf("the client is still connected after %v", time.Since(start))
 			}
 		})
 	}
 }
 
-// A body that does not come is given up; an answer may take as long as it likes.
+// A body must come in time. The answer may take any time.
 func TestGuardBody(t *testing.T) {
 	var lifted int
 	b := &timedBody{io.NopCloser(strings.NewReader("hello")), func() { lifted++ }}

@@ -1,5 +1,5 @@
 // Package toolhost offers a program's functions to Kimi Code as the tools of an MCP server on the loopback interface.
-// It answers only clients that have its random token.
+// The server answers only clients that know its random token.
 package toolhost
 
 import (
@@ -27,14 +27,14 @@ var underscores = regexp.MustCompile(`_+`)
 
 // Call is a call of a tool.
 type Call struct {
-	Key    int // tells calls apart
+	Key    int // differs for each call
 	Name   string
 	Args   json.RawMessage
-	Done   <-chan struct{}                // closed when Kimi Code waits no more
-	result chan wireproto.ToolReturnValue // takes one
+	Done   <-chan struct{}                // closed when Kimi Code no longer waits
+	result chan wireproto.ToolReturnValue // has room for one
 }
 
-// Return gives the result, once.
+// Return sets the result of the call. Only the first result counts.
 func (c *Call) Return(v wireproto.ToolReturnValue) {
 	select {
 	case c.result <- v:
@@ -42,21 +42,22 @@ func (c *Call) Return(v wireproto.ToolReturnValue) {
 	}
 }
 
-// Host is the running server.
+// Host is a running MCP server.
 type Host struct {
 	URL      string
 	Accepted []string
 	Rejected []wireproto.RejectedTool
-	Names    map[string]string // the program's names, by the model's
+	Names    map[string]string // the keys are the model's names of the tools, the values the program's
 
 	Authorization string // the header that Kimi Code must send
 
 	calls func(*Call)
 	keys  atomic.Int64
-	close func() // a value, so that a program without a Host does not contain an HTTP server
+	close func() // a function value, so that the linker can leave the HTTP server out of programs that never call Start
 }
 
-// Start starts a server with the tools that Kimi Code accepts. calls receives each call, each from its own goroutine.
+// Start starts a server with those tools that Kimi Code accepts. It calls calls for each call of a tool, each time from
+// a new goroutine.
 func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 	server := mcp.NewServer(&mcp.Implementation{Name: ServerName, Version: "1"}, nil)
 	ctx, stop := context.WithCancel(context.Background())
@@ -97,10 +98,10 @@ func Start(tools []wireproto.ExternalTool, calls func(*Call)) (*Host, error) {
 }
 
 func modelName(tool string) string {
-	return prefix + underscores.ReplaceAllString(tool, "_") // as Kimi Code makes it
+	return prefix + underscores.ReplaceAllString(tool, "_") // Kimi Code does the same
 }
 
-// refusal says why Kimi Code cannot take a tool, "" if it can.
+// refusal says why Kimi Code cannot accept a tool. It returns "" if Kimi Code can.
 func (h *Host) refusal(t wireproto.ExternalTool) string {
 	name := modelName(t.Name)
 	var schema struct {
@@ -119,7 +120,7 @@ func (h *Host) refusal(t wireproto.ExternalTool) string {
 
 var errStopped = errors.New("the program has ended")
 
-// handler hands a call on and waits for its result.
+// handler passes a call to the program and waits for the result.
 func (h *Host) handler(ctx context.Context, name string) mcp.ToolHandler {
 	return func(call context.Context, req *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 		gone, end := context.WithCancel(call)
@@ -140,10 +141,10 @@ func (h *Host) handler(ctx context.Context, name string) mcp.ToolHandler {
 	}
 }
 
-// Close ends the server and every call.
+// Close ends the server and all calls.
 func (h *Host) Close() { h.close() }
 
-// resultOf turns a result into that of MCP.
+// resultOf turns a result of Wire into a result of MCP.
 func resultOf(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
 	r := &mcp.CallToolResult{IsError: v.IsError, Content: []mcp.Content{}}
 	text := func(s string) {
@@ -167,11 +168,11 @@ func resultOf(v *wireproto.ToolReturnValue) *mcp.CallToolResult {
 			}
 		}
 		if raw, err := json.Marshal(wireproto.Content{Parts: []wireproto.ContentPart{p}}); err == nil {
-			text(string(raw)) // what MCP has no content for
+			text(string(raw)) // MCP has no type of content for this part
 		}
 	}
 	if v.Message != "" && len(r.Content) > 0 {
-		text("\n" + v.Message) // Kimi Code puts texts together as they are
+		text("\n" + v.Message) // Kimi Code joins texts without a separator
 	} else {
 		text(v.Message)
 	}

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Child stands for the process of a server that runs elsewhere.
+// Child stands for the process of a server that is not a child of this process.
 type Child struct {
 	out  *strings.Reader
 	done chan struct{}
@@ -14,7 +14,7 @@ type Child struct {
 	err  error
 }
 
-// NewChild returns a child that says where a server listens.
+// NewChild returns a child that prints the address and the token of a server.
 func NewChild(url, token string) *Child {
 	c := &Child{done: make(chan struct{}), out: strings.NewReader("  Local:    " + url + "/#token=" + token + "\n")}
 	var once sync.Once
@@ -27,10 +27,10 @@ func NewChild(url, token string) *Child {
 	return c
 }
 
-// End ends the child as if it had ended by itself.
+// End ends the child, as if its process had ended by itself.
 func (c *Child) End(err error) { c.end(err) }
 
-// Read reads its banner.
+// Read reads the line with the address.
 func (c *Child) Read(p []byte) (int, error) {
 	if c.out.Len() > 0 {
 		return c.out.Read(p)
@@ -51,7 +51,7 @@ func (c *Child) Close() error {
 	return nil
 }
 
-// Wait waits for the end.
+// Wait waits for the end of the child.
 func (c *Child) Wait() error {
 	<-c.done
 	return c.err

@@ -1,4 +1,3 @@
-// Package webtest has what tests of this module share about the server of Kimi Code: a real one, a
-// proxy that does to its answers and events what a network or another version might do, and one
-// that plays recorded events.
+// Package webtest has what several tests of this module need of Kimi Code's server: a real server, a proxy that changes
+// answers and events as a network or another version may do, and a server in memory that plays recorded events.
 package webtest

@@ -26,16 +26,16 @@ var openapi []byte
 //go:embed testdata/turn.jsonl
 var turn []byte
 
-// Turn returns the events of a long turn of the real server, from the prompt on: thinking, text, calls,
-// two approvals, a subagent, and several steps.
+// Turn returns the events of a long turn of the real server, beginning with the prompt: thinking, text, tool calls, two
+// approvals, a subagent, and several steps.
 func Turn() [][]byte { return bytes.Split(bytes.TrimSpace(turn), []byte("\n")) }
 
-// Fake is a server in this process that plays events. It keeps what the real one keeps: durable
-// events by number, replayed on request; volatile ones for those who listen; what the step that runs
-// has said; the transcript of steps that have ended; approvals that wait.
+// Fake is a server in this process that plays events. It keeps the same data as the real server: durable events by
+// number, which it replays on request; volatile events for the open connections; the output of the running step; the
+// transcript of the steps that have ended; and the approvals that wait.
 type Fake struct {
 	URL, Token string
-	// Script returns the events of a prompt; by default [Turn].
+	// Script returns the events of a prompt. Default: [Turn].
 	Script func(prompt string) iter.Seq[[]byte]
 	// Each, if not nil, is called before each event is sent.
 	Each func()
@@ -48,7 +48,7 @@ type Fake struct {
 
 	mu       sync.Mutex
 	sessions map[string]*fakeSession
-	approved map[string]string // decisions by the id of the approval
+	approved map[string]string // the keys are ids of approvals, the values decisions
 }
 
 type fakeSession struct {
@@ -59,26 +59,26 @@ type fakeSession struct {
 		Model      string `json:"model"`
 	}
 	seq     int64
-	durable [][]byte // by seq, from 1
+	durable [][]byte // the event with number n is at index n-1
 	heard   map[chan struct{}]*listener
-	pending map[string]chan string // approvals
+	pending map[string]chan string // the approvals that wait, by id
 	asked   []json.RawMessage
 	running bool
 	prompt  string
 	abort   context.CancelFunc
 
-	turn    int // of the main agent
-	context int // tokens in its context
+	turn    int // the number of the main agent's turn
+	context int // how many tokens are in the context of the main agent
 	agents  map[string]*fakeAgent
 }
 
-// listener is a connection: what waits for it.
+// listener is a connection for events, with the frames that it has not sent yet.
 type listener struct {
 	frames [][]byte
 	wake   chan struct{}
 }
 
-// said is what was said of one kind in a step, and its length in UTF-16 units.
+// said is the text or the thinking of a step so far, and its length in UTF-16 units.
 type said struct {
 	text  []byte
 	units int
@@ -90,7 +90,7 @@ type fakeAgent struct {
 	done           []map[string]any
 }
 
-// NewFake returns a server that plays [Turn]. It ends with the test.
+// NewFake returns a server that plays [Turn]. The server ends with the test.
 func NewFake(t interface{ Cleanup(func()) }) *Fake {
 	f := &Fake{
 		Token: "fake", sessions: make(map[string]*fakeSession), approved: make(map[string]string),
@@ -111,10 +111,11 @@ func NewFake(t interface{ Cleanup(func()) }) *Fake {
 	return f
 }
 
-// Child returns a child that says where the server listens. The call that asks the server to end ends it.
+// Child returns a child that prints the address of the server. The call that asks the server to end also ends the
+// child.
 func (f *Fake) Child() *Child { return f.Use(NewChild(f.URL, f.Token)) }
 
-// Use makes a child the one that ends with the server.
+// Use sets the child that ends with the server.
 func (f *Fake) Use(c *Child) *Child {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -122,7 +123,7 @@ func (f *Fake) Use(c *Child) *Child {
 	return c
 }
 
-// Close ends the server and all that it does.
+// Close ends the server and all its sessions.
 func (f *Fake) Close() {
 	f.kill()
 	f.server.CloseClientConnections()
@@ -130,7 +131,7 @@ func (f *Fake) Close() {
 	f.all.Wait()
 }
 
-// Kill ends the server as a signal would.
+// Kill ends the server without a goodbye, as a signal would.
 func (f *Fake) Kill() {
 	f.kill()
 	f.server.Listener.Close()
@@ -142,7 +143,7 @@ func (f *Fake) Kill() {
 	}
 }
 
-// Decisions returns what was decided of approvals, by their ids.
+// Decisions returns the decisions about approvals, by the ids of the approvals.
 func (f *Fake) Decisions() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -160,7 +161,7 @@ func say(w http.ResponseWriter, code int, data any) {
 	w.Write(raw)
 }
 
-// ServeHTTP answers the calls of the routes that the bridge uses.
+// ServeHTTP answers the routes that the bridge uses.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+f.Token {
 		w.WriteHeader(http.StatusUnauthorized)
@@ -300,7 +301,7 @@ func (f *Fake) session(w http.ResponseWriter, s *fakeSession, method, route, age
 	}
 }
 
-// recorded are the words of a recording that a session replaces by its own.
+// recorded holds the ids in a recording that a session replaces by its own.
 type recorded struct {
 	Type      string `json:"type"`
 	SessionID string `json:"session_id"`
@@ -318,7 +319,7 @@ type recorded struct {
 	} `json:"payload"`
 }
 
-// play sends the events of a turn, which go on after an approval once it was decided.
+// play sends the events of a turn. At an approval it waits for the decision.
 func (f *Fake) play(ctx context.Context, s *fakeSession, prompt string, script iter.Seq[[]byte]) {
 	recordedPrompt := ""
 	ended := false
@@ -363,7 +364,7 @@ func (f *Fake) play(ctx context.Context, s *fakeSession, prompt string, script i
 	s.running = false
 }
 
-// send numbers an event and sends it to all that listen.
+// send gives an event its number and sends it to all connections.
 func (f *Fake) send(s *fakeSession, frame []byte, r *recorded, recordedPrompt, prompt string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -404,7 +405,7 @@ func (l *listener) add(frame []byte) {
 	}
 }
 
-// note keeps what snapshots and transcripts tell.
+// note keeps the data of an event that snapshots and transcripts contain.
 func (s *fakeSession) note(r *recorded, fields map[string]json.RawMessage) {
 	agent := r.Payload.AgentID
 	a := s.agents[agent]
@@ -496,7 +497,7 @@ func (f *Fake) stream(w http.ResponseWriter, r *http.Request) {
 		defer f.mu.Unlock()
 		delete(s.heard, l.wake)
 	}()
-	go func() { // pongs
+	go func() { // read pongs and other messages
 		defer cancel()
 		for {
 			if _, _, err := conn.ReadMessage(); err != nil {
@@ -528,7 +529,7 @@ func (f *Fake) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Renew gives all sessions another epoch, as a server that has lost its journal.
+// Renew gives all sessions another epoch, as a server does that has lost its journal.
 func (f *Fake) Renew() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

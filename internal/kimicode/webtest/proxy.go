@@ -13,34 +13,33 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Fate is what becomes of a call.
+// Fate says what a [Proxy] does with a call.
 type Fate int
 
 // The fates of a call.
 const (
 	Pass Fate = iota
-	Drop      // the server does not see it
-	Lose      // the server sees it, and its answer is lost
+	Drop      // the server does not get the call
+	Lose      // the server gets the call, but its answer is lost
 )
 
-// Cut says whether the connection is cut at a frame.
+// Cut says where a [Proxy] cuts the connection at a frame.
 type Cut int
 
 // The cuts.
 const (
 	Keep Cut = iota
 	Before
-	Half // in the middle of it
+	Half // in the middle of the frame
 	After
 )
 
-// Hooks are what a [Proxy] does. A nil one lets everything pass. They may be called from several
-// goroutines at once.
+// Hooks say what a [Proxy] does. A nil hook changes nothing. Hooks may be called from several goroutines at once.
 type Hooks struct {
 	Call   func(method, path string) Fate
 	Answer func(method, path string, body []byte) []byte
 	Frame  func(frame []byte) (frames [][]byte, cut Cut)
-	Closed func() // a connection for events has ended
+	Closed func() // called when a connection for events has ended
 }
 
 // Proxy stands between a server and its client.
@@ -58,7 +57,7 @@ type Proxy struct {
 
 type connKey struct{}
 
-// halved is a connection of which the next write may be cut in its middle.
+// halved is a connection that can cut its next write in the middle.
 type halved struct {
 	net.Conn
 	mu   sync.Mutex
@@ -87,7 +86,7 @@ func (l halvedListener) Accept() (net.Conn, error) {
 	return &halved{Conn: c}, nil
 }
 
-// NewProxy returns a proxy before a server. It lives as long as the test.
+// NewProxy returns a proxy for a server. The proxy ends with the test.
 func NewProxy(t interface{ Cleanup(func()) }, url, token string, hooks Hooks) *Proxy {
 	p := &Proxy{Token: token, hooks: hooks, target: url, streams: make(map[*websocket.Conn]bool)}
 	p.server = httptest.NewUnstartedServer(p)
@@ -101,8 +100,8 @@ func NewProxy(t interface{ Cleanup(func()) }, url, token string, hooks Hooks) *P
 	return p
 }
 
-// Child returns a child that says that its server listens where the proxy does. The call that asks
-// the server to end ends the child instead, as soon as no connection for events is open.
+// Child returns a child that prints the address of the proxy. The call that asks the server to end ends only the child,
+// once no connection for events is open.
 func (p *Proxy) Child() *Child {
 	c := NewChild(p.URL, p.Token)
 	p.mu.Lock()
@@ -127,7 +126,7 @@ func (p *Proxy) Close() {
 	p.server.Close()
 }
 
-// ServeHTTP hands a call on to the server, as the hooks say.
+// ServeHTTP passes a call to the server, as the hooks say.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, "/ws") {
 		p.stream(w, r)
@@ -175,7 +174,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer)
 }
 
-// stream relays a connection for events, frame by frame.
+// stream passes the frames of a connection for events, one by one.
 func (p *Proxy) stream(w http.ResponseWriter, r *http.Request) {
 	if p.hooks.Closed != nil {
 		defer p.hooks.Closed()

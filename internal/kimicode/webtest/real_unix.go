@@ -26,7 +26,7 @@ type Kimi struct {
 	Process    *Process
 }
 
-// Process is a child in a process group of its own.
+// Process is a running Kimi Code in its own process group.
 type Process struct {
 	cmd    *exec.Cmd
 	out    io.ReadCloser
@@ -34,7 +34,7 @@ type Process struct {
 	err    error
 }
 
-// NewKimi starts the real server and waits for it. It is ended with the test.
+// NewKimi starts a real server and waits until it listens. The server ends with the test.
 func NewKimi(t testing.TB) *Kimi {
 	t.Helper()
 	model := clienttest.NewModel(t)
@@ -51,7 +51,7 @@ func NewKimi(t testing.TB) *Kimi {
 	return &Kimi{Server: s, URL: s.URL(), Token: s.Token(), Model: model, Options: opts, Process: p}
 }
 
-// Spawn starts Kimi Code. It is ended with the test.
+// Spawn starts Kimi Code. The process ends with the test.
 func Spawn(t testing.TB, opts *client.Options, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(opts.Executable, args...)
@@ -64,7 +64,7 @@ func Spawn(t testing.TB, opts *client.Options, args ...string) *Process {
 	return SpawnCmd(t, cmd)
 }
 
-// SpawnCmd starts a command that runs Kimi Code. It is ended with the test.
+// SpawnCmd starts a command that runs Kimi Code. The process ends with the test.
 func SpawnCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -84,27 +84,27 @@ func SpawnCmd(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Read reads its standard output.
+// Read reads from the standard output of the process.
 func (p *Process) Read(b []byte) (int, error) { return p.out.Read(b) }
 
-// Interrupt asks it to end.
+// Interrupt asks the process to end.
 func (p *Process) Interrupt() error { return p.cmd.Process.Signal(os.Interrupt) }
 
-// Close kills it and its group.
+// Close kills the process and its group.
 func (p *Process) Close() error {
 	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.waited
 	return nil
 }
 
-// Wait waits for its end.
+// Wait waits for the end of the process.
 func (p *Process) Wait() error {
 	<-p.waited
 	return p.err
 }
 
-// Done is closed when it has ended.
+// Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.waited }
 
-// PID returns its process id.
+// PID returns the id of the process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }

@@ -8,8 +8,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ACP returns the scenarios of old recordings of Kimi Code 2.1.0 over ACP. They are replayed because users have such
-// recordings. They cannot be recorded again.
+// ACP returns the scenarios of old recordings of Kimi Code 2.1.0 over ACP. The tests replay them, because users have
+// such recordings. New ones cannot be made.
 func ACP() []Scenario {
 	list := []Scenario{
 		{

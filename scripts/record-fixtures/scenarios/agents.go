@@ -7,17 +7,17 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// delegate returns the script line of a subagent's task, done by the model "sub".
+// delegate returns the script line of a call that gives a task to a subagent. The subagent uses the model "sub".
 func delegate(id string, background bool) string {
 	return call(id, "Agent", map[string]any{
 		"description": "echo something", "prompt": "Run echo", "model": "sub", "run_in_background": background,
 	})
 }
 
-// look is a step that needs no approval and lets the turn end first.
+// look is the tool call of a step that needs no approval. The turn of the main agent ends before this step.
 var look = call("r0", "ReadFile", map[string]string{"path": "nothing.txt"})
 
-// longAnswer is as long as kimi wants the summary of a subagent; a shorter one is asked for again.
+// longAnswer is long enough as a summary of a subagent. kimi asks for a longer one if it is too short.
 var longAnswer = "text: " + strings.Repeat("The subagent has run the command and it has printed one line. ", 5)
 
 func agentScenarios() []Scenario {

@@ -5,7 +5,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// answering calls answer with each approval request.
+// answering returns a function that calls answer with each approval request.
 func (p *Play) answering(answer func(*client.ApprovalRequest) error) func(wireproto.Message) {
 	return func(m wireproto.Message) {
 		if a, ok := m.(*client.ApprovalRequest); ok {
@@ -16,7 +16,7 @@ func (p *Play) answering(answer func(*client.ApprovalRequest) error) func(wirepr
 
 func approve(a *client.ApprovalRequest) error { return a.Approve() }
 
-// decisions are what the agent reports about the approvals, in order.
+// decisions returns the decisions about approvals that the agent reports, in order.
 func decisions(list Messages) (d []wireproto.ApprovalDecision) {
 	for _, r := range only[*wireproto.ApprovalResponse](list) {
 		d = append(d, r.Response)

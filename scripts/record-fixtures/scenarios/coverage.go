@@ -11,7 +11,7 @@ import (
 
 // Feature is a part of the protocol that a recording can show.
 type Feature struct {
-	Kind string // what it is one of, such as "event"
+	Kind string // its group, such as "event"
 	Name string // such as "TurnBegin"
 }
 
@@ -51,7 +51,7 @@ var known = map[string]string{
 	"notification":             "task.completed task.failed task.timed_out task.killed task.lost",
 }
 
-// unprovoked says why the real kimi cannot be made to show a feature.
+// unprovoked says for some features why no recording of the real kimi can show them.
 var unprovoked = map[Feature]string{
 	{"event", "BtwBegin"}:                       "only kimi's terminal interface sends it; over Wire, /btw is an unknown command (see slash-commands)",
 	{"event", "BtwEnd"}:                         "the same as for BtwBegin",
@@ -89,8 +89,8 @@ func Seen(f *fixture.Fixture) map[Feature]bool {
 // collector collects the features of one recording.
 type collector struct {
 	seen     map[Feature]bool
-	calls    map[string]string // methods by id
-	requests map[string]string // types of requests by id
+	calls    map[string]string // the methods of calls, by the ids of the calls
+	requests map[string]string // the types of requests, by the ids of the requests
 }
 
 func (c *collector) saw(kind, name string) { c.seen[Feature{kind, name}] = true }
@@ -122,7 +122,7 @@ func (c *collector) client(f *wireproto.Frame) {
 	c.saw("answer", kind+":"+answerOf(kind, f))
 }
 
-// answerOf names the answer to a request as kimi understands it.
+// answerOf names the answer to a request, as kimi understands the answer.
 func answerOf(kind string, f *wireproto.Frame) string {
 	var a struct {
 		Response wireproto.ApprovalDecision
@@ -279,7 +279,7 @@ func (c *collector) blocks(list wireproto.DisplayBlocks) {
 	}
 }
 
-// Missing compares what all recordings together show with the list of features, and returns what is wrong.
+// Missing compares the features in all recordings with the list of known features. It returns the differences.
 func Missing(seen map[Feature]bool) (problems []string) {
 	all := make(map[Feature]bool)
 	for kind, names := range known {
@@ -290,18 +290,18 @@ func Missing(seen map[Feature]bool) (problems []string) {
 			case why == "" && !seen[f]:
 				problems = append(problems, "no fixture shows: "+f.String())
 			case why != "" && seen[f]:
-				problems = append(problems, "can be provoked after all: "+f.String())
+				problems = append(problems, "a fixture shows, but unprovoked lists: "+f.String())
 			}
 		}
 	}
 	for f := range seen {
 		if !all[f] {
-			problems = append(problems, "not in the list of what there is: "+f.String())
+			problems = append(problems, "a fixture shows, but known does not list: "+f.String())
 		}
 	}
 	for f := range unprovoked {
 		if !all[f] {
-			problems = append(problems, "cannot be provoked, and not in the list of what there is: "+f.String())
+			problems = append(problems, "unprovoked lists, but known does not list: "+f.String())
 		}
 	}
 	return problems

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// tool makes a tool of a function; the scenarios' own can always be made.
+// tool makes a tool of a function. It panics if it cannot, which does not happen with the functions of the scenarios.
 func tool[In, Out any](name string, fn func(context.Context, In) (Out, error)) client.Tool {
 	t, err := client.NewTool(name, "a tool of the program: "+name, fn)
 	if err != nil {

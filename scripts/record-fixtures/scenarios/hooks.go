@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// hook decides about an event as decide says.
+// hook returns a hook for an event. decide makes its decisions.
 func hook(event, matcher string, decide func(*wireproto.HookRequest) client.HookDecision) client.Hook {
 	return client.Hook{Event: event, Matcher: matcher, Handle: func(_ context.Context, r *wireproto.HookRequest) (client.HookDecision, error) {
 		return decide(r), nil
@@ -22,7 +22,7 @@ func block(reason string) func(*wireproto.HookRequest) client.HookDecision {
 	return func(*wireproto.HookRequest) client.HookDecision { return client.Block(reason) }
 }
 
-// resolved returns the decisions about an event.
+// resolved returns the decisions of hooks about an event that the agent reports.
 func resolved(list Messages, event string) (actions []wireproto.HookAction) {
 	for _, h := range only[*wireproto.HookResolved](list) {
 		if h.Event == event {

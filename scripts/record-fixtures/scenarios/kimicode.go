@@ -12,14 +12,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// KimiCodeKey names the environment variable with the path of Kimi Code; without it the scenarios
-// of the bridge cannot be recorded.
+// KimiCodeKey names the environment variable with the path of Kimi Code. The scenarios of the bridge cannot be recorded
+// without it.
 const KimiCodeKey = "KIMI_CODE_PATH"
 
-// ErrNoKimiCode says that KimiCodeKey is not set.
+// ErrNoKimiCode is the error if KimiCodeKey is not set.
 var ErrNoKimiCode = errors.New("set " + KimiCodeKey + " to the kimi of @moonshot-ai/kimi-code 2.1.0")
 
-// film is a video of no length.
+// film is a video without any picture.
 const film = "data:video/mp4;base64,AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDE="
 
 // bash returns the script line of a call of Kimi Code's shell.

@@ -13,13 +13,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ServeMCPKey names the environment variable that makes the recorder an MCP server.
+// ServeMCPKey names the environment variable that makes the recorder run as an MCP server.
 const ServeMCPKey = "KIMI_GO_RECORD_MCP"
 
-// mcpDelay makes kimi's first turn wait for the server, and tell so.
+// mcpDelay is how long the MCP server takes to start. kimi's first turn waits for the server and reports that.
 const mcpDelay = 2 * time.Second
 
-// ServeMCP is a small MCP server over stdio, with one tool that returns its arguments.
+// ServeMCP runs a small MCP server over stdio. It has one tool, which returns its arguments.
 func ServeMCP(in io.Reader, out io.Writer) error {
 	answer := json.NewEncoder(out)
 	for lines := bufio.NewScanner(in); lines.Scan(); {
@@ -56,7 +56,7 @@ func ServeMCP(in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// serveMCP adds the recorder itself as an MCP server.
+// serveMCP adds the recorder itself to kimi's MCP servers.
 func (r *Rig) serveMCP(name string) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// ask returns the script line of two questions.
+// ask returns the script line of a call that asks two questions.
 func ask(id string) string {
 	option := func(label, description string) map[string]string {
 		return map[string]string{"label": label, "description": description}
@@ -130,7 +130,7 @@ func planScenarios() []Scenario {
 	}
 }
 
-// choose answers the questions of a turn by these labels or words, in this order.
+// choose runs a turn and answers its questions with these labels or texts, in this order.
 func (p *Play) choose(prompt string, answers ...string) Messages {
 	list := p.Turn(prompt, p.questions(func(q *client.QuestionRequest) error {
 		if len(answers) == 0 {
@@ -144,7 +144,7 @@ func (p *Play) choose(prompt string, answers ...string) Messages {
 	return list
 }
 
-// enterPlan enters plan mode by a turn and returns where kimi wants the plan.
+// enterPlan runs a turn that enters plan mode. It returns the file in which kimi expects the plan.
 func (p *Play) enterPlan() (file string) {
 	list := p.choose("Plan it", "Yes")
 	p.Order(list, "ToolCall QuestionRequest ToolResult StatusUpdate")
@@ -155,7 +155,8 @@ func (p *Play) enterPlan() (file string) {
 	return file
 }
 
-// writePlan writes the plan where a real kimi runs: no tool can, since only kimi knows the file.
+// writePlan writes the plan while the real kimi runs. The model cannot do this by a tool, because its script is written
+// before kimi chooses the file.
 func (p *Play) writePlan(file string) {
 	if p.Session.PID() != 0 {
 		p.NoError(os.WriteFile(file, []byte("# Plan\n1. Do it.\n"), 0o600))

@@ -13,14 +13,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Wire is a connection to an agent without a client: it sends lines exactly as they are written.
+// Wire is a connection to an agent without a client. It sends lines exactly as they are.
 type Wire struct {
 	conn client.Conn
 	dec  *wireproto.Decoder
 	errs []error
 }
 
-// runRaw connects and lets run speak. The agent ends when its input is closed.
+// runRaw connects and calls run. It ends the agent by closing its input.
 func runRaw(ctx context.Context, opts *client.Options, run func(*Wire)) error {
 	conn, err := opts.Transport.Start(ctx, &client.Command{Dir: opts.WorkDir})
 	if err != nil {
@@ -34,7 +34,7 @@ func runRaw(ctx context.Context, opts *client.Options, run func(*Wire)) error {
 		w.fail("close: %v", err)
 	}
 	for w.next() != nil {
-		// what the agent still says is part of the recording
+		// read to the end, because the last lines of the agent belong to the recording
 	}
 	var exit *client.ProcessError
 	if err := conn.Wait(); errors.As(err, &exit) && exit.ExitCode != 0 {
@@ -48,14 +48,14 @@ func runRaw(ctx context.Context, opts *client.Options, run func(*Wire)) error {
 
 func (w *Wire) fail(format string, args ...any) { w.errs = append(w.errs, fmt.Errorf(format, args...)) }
 
-// send writes lines in one piece.
+// send sends lines in a single write.
 func (w *Wire) send(lines ...string) {
 	if _, err := io.WriteString(w.conn, strings.Join(lines, "\n")+"\n"); err != nil {
 		w.fail("write: %v", err)
 	}
 }
 
-// next returns the next frame, nil at the end.
+// next returns the next frame of the agent, or nil at the end.
 func (w *Wire) next() *wireproto.Frame {
 	for {
 		f, err := w.dec.Decode()
@@ -70,7 +70,7 @@ func (w *Wire) next() *wireproto.Frame {
 	}
 }
 
-// answer waits for the answer to a call, or for the next error about no call with id "".
+// answer waits for the answer to the call id. For "", it waits for the next error that belongs to no call.
 func (w *Wire) answer(id string) *wireproto.Frame {
 	for f := w.next(); f != nil; f = w.next() {
 		if f.Method == "" && f.ID == id {
@@ -81,14 +81,14 @@ func (w *Wire) answer(id string) *wireproto.Frame {
 	return new(wireproto.Frame)
 }
 
-// refused waits for an error with this code, sent as the answer to the call id or to none ("").
+// refused waits for an error with this code, as the answer to the call id, or to no call for "".
 func (w *Wire) refused(id string, code int) {
 	if f := w.answer(id); f.Error == nil || f.Error.Code != code {
 		w.fail("answer to %q: %+v, not %d", id, f.Error, code)
 	}
 }
 
-// done waits for the result of a call, which must hold a piece.
+// done waits for the result of a call. The result must contain piece.
 func (w *Wire) done(id, piece string) {
 	if f := w.answer(id); f.Error != nil || !strings.Contains(string(f.Result), piece) {
 		w.fail("answer to %q: %s %v, not %q", id, f.Result, f.Error, piece)
@@ -100,7 +100,7 @@ func (w *Wire) request(kind string) string {
 	return w.message(kind, func(f *wireproto.Frame) bool { return f.Method == wireproto.MethodRequest }).ID
 }
 
-// message waits for a message of this type for which match holds.
+// message waits for a message of this type for which match returns true.
 func (w *Wire) message(kind string, match func(*wireproto.Frame) bool) *wireproto.Frame {
 	for f := w.next(); f != nil; f = w.next() {
 		if f.Message != nil && f.Message.MessageType() == kind && match(f) {
@@ -111,7 +111,7 @@ func (w *Wire) message(kind string, match func(*wireproto.Frame) bool) *wireprot
 	return new(wireproto.Frame)
 }
 
-// result waits for a tool result that has a piece in its output or message.
+// result waits for a tool result that has piece in its output or message.
 func (w *Wire) result(piece string) {
 	w.message("ToolResult", func(f *wireproto.Frame) bool {
 		r, ok := f.Message.(*wireproto.ToolResult)

@@ -14,11 +14,11 @@ import (
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
-// TombstoneKey names the environment variable with the path of kimi-cli 1.52.0; without it the
-// scenario "tombstone" cannot be recorded.
+// TombstoneKey names the environment variable with the path of kimi-cli 1.52.0. The scenario "tombstone" cannot be
+// recorded without it.
 const TombstoneKey = "KIMI_TOMBSTONE"
 
-// ErrNoTombstone says that TombstoneKey is not set.
+// ErrNoTombstone is the error if TombstoneKey is not set.
 var ErrNoTombstone = errors.New("set " + TombstoneKey + " to the kimi of kimi-cli==1.52.0")
 
 func useTombstone(_ context.Context, r *Rig) error {
@@ -28,8 +28,8 @@ func useTombstone(_ context.Context, r *Rig) error {
 	return nil
 }
 
-// Record plays the scenario with the real kimi at path and writes the fixture to w. root is an empty
-// folder for the time of the recording.
+// Record runs the scenario with the real kimi at path and writes the fixture to w. root is an empty folder, which the
+// recording uses.
 func Record(ctx context.Context, s *Scenario, path, root string, w io.Writer) error {
 	rig, err := NewRig(ctx, s, path, root)
 	if err != nil {
@@ -46,7 +46,7 @@ func Record(ctx context.Context, s *Scenario, path, root string, w io.Writer) er
 	return recorded.Play(ctx, rig.Options)
 }
 
-// pipes runs kimi without a client and records what goes through its pipes.
+// pipes runs kimi without a client and records the data in its pipes.
 type pipes struct {
 	rig      *Rig
 	scenario *Scenario
@@ -80,7 +80,7 @@ func (t *pipes) Start(context.Context, *client.Command) (client.Conn, error) {
 	for key, value := range o.Env {
 		c.cmd.Env = append(c.cmd.Env, key+"="+value)
 	}
-	c.cmd.Env = append(c.cmd.Env, "KIMI_SHARE_DIR="+o.ShareDir, "PWD="+o.WorkDir) // the last one counts
+	c.cmd.Env = append(c.cmd.Env, "KIMI_SHARE_DIR="+o.ShareDir, "PWD="+o.WorkDir) // if a variable occurs twice, the last one counts
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
@@ -98,8 +98,8 @@ type pipeConn struct {
 	in      io.WriteCloser
 	out     io.ReadCloser
 	w       *fixture.Writer
-	asked   bool // the input was closed
-	unasked bool // the output ended before
+	asked   bool // whether the input was closed
+	unasked bool // whether the output ended before the input was closed
 	waited  sync.Once
 	exit    error
 }
@@ -122,7 +122,7 @@ func (c *pipeConn) CloseWrite() error { c.asked = true; return c.in.Close() }
 func (c *pipeConn) Interrupt() error  { return c.cmd.Process.Signal(os.Interrupt) }
 func (c *pipeConn) Close() error      { c.cmd.Process.Kill(); return c.Wait() }
 
-// Wait is called when the output has been read to its end, or after a kill.
+// Wait waits for the end of kimi. Call it after the output has ended or after a kill.
 func (c *pipeConn) Wait() error {
 	c.waited.Do(func() {
 		c.cmd.Wait()

@@ -16,17 +16,17 @@ import (
 	"github.com/kimi-go/kimi-go/config"
 )
 
-// Rig is a kimi with which a scenario is recorded: the real one, with its own scripted model, and with work dir, share
-// dir and home in one temporary folder.
+// Rig is the real kimi with which a scenario is recorded. It has a scripted model of its own. Its work dir, share dir
+// and home are in one temporary folder.
 type Rig struct {
 	Options *client.Options
 	Root    string          // the temporary folder
-	Done    context.Context // ends with the recording
+	Done    context.Context // ends when the recording ends
 	servers []*http.Server
-	model   *clienttest.Model // Kimi Code's
+	model   *clienttest.Model // the model of Kimi Code
 }
 
-// NewRig prepares the folder root, which must exist, for one recording with the kimi at path.
+// NewRig prepares one recording with the kimi at path. root is a folder that exists.
 func NewRig(ctx context.Context, s *Scenario, path, root string) (*Rig, error) {
 	root, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -42,7 +42,7 @@ func NewRig(ctx context.Context, s *Scenario, path, root string) (*Rig, error) {
 	for _, entry := range os.Environ() {
 		key, _, _ := strings.Cut(entry, "=")
 		if _, set := env[key]; !set && (strings.HasPrefix(key, "KIMI_") || strings.HasPrefix(key, "OPENAI_")) {
-			env[key] = "" // what this machine's user has set must not reach the recording
+			env[key] = "" // the variables of this machine's user must not change the recording
 		}
 	}
 	if s.KimiCode {
@@ -78,7 +78,7 @@ func (r *Rig) prepared(ctx context.Context, s *Scenario) (*Rig, error) {
 
 func (r *Rig) path(name string) string { return filepath.Join(r.Root, name) }
 
-// script sets a scripted model of this name up, with a queue of scripts of its own.
+// script adds a scripted model with this name and its own list of scripts.
 func (r *Rig) script(name string, scripts []string) error {
 	data, err := json.Marshal(append([]string{}, scripts...))
 	if err != nil {
@@ -92,7 +92,7 @@ func (r *Rig) script(name string, scripts []string) error {
 	return os.WriteFile(file, data, 0o600)
 }
 
-// sees lets the scripted model take images and videos.
+// sees makes the scripted model accept images and videos.
 func (r *Rig) sees() {
 	m := r.Options.Config.Models["scripted"]
 	m.Capabilities = []config.Capability{config.CapabilityImageIn, config.CapabilityVideoIn}
@@ -104,7 +104,7 @@ func (r *Rig) Write(name, text string) error {
 	return os.WriteFile(filepath.Join(r.Options.WorkDir, name), []byte(text), 0o600)
 }
 
-// Model replaces the scripted model by an HTTP API on loopback, of kimi's own kind.
+// Model replaces the scripted model by an HTTP server on loopback with the API of kimi's own models.
 func (r *Rig) Model(provider config.Provider, serve http.HandlerFunc) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *Rig) Model(provider config.Provider, serve http.HandlerFunc) error {
 	return nil
 }
 
-// Close ends the servers.
+// Close ends the servers of the rig.
 func (r *Rig) Close() {
 	for _, s := range r.servers {
 		s.Close()
@@ -130,7 +130,7 @@ func (r *Rig) Close() {
 	}
 }
 
-// stream answers a call of the model with text, a chunk each, as the API streams it.
+// stream answers a model call with text, in the format of a streaming API. Each string becomes one chunk.
 func stream(w http.ResponseWriter, chunks ...string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	for _, text := range chunks {
@@ -138,7 +138,7 @@ func stream(w http.ResponseWriter, chunks ...string) {
 	}
 }
 
-// finish ends what stream began.
+// finish ends an answer that stream has begun.
 func finish(w http.ResponseWriter) {
 	event(w, map[string]any{}, "stop")
 	fmt.Fprint(w, "data: [DONE]\n\n")
@@ -165,7 +165,7 @@ func shell(id, command string) string {
 
 func lines(list ...string) string { return strings.Join(list, "\n") }
 
-// toJSON writes what the scenarios spell out, which can always be written.
+// toJSON returns the JSON of a value of the scenarios. All of these values can be encoded.
 func toJSON(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package scenarios has the conversations of which the fixtures of this module are recordings. The same code drives
-// the real kimi when a fixture is recorded (scripts/record-fixtures) and the recording when it is replayed (the tests
-// of this package). So its checks hold for both.
+// Package scenarios has the conversations that the fixtures of this module record. The same code runs a conversation
+// with the real kimi when a fixture is recorded (scripts/record-fixtures), and with the recording when it is replayed
+// (the tests of this package). So the checks hold for both.
 package scenarios
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Scenario is one conversation, over one connection.
+// Scenario is a conversation over one connection.
 type Scenario struct {
-	Name  string // of the fixture, without .jsonl
-	Shows string // one line for the table in the README
+	Name  string // the name of the fixture, without .jsonl
+	Shows string // one line for the table in the README of the fixtures
 
 	// KimiCode says that the agent is Kimi Code through the bridge, not kimi-cli.
 	KimiCode bool
 
-	// For the recorder alone: what the scripted model says, one script per call; the same for the
-	// model "sub", which subagents use; and what else the real kimi needs, or nil.
+	// Only the recorder uses these. Scripts are the outputs of the scripted model, one for each call. Sub are those of
+	// the model "sub", which subagents use. Prepare sets up what else the real kimi needs; it may be nil.
 	Scripts []string
 	Sub     []string
 	Prepare func(ctx context.Context, r *Rig) error
 
-	// Options declares, in Play.Options, tools, hooks and handlers; nil for none.
+	// Options sets tools, hooks and handlers in Play.Options. It may be nil.
 	Options func(*Play)
 	// Resume is the id of the session to continue, "" to begin one.
 	Resume string
@@ -37,10 +37,10 @@ type Scenario struct {
 	Refused func(error) error
 	// Run drives the session and checks what it sees.
 	Run func(p *Play)
-	// Raw replaces Options and Run. It writes lines that no client of this module would write.
+	// Raw replaces Options and Run. It may write lines that a client of this module never writes.
 	Raw func(w *Wire)
 
-	rig *Rig // with which it is recorded, nil when a recording is played
+	rig *Rig // the kimi of the recording; nil in a replay
 }
 
 // All returns every scenario.
@@ -49,7 +49,7 @@ func All() []Scenario {
 		hookScenarios(), turnScenarios(), errorScenarios(), sessionScenarios(), agentScenarios(), mcpScenarios(), rawScenarios(), kimiCodeScenarios())
 }
 
-// Play runs the scenario with options that say where the agent is: the real one, or a recording.
+// Play runs the scenario. opts say where the agent is: the real kimi, or a recording.
 func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
 	defer func() {
 		if err != nil {
@@ -84,21 +84,21 @@ func (s *Scenario) Play(ctx context.Context, opts *client.Options) (err error) {
 	return errors.Join(p.errs...)
 }
 
-// Play is a running scenario. If a check fails, it notes what is wrong and goes on.
+// Play is a running scenario. A check that fails is noted, and the scenario continues.
 type Play struct {
 	Ctx     context.Context
 	Session *client.Session
-	Options *client.Options // those of the session
-	Rig     *Rig            // nil when a recording is played
+	Options *client.Options // the options of the session
+	Rig     *Rig            // nil in a replay
 	errs    []error
-	began   chan struct{} // closed when the tool that waits has begun
+	began   chan struct{} // closed when the tool that waiting returns has begun
 	begin   sync.Once
 	gate    chan struct{}
 	open    sync.Once
-	outside <-chan *client.ApprovalRequest // asked while no turn ran
+	outside <-chan *client.ApprovalRequest // requests that came while no turn ran
 }
 
-// waiting is a tool of the program that waits for release and for nothing else.
+// waiting returns a tool that waits until release is called, even if its turn is cancelled.
 func (p *Play) waiting() client.Tool {
 	return tool("wait", func(context.Context, word) (string, error) {
 		p.begin.Do(func() { close(p.began) })
@@ -107,8 +107,8 @@ func (p *Play) waiting() client.Tool {
 	})
 }
 
-// waits reports whether a message is the request of the tool that waits, once the tool has begun: it
-// does not begin when its turn is being cancelled.
+// waits reports whether a message is a request for the tool that waiting returns. If so, it first waits until the tool
+// has begun, because a tool does not begin if its turn is being cancelled.
 func (p *Play) waits(m wireproto.Message) bool {
 	if !is[*wireproto.ToolCallRequest](m) {
 		return false
@@ -126,22 +126,22 @@ func (p *Play) release() { p.open.Do(func() { close(p.gate) }) }
 // Fail notes what is wrong.
 func (p *Play) Fail(format string, args ...any) { p.errs = append(p.errs, fmt.Errorf(format, args...)) }
 
-// NoError notes an error.
+// NoError notes an error that is not nil.
 func (p *Play) NoError(err error) {
 	if err != nil {
 		p.errs = append(p.errs, err)
 	}
 }
 
-// Check notes that something does not hold.
+// Check notes a failure unless ok is true. what says what should hold.
 func (p *Play) Check(ok bool, what string, got ...any) {
 	if !ok {
-		p.Fail("not so: %s: %v", what, got)
+		p.Fail("check failed: %s: %v", what, got)
 	}
 }
 
-// Turn runs a turn that must finish, and returns what came. on, if it is not nil, sees each
-// message as it comes.
+// Turn runs a turn that must finish, and returns its messages. If on is not nil, Turn calls it with each message when
+// the message comes.
 func (p *Play) Turn(prompt string, on func(wireproto.Message), parts ...wireproto.ContentPart) Messages {
 	return p.Ends(nil, prompt, func(_ *client.Turn, m wireproto.Message) {
 		if on != nil {
@@ -172,7 +172,7 @@ func (p *Play) Ends(want error, prompt string, on func(*client.Turn, wireproto.M
 	return list
 }
 
-// Order checks that messages of these types came in this order, whatever came between.
+// Order checks that messages of these types came in this order. Others may come between them.
 func (p *Play) Order(list Messages, types string) {
 	got := list.types()
 	rest := got
@@ -195,15 +195,15 @@ func (p *Play) Without(list Messages, types string) {
 	}
 }
 
-// Says checks the joined text of the messages.
+// Says checks the text of all messages together.
 func (p *Play) Says(list Messages, want string) {
 	if got := list.text(); got != want {
 		p.Fail("text %.200q, not %.200q", got, want)
 	}
 }
 
-// Result checks the result of the tool call with this id: whether it is an error, and a piece of
-// its output or message.
+// Result checks the result of the tool call with this id: whether it is an error, and whether its output or message
+// contains piece. It returns the result.
 func (p *Play) Result(list Messages, id string, isError bool, piece string) *wireproto.ToolReturnValue {
 	for _, r := range only[*wireproto.ToolResult](list) {
 		if r.ToolCallID != id {
@@ -219,7 +219,7 @@ func (p *Play) Result(list Messages, id string, isError bool, piece string) *wir
 	return new(wireproto.ToolReturnValue)
 }
 
-// Messages is what came in a turn.
+// Messages are the messages of a turn.
 type Messages []wireproto.Message
 
 func (l Messages) types() (types []string) {
@@ -237,7 +237,7 @@ func (l Messages) text() string {
 	return b.String()
 }
 
-// only returns the messages of one type.
+// only returns the messages of type M.
 func only[M wireproto.Message](list Messages) (of []M) {
 	for _, m := range list {
 		if m, ok := m.(M); ok {
@@ -247,7 +247,7 @@ func only[M wireproto.Message](list Messages) (of []M) {
 	return of
 }
 
-// one returns the only message of a type, or notes how many there are and returns none.
+// one returns the only message of a type. If there is not exactly one, it notes a failure and returns an empty message.
 func one[T any, M interface {
 	*T
 	wireproto.Message

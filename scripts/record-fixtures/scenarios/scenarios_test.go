@@ -41,7 +41,7 @@ func load(t *testing.T, name string) *fixture.Fixture {
 	return f
 }
 
-// TestReplay drives the client through each recording, and each recording past the client.
+// In a replay of each recording, the client writes the recorded lines and the checks of the scenario hold.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for _, s := range scenarios.All() {
@@ -57,7 +57,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestReplayACP plays old recordings of Kimi Code over ACP, because users have such recordings.
+// The client replays old recordings of Kimi Code over ACP, because users have such recordings.
 func TestReplayACP(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(acpDir, "*.jsonl"))
@@ -82,7 +82,7 @@ func TestReplayACP(t *testing.T) {
 	}
 }
 
-// TestFixtures checks that every file has a scenario, a limited size, and a format that reads back unchanged.
+// Each file belongs to a scenario, has a limited size, and does not change when it is read and written again.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	var names []string
@@ -91,7 +91,7 @@ func TestFixtures(t *testing.T) {
 			t.Errorf("%s: Shows must be one line for a table: %q", s.Name, s.Shows)
 		}
 		if slices.Contains(names, s.Name) {
-			t.Errorf("%s is there twice", s.Name)
+			t.Errorf("there are two scenarios %s", s.Name)
 		}
 		names = append(names, s.Name)
 	}
@@ -143,7 +143,7 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-// TestCoverage fails if something of the protocol is in no recording.
+// The recordings together show every feature of the protocol, except for those in unprovoked.
 func TestCoverage(t *testing.T) {
 	t.Parallel()
 	seen := make(map[scenarios.Feature]bool)
@@ -162,7 +162,7 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// TestDecode decodes every line of the agent, finds nothing unknown, and encodes it to equal JSON.
+// Each line of the agent decodes without an unknown type, and encodes to equal JSON.
 func TestDecode(t *testing.T) {
 	t.Parallel()
 	for _, s := range scenarios.All() {
@@ -192,7 +192,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// unknown fails the test for what is not known; display blocks are the coverage test's.
+// unknown fails the test if the message has an unknown type. TestCoverage checks the display blocks.
 func unknown(t *testing.T, line int, m wireproto.Message) {
 	t.Helper()
 	var parts []wireproto.ContentPart
@@ -223,10 +223,10 @@ func value(t *testing.T, line []byte) (v any) {
 	return v
 }
 
-// machine matches paths that only a machine where something was recorded has.
+// machine matches paths that show on which machine something was recorded.
 var machine = regexp.MustCompile(`/root\b|/Users/|/home/[^u]|[A-Z]:\\|python3\.\d|kimi-go-fixture|/tmp/[^f]|/var/|\.kimi/(bin|lib)`)
 
-// TestClean finds no secret and no path of a machine in any file.
+// No file contains a secret or a path of the machine on which it was recorded.
 func TestClean(t *testing.T) {
 	t.Parallel()
 	checkout, err := filepath.Abs("../../..")
@@ -234,9 +234,9 @@ func TestClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := slices.Concat(scenarios.Planted, []string{"planted", "expired-"})
-	home, _ := os.UserHomeDir() // "" for none
+	home, _ := os.UserHomeDir() // "" if there is no home
 	for _, path := range []string{checkout, home} {
-		if len(path) > 1 && !slices.Contains([]string{"/work", "/share", "/home/user", "/tmp", "/kimi"}, path) { // as a recording calls them
+		if len(path) > 1 && !slices.Contains([]string{"/work", "/share", "/home/user", "/tmp", "/kimi"}, path) { // the names of the paths in a recording
 			bad = append(bad, path)
 		}
 	}

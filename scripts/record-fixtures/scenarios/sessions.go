@@ -8,7 +8,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// before runs a session with the rig's kimi that is not recorded and that the scenario resumes.
+// before runs a session with the kimi of the rig before the recording. The scenario resumes this session.
 func (r *Rig) before(ctx context.Context, id string, options func(*Play), run func(*Play)) error {
 	o := *r.Options
 	o.SessionID = id

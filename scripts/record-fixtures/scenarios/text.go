@@ -8,8 +8,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// odd is text that codecs get wrong: NUL, carriage return, tab, the line separators that end
-// a line in some languages and not on the wire, emoji beyond the first plane, and HTML.
+// odd is text that programs often treat wrongly: NUL, carriage return, tab, characters that end a line in some
+// languages but not in this protocol, emoji outside the first Unicode plane, and HTML.
 const odd = "nul \x00 cr \r tab \t ls \u2028 ps \u2029 nel \u0085 \U0001F680 👩‍👩‍👧 <b>&amp;</b> \\u2028"
 
 const pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -104,6 +104,6 @@ func textScenarios() []Scenario {
 	}
 }
 
-// Planted are the secrets of the scenario "secrets", which must be in no fixture. The second begins
-// with the first, the third has characters that JSON escapes.
+// Planted are the secrets of the scenario "secrets". No fixture may contain them. The second begins with the first. The
+// third has characters that JSON escapes.
 var Planted = []string{"planted-key-2f61c4d0", "planted-key-2f61c4d0-and-more", `planted "quoted" \ <token> ü 77`}

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// cancelAt cancels the turn from within its loop at the first message for which at holds.
+// cancelAt returns a function that cancels the turn at the first message for which at returns true.
 func (p *Play) cancelAt(at func(wireproto.Message) bool) func(*client.Turn, wireproto.Message) {
 	done := false
 	return func(turn *client.Turn, m wireproto.Message) {
@@ -38,7 +38,7 @@ func turnScenarios() []Scenario {
 					stream(w, "once upon")
 					if first {
 						first = false
-						select { // until kimi hangs up
+						select { // until kimi closes the connection
 						case <-req.Context().Done():
 						case <-r.Done.Done():
 						}
@@ -131,7 +131,7 @@ func turnScenarios() []Scenario {
 						continue
 					}
 					a.Hold()
-					if pid := p.Session.PID(); pid != 0 { // none in a replay, which ends by itself
+					if pid := p.Session.PID(); pid != 0 { // 0 in a replay, which ends by itself
 						agent, err := os.FindProcess(pid)
 						p.NoError(err)
 						p.NoError(agent.Kill())

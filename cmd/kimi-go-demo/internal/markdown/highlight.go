@@ -11,7 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// highlight returns the lines of a program, in colours if its language is known.
+// highlight returns the lines of a program. They have colours if the language is known.
 func highlight(source, language string, columns int) []string {
 	source = strings.ReplaceAll(screen.Clean(strings.TrimRight(source, "\n")), "\t", "    ")
 	columns -= 2
@@ -28,7 +28,7 @@ func highlight(source, language string, columns int) []string {
 	return list
 }
 
-// languages caches lexers: finding one takes a millisecond, and each frame shows the same code again.
+// languages caches lexers, because finding one takes a millisecond and each frame shows the same code again.
 var languages lookups
 
 type lookups struct {
@@ -36,13 +36,13 @@ type lookups struct {
 	found map[string]chroma.Lexer
 }
 
-// The limits of the cache: the agent chooses the names.
+// The cache has limits, because the agent chooses the names.
 const (
 	maxLanguages = 100
 	maxLanguage  = 30
 )
 
-// get returns the lexer of a language, nil if there is none.
+// get returns the lexer of a language. It returns nil if there is none.
 func (l *lookups) get(language string) chroma.Lexer {
 	if language == "" || len(language) > maxLanguage {
 		return nil
@@ -60,7 +60,7 @@ func (l *lookups) get(language string) chroma.Lexer {
 	return lexer
 }
 
-// colours returns source with the styles of a language; its lines stand for themselves.
+// colours returns source with the styles of a language. Each of its lines sets its own styles.
 func colours(source, language string) string {
 	lexer := languages.get(language)
 	if lexer == nil {
@@ -89,7 +89,7 @@ func colours(source, language string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// tokenStyle returns the style of a kind of token, "" for none.
+// tokenStyle returns the style for a kind of token, "" for no style.
 func tokenStyle(t chroma.TokenType) string {
 	switch {
 	case t.InCategory(chroma.Comment):

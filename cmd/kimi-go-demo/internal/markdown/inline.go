@@ -58,7 +58,7 @@ func (r *renderer) spans(b *strings.Builder, parent ast.Node, style string) {
 	}
 }
 
-// plain returns a text with its entities and escapes read, as [styled] then cleans it.
+// plain returns a text with its entities and escapes decoded. [styled] must clean it after that.
 func (r *renderer) plain(n *ast.Text) string {
 	t := string(n.Value(r.source))
 	if n.IsRaw() {
@@ -67,7 +67,7 @@ func (r *renderer) plain(n *ast.Text) string {
 	return html.UnescapeString(unescape(t))
 }
 
-// unescape leaves out the backslashes before punctuation.
+// unescape removes the backslashes before punctuation.
 func unescape(t string) string {
 	if !strings.Contains(t, `\`) {
 		return t

@@ -1,5 +1,5 @@
-// Package markdown shows Markdown in a terminal. The text comes from an agent, so each text is cleaned after the
-// parser has read it, with its entities: only the styles of this package have an effect on the terminal. A link shows
+// Package markdown shows Markdown in a terminal. The text comes from an agent, so each text is cleaned after the parser
+// has decoded it, including its entities: only the styles of this package have an effect on the terminal. A link shows
 // its address and cannot be clicked. Raw HTML is shown as text.
 package markdown
 
@@ -17,7 +17,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// The styles. They use the terminal's own palette, so that they fit a light and a dark background.
+// These styles use the terminal's own palette, so they work on light and dark backgrounds.
 const (
 	bold      = "\x1b[1m"
 	dim       = "\x1b[2m"
@@ -35,7 +35,7 @@ func reader(p parser.Parser) func(source []byte) ast.Node {
 	return func(source []byte) ast.Node { return p.Parse(text.NewReader(source)) }
 }
 
-// Render returns the lines that show source in columns, at least 10.
+// Render returns the lines that show source in this number of columns, or in 10 if it is less.
 func Render(source string, columns int) []string {
 	r := renderer{source: []byte(source), columns: max(columns, 10)}
 	return r.blocks(parse(r.source), r.columns, true)
@@ -46,7 +46,7 @@ type renderer struct {
 	columns int
 }
 
-// blocks renders the children of a node, with empty lines between them if the list is loose.
+// blocks renders the children of a node. If the list is loose, it puts empty lines between them.
 func (r *renderer) blocks(parent ast.Node, columns int, loose bool) []string {
 	var list []string
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
@@ -92,7 +92,7 @@ func (r *renderer) block(n ast.Node, columns int) []string {
 	return wrap(r.inline(n, ""), columns)
 }
 
-// lines returns the text of a block as it is written.
+// lines returns the text of a block as it is in the source.
 func (r *renderer) lines(n ast.Node) string { return string(n.Lines().Value(r.source)) }
 
 func (r *renderer) list(n *ast.List, columns int) []string {
@@ -128,17 +128,17 @@ func prefix(lines []string, head, rest string) []string {
 	return lines
 }
 
-// styled returns t, cleaned, in a style.
+// styled cleans t and returns it in a style.
 func styled(style, t string) string {
 	t = strings.ReplaceAll(screen.Clean(t), "\t", "    ")
 	if style == "" || t == "" {
 		return t
 	}
-	// Each line sets its own style, so that lines can be shown separately.
+	// Each line sets its own style, because lines may be shown separately.
 	return style + strings.ReplaceAll(t, "\n", reset+"\n"+style) + reset
 }
 
-// wrap breaks lines between words, and within one where it is too long.
+// wrap breaks lines between words. It breaks a word that is longer than a line.
 func wrap(t string, columns int) []string {
 	if t == "" {
 		return nil

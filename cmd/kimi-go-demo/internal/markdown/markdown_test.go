@@ -59,7 +59,7 @@ func TestStyles(t *testing.T) {
 
 var styles = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// Text of an agent in Markdown never controls the terminal, in any place and any spelling.
+// The Markdown of an agent never controls the terminal, in whatever place and spelling.
 func TestHostile(t *testing.T) {
 	for name, evil := range map[string]string{
 		"escapes":         "\x1b]52;c;eA\a\x1b[2J\x1b[8m",
@@ -90,7 +90,8 @@ func TestHostile(t *testing.T) {
 
 const document = "# Head\n\nSome *text*\ngoes on\n\n- a\n- b\n\n  more\n- c\n\n1. x\n2. y\n\n> quote\nlazy\n\n```go\nfunc f() {\n\n}\n```\ntext\n\n|a|b|\n|-|-|\n|1|2|\n\n    code\n\n    more\n\nend\n===\n\n***\nlast 世界"
 
-// In whatever pieces the text comes in, the parts that are shown for good and the rest say the same as the whole.
+// The text may come in any pieces. The parts that Split returns as done, and the final rest, show the same as the
+// whole.
 func TestSplit(t *testing.T) {
 	want := strings.Join(Render(document, 40), "\n")
 	for size := 1; size < 40; size++ {
@@ -118,7 +119,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// What is open stays short, whatever is written.
+// The open part stays short, whatever the agent writes.
 func TestSplitLong(t *testing.T) {
 	for name, tt := range map[string]struct{ head, line string }{
 		"code":           {"```go\n", "x := \"世界\"\n"},
@@ -151,7 +152,7 @@ func TestSplitLong(t *testing.T) {
 	}
 }
 
-// Code that is cut stays code.
+// Code that was cut is still shown as code.
 func TestSplitFence(t *testing.T) {
 	source := "```go\n" + strings.Repeat("// a comment that is long enough\n", 200) + "retu"
 	done, rest := Split(source)

@@ -8,13 +8,12 @@ import (
 	"github.com/yuin/goldmark/ast"
 )
 
-// maxOpen is how many bytes of a growing block stay open, so that a frame has little to render again.
+// maxOpen is how many bytes of a growing block stay open, so that each frame renders only a little text again.
 const maxOpen = 4 << 10
 
 // Split cuts a text that is still being written. done cannot change any more, and rest continues. Rendering done, and
-// later the final rest, shows the same as rendering everything. A block that becomes long is cut as well, at a place
-// where that is hardly visible: code between lines, a table between rows, a list between items, a paragraph between
-// words.
+// later the final rest, shows the same as rendering the whole text. A long block is cut, too, at a place where the cut
+// is hardly visible: code between lines, a table between rows, a list between items, a paragraph between words.
 func Split(source string) (done, rest string) {
 	last := parse([]byte(source)).LastChild()
 	if last == nil {
@@ -47,7 +46,7 @@ func Split(source string) (done, rest string) {
 	return source[:cut], source[cut:]
 }
 
-// splitFence cuts growing code after its last whole line, and opens it again in rest.
+// splitFence cuts growing code after its last whole line. rest begins with the fence again.
 func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest string) {
 	open, _, _ := strings.Cut(source[at:], "\n")
 	fence := strings.TrimLeft(open, " ")
@@ -59,7 +58,7 @@ func splitFence(source string, at int, n *ast.FencedCodeBlock) (done, rest strin
 	return source[:cut] + mark + "\n", open + "\n" + source[cut:]
 }
 
-// splitTable cuts a growing table after its last whole row, and begins rest with its header again.
+// splitTable cuts a growing table after its last whole row. rest begins with the header again.
 func splitTable(source string, at int) (done, rest string) {
 	lines := strings.SplitAfterN(source[at:], "\n", 3)
 	cut := strings.LastIndexByte(source, '\n') + 1
@@ -69,7 +68,7 @@ func splitTable(source string, at int) (done, rest string) {
 	return source[:cut], lines[0] + lines[1] + source[cut:]
 }
 
-// start returns where a block begins, at its first text where it does not say.
+// start returns the position at which a block begins. If the block does not have it, it is that of its first text.
 func start(n ast.Node) int {
 	if p := n.Pos(); p >= 0 {
 		return p
@@ -80,12 +79,12 @@ func start(n ast.Node) int {
 	return 0
 }
 
-// lineStart returns where the line begins that has the position.
+// lineStart returns the beginning of the line with the position.
 func lineStart(source string, at int) int {
 	return strings.LastIndexByte(source[:min(at, len(source))], '\n') + 1
 }
 
-// hard breaks a line of code at its last column, whatever stands there.
+// hard breaks a line of code at its last column, even within a word.
 func hard(l string, columns int) string {
 	return lipgloss.Wrap(ansi.Hardwrap(l, max(columns, 1), true), max(columns, 1), "")
 }

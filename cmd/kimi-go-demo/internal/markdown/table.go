@@ -14,7 +14,8 @@ func asTable(n ast.Node) (*east.Table, bool) {
 	return t, ok
 }
 
-// minColumn is the narrowest column of a table, its borders included. Where the columns are narrower, each row is a list.
+// minColumn is the smallest width of a column, with its borders. If the columns would be narrower, each row is shown as
+// a list.
 const minColumn = 8
 
 func (r *renderer) table(n *east.Table, columns int) []string {

@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// chart is a drawing of 1000 units in width.
+// chart is a drawing that is 1000 units wide.
 type chart struct {
 	Title, Note string
 	Height      int
@@ -27,8 +27,8 @@ type label struct{ Class, X, Y, Text string }
 const (
 	left, right = 70.0, 990.0
 	rowHeight   = 16.0
-	maxLanes    = 6    // of one row: what runs at the same time
-	maxBars     = 2000 // of one row
+	maxLanes    = 6    // how many spans of one row can be shown at the same time
+	maxBars     = 2000 // how many spans of one row are drawn
 )
 
 func (m *model) charts() []chart {
@@ -50,7 +50,7 @@ func (m *model) timeline() (c chart, ok bool) {
 	notes := []string{"Seconds since the start."}
 	switch {
 	case !m.timed:
-		notes = []string{"The order of the messages; the files of this session tell no times."}
+		notes = []string{"The order of the messages; the files of this session have no times."}
 	case m.folded:
 		notes = []string{"Seconds, as kimi has recorded them, without the pauses between turns."}
 	}
@@ -66,7 +66,7 @@ func (m *model) timeline() (c chart, ok bool) {
 			notes = append(notes, fmt.Sprintf("Of %s %s the first %s are drawn.", screen.Number(len(spans)), name, screen.Number(maxBars)))
 			spans = spans[:maxBars]
 		}
-		var lanes []float64 // where each ends
+		var lanes []float64 // the end of each lane
 		for _, s := range spans {
 			lane := 0
 			for lane < len(lanes) && lane < maxLanes-1 && lanes[lane] > s.from {
@@ -103,7 +103,7 @@ func (m *model) timeline() (c chart, ok bool) {
 	return c, ok
 }
 
-// plot is the frame of the two plots.
+// These are the measures of the frame of both plots.
 const (
 	plotTop, plotBottom = 10.0, 150.0
 	plotHeight          = 160

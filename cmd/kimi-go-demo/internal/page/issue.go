@@ -8,7 +8,7 @@ import (
 )
 
 // Markdown writes the session as Markdown for an issue, without the lines of the protocol. The text of the session is
-// in fences that it cannot close, so it mentions no one, loads no image and makes no link.
+// in fences that it cannot close, so it cannot mention a person, load an image or make a link.
 func (s *Session) Markdown(w io.Writer) error {
 	m := s.read()
 	var b bytes.Buffer
@@ -22,7 +22,7 @@ func (s *Session) Markdown(w io.Writer) error {
 	}
 	for _, i := range m.Items {
 		if i.Kind == "note" && i.Text == "" && len(i.Blocks) == 0 && !strings.HasPrefix(i.Title, "The turn") {
-			continue // the page has them
+			continue // such notes are only on the HTML page
 		}
 		b.WriteString("\n### " + i.Kind + ": " + inline(i.Title))
 		if i.Who != "" {
@@ -52,7 +52,7 @@ func (s *Session) Markdown(w io.Writer) error {
 	return err
 }
 
-// fence writes a text between fences that are longer than any run of backticks in it.
+// fence writes a text between fences that are longer than every run of backticks in it.
 func fence(b *bytes.Buffer, language, text string) {
 	if text == "" {
 		return
@@ -61,7 +61,7 @@ func fence(b *bytes.Buffer, language, text string) {
 	fmt.Fprintf(b, "\n%s%s\n%s\n%s\n", mark, language, strings.TrimRight(text, "\n"), mark)
 }
 
-// inline writes a text of one line as a code span.
+// inline returns a text of one line as a code span.
 func inline(text string) string {
 	text = strings.TrimSpace(text)
 	if text == "" {
@@ -74,7 +74,7 @@ func inline(text string) string {
 	return mark + text + mark
 }
 
-// longest returns the length of the longest run of backticks.
+// longest returns the length of the longest run of backticks in a text.
 func longest(text string) (most int) {
 	run := 0
 	for i := range len(text) {

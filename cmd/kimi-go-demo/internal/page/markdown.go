@@ -18,25 +18,25 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// Text over these limits is shown unrendered: a browser cuts deep elements off, and a parser needs long for text that
-// nests without end.
+// A text over these limits is shown without rendering. A browser does not show very deep elements, and the parser needs
+// long for text that is nested without end.
 const (
 	maxMarkdown = 128 << 10
 	maxDepth    = 40
-	maxMarks    = 200  // in one line, of those that open something
-	maxRun      = 5000 // of them between blank lines: the parser takes the square of their number
+	maxMarks    = 200  // how many opening marks a line may have
+	maxRun      = 5000 // how many opening marks there may be between blank lines; the parser's time grows with the square of their number
 )
 
 var md = goldmark.New(
 	goldmark.WithExtensions(
-		// Alignment would be a style, which the policy forbids.
+		// Alignment would need a style attribute, which the policy does not allow.
 		extension.NewTable(extension.WithTableCellAlignMethod(extension.TableCellAlignNone)),
 		extension.Strikethrough,
 	),
 	goldmark.WithRendererOptions(renderer.WithNodeRenderers(util.Prioritized(inert{}, 1))),
 )
 
-// markdown returns the HTML of a text that an agent has written, "" if it is better shown as it is.
+// markdown returns the HTML of a text that an agent has written. It returns "" if the text is better shown as it is.
 func markdown(text string) template.HTML {
 	text = screen.Clean(text)
 	if len(text) > maxMarkdown || crowded(text) {
@@ -58,12 +58,12 @@ func markdown(text string) template.HTML {
 	if deep > maxDepth || md.Renderer().Render(&b, source, doc) != nil {
 		return ""
 	}
-	// Entities may stand for characters that are not seen.
+	// Clean the HTML, because entities may stand for invisible characters.
 	return template.HTML(screen.Clean(b.String()))
 }
 
-// crowded reports whether a text has more marks, or a line that begins with more marks of lists and quotes, than a
-// person writes.
+// crowded reports whether a text has more marks than a person writes, or has a line that begins with more marks of
+// lists and quotes than a person writes.
 func crowded(text string) bool {
 	run := 0
 	for line := range strings.Lines(text) {
@@ -90,7 +90,8 @@ func crowded(text string) bool {
 	return false
 }
 
-// inert renders what could act: links lead only to the web, images are not loaded, HTML is text.
+// inert renders elements so that they cannot do anything: links lead only to the web, images are not loaded, and HTML
+// is shown as text.
 type inert struct{}
 
 func (r inert) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
@@ -104,7 +105,7 @@ func (r inert) RegisterFuncs(reg renderer.NodeRendererFuncRegisterer) {
 	reg.Register(ast.KindCodeBlock, r.code)
 }
 
-// web returns the address of a link that may be followed: an address of the web with a clearly visible host.
+// web returns the address of a link that may be followed. It must be an address of the web with a clearly visible host.
 func web(dest string) (string, bool) {
 	u, err := url.Parse(strings.TrimSpace(dest))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
@@ -149,7 +150,7 @@ func (inert) autoLink(w util.BufWriter, source []byte, node ast.Node, entering b
 	return ast.WalkContinue, nil
 }
 
-// image keeps the description, which are its children, and the address.
+// image writes the description of an image, which are its children, and its address.
 func (inert) image(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
 	if entering {
 		w.WriteString(`<span class="inert">image: `)
@@ -186,7 +187,7 @@ func (inert) htmlBlock(w util.BufWriter, source []byte, node ast.Node, entering 
 	return ast.WalkContinue, nil
 }
 
-// heading stays below those of the page.
+// heading writes a heading at a lower level than the headings of the page.
 func (inert) heading(w util.BufWriter, _ []byte, node ast.Node, entering bool) (ast.WalkStatus, error) {
 	tag := "h" + strconv.Itoa(min(node.(*ast.Heading).Level+3, 6)) + ">"
 	if entering {

@@ -15,7 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// model is what a page has of a session.
+// model is the data of a page about a session.
 type model struct {
 	Title string
 	Agent string
@@ -24,31 +24,31 @@ type model struct {
 
 	timed  bool
 	folded bool
-	length float64 // of the time line: milliseconds, or lines
+	length float64 // the length of the time line, in milliseconds or in lines
 	spans  [4][]*span
 	usages []usage
 }
 
 type fact struct{ Name, Value string }
 
-// item is one message, with the lines that it came in.
+// item is one message, with the lines in which it came.
 type item struct {
 	ID, Kind  string
 	Title     string
 	Who, When string // the subagent; the time since the start
 	Text      string
-	HTML      template.HTML // instead of Text
+	HTML      template.HTML // used instead of Text
 	Blocks    []block
 	Raw       []string
 
-	source strings.Builder // of text that comes in parts
-	wait   string          // names the span until the request is answered
+	source strings.Builder // the text, if it comes in parts
+	wait   string          // the key of the span that ends with the answer to the request
 }
 
-// RawTitle says how much the item shows when it is opened.
+// RawTitle says how many lines the item shows when it is opened.
 func (i *item) RawTitle() string { return screen.Count(len(i.Raw), "line") }
 
-// block is a text of an item, or a change of a file.
+// block is a text in an item, or a change of a file.
 type block struct {
 	Title, Text string
 	Diff        []diffLine
@@ -56,7 +56,7 @@ type block struct {
 
 type diffLine struct{ Class, Text string }
 
-// span is something that takes time.
+// span is a bar of the time line.
 type span struct {
 	row      int
 	from, to float64
@@ -73,37 +73,37 @@ const (
 	waitRow
 )
 
-// usage is the tokens that a step has reported.
+// usage has the tokens of a step.
 type usage struct {
 	tokens  wireproto.TokenUsage
 	counted bool
-	context float64 // 0 to 1, -1 where it is not told
+	context float64 // from 0 to 1; -1 if it is not known
 	id      string
 }
 
-// reader goes through a recording.
+// reader reads a recording.
 type reader struct {
 	*model
 	now   float64
 	when  string
-	open  [4]map[string]*span     // by what names them
-	calls map[string]*item        // of tools, by agent and id
-	last  map[string]*item        // that a part may continue, by agent
-	asked map[string]*item        // requests, by id
-	sent  map[string]*item        // calls of the client, by id
-	turns []*item                 // prompts whose turn has not begun yet
-	count [4]int                  // of each row
-	bad   int                     // tools that failed
-	total wireproto.TokenUsage    // of all steps
-	waits float64                 // time spent waiting for answers
-	args  map[*item]*bytes.Buffer // of tool calls
-	under map[string]string       // the tool call that an agent works for, by agent
+	open  [4]map[string]*span     // the open spans of each row, by their keys
+	calls map[string]*item        // the tool calls, by agent and id
+	last  map[string]*item        // the item that the next part may continue, by agent
+	asked map[string]*item        // the requests, by id
+	sent  map[string]*item        // the calls of the client, by id
+	turns []*item                 // the prompts whose turn has not begun yet
+	count [4]int                  // the number of spans in each row
+	bad   int                     // how many tool calls failed
+	total wireproto.TokenUsage    // the tokens of all steps
+	waits float64                 // the time of waiting for answers, in milliseconds
+	args  map[*item]*bytes.Buffer // the arguments of tool calls
+	under map[string]string       // the tool call that has started an agent, by agent
 }
 
-// maxRaw limits what is shown of a line: an image in a line would slow the browser down.
+// maxRaw limits how many bytes of a line are shown, because an image in a line would slow the browser down.
 const maxRaw = 64 << 10
 
-// maxMS is the largest time that is accepted: a year.
+// maxMS is the largest time that is accepted, in milliseconds: one year.
 const maxMS = 365 * 24 * 3600 * 1000
 
 func (s *Session) read() *model {
@@ -160,7 +160,7 @@ func (r *reader) record(line fixture.Record) {
 	}
 }
 
-// add appends an item. raw is its line, "" for none.
+// add appends an item. raw is its line, "" if there is none.
 func (r *reader) add(kind, from, title, raw string) *item {
 	i := &item{ID: fmt.Sprint("m", len(r.Items)+1), Kind: kind, Title: screen.Line(screen.Clean(short(title, 300))), When: r.when, Who: screen.Line(screen.Clean(short(from, 120)))}
 	r.Items = append(r.Items, i)
@@ -176,7 +176,7 @@ func (i *item) keep(raw string) {
 	i.Raw = append(i.Raw, screen.Clean(cut(raw, maxRaw)))
 }
 
-// begin begins a span, in place of one of the same name.
+// begin begins a span. It ends an open span with the same key.
 func (r *reader) begin(row int, key, tip, id string) *span {
 	r.end(row, key, false)
 	s := &span{row: row, from: r.now, to: r.now, open: true, tip: screen.Line(screen.Clean(short(tip, 200))), id: id}
@@ -198,7 +198,7 @@ func (r *reader) end(row int, key string, failed bool) {
 	}
 }
 
-// endTurn ends everything of the main agent that ends with its turn. Background agents continue.
+// endTurn ends all spans of the main agent that end with its turn. Background agents continue.
 func (r *reader) endTurn(failed bool) {
 	r.end(stepRow, "", failed)
 	for key := range r.open[toolRow] {
@@ -209,7 +209,7 @@ func (r *reader) endTurn(failed bool) {
 	r.end(turnRow, "", failed)
 }
 
-// called shows a call of the client.
+// called adds a call of the client.
 func (r *reader) called(f *wireproto.Frame, raw string) {
 	var params wireproto.PromptParams
 	var i *item
@@ -229,7 +229,7 @@ func (r *reader) called(f *wireproto.Frame, raw string) {
 	}
 }
 
-// answered shows the answer to a call of the client.
+// answered adds the answer to a call of the client.
 func (r *reader) answered(f *wireproto.Frame, raw string) {
 	call := r.sent[f.ID]
 	if call == nil {
@@ -270,7 +270,7 @@ func without(list []*item, i *item) []*item {
 	return list
 }
 
-// replied shows the client's answer to a request.
+// replied adds the client's answer to a request.
 func (r *reader) replied(f *wireproto.Frame, raw string) {
 	request := r.asked[f.ID]
 	if request == nil {
@@ -302,12 +302,12 @@ func (r *reader) replied(f *wireproto.Frame, raw string) {
 func (r *reader) resolve(request *item, how, text string) {
 	b := block{Title: "Answer: " + screen.Line(screen.Clean(short(how, 100))), Text: screen.Clean(text)}
 	if n := len(request.Blocks); n > 0 && request.Blocks[n-1].Title == b.Title {
-		return // the agent repeats what the client has answered
+		return // the agent repeats the answer of the client
 	}
 	request.Blocks = append(request.Blocks, b)
 }
 
-// message shows a message of the agent.
+// message adds a message of the agent.
 func (r *reader) message(f *wireproto.Frame, raw string) {
 	m, from := f.Message, ""
 	for {
@@ -414,7 +414,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 	}
 }
 
-// request notes a request that a person has to answer, by the ids of its line and of itself.
+// request registers a request that a person must answer, by the id of its line and by its own id.
 func (r *reader) request(frame, id string, i *item) {
 	i.wait = i.ID
 	r.asked[id] = i
@@ -443,7 +443,7 @@ func (r *reader) turnBegin(m *wireproto.TurnBegin, from, raw string) {
 	r.begin(turnRow, "", fmt.Sprint("turn ", r.count[turnRow]+1), i.ID)
 }
 
-// part shows text, which goes on in the next part of the same kind.
+// part adds text that the next part of the same kind may continue.
 func (r *reader) part(kind, from, title, text, raw string) {
 	i := r.last[from]
 	if i == nil || i.Kind != kind {
@@ -455,7 +455,7 @@ func (r *reader) part(kind, from, title, text, raw string) {
 	i.source.WriteString(text)
 }
 
-// tool begins a tool call.
+// tool adds a tool call.
 func (r *reader) tool(id, from, name, raw string) *item {
 	i := r.add("tool", from, "Tool "+name, raw)
 	r.calls[from+"\x00"+id] = i
@@ -516,7 +516,7 @@ func (r *reader) status(m *wireproto.StatusUpdate, from, raw string) {
 	}
 }
 
-// finish closes what the recording leaves open, and renders what came in parts.
+// finish ends the spans that are still open at the end of the recording, and renders the texts that came in parts.
 func (r *reader) finish() {
 	for row := range r.open {
 		for _, s := range r.spans[row] {
@@ -558,7 +558,7 @@ func (r *reader) finish() {
 	facts("Tokens out", screen.Number(atLeast(r.total.Output)))
 }
 
-// arguments writes JSON in lines, and anything else as it is.
+// arguments writes JSON on several lines. It returns any other text as it is.
 func arguments(text string) string {
 	var b bytes.Buffer
 	if json.Indent(&b, []byte(text), "", "  ") == nil {
@@ -567,7 +567,7 @@ func arguments(text string) string {
 	return screen.Clean(text)
 }
 
-// content is the text of a prompt or a result, with a word for each medium.
+// content returns the text of a prompt or a result, with a word for each image, audio or video.
 func content(c wireproto.Content) string {
 	if c.Parts == nil {
 		return screen.Clean(c.Text)
@@ -599,7 +599,7 @@ func medium(kind string, m wireproto.MediaURL) string {
 	return fmt.Sprintf("[%s: %s]", kind, short(m.URL, 300))
 }
 
-// blocks are what an agent wants shown.
+// blocks returns the display blocks of an agent.
 func blocks(display wireproto.DisplayBlocks) []block {
 	var list []block
 	add := func(title, text string) {

@@ -1,5 +1,5 @@
-// Package page shows a session as one HTML page, or as Markdown. Everything in a session is hostile input: it becomes
-// text, never markup. The page loads nothing and runs only its own script.
+// Package page shows a session as one HTML page, or as Markdown. Everything in a session is hostile input, so the page
+// shows it as text, never as markup. The page loads nothing and runs only its own script.
 package page
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
-// Session is what is shown.
+// Session is a session that is shown.
 type Session struct {
 	Title     string
 	Recording *fixture.Fixture
@@ -29,7 +29,7 @@ var files embed.FS
 func file(name string) string {
 	data, err := files.ReadFile(name)
 	if err != nil {
-		panic(err) // it is part of the program
+		panic(err) // cannot happen, because the template is part of the program
 	}
 	return string(data)
 }
@@ -40,7 +40,7 @@ var (
 	layout = template.Must(template.New("page").Parse(file("page.html")))
 )
 
-// hash names a text in a content security policy.
+// hash returns the source of a text for a content security policy.
 func hash(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"

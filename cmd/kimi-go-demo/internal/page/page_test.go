@@ -24,7 +24,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/fixture"
 )
 
-// attributes are those that the elements of a page may have.
+// attributes are the attributes that the elements of a page may have.
 var attributes = map[string]string{
 	"html": "lang", "head": "", "meta": "charset http-equiv content name", "title": "", "style": "", "body": "", "header": "", "main": "", "section": "",
 	"h1": "", "h2": "", "h3": "", "h4": "", "h5": "", "h6": "", "p": "class", "dl": "", "div": "class", "dt": "", "dd": "", "label": "for",
@@ -40,7 +40,8 @@ var (
 	scalar  = regexp.MustCompile(`^[0-9., -]*$`)
 )
 
-// check fails if a page has anything that is not its own. It returns the page's text and the targets of its links.
+// check fails the test if a page has anything that this package does not write. It returns the page's text and the
+// targets of its links.
 func check(t *testing.T, data []byte) (content string, links []string) {
 	t.Helper()
 	doc, err := html.Parse(bytes.NewReader(data))
@@ -135,7 +136,7 @@ func check(t *testing.T, data []byte) (content string, links []string) {
 	return all.String(), links
 }
 
-// attacks are texts that want to be more than text.
+// attacks are texts that try to be more than text.
 var attacks = []string{
 	`"><script>alert(1)</script><img src=x onerror=alert(1)>`,
 	`' onmouseover='alert(1)' style='x'`,
@@ -155,7 +156,7 @@ var attacks = []string{
 	"{{.}} ${x} &lt;b&gt; %3Cscript%3E ]]> <![CDATA[ <?php ?>",
 }
 
-// hostile makes a recording in which each text of each message is an attack.
+// hostile makes a recording in which each text of each message is the attack.
 func hostile(t *testing.T, attack string) *fixture.Fixture {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "wireproto", "testdata", "messages.jsonl"))
@@ -196,7 +197,7 @@ func hostile(t *testing.T, attack string) *fixture.Fixture {
 	return f
 }
 
-// poison puts an attack in place of each string except the names of types.
+// poison replaces each string except the names of types by the attack.
 func poison(v any, attack, key string) any {
 	switch v := v.(type) {
 	case string:
@@ -255,7 +256,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// checkIssue fails if the Markdown of a session has more than its own structure in it.
+// checkIssue fails the test if the Markdown of a session has structure that this package does not write.
 func checkIssue(t *testing.T, s *page.Session) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -278,7 +279,7 @@ func checkIssue(t *testing.T, s *page.Session) string {
 		case *ast.Heading:
 			headings++
 		case *ast.Text:
-			// Text outside of code is the page's own words.
+			// Text outside of code must be this package's own words.
 			if _, code := n.Parent().(*ast.CodeSpan); !code && strings.ContainsAny(string(n.Value(source)), "<>@![]{}\"") {
 				t.Errorf("the Markdown has text of the session outside of code: %.100q", n.Value(source))
 			}
@@ -291,7 +292,7 @@ func checkIssue(t *testing.T, s *page.Session) string {
 	return b.String()
 }
 
-// Everything that was ever recorded makes a page.
+// Every recording in the fixtures makes a valid page.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	list, err := filepath.Glob("../../../../testdata/fixtures/*.jsonl")
@@ -325,7 +326,7 @@ func read(t *testing.T, path string) *page.Session {
 	return &page.Session{Title: filepath.Base(path), Recording: rec, Timed: true}
 }
 
-// What a page says of a recording of which all is known.
+// The page of a known recording has the right facts.
 func TestPage(t *testing.T) {
 	t.Parallel()
 	s := read(t, filepath.Join("testdata", "session.jsonl"))
@@ -360,7 +361,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// A turn whose end is not known is not called finished.
+// A turn whose end is not known is not shown as finished.
 func TestNoEnd(t *testing.T) {
 	t.Parallel()
 	s := read(t, filepath.Join("testdata", "session.jsonl"))
@@ -371,7 +372,7 @@ func TestNoEnd(t *testing.T) {
 	}
 }
 
-// Markdown of an agent, in any form, leaves only the page's own elements.
+// The Markdown of an agent, in any form, leaves only this package's own elements on the page.
 func FuzzHTML(f *testing.F) {
 	for _, attack := range attacks {
 		f.Add(attack)

@@ -12,7 +12,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// short returns at most n bytes of a text, and a sign if something is left out.
+// short returns at most n bytes of a text, with a sign if something is left out.
 func short(t string, n int) string {
 	if len(t) <= n {
 		return t
@@ -20,7 +20,7 @@ func short(t string, n int) string {
 	return strings.ToValidUTF8(t[:n], "") + "…"
 }
 
-// cut does what short does, and says how much it leaves out.
+// cut does what short does, and says how many bytes it leaves out.
 func cut(t string, n int) string {
 	if len(t) <= n {
 		return t

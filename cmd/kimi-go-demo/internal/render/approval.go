@@ -10,14 +10,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Size is the size of the terminal at which a person decides. With the zero Size, everything is shown at once.
+// Size is the size of the terminal in which a person decides. With the zero Size, everything is shown at once.
 type Size struct{ Rows, Columns int }
 
-// Pages is what of an approval request is not shown yet.
+// Pages is the part of an approval request that is not shown yet.
 type Pages struct {
 	r    *Renderer
 	rows []screen.Row
-	size int // of a page
+	size int // the number of rows of a page
 }
 
 // Hidden returns how many lines are not shown yet.
@@ -34,10 +34,10 @@ func (p *Pages) More() error {
 	return p.r.flush()
 }
 
-// Approval shows a request and the whole call that it is about, up to the size of a page. Pages has the rest.
+// Approval shows a request and the whole call that it asks about, up to the size of a page. Pages has the rest.
 func (r *Renderer) Approval(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage, size Size) (*Pages, error) {
 	r.settle(r.main)
-	const others = 4 // rows for the question, and for what is printed in the meantime
+	const others = 4 // rows for the question, and for lines that are printed in the meantime
 	rows := screen.Layout(ApprovalRows(m, name, arguments), size.Columns)
 	p := &Pages{r: r}
 	if size.Rows > 0 {
@@ -166,10 +166,10 @@ func callRows(name string, arguments json.RawMessage, seen func(key string, valu
 	return rows, all
 }
 
-// maxDepth is how deep values are shown member by member; deeper ones follow in a row.
+// maxDepth is how deeply values are shown member by member. Deeper values are shown in one row.
 const maxDepth = 5
 
-// valueRows returns a JSON value after its label.
+// valueRows returns the rows of a JSON value after its label.
 func valueRows(label string, value json.RawMessage, depth int) []screen.Row {
 	mark := "      " + strings.Repeat("  ", depth)
 	row := func(text string) []screen.Row {
@@ -205,7 +205,7 @@ type member struct {
 	value      json.RawMessage
 }
 
-// members returns the members of an object, each as often as it is there, or the elements of a list.
+// members returns the members of an object, also those that occur twice, or the elements of a list.
 func members(value json.RawMessage) (list []member, ok bool) {
 	dec := json.NewDecoder(bytes.NewReader(value))
 	open, err := dec.Token()

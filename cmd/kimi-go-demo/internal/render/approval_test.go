@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Every argument of a call can be seen, unless it was already shown word for word.
+// Every argument of a call is shown, unless it was already shown word for word.
 func TestApprovalRows(t *testing.T) {
 	shell := &wireproto.ShellDisplayBlock{Command: "ls"}
 	file := &wireproto.DiffDisplayBlock{Path: "/a", NewText: "x\ny", NewStart: 1}

@@ -30,7 +30,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// What is too long to be aligned comes whole.
+// A text that is too long to be compared is shown completely, first the old text and then the new one.
 func TestCompareLong(t *testing.T) {
 	lines := func(prefix string) []string {
 		list := make([]string, 2000)

@@ -8,12 +8,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// display shows a block of a result.
+// display shows a display block of a result.
 func (r *Renderer) display(s *stream, b wireproto.DisplayBlock) {
 	r.rows(s, BlockRows(b, maxDiff))
 }
 
-// BlockRows returns a block as rows. limit is the most rows of a change; 0 means all.
+// BlockRows returns a display block as rows. limit is the largest number of rows of a change; 0 means all.
 func BlockRows(b wireproto.DisplayBlock, limit int) []screen.Row {
 	one := func(st screen.Style, text string) []screen.Row {
 		return []screen.Row{{Style: st, Mark: "    ", Text: text}}
@@ -82,7 +82,7 @@ func split(t string) []string {
 	return strings.Split(strings.TrimSuffix(t, "\n"), "\n")
 }
 
-// change is a line of a diff: ' ', '-' or '+'.
+// change is a line of a diff. Its op is ' ', '-' or '+'.
 type change struct {
 	op   byte
 	text string
@@ -92,7 +92,7 @@ type change struct {
 const around = 3
 
 // compare returns the shortest change from old to new, by the longest common subsequence of the part that differs. If
-// that would take too long, the old lines come before the new ones.
+// that would take too long, it returns all old lines and then all new lines.
 func compare(old, new []string) []change {
 	head := 0
 	for head < len(old) && head < len(new) && old[head] == new[head] {
@@ -122,7 +122,7 @@ func compare(old, new []string) []change {
 }
 
 func align(a, b []string) []change {
-	common := make([][]int, len(a)+1) // length of the common subsequence of a[i:] and b[j:]
+	common := make([][]int, len(a)+1) // the length of the common subsequence of a[i:] and b[j:]
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
 	}

@@ -1,6 +1,6 @@
 // Package render shows Wire messages to people, line by line. It writes each line at once and never changes it
-// afterwards, so it works in a terminal, a pipe and a log. Other functions return the content of a message as words
-// and rows, for other ways to show it. They do not clean the text.
+// afterwards, so it works in a terminal, a pipe and a log. Other functions return the content of a message as words and
+// rows, for other ways to show it. These functions do not clean the text.
 package render
 
 import (
@@ -12,48 +12,48 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Options says how to show messages.
+// Options say how to show messages.
 type Options struct {
-	Inputs bool // also show what the user said: for a history
-	Quiet  bool // show the text of the agent alone
+	Inputs bool // also show the texts of the user, as in a history
+	Quiet  bool // show only the text of the agent
 }
 
 // Renderer writes messages to a writer. Only one goroutine at a time may use it.
 type Renderer struct {
 	w    *screen.Writer
 	opts Options
-	buf  []screen.Span // of one message
-	err  error         // the first of w
+	buf  []screen.Span // the spans of one message
+	err  error         // the first error of w
 
-	open  bool    // the cursor stands after something in its line
-	last  *stream // who wrote the line
+	open  bool    // the current line is not empty
+	last  *stream // the stream that wrote the current line
 	main  *stream
-	subs  map[string]*stream // of subagents, by their id
-	calls map[string]*call   // tool calls without a result, by their id
-	shown map[string]bool    // tool calls whose changes an approval has shown
+	subs  map[string]*stream // the streams of subagents, by their id
+	calls map[string]*call   // the tool calls without a result, by their id
+	shown map[string]bool    // the tool calls whose changes an approval has shown
 
 	planMode bool
-	servers  map[string]string // state of the MCP servers that are told about, by name
+	servers  map[string]string // the status of each MCP server that was shown, by name
 }
 
-// stream is what one agent says: the main one or a subagent, several at a time.
+// stream is the text of one agent: of the main agent or of a subagent. There may be several at a time.
 type stream struct {
 	indent string
-	label  string // of a subagent
-	kind   kind   // of what it wrote last
-	call   *call  // whose line is not complete
-	latest *call  // that arguments still come in for
-	above  *call  // whose line is the stream's last
+	label  string // the name of a subagent
+	kind   kind   // the kind of the last text
+	call   *call  // the call whose line is not complete
+	latest *call  // the call whose arguments still come
+	above  *call  // the call whose line is the last one of the stream
 }
 
-// kind says whether the next text continues what was written.
+// kind says whether the next text continues the text before it.
 type kind int
 
 const (
 	block kind = iota // a whole line
 	text
 	thinking
-	callHead // the name of a tool call, its arguments still to come
+	callHead // the name of a tool call whose arguments have not come yet
 )
 
 type call struct {
@@ -75,7 +75,7 @@ func (r *Renderer) Message(m wireproto.Message) error {
 	return r.flush()
 }
 
-// Line shows a line of the program about what was shown last.
+// Line shows a line of the program about the message that was shown last.
 func (r *Renderer) Line(format string, args ...any) error {
 	above := r.main.above
 	r.line(r.main, screen.Dim, fmt.Sprintf(format, args...))
@@ -83,7 +83,7 @@ func (r *Renderer) Line(format string, args ...any) error {
 	return r.flush()
 }
 
-// Fresh ends an open line, so that another writer can begin.
+// Fresh ends an open line, so that another writer can begin a new one.
 func (r *Renderer) Fresh() error {
 	r.settle(r.main)
 	r.fresh(r.main)
@@ -126,7 +126,7 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 		r.line(s, screen.Dim, Part(m))
 	case *wireproto.ToolCall:
 		r.toolCall(s, m)
-	case *wireproto.ToolCallPart: // collected
+	case *wireproto.ToolCallPart: // collect has handled it
 	case *wireproto.ToolResult:
 		r.toolResult(s, m)
 		delete(r.calls, m.ToolCallID)
@@ -144,7 +144,7 @@ func (r *Renderer) message(s *stream, m wireproto.Message) {
 	}
 }
 
-// notice shows a line that does not belong to the conversation itself.
+// notice shows a line that is not part of the conversation itself.
 func (r *Renderer) notice(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.StatusUpdate:
@@ -185,7 +185,7 @@ func (r *Renderer) notice(s *stream, m wireproto.Message) {
 	}
 }
 
-// quiet shows text alone, a line break between two messages.
+// quiet shows only text, with a line break between two messages.
 func (r *Renderer) quiet(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
@@ -196,7 +196,7 @@ func (r *Renderer) quiet(s *stream, m wireproto.Message) {
 	}
 }
 
-// collect keeps the calls that have no result yet, shown or not.
+// collect stores the calls that have no result yet, with and without Quiet.
 func (r *Renderer) collect(s *stream, m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.ToolCall:
@@ -220,7 +220,8 @@ func (r *Renderer) collect(s *stream, m wireproto.Message) {
 	}
 }
 
-// Call returns a call that has no result yet, by its id, with the arguments that have come; "" if there is none.
+// Call returns a call that has no result yet, by its id, with the arguments that have come. It returns "" if there is
+// none.
 func (r *Renderer) Call(id string) (name string, arguments json.RawMessage) {
 	c := r.calls[id]
 	if c == nil {
@@ -229,8 +230,8 @@ func (r *Renderer) Call(id string) (name string, arguments json.RawMessage) {
 	return c.name, json.RawMessage(c.args.String())
 }
 
-// interrupts reports whether m ends the arguments of a call before it. Messages about other parts of the agent may
-// come in between.
+// interrupts reports whether m ends the arguments of the call before it. Messages about other parts of the agent may
+// come between the arguments.
 func interrupts(m wireproto.Message) bool {
 	switch m := m.(type) {
 	case *wireproto.ToolCallPart, *wireproto.Notification, *wireproto.HookTriggered, *wireproto.HookResolved,
@@ -250,7 +251,7 @@ func retry(m *wireproto.StepRetry) string {
 	return fmt.Sprintf("retry %d/%d in %.1f s (%s)", m.NextAttempt, m.MaxAttempts, m.WaitS, why)
 }
 
-// status tells of a change of the plan mode and of MCP servers that fail.
+// status shows a change of plan mode, and MCP servers that fail.
 func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
 	if m.PlanMode != nil && *m.PlanMode != r.planMode && s == r.main {
 		r.planMode = *m.PlanMode
@@ -273,7 +274,7 @@ func (r *Renderer) status(s *stream, m *wireproto.StatusUpdate) {
 	}
 }
 
-// sub returns the stream of a subagent, which stands one step further in than its parent's.
+// sub returns the stream of a subagent, which is indented by one step more than its parent's.
 func (r *Renderer) sub(parent *stream, m *wireproto.SubagentEvent) *stream {
 	id, label := "", "subagent"
 	if m.AgentID != nil {

@@ -20,10 +20,10 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// sgr matches the styles that a Renderer writes itself.
+// sgr matches the styles that a Renderer writes.
 var sgr = regexp.MustCompile("\x1b\\[(0|1|2|31|32|33|36)m")
 
-// messages reads a file of envelopes, one a line.
+// messages reads a file with one envelope on each line.
 func messages(t *testing.T, name string) []wireproto.Message {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", name))
@@ -49,7 +49,7 @@ func TestGolden(t *testing.T) {
 		opts        render.Options
 		colour      bool
 	}{
-		{"turn", "turn.jsonl", render.Options{}, false}, // recorded from kimi-cli 1.51.0
+		{"turn", "turn.jsonl", render.Options{}, false}, // recorded with kimi-cli 1.51.0
 		{"turn-colour", "turn.jsonl", render.Options{}, true},
 		{"turn-quiet", "turn.jsonl", render.Options{Quiet: true}, false},
 		{"events", "events.jsonl", render.Options{Inputs: true}, false},
@@ -87,7 +87,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The text of a message is written when Message returns: nothing waits for the next one.
+// When Message returns, the text of the message is written. It does not wait for the next message.
 func TestStreaming(t *testing.T) {
 	var out bytes.Buffer
 	r := render.New(screen.NewWriter(&out, false), render.Options{})
@@ -128,7 +128,7 @@ func TestWriterFails(t *testing.T) {
 	if err := r.Message(&wireproto.TextPart{Text: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // it stays
+	for range 2 { // the error stays
 		if err := r.Message(&wireproto.TextPart{Text: "b"}); !errors.Is(err, errFull) {
 			t.Errorf("Message = %v, want %v", err, errFull)
 		}

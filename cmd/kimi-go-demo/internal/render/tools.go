@@ -11,14 +11,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// The lengths of what is shown, except for an approval, where nothing may be left out.
+// These limit what is shown. They do not apply to an approval, which must show everything.
 const (
-	maxSummary = 100 // runes of a call's arguments
-	maxOutput  = 6   // lines of a result
-	maxDiff    = 60  // lines of a change
+	maxSummary = 100 // the runes of a call's arguments
+	maxOutput  = 6   // the lines of a result
+	maxDiff    = 60  // the lines of a change
 )
 
-// toolCall shows the name at once; the arguments may take their time.
+// toolCall shows the name of a call at once, because the arguments may come later.
 func (r *Renderer) toolCall(s *stream, m *wireproto.ToolCall) {
 	c := r.calls[m.ID]
 	r.fresh(s)
@@ -28,7 +28,7 @@ func (r *Renderer) toolCall(s *stream, m *wireproto.ToolCall) {
 
 func (c *call) head() string { return "• " + screen.Line(oneLine(c.name, maxSummary)) }
 
-// settle completes the line of a call whose arguments are all there.
+// settle completes the line of a call whose arguments are complete.
 func (r *Renderer) settle(s *stream) {
 	c := s.call
 	if c == nil {
@@ -44,10 +44,10 @@ func (r *Renderer) settle(s *stream) {
 	s.kind, s.above = block, c
 }
 
-// mainKeys are the arguments that describe a call best. The first one that a call has is used.
+// mainKeys are the arguments that describe a call best. The first one that a call has is shown.
 var mainKeys = []string{"command", "path", "file_path", "pattern", "query", "url", "description", "question", "task_id", "name"}
 
-// Arguments sums up the JSON of a call's arguments in a line.
+// Arguments returns a summary of a call's arguments, which are JSON, in one line.
 func Arguments(raw string) string {
 	var args map[string]any
 	if json.Unmarshal([]byte(raw), &args) != nil {
@@ -118,7 +118,7 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	delete(r.shown, m.ToolCallID)
 }
 
-// ResultLines returns the important part of a result: a short text of what happened and, for a command, also its
+// ResultLines returns the important part of a result: a short text about what happened and, for a command, also its
 // output.
 func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 	var brief strings.Builder
@@ -127,7 +127,7 @@ func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 		case *wireproto.BriefDisplayBlock:
 			brief.WriteString(b.Text + "\n")
 		case *wireproto.TodoDisplayBlock:
-			return nil // the list tells it
+			return nil // the list on the screen shows it
 		}
 	}
 	output := Said(v.Output)

@@ -11,8 +11,8 @@ type Piece struct {
 	Changed bool
 }
 
-// Words says which words of a line have changed, in the old line and in the new one. If hardly anything is the same,
-// all words have changed.
+// Words says which words of a line have changed, in the old line and in the new one. If the lines have almost nothing
+// in common, all words count as changed.
 func Words(from, to string) (before, after []Piece) {
 	a, b := words(from), words(to)
 	if len(a)*len(b) > 1<<16 {
@@ -45,7 +45,7 @@ func Words(from, to string) (before, after []Piece) {
 	return before, after
 }
 
-// words cuts a line into words, white space and signs.
+// words splits a line into words, white space and signs.
 func words(t string) []string {
 	class := func(c rune) int {
 		switch {

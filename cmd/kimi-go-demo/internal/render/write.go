@@ -8,7 +8,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// line writes a line; t cannot begin another one.
+// line writes t as one line. t cannot begin another line.
 func (r *Renderer) line(s *stream, st screen.Style, t string) {
 	r.fresh(s)
 	s.kind, s.above = block, nil
@@ -16,7 +16,7 @@ func (r *Renderer) line(s *stream, st screen.Style, t string) {
 	r.newline()
 }
 
-// lines writes the lines of t, the first after head, the others after rest.
+// lines writes the lines of t. The first comes after head, the others after rest.
 func (r *Renderer) lines(s *stream, st screen.Style, head, rest, t string) {
 	r.rows(s, screen.Rows(st, head, rest, t))
 }
@@ -32,7 +32,7 @@ func (r *Renderer) rows(s *stream, rows []screen.Row) {
 	}
 }
 
-// stream continues what is of one kind, or begins it.
+// stream continues text of the same kind, or begins a new one.
 func (r *Renderer) stream(s *stream, k kind, st screen.Style, t string) {
 	if t == "" {
 		return
@@ -64,7 +64,7 @@ func (r *Renderer) newline() {
 	}
 }
 
-// put writes text that may have several lines, each with the indent and the style.
+// put writes text that may have several lines. Each line gets the indent and the style.
 func (r *Renderer) put(s *stream, st screen.Style, t string) {
 	for {
 		line, rest, more := strings.Cut(t, "\n")
@@ -91,7 +91,7 @@ func (r *Renderer) styled(st screen.Style, t string) {
 	r.buf = append(r.buf, screen.Span{Style: st, Text: t})
 }
 
-// oneLine folds white space and cuts t to at most n runes.
+// oneLine replaces each run of white space by one blank, and cuts t to at most n runes.
 func oneLine(t string, n int) string {
 	runes := []rune(strings.TrimSpace(strings.Join(strings.FieldsFunc(t, func(c rune) bool { return c == '\n' || c == '\r' }), "⏎")))
 	if len(runes) > n {
@@ -123,7 +123,7 @@ func media(kind, url string) string {
 	return "[" + kind + ": " + oneLine(url, 100) + "]"
 }
 
-// Said returns what the user said.
+// Said returns the text of the user.
 func Said(c wireproto.Content) string {
 	if c.Parts == nil {
 		return c.Text

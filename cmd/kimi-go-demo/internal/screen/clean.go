@@ -1,5 +1,5 @@
-// Package screen writes text of an agent to terminals so that a person sees all of it. Nothing in it moves the cursor,
-// renames the window, fills the clipboard or hides.
+// Package screen writes text of an agent to terminals so that a person sees all of it. The text cannot move the cursor,
+// rename the window, fill the clipboard or hide.
 package screen
 
 import (
@@ -9,14 +9,14 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes visible what would control a terminal or is invisible in it: control characters as ^X, bytes that are
-// not UTF-8 as \xNN, and other hidden characters as \uNNNN or \UNNNNNNNN. Line ends and tabs stay.
+// Clean makes characters visible that would control a terminal or are invisible: it writes control characters as ^X,
+// bytes that are not UTF-8 as \xNN, and other hidden characters as \uNNNN or \UNNNNNNNN. Line ends and tabs stay.
 func Clean(t string) string {
 	var c cleaner
 	return string(c.append(nil, t))
 }
 
-// Line returns t as one line, so that it cannot begin another: line ends become ⏎ and tabs blanks.
+// Line returns t as one line, so that it cannot begin another line: line ends become ⏎ and tabs become blanks.
 func Line(t string) string { return strings.ReplaceAll(oneLine.Replace(t), "\t", " ") }
 
 var oneLine = strings.NewReplacer("\r\n", "⏎", "\n", "⏎")
@@ -35,7 +35,7 @@ func hidden(c rune) bool {
 
 // cleaner cleans a text that comes in pieces.
 type cleaner struct {
-	last rune // what was written last; 0 if that was an escape
+	last rune // the last rune that was written; 0 if that was an escape
 }
 
 // append appends t to b, cleaned.
@@ -67,8 +67,8 @@ func (cl *cleaner) append(b []byte, t string) []byte {
 	return b
 }
 
-// emoji reports whether c, invisible by itself, is part of an emoji, as in ⚠️, 1️⃣ and 👩‍🚀. It never follows another
-// invisible character, so that no text can be hidden with it. atEnd says that next is not known yet.
+// emoji reports whether c, which is invisible alone, is part of an emoji, as in ⚠️, 1️⃣ and 👩‍🚀. It returns false after
+// another invisible character, so that no text can be hidden with it. atEnd says that next is not known yet.
 func emoji(last, c, next rune, atEnd bool) bool {
 	const style, joiner, keycap = '\ufe0f', '\u200d', '\u20e3'
 	symbol := func(c rune) bool { return c > 0x7f && unicode.Is(unicode.S, c) }

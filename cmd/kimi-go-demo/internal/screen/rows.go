@@ -7,8 +7,8 @@ import (
 	"unicode"
 )
 
-// Row is a line of what a person decides about. Its text stands to the right of a mark. No text can come where the
-// mark is, so the text cannot look like another row.
+// Row is a line of a text that a person must decide about. The text is to the right of a mark. No text can appear in
+// the place of the mark, so a text cannot look like another row.
 type Row struct {
 	Style Style
 	Mark  string
@@ -18,7 +18,7 @@ type Row struct {
 // String returns the row as one line.
 func (r Row) String() string { return r.Mark + oneLine.Replace(r.Text) }
 
-// Rows returns the lines of t as rows: the first has the mark head, the others rest.
+// Rows returns the lines of t as rows. The first row has the mark head, the others have the mark rest.
 func Rows(st Style, head, rest, t string) []Row {
 	var list []Row
 	for l := range strings.SplitSeq(strings.ReplaceAll(t, "\r\n", "\n"), "\n") {
@@ -29,12 +29,12 @@ func Rows(st Style, head, rest, t string) []Row {
 }
 
 const (
-	maxBlankRows = 3  // that follow each other and are shown as they are
-	maxBlanks    = 40 // columns of white space in a row
+	maxBlankRows = 3  // how many blank rows in a row are shown as they are
+	maxBlanks    = 40 // how many columns of white space in a row are shown as they are
 )
 
-// Layout cleans rows. It replaces long white space, which could push the rest out of sight, by its length, and breaks
-// rows that are wider than columns; 0 breaks nothing.
+// Layout cleans rows. It replaces long white space, which could move the rest off the screen, by its length. It breaks
+// rows that are wider than columns; 0 means no limit.
 func Layout(rows []Row, columns int) []Row {
 	var list []Row
 	for i := 0; i < len(rows); {
@@ -60,7 +60,7 @@ func white(c rune) bool { return unicode.IsSpace(c) || c == '\u2800' } // a Brai
 
 func blank(t string) bool { return !strings.ContainsFunc(t, func(c rune) bool { return !white(c) }) }
 
-// foldBlanks puts a count in the place of long white space.
+// foldBlanks replaces long white space by a count.
 func foldBlanks(t string) string {
 	var b strings.Builder
 	for t != "" {
@@ -84,7 +84,7 @@ func foldBlanks(t string) string {
 	return b.String()
 }
 
-// wrap breaks a row itself, because a terminal would continue it in the column of the marks.
+// wrap breaks a row here, because a terminal would continue it in the column of the marks.
 func wrap(r Row, columns int) []Row {
 	if columns <= 0 || width(r.Mark)+width(r.Text) <= columns {
 		return []Row{r}
@@ -111,7 +111,7 @@ func width(t string) int {
 	return n
 }
 
-// runeWidth returns the most columns that c takes.
+// runeWidth returns the largest number of columns that c may take.
 func runeWidth(c rune) int {
 	switch {
 	case c == '\t':

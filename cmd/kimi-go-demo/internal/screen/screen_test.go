@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hostile are texts that control a terminal or hide in it, and how they are shown.
+// hostile are texts that control a terminal or hide in it, and how Clean shows them.
 var hostile = []struct{ name, text, want string }{
 	{"plain", "Grüße, 世界 $ x\ty\n", "Grüße, 世界 $ x\ty\n"},
 	{"line ends", "a\r\nb\n", "a\nb\n"},
@@ -54,10 +54,10 @@ func TestClean(t *testing.T) {
 	}
 }
 
-// No single rune gets through that has no glyph.
+// Clean lets no single rune through that has no glyph.
 func TestCleanAll(t *testing.T) {
 	for c := rune(0); c <= unicode.MaxRune; c++ {
-		if c == '\n' || c == '\t' || unicode.Is(unicode.Cs, c) { // a surrogate is no UTF-8
+		if c == '\n' || c == '\t' || unicode.Is(unicode.Cs, c) { // a surrogate cannot be UTF-8
 			continue
 		}
 		shown := !hidden(c)
@@ -78,7 +78,7 @@ func TestWriter(t *testing.T) {
 			if n, err := w.Write([]byte(tt.text)); n != len(tt.text) || err != nil {
 				t.Errorf("Write = %d, %v", n, err)
 			}
-			if err := w.Print(Span{Red, tt.text}); err != nil { // what was half a rune is none
+			if err := w.Print(Span{Red, tt.text}); err != nil { // the half rune is now invalid
 				t.Error(err)
 			}
 			if diff := cmp.Diff(tt.want+"\x1b[31m"+tt.want+"\x1b[0m", out.String()); diff != "" {
@@ -88,7 +88,7 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// A byte at a time is written as the whole is.
+// A text that is written byte by byte gives the same output as the whole text.
 func TestWriterPieces(t *testing.T) {
 	var out bytes.Buffer
 	w := NewWriter(&out, false)
@@ -120,7 +120,7 @@ func TestWriterFails(t *testing.T) {
 	}
 }
 
-// JSON stays the same, and none of it is hidden.
+// The JSON has the same meaning as before, and nothing in it is hidden.
 func TestJSON(t *testing.T) {
 	for _, tt := range hostile {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestJSON(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			raw := []byte("[\"\x7f\u202e\U000e0041\x9b\"]\r\n") // as others may write it
+			raw := []byte("[\"\x7f\u202e\U000e0041\x9b\"]\r\n") // such as another program may write it
 			for _, in := range [][]byte{in, raw} {
 				var out bytes.Buffer
 				w := NewWriter(&out, true)

@@ -30,23 +30,23 @@ type Span struct {
 	Text  string
 }
 
-// Writer cleans everything that is written to it, as [Clean] does, from any source. Only its own styles have an effect
-// on the terminal. Several goroutines may use it at once.
+// Writer cleans everything that is written to it, as [Clean] does. Only its own styles have an effect on the terminal.
+// Several goroutines may use it at once.
 type Writer struct {
 	mu     sync.Mutex
 	w      io.Writer
 	colour bool
 	clean  cleaner
-	part   []byte // the first bytes of a rune that has not come whole yet
+	part   []byte // the first bytes of a rune that is not complete yet
 }
 
-// NewWriter returns a Writer to w, which shows styles if colour is true.
+// NewWriter returns a Writer to w. It writes styles if colour is true.
 func NewWriter(w io.Writer, colour bool) *Writer { return &Writer{w: w, colour: colour} }
 
-// Colour reports whether styles are shown.
+// Colour reports whether the Writer writes styles.
 func (w *Writer) Colour() bool { return w.colour }
 
-// Write writes p, cleaned. A rune may come in two writes.
+// Write cleans p and writes it. A rune may be split between two writes.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -65,7 +65,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Print writes spans at once, their texts cleaned.
+// Print writes spans at once, with their texts cleaned.
 func (w *Writer) Print(spans ...Span) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,8 +87,8 @@ func (w *Writer) Print(spans ...Span) error {
 	return err
 }
 
-// JSON returns a writer for JSON. It writes what Clean would make visible as \u escapes, which mean the same to a
-// reader.
+// JSON returns a writer for JSON. Characters that Clean would make visible are written as \u escapes, which have the
+// same meaning in JSON.
 func (w *Writer) JSON() io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w *Writer }
@@ -101,7 +101,7 @@ func (j jsonWriter) Write(p []byte) (int, error) {
 		switch {
 		case c == utf8.RuneError && n == 1:
 			b = append(b, `\ufffd`...)
-		case c == '\r' || !hidden(c): // outside strings a \r is white space; in them it is escaped already
+		case c == '\r' || !hidden(c): // a \r outside of strings is white space; in strings it is already escaped
 			b = append(b, p[i:i+n]...)
 		case c > 0xffff:
 			high, low := utf16.EncodeRune(c)
