@@ -200,7 +200,7 @@ func (e *IncompatibleError) Error() string {
 }
 
 const (
-	installCommand  = "uv tool install kimi-cli==1.51.0"
+	installCommand  = "uv tool install --python 3.13 kimi-cli==1.51.0"
 	installKimiCode = "npm install -g @moonshot-ai/kimi-code"
 	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )

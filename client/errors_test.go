@@ -27,7 +27,7 @@ func TestErrorTexts(t *testing.T) {
 		{&ProcessError{ExitCode: 2, Stderr: "No such option"}, `client: kimi ended with exit code 2; the end of its output: No such option; check Options: kimi did not accept its arguments`},
 		{&ProcessError{ExitCode: -1, Signal: "killed"}, `client: kimi was ended by a signal (killed); continue with ResumeSession`},
 		{&NotFoundError{Tried: []string{"kimi on PATH", "/home/me/.local/bin/kimi"}},
-			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "npm install -g @moonshot-ai/kimi-code" or "uv tool install kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
+			`client: kimi not found (tried kimi on PATH, /home/me/.local/bin/kimi); install it with "npm install -g @moonshot-ai/kimi-code" or "uv tool install --python 3.13 kimi-cli==1.51.0", add it to PATH, or set Options.Executable or KIMI_PATH`},
 		{&StartError{Path: "/bin/kimi", Reason: "its home is a file", Remedy: "move it away"}, `client: start /bin/kimi: its home is a file; move it away`},
 		{&StartError{Path: "/bin/kimi", Reason: "it ran and said nothing", Remedy: "start fewer at once", Limit: 2 * time.Minute},
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},

@@ -97,10 +97,10 @@ func (d *doctor) kimi() *client.Info {
 	switch {
 	case err != nil:
 		d.note("it does not say its version of the protocol, so it has only the first version")
-		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
+		d.todo("install the last one: uv tool install --python 3.13 kimi-cli==1.51.0")
 	case wire.Compare(ours) < 0:
 		d.note("it speaks an older protocol than this client's %s and lacks later features", wireproto.ProtocolVersion)
-		d.todo("install the last one: uv tool install kimi-cli==1.51.0")
+		d.todo("install the last one: uv tool install --python 3.13 kimi-cli==1.51.0")
 	}
 	d.newer(info)
 	d.starts(info)

@@ -122,7 +122,7 @@ func TestNoKimi(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
 	r := d.run(t, "", "prompt", "x")
-	r.check(t, 1, nil, []string{"kimi was not found: tried kimi on PATH", "hint: install Kimi Code: npm install -g @moonshot-ai/kimi-code", "uv tool install kimi-cli==1.51.0", "--kimi PATH"})
+	r.check(t, 1, nil, []string{"kimi was not found: tried kimi on PATH", "hint: install Kimi Code: npm install -g @moonshot-ai/kimi-code", "uv tool install --python 3.13 kimi-cli==1.51.0", "--kimi PATH"})
 	r.errorLine(t)
 	d.fake(t, `echo 'kimi-cli is no longer maintained.'`)
 	r = d.run(t, "", "prompt", "x")

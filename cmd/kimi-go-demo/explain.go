@@ -16,7 +16,7 @@ import (
 
 const (
 	installHint = "install Kimi Code: npm install -g @moonshot-ai/kimi-code (Node.js 22.19 or later), " +
-		"or the last kimi-cli: uv tool install kimi-cli==1.51.0 (or pip, Python 3.12 to 3.14)"
+		"or the last kimi-cli: uv tool install --python 3.13 kimi-cli==1.51.0 (or pip, Python 3.12 to 3.14)"
 	nameItHint = "; then name it by --kimi PATH or KIMI_PATH"
 	loginHint  = `run "kimi login", or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
 	doctorHint = program + " doctor tells more"
