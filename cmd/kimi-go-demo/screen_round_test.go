@@ -39,7 +39,7 @@ func TestScreenNarrow(t *testing.T) {
 		g.typed("go\r")
 		g.asked("$ echo abc", "y yes, once")
 		g.typed("y")
-		g.asked("$ git status", "y yes, once", "n no", "a always: choose")
+		g.asked("$ git status", "y yes, once", "n no", "a always:")
 		g.typed("a")
 		g.shows("What is always allowed?", "commands that begin with “git", "Enter allows it, Esc\ngoes back\n")
 		g.typed("\x1b")

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,6 +88,10 @@ func TestScreenPages(t *testing.T) {
 				g.gone("NOT SHOWN")
 				g.asked("y yes, once")
 				g.typed(key)
+				if key == "a" {
+					g.shows("What is always allowed?")
+					g.typed("\r")
+				}
 				g.shows("✓ "+k.shell, "allowed", "  done", "finished after")
 				g.typed("\x0f")
 				g.shows("la1st")
@@ -110,11 +115,14 @@ func TestScreenTypedTooEarly(t *testing.T) {
 		g.typed("y")
 		g.shows("\n> y\n")
 		d.touch(t, "go")
-		g.asked("echo on$((1))ce", "y yes, once")
-		g.shows("\n> y\n") // the text can still be sent
+		g.asked("echo on$((1))ce", "y yes, once", "\n> y\n", "Esc, then")
+		g.typed("es")
+		g.shows("echo on$((1))ce", "\n> yes\n") // more of the text does not answer the request, either
+		g.typed("\x1b")
+		g.shows("echo on$((1))ce", "\n> yes\n", "\na key answers")
 		g.typed("n")
 		g.shows("✗ "+k.shell, "refused", "finished after")
-		g.shows("\n> y\n")
+		g.shows("\n> yes\n") // the text can still be sent
 		g.typed("\x15" + ctrlD)
 		g.end(0)
 		if strings.Contains(g.all(), "on1ce") {
@@ -190,8 +198,9 @@ func TestScreenQuestions(t *testing.T) {
 		g.typed("\r")
 		g.asked("? (3 of 4) Others: Which else?")
 		g.typed("\r")
-		g.shows("Enter again answers “None of these”")
-		g.typed("\r")
+		g.shows("nothing is marked")
+		g.shows("3 None of these", "4 Something else: type it")
+		g.typed("3\r")
 		g.asked("? (4 of 4) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
 		g.typed("3\r")
 		g.shows("Your answer")
@@ -486,13 +495,15 @@ func TestScreenSeveral(t *testing.T) {
 	g := d.glass(t, 100, 30, d.chatArgs("chat")...)
 	g.shows("Enter sends")
 	g.typed("go\r")
-	g.asked("3 wait for you; Tab goes on to the next", "❯ Shell: echo on$((1))e", "  Shell: echo tw$((1))o", "? Shell wants to run command", "$ echo on$((1))e", "every later “run command”")
+	g.asked("3 wait for you; Tab goes on to the next", "❯ Shell: echo on$((1))e", "  Shell: echo tw$((1))o", "? Shell wants to run command", "$ echo on$((1))e", "a always: choose what it covers")
 	g.typed("\t")
 	g.asked("❯ Shell: echo tw$((1))o", "$ echo tw$((1))o")
 	g.typed("n")
 	g.asked("2 wait for you", "y yes, once")
 	g.gone("Shell: echo tw")
 	g.typed("a")
+	g.shows("What is always allowed?", "❯ 1 every later “run command”")
+	g.typed("\r")
 	g.shows("on1e", "thre1", "finished after")
 	g.typed(ctrlD)
 	g.end(0)
@@ -578,9 +589,9 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("\t\r")
 		g.shows("1 turn taken back: “beta”; ", "\n>", "Enter sends")
 		g.typed("/undo 99\r")
-		g.shows("✗ this session has 1 turn\n", "\n>", "Enter sends")
+		g.shows("> /undo 99\n", "✗ the session has 1 turn, not 99\n", "\n>", "Enter sends")
 		g.typed("/fork 2\r")
-		g.until("that there is no second turn", func(all string) bool { return strings.Count(all, "✗ this session has 1 turn\n") == 2 })
+		g.shows("> /fork 2\n", "✗ the session has 1 turn, not 2\n", "\n>", "Enter sends")
 		defer func() {
 			if strings.Contains(g.all(), "unknown event") {
 				t.Errorf("the person reads of events:\n%s", g.all())
@@ -589,7 +600,7 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("gamma\r")
 		g.shows("> gamma", "  three", "finished after")
 		g.typed("/fork 1\r")
-		g.shows("this is session ", ", a copy; ", "its last turn is “alpha”", "\n>", "Enter sends")
+		g.shows("> /fork 1\n", "kept up to “alpha”: this is session ", ", a copy; ", "\n>", "Enter sends")
 		g.typed("delta\r")
 		g.shows("> delta", "  four", "finished after")
 		g.typed(ctrlD)
@@ -664,18 +675,18 @@ func TestScreenSlips(t *testing.T) {
 		g.typed("hi\r")
 		g.shows("  one", "finished after")
 		slips := [][]string{
-			{"/undo 99", "✗ "},
-			{"/fork 99", "✗ a copy cannot keep 99 turns: there is 1", "hint: keep at most 1"},
+			{"/undo 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
+			{"/fork 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
 			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
+			{"/effort nope", `✗ the model "scripted" has no effort "nope"; it has off`},
 		}
 		if k.name == "kimi-cli" { // it goes on in a copy
-			slips = append(slips, []string{"/effort nope", `✗ kimi-cli has no thinking effort "nope"`, `hint: use "on" or "off"`},
-				[]string{"/undo", "✗ a copy keeps at least 1 turn", "hint: begin a new chat instead"})
+			slips = append(slips, []string{"/undo", "✗ this kimi cannot take back the first turn; begin a new chat instead"})
 		}
 		for i, slip := range slips {
 			g.typed(slip[0] + "\r")
 			g.until(slip[0], func(all string) bool {
-				return strings.Count(all, "\n✗ ") == i+1 && inOrder(all, append(slip[1:], "Enter sends"))
+				return strings.Count(all, "\n✗ ") == i+1 && inOrder(all, append(slices.Clone(slip), "Enter sends"))
 			})
 		}
 		g.typed(ctrlD)

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -295,9 +296,8 @@ func (b *call) results(v view, lines, change int) []string {
 	var rows []screen.Row
 	mark := "  └ "
 	text := render.ResultLines(b.name, b.result)
-	if output := strings.Trim(render.Said(b.result.Output), "\n"); !strings.Contains(strings.Join(text, "\n"), output) {
-		b.cut = true
-	}
+	whole := strings.Trim(cmp.Or(render.Said(b.result.Output), b.result.Message), "\n")
+	b.cut = b.cut || !strings.Contains(strings.Join(text, "\n"), whole)
 	if lines == 0 {
 		text = render.FullResult(b.name, b.result)
 	}
