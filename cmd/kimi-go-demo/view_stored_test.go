@@ -35,7 +35,7 @@ func TestViewStored(t *testing.T) {
 			id := d.newest(t)
 			out := filepath.Join(d.work, "page.html")
 			d.run(t, "", "view", id, "-o", out).check(t, 0, nil, nil)
-			contains(t, out, "What is it?", "The key is <strong>not</strong>", "without the pauses between turns", "<dt>Duration</dt>", "<dt>Turns</dt><dd>1</dd>", "("+id+")")
+			contains(t, out, "What is it?", "The key is <strong>not</strong>", "without the pauses between turns", "<dt>Duration, without the pauses between turns</dt>", "<dt>Turns</dt><dd>1</dd>", "("+id+")")
 			data, err := os.ReadFile(out)
 			if err != nil {
 				t.Fatal(err)

@@ -551,7 +551,11 @@ func (r *reader) finish() {
 	facts("Tool calls", calls)
 	facts("Requests", screen.Number(r.count[waitRow]))
 	if r.timed {
-		facts("Duration", duration(r.now))
+		what := "Duration"
+		if r.folded {
+			what = "Duration, without the pauses between turns"
+		}
+		facts(what, duration(r.now))
 		facts("Waiting for answers", duration(r.waits))
 	}
 	facts("Tokens in", screen.Number(input(r.total)))
