@@ -28,7 +28,7 @@ func (w *watcher) run(cmd tea.Cmd) {
 			}
 		case guardMsg:
 			w.msgs <- msg
-		default: // the question where the cursor is
+		default: // a fence
 			if w.replies {
 				time.Sleep(w.delay) // by the clock of the test
 				w.msgs <- tea.CursorPositionMsg{}
