@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// UndoKey is the member of an error's data that says how many turns can be taken back. It is -1 if that is not known.
+// UndoKey is the member of an error's data that says how many turns can be taken back. The number is -1 if that is not known.
 const UndoKey = "undo_available"
 
 // tooMany returns the error for more turns than can be taken back. why is what the server says.
