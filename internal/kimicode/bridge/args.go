@@ -116,7 +116,7 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 	}, "mcp-config-file")
 	str(func(v string) {
 		if v != "default" {
-			no("--agent "+v, "it has the agent \"default\" alone")
+			no("--agent "+v, "it has only the agent \"default\"")
 		}
 	}, "agent")
 	str(func(v string) {

@@ -16,8 +16,8 @@ type Elsewhere struct{ URL, Token string }
 
 // Elsewhere's errors.
 var (
-	ErrToken    = errors.New("the server does not take the token")
-	ErrNotKimi  = errors.New("what answers is not a server of Kimi Code")
+	ErrToken    = errors.New("the server does not accept the token")
+	ErrNotKimi  = errors.New("the server that answers is not Kimi Code")
 	ErrOld      = errors.New("the server does not have the version that is needed")
 	ErrNoAnswer = errors.New("the server does not answer")
 )

@@ -193,7 +193,7 @@ func TestNotices(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// Text that controls a terminal has no effect, in every message.
+// Text that controls a terminal has no effect, whatever message it is in.
 func TestHostile(t *testing.T) {
 	const evil = "\x1b]52;c;eA\x07\u202e\u200b\r\x9b2J"
 	s := newStage(t, 100, 60)

@@ -207,7 +207,7 @@ func (t *Translator) event(e *api.Event) {
 // spawned notes who a subagent is.
 func (t *Translator) spawned(p *api.Subagent) {
 	if p.ID == "" || p.ParentCall == "" {
-		t.noteDrift(api.TypeSubagentSpawned, "it does not say which")
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say which subagent, or which call started it")
 		return
 	}
 	a := t.agentOf(p.ID)

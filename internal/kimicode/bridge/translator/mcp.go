@@ -46,7 +46,7 @@ func (t *Translator) pollMCP() {
 				m.Loading = true
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "pending"})
 			default:
-				t.mcpFailed(name, "Kimi Code does not list it. If one entry of mcp.json is bad, it drops all of them; \"kimi doctor\" may say which one is bad.")
+				t.mcpFailed(name, "Kimi Code does not list this server. If one entry of mcp.json is bad, Kimi Code drops all entries; \"kimi doctor\" may say which one is bad.")
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "failed"})
 			}
 		}

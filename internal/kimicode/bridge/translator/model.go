@@ -159,7 +159,7 @@ func (t *Translator) refused(err error, model string, then func(error)) {
 	switch {
 	case !errors.As(err, &e):
 	case t.set.Thinking != "" && strings.HasPrefix(e.Msg, effortRefused):
-		instead := "has another"
+		instead := "has other efforts"
 		if _, list, ok := strings.Cut(e.Msg, "Supported efforts: "); ok {
 			instead = "has " + strings.TrimSuffix(list, ".")
 		}

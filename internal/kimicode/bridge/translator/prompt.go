@@ -45,7 +45,7 @@ func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.
 			err = json.Unmarshal(data, &stored)
 		}
 		if err == nil && stored.ID == "" {
-			err = errors.New("the server stored it under no id")
+			err = errors.New("the server has returned no id")
 		}
 		if err != nil {
 			then(nil, fmt.Errorf("store a %s on the server: %w", parts[u.part].Type, err))
@@ -68,7 +68,7 @@ type upload struct {
 func fits(parts []api.Part) error {
 	raw, err := json.Marshal(parts)
 	if err == nil && len(raw) > bodyMost {
-		err = fmt.Errorf("the prompt has %d bytes, and Kimi Code's server takes %d; put the text into a file and name it", len(raw), bodyMost)
+		err = fmt.Errorf("the prompt has %d bytes, but Kimi Code's server takes at most %d; put the text into a file, and name the file in the prompt", len(raw), bodyMost)
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func fits(parts []api.Part) error {
 func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err error) {
 	if input.Parts == nil {
 		if strings.TrimSpace(input.Text) == "" {
-			return nil, nil, errors.New("it is empty") // Kimi Code would call the model nevertheless
+			return nil, nil, errors.New("the input is empty") // Kimi Code would call the model nevertheless
 		}
 		return []api.Part{{Type: "text", Text: input.Text}}, nil, nil
 	}
@@ -94,14 +94,14 @@ func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err e
 		case *wireproto.AudioURLPart:
 			err = &UnsupportedError{Option: "audio", Why: "it takes text, pictures and videos"}
 		default:
-			err = errors.New("it has a content part of an unknown type")
+			err = errors.New("the input has a content part of an unknown type")
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
 	if len(parts) == 0 {
-		return nil, nil, errors.New("it is empty")
+		return nil, nil, errors.New("the input is empty")
 	}
 	return parts, uploads, nil
 }

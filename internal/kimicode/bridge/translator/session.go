@@ -185,8 +185,8 @@ func refusedDir(err error, argument, dir string) error {
 	}
 	why := strings.TrimPrefix(e.Msg, "workspace.additional_dir ")
 	return &ArgumentError{
-		Argument: argument, Why: fmt.Sprintf("Kimi Code does not take the directory %.150s: %.150s", dir, why),
-		Remedy: "name another one", Code: wireproto.CodeInvalidParams,
+		Argument: argument, Why: fmt.Sprintf("Kimi Code does not accept the directory %.150s: %.150s", dir, why),
+		Remedy: "name another directory", Code: wireproto.CodeInvalidParams,
 	}
 }
 

@@ -79,7 +79,7 @@ func (t *Translator) endBroken(a *agent) {
 	for _, id := range ids {
 		delete(a.calls, id)
 		t.from(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{
-			IsError: true, Message: "the model's answer broke off; it is asked again",
+			IsError: true, Message: "the model's answer broke off; the model is asked again",
 		}})
 	}
 }

@@ -134,7 +134,7 @@ func (t *Translator) submit(u *turn) {
 			t.tellBegin(u)
 			t.finishTurn(u, wireproto.StatusFinished, nil)
 		default:
-			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q of the prompt", s.Status)))
+			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q about the prompt", s.Status)))
 		}
 	})
 }
@@ -405,7 +405,7 @@ func (t *Translator) steer(f *wireproto.Frame) {
 			case err != nil:
 				t.refuse(f.ID, wireproto.CodeInternalError, "steer: %v", err)
 			case s.Status == api.PromptBlocked:
-				t.refuse(f.ID, wireproto.CodeInvalidParams, "steer: a hook has blocked it")
+				t.refuse(f.ID, wireproto.CodeInvalidParams, "steer: a hook has blocked the input")
 			case s.Status != api.PromptQueued:
 				t.abortLate(id)
 				gone()
