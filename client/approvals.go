@@ -4,9 +4,10 @@ import "slices"
 
 // Approvals says what the agent does without asking.
 type Approvals struct {
-	// All says why everything runs unasked: "Options.Yolo", "Options.AFK", the default_yolo of Options.Config or of the
-	// user's configuration file, or "/yolo" or "/afk": with Options.SlashCommands, a prompt of kimi-cli can turn these
-	// modes on and off. All shows that after the turn. It is "" if kimi asks about actions.
+	// All says why every action runs without a question: "Options.Yolo", "Options.AFK", the default_yolo of
+	// Options.Config or of the user's configuration file, "/yolo" or "/afk". It is "" if kimi asks about actions. With
+	// Options.SlashCommands, the prompts /yolo and /afk turn these modes of kimi-cli on and off. All changes after such
+	// a turn.
 	All string `json:"all"`
 	// Actions are the actions that run without a question because they were approved for the session. They have the
 	// names of ApprovalRequest.Action, such as "run command". The program approved them with ApproveForSession in this
@@ -14,14 +15,14 @@ type Approvals struct {
 	Actions []string `json:"actions"`
 }
 
-// The commands of kimi-cli that turn on and off a mode in which everything runs unasked
+// These commands of kimi-cli turn a mode on and off in which every action runs without a question
 // (kimi_cli/soul/slash.py, 1.51.0).
 const (
 	commandYolo = "/yolo"
 	commandAFK  = "/afk"
 )
 
-// byOptions is what the options say.
+// byOptions returns the approvals that the options alone give.
 func (o *Options) byOptions() (a Approvals) {
 	switch {
 	case o.AFK:
@@ -46,7 +47,7 @@ func (s *Session) setApprovals(a Approvals) {
 	}
 }
 
-// commanded notes what a turn with a command has changed.
+// commanded updates the approvals after a turn whose prompt was a command. If command is "", the prompt was not one.
 func (s *Session) commanded(command string) {
 	if command == "" {
 		return
@@ -61,7 +62,7 @@ func (s *Session) commanded(command string) {
 	}
 }
 
-// approvedForSession notes an action that is not asked about again.
+// approvedForSession stores an action that kimi does not ask about again.
 func (s *Session) approvedForSession(action string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -68,7 +68,7 @@ type backend interface {
 	setModel(s *Session, name string, done func(error))
 	// mayResume refuses to continue a session in which more would run unasked than the options allow.
 	mayResume(l *launch, id string) error
-	// commanded returns what runs unasked after a turn with one of kimi's commands, such as /yolo.
+	// commanded returns which actions run without a question after a turn with one of kimi's commands, such as /yolo.
 	commanded(s *Session, command string, before Approvals) Approvals
 	// holdAgain locks the session's files again for a process that continues the session.
 	holdAgain(s *Session) error

@@ -59,13 +59,13 @@ func (b kimiCLI) start(ctx context.Context, l *launch, p *processTransport, id s
 	if l.held, err = holdSession(b.sessionDir(l, id), true); err != nil {
 		return nil, err
 	}
-	defer func() { l.held.Close() }() // of a nil file, too: the session has taken it over
+	defer func() { l.held.Close() }() // nil if the Session has taken the lock over; Close of a nil file is harmless
 	kept, err := b.kept(l, id)
 	if err != nil {
 		return nil, err
 	}
 	s, err := l.connect(ctx, p, id, approvals)
-	if err == nil && kept.Plan { // kimi says so only in the first turn
+	if err == nil && kept.Plan { // kimi reports plan mode only in the first turn
 		s.mu.Lock()
 		s.status.PlanMode = true
 		s.mu.Unlock()

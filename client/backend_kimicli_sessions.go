@@ -268,7 +268,8 @@ func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 	return a, nil
 }
 
-// commanded reads what kimi-cli has stored. The file does not have the modes of the command line.
+// commanded reads which modes kimi-cli has stored. Modes of the command line are not stored, so commanded keeps such a
+// mode unless the command has turned it off.
 func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approvals {
 	if command != commandYolo && command != commandAFK {
 		return before
@@ -285,21 +286,22 @@ func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approva
 		before.All = commandAFK
 	case kept.Yolo:
 		before.All = commandYolo
-	case byOption && wasAFK == (command == commandYolo): // the other mode
+	case byOption && wasAFK == (command == commandYolo): // the command was for the other mode
 	default:
 		before.All = ""
 	}
 	return before
 }
 
-// kept is what a session of kimi-cli keeps (SessionState of kimi_cli/session_state.py, 1.51.0).
+// kept is what a session of kimi-cli stores about modes and approvals (SessionState of kimi_cli/session_state.py,
+// 1.51.0).
 type kept struct {
 	Yolo, AFK, Plan bool
 	Actions         []string
 }
 
-// kept reads the state of a session. It returns the zero value if there is no state, or if kimi cannot read
-// it and starts without it.
+// kept reads the state of a session. It returns the zero value if there is no state, or if kimi cannot read the state
+// and would start without it.
 func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 	data, err := regular.Read(filepath.Join(b.sessionsDir(l), id, "state.json"), maxState)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // a file instead of a folder; kimi will not start either

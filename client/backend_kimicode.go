@@ -29,10 +29,10 @@ func (kimiCode) endsSteps() bool       { return true }
 func (kimiCode) subagentModels() bool  { return false }
 func (kimiCode) keepsActions() bool    { return false }
 
-// commanded: no command of Kimi Code changes what runs unasked.
+// commanded returns before, because no command of Kimi Code changes which actions run without a question.
 func (kimiCode) commanded(_ *Session, _ string, before Approvals) Approvals { return before }
 
-// mayResume allows everything: the options apply at each start.
+// mayResume allows every session, because the options apply at each start.
 func (kimiCode) mayResume(*launch, string) error { return nil }
 
 func (kimiCode) holdAgain(*Session) error { return nil }
@@ -216,14 +216,14 @@ func byOption(err error) error {
 	return &OptionError{Option: name, Reason: "Kimi Code has no place for " + no.Option, Remedy: no.Why + ", or use kimi-cli " + kimiCLI{}.tested(), Err: err}
 }
 
-// optionOf names the options that become arguments which the bridge may refuse.
+// optionOf has the options that belong to the arguments of the bridge. The bridge may refuse these arguments.
 var optionOf = map[string]string{
 	"--agent": "Agent", "--agent-file": "AgentFile", "--skills-dir": "SkillsDirs", "--max-ralph-iterations": "MaxRalphIterations",
 	bridge.EffortFlag: "Effort", "--thinking": "Thinking", "--model": "Model", "--add-dir": "AddDirs", "--work-dir": "WorkDir",
 }
 
-// byArgument names the option in the bridge's answer about the argument that the option became. kind is the answer with
-// its sentinel.
+// byArgument converts an answer of the bridge about an argument to an error about the option that the argument comes
+// from. kind is the answer with its sentinel error; byArgument returns it if the answer is not about an argument.
 func byArgument(rpc *wireproto.RPCError, kind error) error {
 	var about struct{ Option, Remedy string }
 	if rpc.Data == nil || json.Unmarshal(rpc.Data, &about) != nil || about.Remedy == "" || optionOf[about.Option] == "" {

@@ -183,7 +183,7 @@ func TestBackendsApprovalHandler(t *testing.T) {
 			}}
 		}
 		deep := shown["deep"][0].(*wireproto.DiffDisplayBlock)
-		before, _, _ := strings.Cut(deep.OldText, "line 40") // kimi-cli shows lines around it
+		before, _, _ := strings.Cut(deep.OldText, "line 40") // kimi-cli also shows the lines around the change
 		if at := deep.OldStart + strings.Count(before, "\n"); at != 40 || deep.NewStart != deep.OldStart {
 			t.Errorf("the change of line 40 is shown at line %d: %+v", at, deep)
 		}

@@ -134,8 +134,7 @@ func TestBackendsSetModelFirst(t *testing.T) {
 	})
 }
 
-// A session of Kimi Code that is continued without a model in the options has the model that it had. kimi-cli begins
-// with the default one.
+// If the options have no model, a continued session of Kimi Code keeps its model. kimi-cli uses the default model.
 func TestBackendsKeptModel(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := twoModels(t, b, "text: one", "text: two", "text: three", "text: four")
@@ -163,8 +162,8 @@ func TestBackendsKeptModel(t *testing.T) {
 	})
 }
 
-// Kimi Code keeps the model, the effort and plan mode in a session. The options and the environment come first, and a
-// model that is not there any more is not kept.
+// A continued session of Kimi Code keeps its model, its effort and its plan mode. The options and the environment come
+// first. A model that Kimi Code no longer has is not kept.
 func TestKimiCodeKept(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)
@@ -204,7 +203,7 @@ func TestKimiCodeKept(t *testing.T) {
 	maps.Copy(opts.Env, m.Env())
 	closed(t, continued("four", m.Env()["KIMI_MODEL_NAME"], m.Env()["KIMI_MODEL_NAME"], ""))
 	opts.Env = env
-	r = continued("five", "deep", "model-1", "") // the model of the environment is not there any more
+	r = continued("five", "deep", "model-1", "") // the last model came from the environment, which no longer has it
 	if err := r.SetModel(ctx, "third"); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +217,7 @@ func TestKimiCodeKept(t *testing.T) {
 	closed(t, continued("six", "deep", "model-1", ""))
 }
 
-// How much the model thinks, as far as the program and the model support it.
+// Options.Effort sets how much the model thinks, as far as the program and the model support that.
 func TestBackendsEffort(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := twoModels(t, b, "text: one")
@@ -287,7 +286,7 @@ func TestKimiCodeEffortKept(t *testing.T) {
 	}
 }
 
-// e2eRefuses checks that an error names the option, says what is wrong and has nothing of the server's routes.
+// e2eRefuses checks that an error names the option, says what is wrong and does not contain a route of the server.
 func e2eRefuses(t testing.TB, what string, err error, option, reason string) {
 	t.Helper()
 	var bad *client.OptionError
@@ -296,7 +295,7 @@ func e2eRefuses(t testing.TB, what string, err error, option, reason string) {
 	}
 }
 
-// What Kimi Code does not take of the options ends the start with the option's name.
+// If Kimi Code refuses the value of an option, the start ends with an error that names the option.
 func TestKimiCodeRefusedOptions(t *testing.T) {
 	t.Parallel()
 	const agent = "---\nname: x\ndescription: d\n---\nhello\n"
@@ -408,7 +407,7 @@ func addLines(t testing.TB, opts *client.Options, lines string) {
 	write(t, path, string(data)+lines, 0o600)
 }
 
-// A model that cannot think does not leave those after it without thinking, unless that was off.
+// After a model that cannot think, the next model thinks again, unless thinking was off before.
 func TestKimiCodeThinkAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

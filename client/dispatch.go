@@ -93,14 +93,14 @@ func (st *Status) update(m *wireproto.StatusUpdate) {
 	}
 }
 
-// resize notes that the context has another size. Without it, kimi says so only in the next step.
+// resize sets the size of the context after a change of the model. kimi itself reports the size only in the next step.
 func (st *Status) resize(most int) {
 	if st.MaxContextTokens = most; most > 0 {
 		st.ContextUsage = float64(st.ContextTokens) / float64(most)
 	}
 }
 
-// set takes over a value that has changed; nil means that it has not.
+// set stores a new value. A nil src means that the value has not changed.
 func set[T any](dst *T, src *T) {
 	if src != nil {
 		*dst = *src

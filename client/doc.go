@@ -1,6 +1,6 @@
-// Package client runs Kimi Code for a Go program. It starts kimi as a child process and gives the program its events, approvals,
-// questions, tools, hooks and sessions. A turn is one prompt and everything that the agent does because of it. [Ask] runs one
-// turn:
+// Package client runs Kimi Code for a Go program. It starts kimi as a child process and gives the program its events,
+// approvals, questions, tools, hooks and sessions. A turn is one prompt and everything that the agent does because of
+// it. [Ask] runs one turn:
 //
 //	answer, err := client.Ask(ctx, "Which Go version is this?", &client.Options{Yolo: true})
 //

@@ -217,9 +217,7 @@ func TestKimiCodeElsewhere(t *testing.T) {
 	}
 }
 
-// The connection is lost in a turn, and the server itself between turns; a session that is closed cancels its turn, and
-// one that was not used is not left on the server.
-// What the server does not take of the options is named.
+// If the server refuses the value of an option, the error names the option.
 func TestKimiCodeElsewhereOptions(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)
@@ -246,6 +244,8 @@ func TestKimiCodeElsewhereOptions(t *testing.T) {
 	}
 }
 
+// A turn continues after its connection was lost. A session that is closed cancels its turn. A session that was not
+// used is removed from the server.
 func TestKimiCodeElsewhereLost(t *testing.T) {
 	t.Parallel()
 	ctx := withinCtx(t)

@@ -34,7 +34,7 @@ var (
 
 const howToSetModel = `run "kimi login", name a default_model in the configuration, or set KIMI_API_KEY, KIMI_BASE_URL and KIMI_MODEL_NAME together`
 
-// ProcessError says how the agent's process ended. Unless Close was called, every end is an error, also with exit
+// ProcessError says how the agent's process ended. Unless Close was called, every end is an error, even with exit
 // code 0.
 type ProcessError struct {
 	ExitCode int      `json:"exit_code"` // -1 if a signal ended the process
@@ -112,13 +112,13 @@ func (e *NotFoundError) Error() string {
 		strings.Join(e.Tried, ", "), installKimiCode, installCommand)
 }
 
-// StartError says why a kimi that was found did not start. Err is how its process ended, the answer with which it
-// refused, or the cause of the ctx that ended the start.
+// StartError says why a kimi that was found did not start. Err is how its process ended, the error with which kimi
+// answered, or the cause of the ctx that ended the start.
 type StartError struct {
 	Path   string        `json:"path"`   // the path of the program
 	Reason string        `json:"reason"` // what prevents the start
 	Remedy string        `json:"remedy"` // what to do about it; "" if that is not known
-	Limit  time.Duration `json:"-"`      // Options.StartTimeout if that time has passed, otherwise 0
+	Limit  time.Duration `json:"-"`      // Options.StartTimeout if the start took longer, otherwise 0
 	Err    error         `json:"-"`
 }
 
@@ -205,8 +205,8 @@ const (
 	wantKimi        = "Kimi Code 2.x, or kimi-cli 1.0 to 1.51"
 )
 
-// rpcError adds to an error answer the sentinel of its code. Code -32000 has three meanings; the method says which one
-// applies.
+// rpcError returns an error answer together with the sentinel error of its code. Code -32000 has three meanings; the
+// method says which one applies.
 func rpcError(e *wireproto.RPCError) error {
 	var kind error
 	switch e.Code {

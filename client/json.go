@@ -11,7 +11,7 @@ import (
 
 // The values of a session have JSON forms with the names of the protocol, so that other programs can read them. Times
 // are in RFC 3339. Durations are in seconds, and their names say so. An error has a member "message" with its text. All
-// values can be read back, but of an error inside an error only the text is kept.
+// values can be read back. If an error has another error inside, only the text of the inner error is kept.
 
 // MarshalJSON writes the message in the form in which kimi-cli stores messages: content parts, tool calls and their
 // ids.
@@ -211,7 +211,7 @@ func (e *IncompatibleError) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// MarshalJSON writes the fields and a message.
+// MarshalJSON writes the fields and the member message.
 func (e TurnsError) MarshalJSON() ([]byte, error) {
 	type fields TurnsError
 	return json.Marshal(struct {
@@ -220,7 +220,7 @@ func (e TurnsError) MarshalJSON() ([]byte, error) {
 	}{fields(e), tell(&e, nil)})
 }
 
-// MarshalJSON writes the fields and a message.
+// MarshalJSON writes the fields and the member message.
 func (e NotFoundError) MarshalJSON() ([]byte, error) {
 	type fields NotFoundError
 	return json.Marshal(struct {

@@ -123,7 +123,7 @@ func TestKimiNoModel(t *testing.T) {
 	e2eText(t, ctx, s, "/nonesuch", `Unknown slash command "/nonesuch".`)
 }
 
-// The error names a model that the configuration does not have, and those that it has.
+// If the configuration does not have the model, the error names that model and the models of the configuration.
 func TestKimiUnknownModel(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -154,7 +154,7 @@ func TestKimiUnknownModel(t *testing.T) {
 	}
 }
 
-// A login that the model's API and the login server do not take any more.
+// The model's API and the login server no longer accept the login.
 func TestKimiAuthExpired(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

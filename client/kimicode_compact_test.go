@@ -61,7 +61,7 @@ func TestKimiCodeCompact(t *testing.T) {
 		t.Errorf("undo past the compaction: %v", err)
 	}
 
-	// One that fails is no success.
+	// A compaction that fails gives an error.
 	msgs, res, err := playTurn(t, ctx, s, "/compact")
 	if err == nil || res.Status != "" {
 		t.Errorf("a compaction that failed: %+v, %v", res, e2eTypes(msgs))

@@ -181,7 +181,7 @@ func TestKimiCodePlanMode(t *testing.T) {
 	e2eSame(t, "asked", []string{"Bash"}, asked)
 }
 
-// Each option of the question about a plan says what then happens, and that happens.
+// Each option of the question about a plan says what happens if it is chosen, and that happens.
 func TestKimiCodePlanOptions(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -237,7 +237,7 @@ func TestKimiCodePlanOptions(t *testing.T) {
 	}
 }
 
-// Plan mode replaces yolo in Kimi Code: nothing is asked, except for the plan.
+// In Kimi Code, plan mode replaces yolo. With Yolo, still nothing is asked in plan mode, except about the plan.
 func TestKimiCodePlanYolo(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

@@ -37,17 +37,19 @@ func (s *Session) Models(ctx context.Context) ([]Model, error) {
 }
 
 // SetModel changes the model of the following turns. name is the Name of one of [Session.Models]. The conversation
-// stays the same. If a turn runs or waits, the error is [ErrBusy]. The new model must offer Options.Effort. Status then
-// has the size of the new model's context.
+// stays the same. After the change, Status has the size of the new model's context.
 //
-// Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. kimi-cli 1.51 cannot
-// change it while it runs, so a new process continues the session with the same options. This takes as long as a start.
-// PID then returns another id; Done and Err are not affected. Background tasks of kimi-cli, and calls that it has not
-// answered, end with the old process. If the new process does not start, the session is over with that error. If ctx
-// ends before the model has changed, the change goes on, and turns return ErrBusy until it is complete; [Session.Model]
-// then returns the new name. On Kimi Code, a session with Options.AgentFile keeps its model ([ErrUnsupported]).
+// If a turn runs or waits, the error is [ErrBusy]. If there is no model with this name, or the model does not offer
+// Options.Effort, the error is an [*OptionError] for Model or Effort. If ctx ends before the model has changed, the
+// change continues, and turns return ErrBusy until it is complete; [Session.Model] then returns the new name.
 //
-// If there is no such model, or it does not offer the effort, the error is an [*OptionError] for Model or Effort.
+// Kimi Code changes the model in the session and confirms it. If it refuses, the old model stays. A session of Kimi Code
+// with Options.AgentFile keeps its model ([ErrUnsupported]).
+//
+// kimi-cli 1.51 cannot change the model while it runs, so a new process continues the session with the same options.
+// This takes as long as a start. [Session.PID] then returns another id; Done and Err are not affected. Background tasks
+// of kimi-cli, and calls that it has not answered, end with the old process. If the new process does not start, the
+// session ends with that error.
 func (s *Session) SetModel(ctx context.Context, name string) error {
 	list, err := s.Models(ctx)
 	if err != nil {
@@ -90,7 +92,7 @@ func (s *Session) SetModel(ctx context.Context, name string) error {
 	}
 }
 
-// noModel says that the configuration has these models, and not the one that is wanted.
+// noModel returns the error for a model that the configuration does not have. has lists the models that it has.
 func noModel(name string, has []string, err error) error {
 	names, remedy := "none at all", howToSetModel
 	if len(has) > 0 {
@@ -99,7 +101,8 @@ func noModel(name string, has []string, err error) error {
 	return &OptionError{Option: "Model", Reason: fmt.Sprintf("the configuration has no model %.80q; it has %.200s", name, names), Remedy: remedy, Err: err}
 }
 
-// byModel names the model of the options in kimi-cli's answer to a prompt that no model is set.
+// byModel explains an error of a prompt. kimi-cli says that no model is set, also if the configuration does not have
+// Options.Model. In this case, byModel returns an error that names the model. It returns any other error unchanged.
 func (s *Session) byModel(err error) error {
 	name := s.opts.Model
 	if !errors.Is(err, ErrLLMNotSet) || name == "" || name != s.Model() || s.opts.Transport != nil || s.backend.kind() != BackendWire {
@@ -175,7 +178,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	}
 	for _, over := range cfg.Effective(name, l.getenv).Overrides {
 		if over.Variable == "KIMI_MODEL_NAME" {
-			return errors.New("client: set model: KIMI_MODEL_NAME in the environment overrides it; unset it in Options.Env")
+			return errors.New("client: set model: KIMI_MODEL_NAME in the environment overrides the model; unset the variable in Options.Env")
 		}
 	}
 	if o.Transport == nil {
@@ -205,11 +208,11 @@ func (b kimiCLI) restart(s *Session, name string) error {
 	return nil
 }
 
-// errChanged is the error of the calls that the old process has not answered.
-var errChanged = errors.New("client: the process was ended for another model before it had answered, and may have done what was asked, or not; make it again")
+// errChanged is the error of calls that the old process has not answered.
+var errChanged = errors.New("client: the process ended before it answered, because the model changes; it may or may not have done what was asked; make the call again")
 
-// mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options have that mode,
-// too.
+// mayResume refuses a session that keeps a mode in which everything runs without a question, unless the options have
+// that mode, too.
 func (b kimiCLI) mayResume(l *launch, id string) error {
 	_, err := b.approvals(l, id)
 	return err

@@ -125,11 +125,11 @@ func TestSetModelCalls(t *testing.T) {
 		}
 		select {
 		case err := <-lost:
-			if err == nil || !strings.Contains(err.Error(), "make it again") {
+			if err == nil || !strings.Contains(err.Error(), "make the call again") {
 				t.Errorf("SetPlanMode: %v", err)
 			}
 		case <-time.After(10 * time.Minute):
-			t.Fatal("a call of the process before waits for ever")
+			t.Fatal("a call of the old process waits for ever")
 		}
 		if on, err := s.SetPlanMode(t.Context(), true); !on || err != nil {
 			t.Errorf("SetPlanMode: %v, %v", on, err)
@@ -225,7 +225,7 @@ func TestSetModelRestarts(t *testing.T) {
 	}, dies, slowToStart)
 }
 
-// A process that follows before the first turn starts in the same plan mode as the old process.
+// If a new process follows before the first turn, it starts in the same plan mode as the old process.
 func TestRestartPlans(t *testing.T) {
 	dies := func(a *agent) {
 		a.handshake()
@@ -240,7 +240,8 @@ func TestRestartPlans(t *testing.T) {
 	}, dies, good)
 }
 
-// Another process follows even if no one reads the old one's messages. A goroutine that waits for an answer continues.
+// A new process follows even if no one reads the messages of the old process. A goroutine that waits for the end of a
+// request continues.
 func TestRestartUnread(t *testing.T) {
 	floods := func(a *agent) {
 		a.handshake()

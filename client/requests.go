@@ -90,7 +90,7 @@ func (r *QuestionRequest) Done() <-chan struct{} { return r.request.Done() }
 // ApproveAll is a handler for Options.Approve that approves every request, one by one, never for the session.
 func ApproveAll(_ context.Context, r *ApprovalRequest) error { return r.Approve() }
 
-// RejectAll is an Options.Approve that rejects every request with feedback, so that the turn goes on.
+// RejectAll is a handler for Options.Approve that rejects every request with feedback, so that the turn continues.
 func RejectAll(_ context.Context, r *ApprovalRequest) error {
 	return r.Reject("the user does not allow this")
 }

@@ -13,7 +13,7 @@ import (
 // new process continues the session; see Options.Restart. It is the first message of the next turn.
 const NotificationRestarted = "client.restarted"
 
-// restartsMost is how often in a row kimi may end without a finished turn between the ends.
+// restartsMost is how many times in a row kimi may end without a finished turn in between.
 const restartsMost = 3
 
 // crashed continues the session in a new process. The old process has ended by itself, and all its output was read.
@@ -30,7 +30,7 @@ func (s *Session) restart(exit error) error {
 	}
 	select {
 	case <-s.connected:
-	default: // wait for the end of the start, which sets the launch and the id; if it waits for an answer, it fails now
+	default: // wait for the end of the start, which sets the launch and the id; a start that waits for an answer fails now
 		s.conn.pause(exit)
 		<-s.connected
 	}
@@ -83,8 +83,8 @@ func (s *Session) restart(exit error) error {
 	return nil
 }
 
-// follow makes the options those of a process that continues a session with this status. The process itself reports
-// plan mode only with the first turn.
+// follow changes the options for a new process that continues a session with this status. kimi reports plan mode only
+// in the first turn; before that, Options.Plan stays as it was.
 func (o *Options) follow(st *Status) {
 	o.Plan = st.PlanMode || o.Plan && st.ContextTokens == 0
 	switch st.Approvals.All {
@@ -105,7 +105,7 @@ func howEnded(exit error) string {
 	return fmt.Sprint(exit)
 }
 
-// succeed starts the process that follows one that has ended.
+// succeed starts the process that follows an ended one.
 func (s *Session) succeed(l *launch) (err error) {
 	defer func() {
 		if cleanErr := l.secrets.remove(); err == nil {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The session is locked as soon as the start has ended. A process that follows can then lock it again. If it were
-// locked later, the new process would find its own session in use.
+// The session is locked as soon as the start has ended. A process that follows can then lock it again. If the session
+// were locked later, the new process would find it in use.
 func TestHeldWhenConnected(t *testing.T) {
 	dir := t.TempDir()
 	kimi := filepath.Join(dir, "kimi")

@@ -27,7 +27,7 @@ func isCommand(text string) bool {
 	return slash && rest != "" && !strings.Contains(rest, "/")
 }
 
-// command returns the command that a text begins with, with its slash, "" if it is none.
+// command returns the command, with its slash, that a text begins with. It returns "" if the text is not a command.
 func command(text string) string {
 	if !isCommand(text) {
 		return ""
@@ -35,7 +35,7 @@ func command(text string) string {
 	return strings.FieldsFunc(text, isSpace)[0]
 }
 
-// isSpace reports whether Python's str.isspace does.
+// isSpace reports whether r is white space for Python's str.isspace.
 func isSpace(r rune) bool { return unicode.IsSpace(r) || r >= 0x1c && r <= 0x1f }
 
 // asWords changes c so that neither kimi-cli nor Kimi Code reads it as a slash command. It reports whether a change was

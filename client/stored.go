@@ -22,8 +22,8 @@ type storedSession interface {
 	title() string
 	rename(title string) error
 	remove() error
-	// hold locks the session against programs with this library. It fails with ErrInUse if one of them has the session
-	// open, or if another program that can be asked has it open.
+	// hold locks the session against other programs that use this library. It fails with ErrInUse if one of them has the
+	// session open, or if another program that can be asked has it open.
 	hold() (*os.File, error)
 }
 
@@ -106,8 +106,8 @@ func HistoryRecords(id string, opts *Options) iter.Seq2[wireproto.SessionRecord,
 // original session is not changed and may be open. If a turn is running, the copy has the part of it that is stored at
 // that time. Files that the agent has changed are not changed back.
 //
-// The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns,
-// the error is a [*TurnsError]. If kimi no longer has the context of that time, it is [ErrUnsupported].
+// The copy does not have approvals for the session, running tasks or plans. If the session has fewer turns, the error
+// is a [*TurnsError]. If kimi no longer has the context as it was after those turns, the error is [ErrUnsupported].
 func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newID string, err error) {
 	if ctx == nil {
 		return "", errNilContext
@@ -131,8 +131,8 @@ func ForkSession(ctx context.Context, id string, turns int, opts *Options) (newI
 	return newID, nil
 }
 
-// RenameSession gives a title to a session of the work dir. [ListSessions] and kimi then show it. If the session is
-// open, the error is [ErrInUse]. RenameSession can only know this about programs with this library and about a "kimi
+// RenameSession gives a title to a session of the work dir. [ListSessions] and kimi then show the title. If the session
+// is open, the error is [ErrInUse]. RenameSession can see that only for programs that use this library, and for a "kimi
 // web" of Kimi Code.
 func RenameSession(id, title string, opts *Options) error {
 	title = strings.Join(strings.Fields(title), " ")

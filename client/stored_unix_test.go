@@ -38,7 +38,7 @@ func newStore(t testing.TB) *store {
 	return s
 }
 
-// cli returns a path below kimi-cli's sessions of the work dir. code returns a path below those of Kimi Code.
+// cli returns a path below kimi-cli's sessions of the work dir. code returns a path below Kimi Code's sessions.
 func (s *store) cli(names ...string) string {
 	sum := md5.Sum([]byte(s.opts.WorkDir))
 	return filepath.Join(append([]string{s.opts.ShareDir, "sessions", hex.EncodeToString(sum[:])}, names...)...)
@@ -88,8 +88,8 @@ const (
 		`{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"s1","finishReason":"end_turn"}}` + "\n"
 )
 
-// If a session was copied, the id that a client has given means both copies. DeleteSession with that id removes
-// neither.
+// If a session was copied, the id that a client has given to it means both sessions. DeleteSession with that id removes
+// neither of them.
 func TestStoredAlias(t *testing.T) {
 	t.Parallel()
 	st := newStore(t)

@@ -60,12 +60,12 @@ type Turn struct {
 	text      []string // the text of the last assistant message
 	size      int
 	foreign   uint64            // the last request that came in a turn which the agent had begun by itself, before this one
-	last      string            // type of the last message
-	cancelled bool              // the agent was asked to cancel it
-	lastAt    time.Time         // when it came; kept only for IdleTimeout
-	input     wireproto.Content // for the Observer
-	command   string            // of kimi, that the prompt begins with; "" without SlashCommands
-	number    int               // in the session, from 1; 0 until it begins
+	last      string            // the type of the last message
+	cancelled bool              // the agent was asked to cancel the turn
+	lastAt    time.Time         // when the last message came; set only with IdleTimeout
+	input     wireproto.Content // the prompt, for the Observer
+	command   string            // the command of kimi that the prompt begins with; "" without SlashCommands
+	number    int               // the number of the turn in the session, from 1; 0 until it begins
 	began     time.Time
 	askedAt   time.Time // since when the turn waits for the user, if asks is not 0
 	asks      int       // how many requests wait for the user

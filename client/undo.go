@@ -10,9 +10,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Undo takes back the last turns: the model does not see them any more. Changes of files stay. If a turn is running,
-// the error is [ErrBusy]. If there are not so many turns, or a compaction is between them, it takes none back and the
-// error is a [*TurnsError]. For kimi-cli, the error is [ErrUnsupported]; use [ForkSession] at an earlier turn instead.
+// Undo takes back the last turns, so that the model does not see them any more. It does not undo changes of files. If a
+// turn is running, the error is [ErrBusy]. If the session does not have so many turns, or was compacted after one of
+// them, Undo takes back no turn, and the error is a [*TurnsError]. For kimi-cli, the error is [ErrUnsupported]; use
+// [ForkSession] to keep the first turns instead.
 func (s *Session) Undo(ctx context.Context, turns int) error {
 	switch {
 	case ctx == nil:
@@ -31,17 +32,19 @@ func (s *Session) Undo(ctx context.Context, turns int) error {
 	return err
 }
 
-// TurnsError says that a session does not have the number of turns that [Session.Undo] was to take back or
-// [ForkSession] was to keep. Nothing has changed.
+// TurnsError says that a session has fewer turns than [Session.Undo] should take back or [ForkSession] should keep.
+// Nothing has changed.
 type TurnsError struct {
-	Turns     int `json:"turns"`     // the number that was wanted
-	Available int `json:"available"` // the number that there are; -1 if a compaction is in the way of Undo, so that the number is not known
+	Turns int `json:"turns"` // how many turns were wanted
+	// Available is how many turns there are. It is -1 if that is not known, because Undo cannot take back turns from
+	// before a compaction.
+	Available int `json:"available"`
 }
 
 // Error says how many turns there are, and what to do.
 func (e *TurnsError) Error() string { return "client: " + e.What() + "; " + e.Hint() }
 
-// What says how many turns there are, without what to do about it.
+// What says how many turns there are.
 func (e *TurnsError) What() string {
 	switch e.Available {
 	case -1:

@@ -44,7 +44,7 @@ func Parse(data []byte) (*Rules, error) {
 	return r, nil
 }
 
-// decode is Parse. Its errors do not name this package.
+// decode does what Parse does. Its errors do not name this package.
 func decode(data []byte) (*Rules, error) {
 	if len(data) > maxFile {
 		return nil, fmt.Errorf("more than %d MiB; name a file of rules", maxFile>>20)
@@ -56,12 +56,12 @@ func decode(data []byte) (*Rules, error) {
 		if errors.As(err, &syntax) {
 			return nil, fmt.Errorf("line %d: %s; correct the TOML", syntax.Position.Line, strings.TrimSuffix(syntax.Message, "."))
 		}
-		// The rest of the text names Go types.
+		// The rest of the decoder's text is left out, because it names Go types.
 		where, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "toml: "), "): ")
 		return nil, fmt.Errorf("%s): every value is a string, every table one of [[deny]], [[ask]] and [[allow]]", where)
 	}
 	var errs []error
-	seen := make(map[string]int) // by the last name of the key, as lineOf counts
+	seen := make(map[string]int) // how often each last part of a key has come; lineOf counts in the same way
 	for _, key := range meta.Keys() {
 		name, last := key.String(), key[len(key)-1]
 		seen[last]++
@@ -69,7 +69,7 @@ func decode(data []byte) (*Rules, error) {
 		switch {
 		case undecoded(meta, key):
 			remedy = "a rule has tool, command, path, mcp_server, reason and options"
-		case name != strings.ToLower(name): // the decoder matches keys without regard to case, who reads the file does not
+		case name != strings.ToLower(name): // the decoder ignores the case of keys, but a reader of the file may not notice that
 			remedy = "write it in lower case"
 		default:
 			continue

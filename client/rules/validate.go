@@ -19,7 +19,7 @@ func (r *Rules) Validate() error {
 	return nil
 }
 
-// problems is Validate. Its error does not name this package.
+// problems does what Validate does. Its error does not name this package.
 func (r *Rules) problems() error {
 	var errs []error
 	for _, list := range []struct {

@@ -24,7 +24,7 @@ func (f *chatCmd) Run(e *env) error {
 	f.plain = f.Plain
 	start := func(ctx context.Context, o *client.Options) (*client.Session, error) {
 		o.SessionID = f.Session
-		o.SlashCommands = f.Slash || e.interactive() // the user's own words
+		o.SlashCommands = f.Slash || e.interactive() // the user types the prompts
 		if err := o.Validate(); err != nil {
 			return nil, usage("%w", err)
 		}
@@ -65,7 +65,7 @@ func (c *conversation) chat() error {
 		}
 	}()
 	var last error
-	var early []string // typed too late to steer a turn: the next prompts
+	var early []string // lines that were typed too late to steer a turn; they are the next prompts
 	for {
 		text, err := c.next(&early)
 		if errors.Is(err, io.EOF) {
@@ -181,7 +181,7 @@ func (c *conversation) steer(ctx context.Context) {
 		line, err := c.e.input.Line(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
-			continue // Ctrl-D leaves at the prompt only
+			continue // Ctrl-D leaves only at the prompt
 		case err != nil:
 			return
 		case strings.TrimSpace(line) == "":
@@ -190,7 +190,7 @@ func (c *conversation) steer(ctx context.Context) {
 		c.mu.Lock()
 		c.steered = append(c.steered, line)
 		c.mu.Unlock()
-		// Whether it is taken up, SteerInput tells alone.
+		// Only a SteerInput says that the turn has the line.
 		switch err := c.session.Steer(context.WithoutCancel(ctx), line); {
 		case err == nil:
 			c.mu.Lock()
@@ -206,7 +206,7 @@ func (c *conversation) steer(ctx context.Context) {
 	}
 }
 
-// command runs the commands of the chat itself; the others are kimi's.
+// command runs a command of the chat itself. known is false if the text is for kimi. done says that the person leaves.
 func (c *conversation) command(text string) (done, known bool) {
 	word, arg, _ := strings.Cut(strings.TrimSpace(text), " ")
 	arg = strings.TrimSpace(arg)

@@ -34,17 +34,17 @@ type conversation struct {
 	session  *client.Session
 	grants   *grant.Book
 	show     *render.Renderer // nil with --json
-	lines    *json.Encoder    // nil without
+	lines    *json.Encoder    // nil without --json
 	prompter prompter         // nil if no one can be asked
 
 	over    atomic.Bool // nothing is asked any more
 	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
-	mu      sync.Mutex  // of the terminal: one message or question at a time
+	mu      sync.Mutex  // guards the terminal: one message or question at a time
 	idle    bool        // a chat waits for a prompt
-	steered []string    // typed during the turn, and not taken up yet
+	steered []string    // lines that were typed during the turn and that the turn does not have yet
 }
 
-// converse starts or resumes a session, by start, and runs what the command does with it.
+// converse calls start, which starts or resumes a session, and then do. At the end it closes the session.
 func (e *env) converse(f *runFlags, start func(context.Context, *client.Options) (*client.Session, error), do func(*conversation) error) error {
 	c := &conversation{e: e, flags: f}
 	if f.JSON {
@@ -112,13 +112,13 @@ func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhil
 		defer others.Wait()
 		defer stop()
 	}
-	var broken error // standard output
+	var broken error // why standard output cannot be written
 	for m, err := range turn.Messages() {
 		if err != nil {
-			break // Result tells it too
+			break // Result returns it too
 		}
 		if _, cut := m.(*wireproto.StepInterrupted); cut && c.lines == nil {
-			continue // how the turn ends says more
+			continue // the end of the turn says more
 		}
 		if broken = c.message(ctx, m); broken != nil {
 			break
@@ -132,7 +132,7 @@ func (c *conversation) turn(text string, parts []wireproto.ContentPart, meanwhil
 	return result, err
 }
 
-// message shows a message and answers a request. Its error is that of standard output.
+// message shows a message and answers a request. Its error says why standard output cannot be written.
 func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,8 +172,8 @@ func (c *conversation) print(m wireproto.Message) error {
 	return c.show.Message(m)
 }
 
-// showApproval shows what is to be approved. In the output it shows everything. If it asks a person, it shows as much
-// as there is room for.
+// showApproval shows what is to be approved. If no person is asked, it shows everything. Otherwise it shows as much as
+// there is room for on the screen, and returns the rest.
 func (c *conversation) showApproval(m *client.ApprovalRequest) (rest *render.Pages, err error) {
 	if c.show == nil {
 		return nil, nil
@@ -233,7 +233,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 		asked, stop := until(ctx, m.Done())
 		code := c.session.Server().Bridge != nil
 		silence := "the agent goes on without it"
-		if !code && m.AgentID == nil { // a subagent of kimi-cli goes on, too
+		if !code && m.AgentID == nil { // after a rejection, a subagent of kimi-cli goes on, too
 			silence = "ends the turn"
 		}
 		offers = c.grants.Offers(m, name, arguments, code)
@@ -303,7 +303,7 @@ func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	}
 }
 
-// unneeded says that a question has resolved itself.
+// unneeded says that a request needs no answer any more.
 func (c *conversation) unneeded() {
 	const text = "  (no answer is needed now)"
 	if c.flags.Quiet {

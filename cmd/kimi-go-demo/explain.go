@@ -60,7 +60,7 @@ var flags = map[string]string{
 // flagOf returns the flag that becomes a field of Options, or the field's name.
 func flagOf(option string) string { return cmp.Or(flags[option], option) }
 
-// explain returns an error in a line, and what to do about it.
+// explain returns an error as one line, and a hint: what to do about it.
 func explain(err error) (line, hint string) {
 	var (
 		hint1        hinted
@@ -68,7 +68,7 @@ func explain(err error) (line, hint string) {
 		incompatible *client.IncompatibleError
 		missing      *client.NotFoundError
 		start        *client.StartError
-		told         interface { // a client's error that tells a person, too
+		told         interface { // an error of package client that has texts for a person
 			error
 			What() string
 			Hint() string
@@ -105,7 +105,7 @@ func explain(err error) (line, hint string) {
 		var lines, hints []string
 		for _, o := range options {
 			reason, hint := o.Reason, flagNames.Replace(o.Hint())
-			if o.Option != "Model" && o.Option != "Effort" { // which a chat sets, too, and which the reason names
+			if o.Option != "Model" && o.Option != "Effort" { // a chat can set these, too, and the reason names them
 				reason = flagOf(o.Option) + ": " + reason
 			}
 			lines = append(lines, reason)
@@ -123,7 +123,7 @@ func explain(err error) (line, hint string) {
 			return k.text, k.hint
 		}
 		first := flagNames.Replace(k.err.Error())
-		head, _, _ := strings.Cut(first, ";") // what to do, as Go programs are told
+		head, _, _ := strings.Cut(first, ";") // after the semicolon, the error tells a Go program what to do
 		return oneLine(strings.Replace(line, first, head, 1)), k.hint
 	}
 	switch {

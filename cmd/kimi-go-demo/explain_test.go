@@ -50,7 +50,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// What a person has mistyped is told in words of this command, and without a hint that does not help.
+// An error about something that a person has mistyped has the words of this command, and no hint that does not help.
 func TestExplainSlips(t *testing.T) {
 	for _, tt := range []struct {
 		err        error

@@ -52,7 +52,7 @@ type files struct {
 // runFlags are the flags of every command that runs turns.
 type runFlags struct {
 	which
-	plain       bool          // lines, also where a screen is possible
+	plain       bool          // show plain lines even where a screen is possible
 	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
 	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: what --thinking says)."`
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
@@ -115,8 +115,8 @@ func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	return b, nil
 }
 
-// resumeCommand is the command line that continues a session, with the same rules, in plain lines if they were wanted,
-// and in a mode that the session keeps.
+// resumeCommand returns the command line that continues a session. It has the same rules, --plain if that was given, and
+// the option for a mode that a command such as /yolo has turned on.
 func (f *runFlags) resumeCommand(s *client.Session) string {
 	var flags []string
 	if mode, ok := strings.CutPrefix(s.Status().Approvals.All, "/"); ok {

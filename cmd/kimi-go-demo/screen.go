@@ -24,8 +24,8 @@ func (e *env) screenful(f *runFlags, plain bool) bool {
 		term != "dumb" && (term != "" || runtime.GOOS == "windows")
 }
 
-// chatOnScreen is a chat with separate places for what is typed and for what the agent does. wanted is the id that the
-// person gave, "" for none.
+// chatOnScreen runs a chat with separate places for what is typed and for what the agent does. wanted is the id that the
+// person gave, or "".
 func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Options) (*client.Session, error), wanted string, replay bool) error {
 	opts, err := f.options(true)
 	if err != nil {
@@ -111,7 +111,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	return err
 }
 
-// pick lets the person choose a session of the work dir; "" says that there is none.
+// pick lets the person choose a session of the work dir. It returns "" if there is none.
 func (e *env) pick(f *runFlags) (id string, err error) {
 	list, err := client.ListSessions(f.where.options())
 	if err != nil {

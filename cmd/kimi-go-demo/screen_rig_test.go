@@ -119,7 +119,7 @@ func line(width int, cell func(x int) (string, int)) string {
 	return strings.TrimRight(b.String(), " ")
 }
 
-// screenLocked returns the lines on the screen. allLocked also returns the lines that have scrolled away before them.
+// screenLocked returns the lines on the screen.
 func (g *glass) screenLocked() []string {
 	var list []string
 	for y := range g.emu.Height() {
@@ -134,6 +134,7 @@ func (g *glass) screenLocked() []string {
 	return list
 }
 
+// allLocked returns the lines that have scrolled away and the lines on the screen.
 func (g *glass) allLocked() []string {
 	var list []string
 	for y := range g.emu.ScrollbackLen() {
@@ -148,7 +149,7 @@ func (g *glass) allLocked() []string {
 	return append(list, g.screenLocked()...)
 }
 
-// all returns the text on the screen and the text that has scrolled away before it.
+// all returns the text that has scrolled away and the text on the screen.
 func (g *glass) all() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -162,7 +163,7 @@ func (g *glass) now() string {
 	return strings.Join(g.screenLocked(), "\n")
 }
 
-// until waits until want returns true for all text, on the screen and scrolled away.
+// until waits until want returns true for all text: what has scrolled away, and what is on the screen.
 func (g *glass) until(what string, want func(all string) bool) {
 	g.t.Helper()
 	stop := time.AfterFunc(limit, func() {

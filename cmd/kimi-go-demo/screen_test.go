@@ -666,7 +666,7 @@ func TestScreenModel(t *testing.T) {
 	})
 }
 
-// What a person mistypes is told in words, without routes, codes or a hint that does not help.
+// The error about a mistyped command has no routes, no codes and no hint that does not help.
 func TestScreenSlips(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
 		d, _ := k.twoModels(t, "text: one")

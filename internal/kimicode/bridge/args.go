@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/home"
 )
 
-// UnsupportedError names an option that has no place in Kimi Code.
+// UnsupportedError names an option that Kimi Code does not have.
 type UnsupportedError = translator.UnsupportedError
 
 // ArgumentError says why the value of an argument cannot be used.
@@ -25,27 +25,27 @@ type ArgumentError = translator.ArgumentError
 // UndoKey is the member of an error's data that says how many turns can be taken back, -1 if that is not known.
 const UndoKey = translator.UndoKey
 
-// RoutesError says that the server lacks routes. The error that answers initialize has it in its data, as the member
-// RoutesKey.
+// RoutesError says which routes the server does not have. The error that answers initialize has the RoutesError in its
+// data, as the member RoutesKey.
 type RoutesError = api.RoutesError
 
 // RoutesKey is the key of a [RoutesError].
 const RoutesKey = api.RoutesKey
 
-// SlashFlag is an argument of this package's own: a prompt's text may be a command.
+// SlashFlag is an argument of this package. It says that a prompt's text can be a command.
 const SlashFlag = "--slash-commands"
 
-// EffortFlag is an argument of this package: how much the model thinks, by the model's own names.
+// EffortFlag is an argument of this package. Its value says how much the model thinks; each model has its own values.
 const EffortFlag = translator.EffortFlag
 
-// settings are the values for Kimi Code of a command line of "kimi --wire".
+// settings are what a command line of "kimi --wire" means for Kimi Code.
 type settings struct {
 	translator.Settings
 	path, dir string
 	env       []string
 	home      string // the user's KIMI_CODE_HOME
 	newest    bool   // --continue
-	remote    bool   // the server runs elsewhere: no file of its machine is read
+	remote    bool   // the server runs elsewhere, so no file of its machine is read
 	overlay   home.Spec
 }
 
@@ -58,7 +58,7 @@ var ofThisMachine = []string{
 	"max-ralph-iterations",
 }
 
-// parseFor is parse, for a server that is elsewhere if it is remote.
+// parseFor is like parse. remote says that the server runs elsewhere.
 func parseFor(cmd *Command, remote bool) (*settings, error) {
 	s := &settings{path: cmd.Path, dir: cmd.Dir, env: slices.Clone(cmd.Env), remote: remote}
 	s.Permission, s.WorkDir = api.Manual, cmd.Dir
@@ -78,7 +78,7 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 	yes := func(do func(), names ...string) {
 		for _, name := range names {
 			fs.BoolFunc(name, "", func(v string) error {
-				if v != "true" { // so it is told of a flag alone
+				if v != "true" { // package flag passes "true" for a flag without a value
 					return errors.New("it takes no value")
 				}
 				do()
@@ -116,7 +116,7 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 	}, "mcp-config-file")
 	str(func(v string) {
 		if v != "default" {
-			no("--agent "+v, "it has the agent \"default\" alone")
+			no("--agent "+v, "it has only the agent \"default\"")
 		}
 	}, "agent")
 	str(func(v string) {
@@ -168,7 +168,7 @@ func parseFor(cmd *Command, remote bool) (*settings, error) {
 	return s, nil
 }
 
-// abs makes a path absolute, from the directory in which kimi would run.
+// abs makes a path absolute. dir is the directory in which kimi would run.
 func (s *settings) abs(dir, path string) string {
 	if !s.remote && !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
@@ -176,7 +176,7 @@ func (s *settings) abs(dir, path string) string {
 	return path
 }
 
-// environment sets what the whole process of Kimi Code takes from its environment.
+// environment sets the home of Kimi Code and the variables that say where it is.
 func (s *settings) environment(dir string) error {
 	s.home = home.Path(s.env, dir)
 	if s.home == "" {
@@ -185,11 +185,12 @@ func (s *settings) environment(dir string) error {
 	if getenv(s.env, "KIMI_SHARE_DIR") != "" {
 		s.env = setenv(s.env, "KIMI_CODE_HOME", s.home)
 	}
-	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // there Kimi Code looks for files of kimi-cli, to import them
+	s.env = setenv(s.env, "KIMI_SHARE_DIR", "") // Kimi Code would import files of kimi-cli from this directory
 	return nil
 }
 
-// find returns Kimi Code's id of the session to continue, "" for none. As in kimi-cli, an unknown id begins a session.
+// find returns Kimi Code's id of the session to continue. For an unknown id it returns "", and a new session begins, as
+// in kimi-cli.
 func (s *settings) find() (string, error) {
 	if !s.newest {
 		return home.FindSession(s.home, s.WorkDir, s.ID), nil
@@ -204,7 +205,7 @@ func (s *settings) find() (string, error) {
 	return list[0].ID, nil
 }
 
-// getenv returns the value of a variable in env, the last one if it is there twice.
+// getenv returns the value of a variable in env. If env has the variable twice, the last value counts.
 func getenv(env []string, key string) string {
 	for _, entry := range slices.Backward(env) {
 		if k, v, _ := strings.Cut(entry, "="); k == key || runtime.GOOS == "windows" && strings.EqualFold(k, key) {
@@ -214,7 +215,7 @@ func getenv(env []string, key string) string {
 	return ""
 }
 
-// setenv returns env with a variable set, or unset with "".
+// setenv returns env with a variable set. If value is "", it returns env without the variable.
 func setenv(env []string, key, value string) []string {
 	env = slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
 		k, _, _ := strings.Cut(entry, "=")

@@ -1,16 +1,16 @@
-// Package bridge is a Wire agent made of Kimi Code, which has no Wire mode: one side answers
-// Wire 1.10 as "kimi --wire" of kimi-cli does, the other drives the server of "kimi web".
+// Package bridge makes a Wire agent of Kimi Code, which has no Wire mode. To the client, it answers Wire 1.10 as
+// "kimi --wire" of kimi-cli does. On the other side, it drives the server of "kimi web".
 //
 // # One loop
 //
-// The package translator, a state machine, makes all decisions. The loop of a [Conn] gives it the events and does what
-// it says. The loop waits for nothing else: calls of the server, the client's input and output, tools and hooks have
-// their own goroutines.
+// The package translator, a state machine, makes all decisions. The loop of a [Conn] gives the events to the translator
+// and does what the translator says. The loop never waits for anything else: calls of the server, the client's input
+// and output, tools and hooks have their own goroutines.
 //
 // # A slow client
 //
-// While much waits for the client, the loop takes no events from the server, which keeps them. It still handles the
-// client's calls.
+// While much output waits for the client, the loop takes no events from the server. The server keeps them. The loop
+// still handles the client's calls.
 //
 // The package follows Kimi Code 2.1.0.
 package bridge
@@ -31,8 +31,8 @@ import (
 
 // Command is a command line of "kimi --wire".
 type Command struct {
-	Path string   // Kimi Code
-	Args []string // arguments of kimi --wire, and of this package's own: see [SlashFlag]
+	Path string   // the program of Kimi Code
+	Args []string // arguments of kimi --wire, and those of this package: see [SlashFlag] and [EffortFlag]
 	Env  []string // the whole environment, "KEY=value"
 	Dir  string   // working directory, absolute
 }
@@ -43,35 +43,35 @@ type Child interface {
 	PID() int
 }
 
-// Spawn starts a program. If this program ends without having ended the child, a watching process ends the child and
-// everything that it has started. It then removes the child's file in the folder about, which it finds by its "pid",
-// and the folders of remove.
+// Spawn starts a child process. If this program ends and the child does not, a watching process ends the child and
+// everything that the child has started. It then removes the folders of remove, and the file in the folder about whose
+// member "pid" is the child's.
 type Spawn func(ctx context.Context, cmd *Command, about string, remove []string) (Child, error)
 
 // Conn is a running bridge. A Wire client reads from it and writes to it.
 type Conn struct {
 	set   *settings
 	host  host
-	watch func(translator.Input, time.Time) // sees what the translator gets; nil except in tests
+	watch func(translator.Input, time.Time) // gets every input of the translator; nil except in tests
 
-	ctx    context.Context // of all that the bridge does; ends with Close
+	ctx    context.Context // for everything that the bridge does; ends with Close
 	cancel context.CancelCauseFunc
 
 	own ownSession
 	out *outlet // to the client
 	in  *io.PipeWriter
 
-	frames   chan *wireproto.Frame
-	inputs   chan any      // what has happened elsewhere
-	launches chan launched // takes one
-	hangUp   chan struct{}
+	frames   chan *wireproto.Frame // from the client
+	inputs   chan any              // events of other goroutines
+	launches chan launched         // has room for one
+	hangUp   chan struct{}         // closed when the client has closed its end or has called Interrupt
 	hangOne  sync.Once
 	done     chan struct{} // closed when nothing is left
 
 	mu     sync.Mutex
 	child  Child // nil until it has started
 	forced bool  // Close was called
-	exit   error // how it ended, or why it did not start; set before done is closed
+	exit   error // how the child ended, or why it did not start; set before done is closed
 }
 
 var errClosed = errors.New("the bridge is closed")
@@ -113,13 +113,14 @@ func connect(ctx context.Context, set *settings, host host, watch func(translato
 // Read reads the lines of the protocol.
 func (c *Conn) Read(p []byte) (int, error) { return c.out.Read(p) }
 
-// Decode reads frames of the protocol. Use it or Read, not both. A text does not become a line for it.
+// Decode reads frames of the protocol. A caller uses Decode or Read, not both. Decode is faster: a frame with a text
+// does not become a line first.
 func (c *Conn) Decode() (*wireproto.Frame, error) { return c.out.Decode() }
 
 // SetMaxLine sets the longest line that Decode accepts, in bytes.
 func (c *Conn) SetMaxLine(n int) { c.out.setMaxLine(n) }
 
-// Size returns about the length of the last frame's line, in bytes.
+// Size returns the approximate length of the last frame's line, in bytes.
 func (c *Conn) Size() int { return c.out.last }
 
 // Buffered reports whether Decode would return at once.
@@ -128,7 +129,7 @@ func (c *Conn) Buffered() bool { return c.out.buffered() }
 // Write takes lines of the protocol.
 func (c *Conn) Write(p []byte) (int, error) { return c.in.Write(p) }
 
-// CloseWrite ends the bridge and Kimi Code after what was written.
+// CloseWrite ends the bridge and Kimi Code, after everything that was written before is handled.
 func (c *Conn) CloseWrite() error { return c.in.Close() }
 
 // Interrupt ends Kimi Code at once, if it serves this session only.
@@ -163,7 +164,7 @@ func (c *Conn) Wait() error {
 	return c.exit
 }
 
-// PID returns Kimi Code's process id, 0 before it runs.
+// PID returns Kimi Code's process id. It returns 0 before Kimi Code runs.
 func (c *Conn) PID() int {
 	if child := c.running(); child != nil {
 		return child.PID()
@@ -226,6 +227,6 @@ func (c *Conn) tell(in any) bool {
 // stopAgain is how long a server that was asked to end may take before it is asked again. It usually takes 0.2 s.
 const stopAgain = 2 * time.Second
 
-// stopWait is how long a server may take to end after it was asked and nothing is connected to it. The client has its
-// own limits and kills the server when they pass.
+// stopWait is how long a server may take to end after it was asked to and nothing is connected to it. The client has
+// limits of its own, and kills the server after them.
 const stopWait = 10 * time.Second

@@ -12,19 +12,19 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// providerTypes are Kimi Code's names of the types of providers.
+// providerTypes has Kimi Code's name for each type of provider.
 var providerTypes = map[config.ProviderType]string{
 	"": "kimi", config.ProviderKimi: "kimi", config.ProviderOpenAILegacy: "openai", config.ProviderOpenAIResponses: "openai_responses",
 	config.ProviderAnthropic: "anthropic", config.ProviderGoogleGenAI: "google-genai", config.ProviderGemini: "google-genai",
 	config.ProviderVertexAI: "vertexai",
 }
 
-// configure turns a configuration of kimi-cli into the configuration of a private home, and variables that kimi-cli
-// reads into those that Kimi Code reads. Without a configuration, Kimi Code uses its own.
+// configure converts a configuration of kimi-cli to the configuration of a private home. It also sets the variables that
+// Kimi Code reads from those that kimi-cli reads. If cfg is nil, Kimi Code uses its own configuration.
 func (s *settings) configure(cfg *config.Config) error {
 	get := func(key string) string { return getenv(s.env, key) }
 	if cfg == nil {
-		// The three variables of kimi-cli, unless Kimi Code's own variables are complete.
+		// Use the three variables of kimi-cli, unless Kimi Code's own variables are complete.
 		if get("KIMI_MODEL_NAME") != "" && get("KIMI_MODEL_API_KEY") == "" && get("KIMI_API_KEY") != "" {
 			s.env = setenv(s.env, "KIMI_MODEL_API_KEY", get("KIMI_API_KEY"))
 			if get("KIMI_MODEL_BASE_URL") == "" {
@@ -36,7 +36,7 @@ func (s *settings) configure(cfg *config.Config) error {
 	if err := foreign(cfg); err != nil {
 		return err
 	}
-	if s.Thinking == "" && !cfg.DefaultThinking { // otherwise a model thinks if it can
+	if s.Thinking == "" && !cfg.DefaultThinking { // without a value, Kimi Code lets a model think that can
 		s.Thinking = "off"
 	}
 	if cfg.DefaultYolo && s.Permission == api.Manual {
@@ -58,7 +58,7 @@ func (s *settings) configure(cfg *config.Config) error {
 	if _, ok := providers[m.Provider]; known && !ok {
 		return fmt.Errorf("models.%s names the provider %.80q, which is not in the configuration", s.Model, m.Provider)
 	}
-	if !known { // kimi-cli makes a model of the environment alone
+	if !known { // as in kimi-cli, the environment alone can describe a model
 		s.Model, m.Provider = environmentModel, environmentModel
 		m.MaxContextSize = 100_000
 		if models == nil {
@@ -79,7 +79,7 @@ func (s *settings) configure(cfg *config.Config) error {
 		s.Model = ""
 	}
 	for _, key := range []string{"NAME", "API_KEY", "BASE_URL", "PROVIDER_TYPE", "MAX_CONTEXT_SIZE", "CAPABILITIES"} {
-		s.env = setenv(s.env, "KIMI_MODEL_"+key, "") // a model of the environment would be used before that of the configuration
+		s.env = setenv(s.env, "KIMI_MODEL_"+key, "") // Kimi Code would prefer a model of the environment
 	}
 	settings := translate(cfg, models, providers)
 	if s.Model != "" {
@@ -97,10 +97,11 @@ func names(models map[string]config.Model) string {
 	return strings.Join(slices.Sorted(maps.Keys(models)), ", ")
 }
 
-// environmentModel is the name of a model, and of its provider, that only the environment describes.
+// environmentModel is the name of a model that only the environment describes, and the name of its provider.
 const environmentModel = "environment"
 
-// override replaces values of the configuration by those of the environment, by the type of the provider, as kimi-cli does.
+// override replaces values of the configuration by those of the environment. As in kimi-cli, the type of the provider
+// says which variables count.
 func override(m *config.Model, p *config.Provider, get func(string) string) error {
 	set := func(to *string, key string) {
 		if v := get(key); v != "" {
@@ -134,8 +135,8 @@ func override(m *config.Model, p *config.Provider, get func(string) string) erro
 	return nil
 }
 
-// foreign names the keys of a configuration that Kimi Code has no place for. It leaves out keys that only shape
-// kimi-cli's terminal or the polling of its tasks: they have no effect here.
+// foreign returns an error that names the keys of a configuration which Kimi Code does not have. It does not name keys
+// about kimi-cli's terminal and about how kimi-cli polls its tasks, because these have no effect here.
 func foreign(cfg *config.Config) error {
 	var keys []string
 	no := func(key string, set bool) {
@@ -173,14 +174,14 @@ func known() string {
 // table is a table of TOML.
 type table = map[string]any
 
-// put sets a key where there is a value.
+// put sets a key if there is a value.
 func put[T any](t table, key string, value *T) {
 	if value != nil {
 		t[key] = *value
 	}
 }
 
-// translate writes a configuration of kimi-cli as Kimi Code reads it.
+// translate converts a configuration of kimi-cli to the form that Kimi Code reads.
 func translate(cfg *config.Config, models map[string]config.Model, providers map[string]config.Provider) table {
 	out := table{}
 	modelTables := table{}

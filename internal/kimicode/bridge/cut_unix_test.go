@@ -22,8 +22,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// longTurn is a turn with everything: thinking, text that is more than ASCII, calls with long arguments, approvals,
-// and a subagent.
+// longTurn returns the scripts of a turn with thinking, text that is not only ASCII, calls with long arguments,
+// approvals, and a subagent.
 func longTurn() []string {
 	slowly := func(lines ...string) string { return strings.Join(lines, "\nwait: 25ms\n") }
 	say := func(lines ...string) string { return strings.Join(lines, "\n") }
@@ -73,7 +73,7 @@ func prompted(t *testing.T, k *webtest.Kimi, hooks webtest.Hooks, approve func(*
 
 var update = flag.Bool("update", false, "record again what the real server says")
 
-// record keeps the events of a turn, and the routes of the server, for tests without one.
+// record writes the events of a turn and the routes of the server to files, for tests without a real server.
 func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 	t.Helper()
 	var lines []string
@@ -125,10 +125,10 @@ func record(t *testing.T, k *webtest.Kimi, frames [][]byte) {
 	}
 }
 
-var onKimi = flag.Bool("soak.kimi", false, "as many faults on the real server as make sense: minutes")
+var onKimi = flag.Bool("soak.kimi", false, "cause many faults on the real server, which takes minutes")
 
-// The connection to the real server is lost at events of a long turn, at each one in make soak: before it, in its
-// middle, or after it. The client gets everything, and nothing twice.
+// The connection to the real server is lost before, in the middle of, or after an event of a long turn. make soak does
+// this at every event. The client gets everything, and nothing twice.
 func TestLostSocket(t *testing.T) {
 	k := webtest.NewKimi(t)
 	frames := 0
@@ -173,7 +173,7 @@ func TestLostSocket(t *testing.T) {
 	}
 }
 
-// Random faults between the bridge and the real server.
+// With random faults between the bridge and the real server, the client gets the whole turn.
 func TestFaultsKimi(t *testing.T) {
 	k := webtest.NewKimi(t)
 	k.Model.Add(longTurn()...)
@@ -192,7 +192,8 @@ func TestFaultsKimi(t *testing.T) {
 	}
 }
 
-// The real server is killed during a turn: the client gets what it has said, and the turn is not finished.
+// The real server is killed during a turn. The client gets what the server has said before, and the turn does not end as
+// finished.
 func TestKilledKimi(t *testing.T) {
 	kills := 1
 	if *onKimi {

@@ -16,7 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// read are the fields that the translator reads of each type of event in the recorded turn, below payload.
+// read has the fields of the payload that the translator reads, for each type of event in the recorded turn.
 var read = map[string][]string{
 	"turn.started":                  {"agentId", "turnId", "promptId"},
 	"turn.ended":                    {"agentId", "turnId", "reason"},
@@ -34,10 +34,10 @@ var read = map[string][]string{
 	"subagent.spawned":              {"subagentId", "subagentName", "parentToolCallId"},
 }
 
-// frame fields that the translator or the stream reads of each event.
+// readOfAll are the fields of the frame that the translator or the stream reads of every event.
 var readOfAll = []string{"type", "seq", "epoch", "session_id", "volatile", "offset", "payload"}
 
-// renamed renames a member of an object, or takes it away for "".
+// renamed renames a member of an object. If to is "", it removes the member.
 func renamed(t *testing.T, raw []byte, from, to string) []byte {
 	t.Helper()
 	var o map[string]json.RawMessage
@@ -58,8 +58,8 @@ func renamed(t *testing.T, raw []byte, from, to string) []byte {
 }
 
 // Another version of the server uses other names for its events and their members, or leaves them out. The client then
-// gets the whole turn, or learns that something is wrong: by an error, or by a notification. A turn never silently
-// finishes with less, and nothing is approved that was not asked about.
+// gets the whole turn, or an error or a notification that something is wrong. A turn with missing parts never ends as
+// finished without a notification, and nothing is approved that the client was not asked about.
 func TestAnotherServer(t *testing.T) {
 	want := told(t, webtest.Hooks{})
 	kindOf := func(frame []byte) string {
@@ -84,9 +84,9 @@ func TestAnotherServer(t *testing.T) {
 	}
 	type drift struct {
 		name   string
-		kind   string // of the events that are changed, "" for all
+		kind   string // the type of the events that are changed; "" for all
 		change func([]byte) []byte
-		twice  bool // they come twice
+		twice  bool // the changed events come twice
 	}
 	lose := func(text string) func([]byte) []byte {
 		return func(f []byte) []byte {

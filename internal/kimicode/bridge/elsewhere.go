@@ -16,8 +16,8 @@ type Elsewhere struct{ URL, Token string }
 
 // Elsewhere's errors.
 var (
-	ErrToken    = errors.New("the server does not take the token")
-	ErrNotKimi  = errors.New("what answers is not a server of Kimi Code")
+	ErrToken    = errors.New("the server does not accept the token")
+	ErrNotKimi  = errors.New("the server that answers is not Kimi Code")
 	ErrOld      = errors.New("the server does not have the version that is needed")
 	ErrNoAnswer = errors.New("the server does not answer")
 )
@@ -67,14 +67,14 @@ func (e *Elsewhere) Start(ctx context.Context, cmd *Command) (*Conn, error) {
 
 // check asks the server what it is.
 func (e *Elsewhere) check(ctx context.Context, s *server.Server) (*api.Meta, error) {
-	if err := s.Call(ctx, "GET", "/meta", nil, nil); err != nil { // first, since it is tried once
+	if err := s.Call(ctx, "GET", "/meta", nil, nil); err != nil { // Call tries only once, and Check would repeat it
 		return nil, e.failed(ctx, err)
 	}
 	meta, err := s.Check(ctx)
 	return meta, e.failed(ctx, err)
 }
 
-// failed names the kind of an error.
+// failed adds to an error of the server which of Elsewhere's errors it is.
 func (e *Elsewhere) failed(ctx context.Context, err error) error {
 	var answer *api.Error
 	var routes *api.RoutesError
@@ -132,7 +132,7 @@ func (f *far) launch(c *Conn, o translator.Launch) (l launched) {
 	return l
 }
 
-// unreached says that the server was not reached for a long time.
+// unreached returns the error for a server that was not reached for a long time.
 func (f *far) unreached() error {
 	return fmt.Errorf("%w at %s for %v", ErrNoAnswer, f.server.URL(), server.Patience)
 }

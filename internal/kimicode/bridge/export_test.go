@@ -7,7 +7,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
 )
 
-// StartWatched is [Start] with a function that sees what the translator gets.
+// StartWatched is like [Start]. watch gets every input of the translator.
 func StartWatched(ctx context.Context, cmd *Command, spawn Spawn, watch func(translator.Settings, translator.Input, time.Time)) (*Conn, error) {
 	set, err := parse(cmd)
 	if err != nil {

@@ -37,7 +37,8 @@ func told(t *testing.T, hooks webtest.Hooks) *tale {
 	return got
 }
 
-// The connection is lost at each event of a long turn, in each way: the client gets everything, and nothing twice.
+// The connection is lost before, in the middle of, and after each event of a long turn. The client gets everything, and
+// nothing twice.
 func TestLostSocketFake(t *testing.T) {
 	var mu sync.Mutex
 	events := 0

@@ -18,18 +18,20 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// How much runs. make soak runs it all.
-var schedules = flag.Int("soak.schedules", 20, "schedules of random faults, on a fake server")
+// make soak sets this to a larger number.
+var schedules = flag.Int("soak.schedules", 20, "number of schedules of random faults, on a fake server")
 
-// faults is a schedule of faults, drawn by its seed.
+// faults is a schedule of random faults. Its seed decides which faults come.
 type faults struct {
-	mu     sync.Mutex
-	rng    *rand.Rand
-	kill   int // the event at which the server dies, 0 for none
-	cuts   float64
-	lost   float64 // of answers
-	late   float64
-	double float64
+	mu   sync.Mutex
+	rng  *rand.Rand
+	kill int // the number of the event at which the server dies; 0 for none
+
+	// These are probabilities.
+	cuts   float64 // that the connection is lost at an event
+	lost   float64 // that a call or its answer is lost
+	late   float64 // that an answer comes late
+	double float64 // that an event comes twice
 
 	events int
 	log    []string
@@ -93,7 +95,7 @@ func (x *faults) hooks() webtest.Hooks {
 				return nil, webtest.Before
 			}
 			frames := [][]byte{frame}
-			// A volatile event without an offset cannot be told from its double.
+			// If a volatile event has no offset, nobody can know whether it came twice.
 			if x.rng.Float64() < x.double && (!bytes.Contains(frame, []byte(`"volatile":true`)) || bytes.Contains(frame, []byte(`"offset":`))) {
 				x.say("double %d", x.events)
 				frames = append(frames, frame)
@@ -108,7 +110,7 @@ func (x *faults) hooks() webtest.Hooks {
 	}
 }
 
-// prefixOf reports whether a tale is the beginning of another: nothing is in it that is not in that one.
+// prefixOf reports whether a tale is the beginning of another one: it has nothing that the other does not have.
 func (t *tale) prefixOf(whole *tale) bool {
 	for name, a := range t.Agents {
 		b := whole.Agents[name]
@@ -126,8 +128,8 @@ func (t *tale) prefixOf(whole *tale) bool {
 }
 
 // Whatever happens to the server, the connection and the answers: nothing is lost, nothing comes twice, and nothing is
-// approved that the client has not approved. A turn that is not whole does not end as finished. Afterwards nothing is
-// left.
+// approved that the client has not approved. A turn that is not whole does not end as finished. No goroutine is left at
+// the end.
 func TestFaults(t *testing.T) {
 	want := told(t, webtest.Hooks{})
 	if want.Status != "finished" || len(want.Approvals) != 2 {

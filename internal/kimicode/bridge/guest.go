@@ -13,33 +13,33 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge/translator"
 )
 
-// newSession is the path that makes a session.
+// newSession is the path of the call that makes a session.
 const newSession = "/sessions"
 
 // partTime is how long a guest that is ended by force may take to leave the server.
 const partTime = 2 * time.Second
 
-// guest is a session's place on a server that it shares. It takes the role of the server's process: it ends when the
-// session has left the server, and when the server has ended.
+// guest is a session's place on a server that it shares with other sessions. It stands in for the server's process as
+// the [Child] of a Conn: it ends when the session has left the server, or when the server has ended.
 type guest struct {
 	pid   int
 	gone  <-chan struct{}                                       // closed when the server has ended; nil if that cannot be known
-	exit  func() error                                          // how it has ended
-	enter func(session string) (heard bool)                     // the session is on the server; whether its hooks were heard there
+	exit  func() error                                          // returns how the server has ended
+	enter func(session string) (heard bool)                     // called when the session is on the server; heard says that its hooks were heard already
 	heard func()                                                // tells the session that its hooks run
-	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; without a Quit, it is removed by force
-	own   *ownSession                                           // the Conn's
-	after func(error)                                           // the guest has left; the error says that its session may go on
+	part  func(context.Context, string, *translator.Quit) error // takes the session off the server; a nil Quit means by force
+	own   *ownSession                                           // that of the Conn
+	after func(error)                                           // called when the guest has left; the error says that its session may go on
 
 	mu      sync.Mutex
 	session string        // "" before it is known
 	over    bool          // left is closed
 	left    chan struct{} // closed when the guest has left
-	why     error         // the reason; set before left is closed
-	stays   error         // the session may go on in the server
+	why     error         // why the guest has left; set before left is closed
+	stays   error         // why the session may go on in the server; nil if it does not
 }
 
-// is says which session the guest has.
+// is sets the session of the guest.
 func (g *guest) is(session string) {
 	g.mu.Lock()
 	g.session = session
@@ -49,7 +49,7 @@ func (g *guest) is(session string) {
 	}
 }
 
-// made returns the session's id from the answer to the call that made it, "" if it was not made.
+// made returns the id of a session from the answer to the call that makes it. It returns "" if the session was not made.
 func made(a translator.Answer) string {
 	var s api.Session
 	if a.Err != nil || json.Unmarshal(a.Data, &s) != nil {
@@ -105,7 +105,7 @@ func (g *guest) fail(why error) {
 // Read reads nothing.
 func (g *guest) Read([]byte) (int, error) { return 0, io.EOF }
 
-// Interrupt does nothing: the server serves others, too.
+// Interrupt does nothing, because the server has other sessions, too.
 func (g *guest) Interrupt() error { return nil }
 
 // Close makes the session leave at once. An error says that the session may go on.
@@ -135,5 +135,5 @@ func (g *guest) Wait() error {
 	}
 }
 
-// PID returns the server's process id, 0 where that is not known.
+// PID returns the server's process id, or 0 if it is not known.
 func (g *guest) PID() int { return g.pid }

@@ -30,8 +30,8 @@ type loop struct {
 	hooks  map[int]*relay.Call
 	hook   int // the last key of hooks
 
-	calling int             // calls of the server that have no answer yet
-	gone    context.Context // ends when Kimi Code has ended: after that, no call goes to its port
+	calling int             // how many calls of the server have no answer yet
+	gone    context.Context // ends when Kimi Code has ended, because then no call may go to its port
 	endCall context.CancelFunc
 
 	launching bool
@@ -39,12 +39,12 @@ type loop struct {
 	ended     bool // Kimi Code has ended
 }
 
-// What reaches the loop besides the translator's inputs.
+// These events reach the loop, in addition to the translator's inputs.
 type (
 	launched struct {
 		translator.Launched
 		parts parts
-		exit  error // why Kimi Code could not be started at all; nil otherwise
+		exit  error // why there is no process of Kimi Code; nil otherwise
 	}
 	opened struct {
 		stream *server.Stream
@@ -65,7 +65,7 @@ func newLoop(c *Conn) *loop {
 	}
 }
 
-// run runs until Kimi Code has ended and everything that it has said was passed on.
+// run runs until Kimi Code has ended and everything that it has said is passed on.
 func (l *loop) run() {
 	c := l.c
 	hangUp := c.hangUp
@@ -109,7 +109,7 @@ func (l *loop) streamEnded() {
 // over reports whether nothing more can come.
 func (l *loop) over() bool {
 	if l.ended {
-		return l.stream == nil && l.calling == 0 // what waits for an answer is told, too
+		return l.stream == nil && l.calling == 0 // the translator gets the answers of all calls first
 	}
 	return l.quitting && !l.launching && l.parts.child == nil
 }
@@ -124,7 +124,7 @@ func (l *loop) finish() {
 	if l.stream != nil {
 		l.stream.Close()
 	}
-	if l.launching { // it ends soon: its context has
+	if l.launching { // the launch ends soon, because its context has ended
 		l.parts = (<-c.launches).parts
 	}
 	if child := l.parts.child; child != nil {
@@ -133,7 +133,7 @@ func (l *loop) finish() {
 		c.exit = child.Wait()
 		if l.parts.guest == nil {
 			home.Forget(c.set.home, child.PID())
-			if l.quitting || c.wasForced() { // the server has not come to it
+			if l.quitting || c.wasForced() { // the server may not have removed an unused session
 				home.Discard(c.set.home, c.set.WorkDir, c.own.unused())
 			}
 		}
@@ -145,7 +145,7 @@ func (l *loop) finish() {
 	close(c.done)
 }
 
-// launched goes on with what was set up.
+// launched handles the end of a launch.
 func (l *loop) launched(in launched) {
 	l.launching, l.parts = false, in.parts
 	if in.exit != nil {
@@ -160,7 +160,7 @@ func (l *loop) launched(in launched) {
 	}
 }
 
-// input handles what has happened elsewhere.
+// input handles an event of another goroutine.
 func (l *loop) input(in any) {
 	switch in := in.(type) {
 	case opened:
@@ -210,10 +210,10 @@ func (l *loop) input(in any) {
 	}
 }
 
-// batch is the most events that are handled before anything else is looked at.
+// batch is how many events of the stream are handled before the loop looks at anything else.
 const batch = 64
 
-// items passes on the events that have come.
+// items passes on events that have come.
 func (l *loop) items() {
 	now := time.Now()
 	for range batch {
@@ -253,7 +253,7 @@ func (l *loop) item(item server.Item, now time.Time) {
 	}
 }
 
-// withOldText adds the text that a file has now to the display of its change.
+// withOldText adds what the file itself says to the display of its change: see [translator.OldText].
 func withOldText(e *api.Event) *api.Event {
 	var payload map[string]json.RawMessage
 	if json.Unmarshal(e.Payload, &payload) != nil {
@@ -271,7 +271,7 @@ func withOldText(e *api.Event) *api.Event {
 	})
 	var raw bytes.Buffer
 	enc := json.NewEncoder(&raw)
-	enc.SetEscapeHTML(false) // the input of the tool stays as the server wrote it
+	enc.SetEscapeHTML(false) // keeps the input of the tool as the server wrote it
 	if enc.Encode(payload) != nil {
 		return e
 	}
@@ -355,7 +355,8 @@ func (l *loop) do(o translator.Output) {
 	}
 }
 
-// send queues a frame for the client. One that is too long for a line is answered as an error.
+// send queues a frame for the client. If an answer is too long for a line, an error is sent instead. If a request is too
+// long, the translator gets an error as its answer.
 func (l *loop) send(f *wireproto.Frame) {
 	err := l.c.out.add(f)
 	if err == nil || errors.Is(err, io.ErrClosedPipe) {
@@ -364,12 +365,12 @@ func (l *loop) send(f *wireproto.Frame) {
 	switch {
 	case f.Method == "" && f.ID != "":
 		l.c.out.add(&wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}})
-	case f.ID != "": // a request that cannot be sent is not answered by the client
+	case f.ID != "": // the client cannot answer a request that it does not get
 		l.step(translator.Frame{Frame: &wireproto.Frame{ID: f.ID, Error: &wireproto.RPCError{Code: wireproto.CodeInternalError, Message: err.Error()}}})
 	}
 }
 
-// quit ends the server. Nothing may be connected to the server then, or it does not end.
+// quit ends the server. It closes all connections first, because a server with a connection does not end.
 func (l *loop) quit(q translator.Quit) {
 	l.quitting = true
 	s, stream, c := l.parts.server, l.stream, l.c
@@ -394,7 +395,8 @@ func (l *loop) quit(q translator.Quit) {
 		}
 		s.CloseIdle()
 		s.Shutdown(ctx)
-		// A server whose session has MCP servers may hang all the same. If it is asked once more, it ends at once.
+		// Even without connections, a server whose session has MCP servers may hang. If it is asked again, it ends at
+		// once.
 		for {
 			select {
 			case <-time.After(stopAgain):
@@ -406,7 +408,7 @@ func (l *loop) quit(q translator.Quit) {
 	}()
 }
 
-// call calls a route of the server. If there is no answer, and the call may be repeated, it is repeated as long as the
+// call calls a route of the server. If no answer comes and the call may be repeated, call repeats it as long as the
 // server lives.
 func call(ctx context.Context, s *server.Server, o translator.Call) translator.Answer {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {

@@ -17,12 +17,12 @@ import (
 	"github.com/kimi-go/kimi-go/internal/regular"
 )
 
-// ToolPrefix is the start of the names of Go tools in the files of Kimi Code: for Kimi Code, they are tools of an MCP
+// ToolPrefix is the start of the names of Go tools in the files of Kimi Code. To Kimi Code, they are tools of an MCP
 // server.
 const ToolPrefix = "mcp__" + toolhost.ServerName + "__"
 
-// OpenIn returns the process id of a server of the home that has a session open, 0 if none says so. It does not ask a
-// server that has ended without a notice, a server of another system, or a terminal.
+// OpenIn returns the process id of a server of the home that has a session open, or 0 if no server says so. It cannot
+// ask a server that has ended without a notice, a server of another system, or a Kimi Code in a terminal.
 func OpenIn(dir, session string) int {
 	instances := home.Instances(dir)
 	entries, _ := os.ReadDir(instances)
@@ -54,7 +54,7 @@ func OpenIn(dir, session string) int {
 
 const (
 	fresh    = time.Minute     // a server writes that it runs every few seconds
-	patience = 2 * time.Second // with a server that is asked
+	patience = 2 * time.Second // how long a server may take to answer
 )
 
 // has asks a server on this machine whether it has a session open.
@@ -66,7 +66,7 @@ func has(port int, token, session string) bool {
 	var told struct {
 		Busy  bool `json:"busy"`
 		Agent struct {
-			Model string `json:"model"` // only of a session that it has open
+			Model string `json:"model"` // set only if the server has the session open
 		} `json:"agent_config"`
 	}
 	err := s.Call(ctx, "GET", "/sessions/"+url.PathEscape(session), nil, &told)

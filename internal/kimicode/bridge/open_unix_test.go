@@ -16,8 +16,8 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/bridge"
 )
 
-// Only a running server gets the token of a home: its file may still be there after its end, and another program may
-// have its port.
+// Only a running server gets the token of a home. After the end of a server, its file may still be there, and another
+// program may have its port.
 func TestOpenInEndedServer(t *testing.T) {
 	ended := exec.Command("true")
 	if err := ended.Run(); err != nil {

@@ -15,38 +15,38 @@ const crowded = 1 << 20
 type outlet struct {
 	mu      sync.Mutex
 	waiting []said
-	size    int  // about the length of their lines
+	size    int  // the approximate length of their lines
 	ended   bool // nothing more comes
 	stopped bool // no one reads
 	wanted  bool // the loop waits for room
 
-	added bool          // something, since flush; only the loop uses it
-	wake  chan struct{} // to the reader: something new
+	added bool          // a frame was added since the last flush; only the loop uses it
+	wake  chan struct{} // tells the reader that there is something new
 	room  chan struct{} // tells the loop that there is room again
 
-	// The reader's own.
+	// Only the reader uses these.
 	batch   []said
 	pos     int
 	lines   bytes.Buffer       // what Read returns next, or the line that Decode reads
 	enc     *wireproto.Encoder // writes to lines
 	dec     *wireproto.Decoder // reads from lines
-	maxLine int                // of Decode
+	maxLine int                // the longest line that Decode accepts
 	last    int                // the size of the last frame of Decode
 }
 
-// said is a frame of text, or the line of any other frame. A text is the same before and after it was a line. Other
-// messages are not: a line has no nil list, for example.
+// said is a frame of text, or the line of any other frame. A text stays the same if it becomes a line and is read back,
+// so it need not become one. Other messages may change: for example, a nil list is empty after that.
 type said struct {
 	frame *wireproto.Frame
 	line  []byte
-	size  int // about the length of the line
+	size  int // the approximate length of the line
 }
 
 // around is an upper bound for the length of a text's line without the text.
 const around = 128
 
-// textSize returns the length of the text in a frame of text or thinking, as most frames are. It returns false for any
-// other frame, and if the line may be longer than limit.
+// textSize returns the length of the text in a frame of text or thinking. Most frames are such frames. It returns false
+// for any other frame, and for a frame whose line may be longer than limit.
 func textSize(f *wireproto.Frame, limit int) (int, bool) {
 	n := 0
 	switch p := f.Message.(type) {
@@ -60,7 +60,7 @@ func textSize(f *wireproto.Frame, limit int) (int, bool) {
 	default:
 		return 0, false
 	}
-	const longest = len(`\u0000`) // what one byte can become
+	const longest = len(`\u0000`) // what one byte becomes at most
 	return n, f.Method == wireproto.MethodEvent && n*longest < limit-around
 }
 
@@ -77,7 +77,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// add queues a frame. The reader learns of it by flush. add refuses a frame that cannot be a line.
+// add queues a frame. flush then wakes the reader. add returns an error if the frame cannot become a line.
 func (o *outlet) add(f *wireproto.Frame) error {
 	s := said{frame: f}
 	if n, ok := textSize(f, wireproto.MaxLine); ok {
@@ -113,7 +113,7 @@ func (o *outlet) flush() {
 	}
 }
 
-// full reports whether much waits for the client.
+// full reports whether too much waits for the client. If so, the loop gets a message through room later.
 func (o *outlet) full() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -191,13 +191,13 @@ func (o *outlet) Read(p []byte) (int, error) {
 // write adds a line to lines.
 func (o *outlet) write(s said) {
 	if s.frame != nil {
-		o.enc.Encode(s.frame) // a text always has a line
+		o.enc.Encode(s.frame) // a text can always become a line
 	} else {
 		o.lines.Write(s.line)
 	}
 }
 
-// end lets the reader end after what waits.
+// end lets the reader read what waits, and then ends it.
 func (o *outlet) end() {
 	o.mu.Lock()
 	o.ended = true

@@ -13,7 +13,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// saidFrames are frames of each kind that the outlet treats in its own way.
+// saidFrames returns a frame of each kind that the outlet treats differently.
 func saidFrames() []*wireproto.Frame {
 	sealed, parent := "sealed", "call"
 	event := func(m wireproto.Message) *wireproto.Frame {
@@ -45,7 +45,7 @@ func filled(t *testing.T) *outlet {
 	return o
 }
 
-// Frames are the same, and are refused for the same length, whether they were lines or not.
+// A frame that was not a line is the same as one that was, and is refused for the same lengths.
 func TestOutlet(t *testing.T) {
 	lines, err := io.ReadAll(filled(t))
 	if err != nil {
@@ -77,7 +77,7 @@ func TestOutlet(t *testing.T) {
 	}
 }
 
-// What waits is counted until it is taken, and nothing is taken for a reader who has gone.
+// What waits is counted until the reader takes it. After stop, no frame is added.
 func TestOutletFull(t *testing.T) {
 	o := newOutlet()
 	text := &wireproto.Frame{Method: wireproto.MethodEvent, Message: &wireproto.TextPart{Text: strings.Repeat("x", crowded/2)}}

@@ -14,9 +14,9 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// host has the server that the session of a Conn continues.
+// host has the server for the session of a Conn.
 type host interface {
-	// launch gives the session its place on a server. It ends soon after the Conn's context.
+	// launch gives the session a place on a server. It returns soon after the end of the Conn's context.
 	launch(c *Conn, o translator.Launch) launched
 }
 
@@ -30,7 +30,7 @@ type parts struct {
 	guest   *guest // replaces child if the session shares the server; otherwise nil
 }
 
-// takeDown ends and removes what is left. The child has ended.
+// takeDown ends and removes what is left. The child must have ended before.
 func (p *parts) takeDown() error {
 	if p.relay != nil {
 		p.relay.Close()
@@ -47,8 +47,8 @@ func (p *parts) takeDown() error {
 	return nil
 }
 
-// ToolServer offers the client's tools to Kimi Code. It is [ServeTools] or nil. Because it is a value, a program that
-// cannot have tools does not contain the MCP server.
+// ToolServer offers the client's tools to Kimi Code. Its value is [ServeTools] or nil. A program that does not refer to
+// ServeTools does not contain the code of the MCP server.
 type ToolServer func(tools []wireproto.ExternalTool, calls func(*toolhost.Call)) (*toolhost.Host, error)
 
 // ServeTools starts an MCP server with the tools.
@@ -76,7 +76,7 @@ func (h ownServer) launch(c *Conn, o translator.Launch) launched {
 	return l
 }
 
-// events are told of what happens on a server.
+// events are functions that are called when something happens on a server.
 type events struct {
 	tool func(*toolhost.Call)
 	hook func(*relay.Call)
@@ -140,7 +140,7 @@ func setUp(ctx context.Context, set *settings, o translator.Launch, own ownServe
 	}
 	p.child = child
 	on.runs(child)
-	if err := context.Cause(ctx); err != nil { // the code that ended it may not have seen the child
+	if err := context.Cause(ctx); err != nil { // the code that ended ctx may not have seen the child
 		return fail(err)
 	}
 	s, err := server.Start(ctx, child)

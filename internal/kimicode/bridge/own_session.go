@@ -11,16 +11,17 @@ import (
 )
 
 // ownSession is the session that the server has made for a Conn. If the Conn is closed by force before anything was
-// asked of the session, the session is removed: it would stay in the user's home.
+// asked of the session, the session is removed. Otherwise it would stay in the user's home.
 type ownSession struct {
 	mu       sync.Mutex
 	answered chan struct{} // closed when the server has answered the call that makes it; nil before that call
-	id       string        // "" until then, and where it was not made
-	used     bool          // more was asked of it than to be set up
+	id       string        // "" before that answer, and if no session was made
+	used     bool          // something was asked of the session, other than its settings
 }
 
-// asks notes a call of the server. For the call that makes the session it returns a context that ends later than c's, so
-// that the answer is not lost. The function takes the id of the session, "" for none.
+// asks notes a call of the server, and returns a context for the call. The context is gone, except for the call that
+// makes the session: its context ends later than c's, so that the answer is not lost. The returned function must be
+// called with the id of the session, or with "" if there is none.
 func (s *ownSession) asks(c *Conn, gone context.Context, call translator.Call) (context.Context, func(id string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,14 +31,14 @@ func (s *ownSession) asks(c *Conn, gone context.Context, call translator.Call) (
 		}
 		return gone, func(string) {}
 	}
-	if c.ctx.Err() != nil { // it is not sent
+	if c.ctx.Err() != nil { // the call is not sent
 		return gone, func(string) {}
 	}
 	answered := make(chan struct{})
 	s.answered = answered
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(gone))
 	stop := context.AfterFunc(gone, func() {
-		if c.ctx.Err() != nil { // the client's end, not the server's
+		if c.ctx.Err() != nil { // the Conn has ended, not the server
 			waitOr(answered, partTime)
 		}
 		cancel(context.Cause(gone))
@@ -62,7 +63,7 @@ func (s *ownSession) await() {
 	}
 }
 
-// unused returns the id of a session that was made and that nothing was asked of yet, else "".
+// unused returns the id of the session if it was made and nothing was asked of it yet. Otherwise it returns "".
 func (s *ownSession) unused() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

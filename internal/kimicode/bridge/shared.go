@@ -13,42 +13,42 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 )
 
-// A server does not free the memory of sessions that have left it. So it takes no new sessions after renewAfter of
-// them. After renewIdle, an empty server ends instead of waiting for more.
+// A server does not free the memory of sessions that have left it. So after renewAfter sessions, it takes no new ones.
+// After renewIdle sessions, it ends as soon as it is empty, and does not wait for new ones.
 const (
 	renewAfter = 200
 	renewIdle  = 50
 )
 
-// Shared is a server of Kimi Code for the sessions of many Conns with the same command line, except for the session.
-// The first session starts it. If a server has ended, or has had many sessions, another one follows. A call of a tool
-// does not say which session it comes from, so a session with tools has its own server.
+// Shared is a server of Kimi Code for the sessions of many Conns. Their command lines are the same, except for the
+// session. The first session starts the server. If a server has ended, or has had many sessions, another one follows. A
+// call of a Go tool does not say which session it comes from, so a session with Go tools has its own server.
 type Shared struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	open   sync.WaitGroup // the houses
+	open   sync.WaitGroup // the houses that run
 
 	mu      sync.Mutex
-	house   *house // that takes new sessions; nil for none
+	house   *house // the house that takes new sessions; nil for none
 	closing bool
-	errs    error // of houses that were taken down
+	errs    error // errors of houses that were taken down
 }
 
-// house is one running server. The fields below mu are guarded by the mu of its Shared.
+// house is one running server. The mu of its Shared guards the fields from guests on.
 type house struct {
 	shared *Shared
 	hooks  []string
-	ctx    context.Context // of the start; ends when no one waits for it
+	ctx    context.Context // for the start; ends when no one waits for the start
 	cancel context.CancelCauseFunc
-	ready  chan struct{} // closed when the server has started, or has not
+	ready  chan struct{} // closed when the server has started or the start has failed
 	gone   chan struct{} // closed when the server has ended
-	exit   error         // how; set before gone is closed
-	leave  chan struct{} // closed when the server is to end
+	exit   error         // how the server has ended; set before gone is closed
+	leave  chan struct{} // closed when the server should end
 	l      launched      // set before ready is closed
 
 	guests  int
-	had     int // guests so far
-	leaving bool
+	had     int              // how many guests there were so far
+	leaving bool             // leave is closed, or the server ends by itself
 	byID    map[string]*Conn // the sessions that are here
 	heard   map[string]bool  // the sessions whose hooks were heard
 }
@@ -134,7 +134,7 @@ func (h *lodging) launch(c *Conn, o translator.Launch) (l launched) {
 	return l
 }
 
-// enter returns the house for one more session; nil if its hooks are others.
+// enter returns the house for one more session. It returns nil if the house has other hooks than the session.
 func (s *Shared) enter(set *settings, o translator.Launch, own ownServer) (*house, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,7 +163,7 @@ func (s *Shared) enter(set *settings, o translator.Launch, own ownServer) (*hous
 	return h, nil
 }
 
-// hasEnded reports whether the server has ended: a session may know before run does.
+// hasEnded reports whether the server has ended. This can be true before run has noticed.
 func (h *house) hasEnded() bool {
 	select {
 	case <-h.gone:
@@ -173,7 +173,7 @@ func (h *house) hasEnded() bool {
 	}
 }
 
-// run starts the server, and ends it when it is to end.
+// run starts the server, waits until it ends or should end, and ends it.
 func (h *house) run(set *settings, o translator.Launch, own ownServer) {
 	h.l = setUp(h.ctx, set, o, own, events{hook: h.hook, runs: func(Child) {}})
 	child := h.l.parts.child
@@ -238,7 +238,7 @@ func (h *house) takeDown() {
 	h.shared.errs = errors.Join(h.shared.errs, err)
 }
 
-// retire takes no new sessions any more.
+// retire makes the house take no new sessions.
 func (h *house) retire() {
 	h.shared.mu.Lock()
 	defer h.shared.mu.Unlock()
@@ -248,7 +248,7 @@ func (h *house) retire() {
 	h.leaving = true
 }
 
-// left notes that a session has left. The error says that it may go on in the server.
+// left notes that a session has left. If err is not nil, the session may go on in the server.
 func (h *house) left(session string, err error) {
 	s := h.shared
 	s.mu.Lock()
@@ -269,7 +269,7 @@ func (h *house) left(session string, err error) {
 	h.emptyLocked()
 }
 
-// emptyLocked ends a house that takes no new sessions and has none.
+// emptyLocked ends the house if it takes no new sessions and has none.
 func (h *house) emptyLocked() {
 	if h.shared.house != h && h.guests == 0 && !h.leaving {
 		h.leaving = true
@@ -278,7 +278,7 @@ func (h *house) emptyLocked() {
 	}
 }
 
-// entered notes where the hooks of a session go, and reports whether one was heard before.
+// entered notes which Conn gets the hooks of a session, and reports whether a hook of the session was heard before.
 func (h *house) entered(session string, c *Conn) bool {
 	h.shared.mu.Lock()
 	defer h.shared.mu.Unlock()
@@ -286,8 +286,8 @@ func (h *house) entered(session string, c *Conn) bool {
 	return h.heard[session]
 }
 
-// hook passes a hook to its session. The hook at the start of a session comes before the session is known here. A hook
-// of an unknown session blocks.
+// hook passes a hook to its session. The hook at the start of a session can come before the session is known here, so it
+// is always allowed. Any other hook of an unknown session blocks.
 func (h *house) hook(call *relay.Call) {
 	var session string
 	json.Unmarshal(call.Data["session_id"], &session)

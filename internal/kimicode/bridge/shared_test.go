@@ -15,12 +15,12 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/webtest"
 )
 
-// houses are fake servers that sessions share.
+// houses has fake servers that sessions share.
 type houses struct {
 	t      *testing.T
 	shared *bridge.Shared
 	stuck  bool  // sessions cannot be closed
-	fails  error // of a start
+	fails  error // the error of each start; nil if starts succeed
 
 	mu    sync.Mutex
 	fakes []*webtest.Fake
@@ -66,7 +66,7 @@ func (h *houses) Start(ctx context.Context, cmd *client.Command) (client.Conn, e
 	}, bridge.ServeTools)
 }
 
-// endedChild has said nothing before its end.
+// endedChild is a child that says nothing before its end.
 type endedChild struct{ *webtest.Child }
 
 func (c endedChild) Read([]byte) (int, error) {
@@ -74,7 +74,7 @@ func (c endedChild) Read([]byte) (int, error) {
 	return 0, errors.New("closed")
 }
 
-// session starts one.
+// session starts a session.
 func (h *houses) session() *client.Session {
 	h.t.Helper()
 	s, err := client.NewSession(within(h.t, time.Minute), &client.Options{
@@ -146,7 +146,8 @@ func TestSharedRenewed(t *testing.T) {
 	})
 }
 
-// The end of a server ends its sessions; so does the end of all. A server that cannot close a session takes no new ones.
+// The sessions of a server end with it, and with Shared.Close. A server that cannot close a session takes no new
+// sessions.
 func TestSharedEnds(t *testing.T) {
 	t.Run("killed", func(t *testing.T) {
 		t.Parallel()
@@ -171,7 +172,7 @@ func TestSharedEnds(t *testing.T) {
 			t.Error(err)
 		}
 		h.ended(0)
-		h.fakes[0].Kill() // its connections, which end with a process
+		h.fakes[0].Kill() // ends the connections, as the end of a real process does
 		<-s.Done()
 	})
 	t.Run("stuck", func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// transport runs the bridge with a server that runs elsewhere.
+// transport runs the bridge with a server that the test has started.
 type transport struct {
 	spawn func() bridge.Child
 	watch func(translator.Settings, translator.Input, time.Time) // may be nil
@@ -32,19 +32,19 @@ func (t transport) Start(ctx context.Context, cmd *client.Command) (client.Conn,
 	return bridge.Start(ctx, (*bridge.Command)(cmd), spawn, bridge.ServeTools)
 }
 
-// tale is what a client gets of a turn, with pieces joined.
+// tale is what a client gets of a turn. The parts of a text are joined.
 type tale struct {
-	Agents    map[string]*part // "" for the session's own
-	Begins    int              // of turns
-	Ends      int
-	Approvals []string // commands that were asked about, with the agent
-	Notes     []string // types of notifications
+	Agents    map[string]*part // the key is "" for the session's own agent
+	Begins    int              // how many turns began
+	Ends      int              // how many turns ended
+	Approvals []string         // commands that were asked about, with the agent
+	Notes     []string         // types of notifications
 	Status    string
-	Types     map[string]string // of subagents
+	Types     map[string]string // types of subagents
 
-	context int      // tokens in it at last
-	ids     []string // of subagents
-	told    int      // messages
+	context int      // how many tokens are in the context at the end
+	ids     []string // ids of subagents
+	told    int      // how many messages came
 }
 
 var sameTale = cmpopts.IgnoreUnexported(tale{}, step{})
@@ -124,7 +124,7 @@ func (t *tale) hear(agent string, m wireproto.Message) {
 	}
 }
 
-// name names a subagent by its place among those of the turn: the server counts those of all sessions.
+// name returns a name of a subagent that has its number in the turn. The server's id has its number in all sessions.
 func (t *tale) name(id string) string {
 	for i, known := range t.ids {
 		if known == id {
@@ -135,7 +135,7 @@ func (t *tale) name(id string) string {
 	return fmt.Sprint("sub ", len(t.ids)-1)
 }
 
-// finish writes the calls down.
+// finish fills Calls, and replaces ids of subagents in Results.
 func (t *tale) finish() {
 	for _, a := range t.Agents {
 		for _, s := range a.Steps {
@@ -159,7 +159,7 @@ func (t *tale) finish() {
 	}
 }
 
-// hearTurn prompts and notes what it is told until the turn ends. Approvals are asked of approve.
+// hearTurn runs a turn and notes all its messages. approve decides about approvals.
 func hearTurn(ctx context.Context, s *client.Session, text string, approve func(*client.ApprovalRequest) bool) *tale {
 	t := &tale{Agents: make(map[string]*part)}
 	turn, err := s.Prompt(ctx, text)
@@ -207,7 +207,7 @@ func hearTurn(ctx context.Context, s *client.Session, text string, approve func(
 
 func always(*client.ApprovalRequest) bool { return true }
 
-// within bounds what a test waits for.
+// within returns a ctx that limits how long a test waits.
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)

@@ -21,13 +21,14 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// What the translator gets with the real server. With -update it is written down, for the tests of package trace.
+// Inputs of the translator can be encoded and decoded again. The inputs come from the real server. With -update, they
+// are written to files for the tests of package trace.
 func TestTraces(t *testing.T) {
 	k := webtest.NewKimi(t)
 	tests := []struct {
 		name    string
 		scripts []string
-		cuts    []int // events after which the connection is lost
+		cuts    []int // numbers of the events before which the connection is lost
 		run     func(t *testing.T, s *client.Session)
 	}{
 		{"turn", longTurn(), nil, func(t *testing.T, s *client.Session) {
@@ -89,7 +90,7 @@ func TestTraces(t *testing.T) {
 					raw, _ := json.Marshal(set)
 					lines = append(lines, raw)
 				}
-				if e, ok := in.(translator.Event); ok && e.Type == "context.spliced" { // what the model is reminded of is of this machine
+				if e, ok := in.(translator.Event); ok && e.Type == "context.spliced" { // reminders to the model depend on this machine
 					short := *e.Event
 					short.Payload = json.RawMessage(`{"type":"context.spliced","agentId":"main"}`)
 					in = translator.Event{Event: &short}

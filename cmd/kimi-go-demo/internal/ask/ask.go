@@ -15,8 +15,8 @@ import (
 // Decision is the answer to an approval request.
 type Decision struct {
 	Response wireproto.ApprovalDecision
-	Feedback string // with [wireproto.Reject]: for the model
-	Always   int    // with [wireproto.ApproveForSession]: which of the choices
+	Feedback string // with [wireproto.Reject]: words for the model
+	Always   int    // with [wireproto.ApproveForSession]: the index of the choice
 }
 
 // Console asks at a terminal, or at any reader and writer.
@@ -25,18 +25,19 @@ type Console struct {
 	Out io.Writer
 }
 
-// refuse names the key that asks for words next.
+// refuse names the key that refuses. After it, the person is asked for words.
 const refuse = "[n]o (then say what instead)"
 
 // Pages is the part of a request that has not been shown yet.
 type Pages interface {
-	Hidden() int // lines
-	More() error
+	Hidden() int // how many lines have not been shown
+	More() error // shows the next page
 }
 
-// Approval asks whether to allow the call that was just shown, and the rest of it. always says in words what "always"
-// may cover, and silence what the agent does after a rejection without words. With an error, the answer is a rejection: the error is [io.EOF] at the end of the input, or the cause of
-// ctx's end when the answer is no longer needed.
+// Approval asks whether to allow the call that was just shown. rest is the part of the call that was not shown. always
+// says in words what "always" can cover. silence says what the agent does after a rejection without words. The error is
+// [io.EOF] at the end of the input, or the cause of ctx's end when the answer is no longer needed. With an error, the
+// answer is a rejection.
 func (c *Console) Approval(ctx context.Context, rest Pages, always []string, silence string) (Decision, error) {
 	defer c.In.claim()()
 	covers := "choose what"
@@ -80,7 +81,7 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string, sil
 	}
 }
 
-// always asks which of list is always allowed. It returns -1 for none.
+// always asks which entry of list is always allowed. It returns -1 if the person chooses none.
 func (c *Console) always(ctx context.Context, list []string) (int, error) {
 	if len(list) == 1 {
 		return 0, nil
@@ -111,8 +112,8 @@ func lines(n int) string {
 	return fmt.Sprintf("%d lines", n)
 }
 
-// Questions asks one question after the other. Those without an answer are left out. Its errors are
-// those of Approval.
+// Questions asks one question after the other. The result leaves out questions without an answer. The errors are the
+// same as those of Approval.
 func (c *Console) Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error) {
 	defer c.In.claim()()
 	answers := make(map[string]string)
@@ -194,7 +195,7 @@ func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 	return strings.Join(labels, ", "), ""
 }
 
-// ask reads the answer to a question. If something else ends the question, ask leaves its line.
+// ask shows a question and reads the answer. If there is no answer, ask ends the line on the screen.
 func (c *Console) ask(ctx context.Context, question string) (string, error) {
 	if err := c.In.discard(ctx); err != nil {
 		return "", err

@@ -35,7 +35,8 @@ var (
 	session = []string{"all in this session"}
 )
 
-// The part that is not shown yet is mentioned, and shown a page at a time. Nothing is allowed before that.
+// The question says how many lines have not been shown yet, and shows them page by page. Nothing can be allowed before
+// all lines have been shown.
 func TestApprovalPages(t *testing.T) {
 	var out bytes.Buffer
 	c := &Console{In: NewInput(strings.NewReader("\ny\na\nm\n\ny\n"), false), Out: &out}
@@ -83,7 +84,7 @@ func TestApproval(t *testing.T) {
 	}
 }
 
-// The question says that "no" asks for words, and the next one what happens without any.
+// The question says that "no" asks for words next. The next question says what happens without words.
 func TestApprovalNo(t *testing.T) {
 	for _, silence := range []string{"ends the turn", "the agent goes on"} {
 		var out bytes.Buffer
@@ -159,7 +160,7 @@ func TestQuestions(t *testing.T) {
 
 var errOver = errors.New("over")
 
-// A question ends with its ctx. A line that comes later answers the next one.
+// A question ends with its ctx. A line that comes later answers the next question.
 func TestQuestionEnds(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -170,7 +171,7 @@ func TestQuestionEnds(t *testing.T) {
 		_, err := c.Approval(ctx, all, session, "stops")
 		ended <- err
 	}()
-	io.WriteString(w, "maybe\n") // it is asking
+	io.WriteString(w, "maybe\n") // when this line is read, the question is being asked
 	cancel(errOver)
 	if err := <-ended; !errors.Is(err, errOver) {
 		t.Fatalf("Approval = %v, want %v", err, errOver)
@@ -213,7 +214,7 @@ func TestQuestionFirst(t *testing.T) {
 		io.WriteString(w, line)
 		<-asked
 	}
-	<-asked // after the word about what?
+	<-asked // after the message about "what?"
 	io.WriteString(w, "stop\nnext\n")
 	if got := <-decided; got != (Decision{Response: wireproto.Reject, Feedback: "stop"}) {
 		t.Errorf("decided %+v", got)
@@ -223,7 +224,7 @@ func TestQuestionFirst(t *testing.T) {
 	}
 }
 
-// A prompt that is asked for while a question is open does not keep the answer from it.
+// A caller that begins to wait for a prompt while a question is open does not get the answer to the question.
 func TestPromptDuringQuestion(t *testing.T) {
 	r, w := io.Pipe()
 	defer w.Close()
@@ -281,12 +282,12 @@ func TestTypedTooEarly(t *testing.T) {
 	}
 	cancel(errOver)
 	io.WriteString(w, "y\n")
-	io.WriteString(w, "y") // is read only when the line before has been put aside
+	io.WriteString(w, "y") // this is read only after the line before it has been put aside
 	asked := make(signal, 9)
 	c := &Console{In: in, Out: asked}
 	go func() {
 		<-asked
-		io.WriteString(w, "es?\n") // a pipe keeps what is no line yet
+		io.WriteString(w, "es?\n") // the line is "yes?": discard drops only complete lines of a pipe
 		<-asked
 		<-asked
 		io.WriteString(w, "n\n")
@@ -298,7 +299,7 @@ func TestTypedTooEarly(t *testing.T) {
 	}
 }
 
-// A terminal goes on after Ctrl-D; other inputs have ended for good.
+// A terminal can have more input after Ctrl-D. Any other input is over at its end.
 func TestEnd(t *testing.T) {
 	for _, terminal := range []bool{false, true} {
 		in := NewInput(&ends{lines: []string{"a\n", "", "b\n"}}, terminal)

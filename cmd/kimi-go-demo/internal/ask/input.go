@@ -16,11 +16,11 @@ import (
 // that waits for a prompt.
 type Input struct {
 	r *bufio.Reader
-	// terminal: the end of the input is one Ctrl-D, after which more may come.
+	// terminal says that the input is a terminal. After Ctrl-D, more input may come.
 	terminal bool
-	tty      *tty          // nil for other inputs, and in tests
-	taking   chan struct{} // holds a token while what was typed at tty is taken or discarded; taken before mu
-	part     []byte        // of a line that was typed at tty; guarded by taking
+	tty      *tty          // nil unless r is the file of a terminal
+	taking   chan struct{} // holds a token while text of tty is read or discarded; filled before mu is locked
+	part     []byte        // the part of a line that was read from tty; guarded by taking
 
 	mu      sync.Mutex
 	wanted  sync.Cond
@@ -34,7 +34,7 @@ type Input struct {
 type answer struct {
 	line string
 	err  error
-	age  int // of the Input when it was read
+	age  int // the age of the Input when the line was read
 }
 
 type waiter struct {
@@ -52,8 +52,8 @@ func NewInput(r io.Reader, terminal bool) *Input {
 	return in
 }
 
-// Line returns the next line that answers no question, without its end; [io.EOF] at the end of the
-// input, or the cause of ctx's end.
+// Line returns the next line that is not the answer to a question. The line is without its end. The error is [io.EOF] at
+// the end of the input, or the cause of ctx's end.
 func (in *Input) Line(ctx context.Context) (string, error) { return in.line(ctx, false) }
 
 // claim gives everything that is typed from now on to a question.
@@ -112,14 +112,14 @@ func (in *Input) line(ctx context.Context, question bool) (string, error) {
 	defer in.mu.Unlock()
 	if i := slices.Index(in.waiting, w); i >= 0 {
 		in.waiting = slices.Delete(in.waiting, i, i+1)
-	} else if a := <-w.ch; a.age == in.age { // it came at the same moment: it is for the next who asks
+	} else if a := <-w.ch; a.age == in.age { // the line came at the same moment: it is for the next caller
 		in.early = slices.Insert(in.early, 0, a)
 		in.deal()
 	}
 	return "", context.Cause(ctx)
 }
 
-// start begins to read. in.mu is held.
+// start starts the goroutine that reads, unless it runs. in.mu is held.
 func (in *Input) start() {
 	if !in.reading {
 		in.reading = true
@@ -141,14 +141,14 @@ func (in *Input) deal() {
 		in.waiting = slices.Delete(in.waiting, i, i+1)
 		w.ch <- in.early[0]
 		if in.early[0].err != nil && !in.terminal {
-			continue // for all who ask from now on
+			continue // all later callers get the error, too
 		}
 		in.early = in.early[1:]
 	}
 }
 
-// read reads as long as there is input. It continues after its Input has ended, because a read of a terminal cannot be
-// cancelled.
+// read reads as long as there is input. It goes on when no one needs the Input any more, because a read of a terminal
+// cannot be cancelled.
 func (in *Input) read() {
 	for {
 		var err error
@@ -160,7 +160,7 @@ func (in *Input) read() {
 			err = in.add(line, err)
 		}
 		in.mu.Lock()
-		for err != nil && len(in.waiting) == 0 && in.terminal { // Ctrl-D, or the terminal is gone: not again unasked
+		for err != nil && len(in.waiting) == 0 && in.terminal { // after Ctrl-D, or if the terminal is gone, read again only for a caller
 			in.wanted.Wait()
 		}
 		in.mu.Unlock()
@@ -170,16 +170,16 @@ func (in *Input) read() {
 	}
 }
 
-// take reads what has been typed. Nothing can be discarded between reading it and passing it on. So a line from before
-// a question is never taken for a line after it.
+// take reads what has been typed and passes it on. Nothing can be discarded between the two. So a line that was typed
+// before a question is never taken for a line that was typed after it.
 func (in *Input) take() error {
 	in.tty.wait()
 	in.taking <- struct{}{}
 	defer func() { <-in.taking }()
 	if !in.tty.ready() {
-		return nil // discarded
+		return nil // the text was discarded
 	}
-	var buf [4096]byte // a terminal's line is not longer
+	var buf [4096]byte // a line of a terminal is not longer
 	n, err := in.tty.file.Read(buf[:])
 	in.part = append(in.part, buf[:n]...)
 	if err == nil && !bytes.HasSuffix(in.part, []byte("\n")) {

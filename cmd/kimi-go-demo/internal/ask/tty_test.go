@@ -20,7 +20,7 @@ type keys struct {
 	echo   bytes.Buffer
 }
 
-// typed types and waits until the terminal has it, as its echo shows.
+// typed types a text and waits until the echo shows that the terminal has the text.
 func (k *keys) typed(text, echo string) {
 	k.t.Helper()
 	k.echo.Reset()
@@ -47,8 +47,8 @@ func newKeys(t *testing.T) (*keys, *Input) {
 	return &keys{t: t, master: master}, NewInput(slave, true)
 }
 
-// Text that is typed at a terminal before the question, a line or a part of one, answers nothing. Enter alone approves
-// nothing.
+// A line, or a part of a line, that was typed at a terminal before the question does not answer it. Enter alone does not
+// approve anything.
 func TestTerminalTypedTooEarly(t *testing.T) {
 	for name, early := range map[string]struct{ text, echo string }{
 		"lines":         {"y\ry\r", "y\r\ny\r\n"},
@@ -88,7 +88,7 @@ func TestTerminalTypedTooEarly(t *testing.T) {
 				}()
 				<-asked
 				k.typed("\r", "\r\n")
-				<-asked // the word about Enter alone
+				<-asked // the message about Enter alone
 				<-asked
 				k.typed("n\r", "n\r\n")
 				<-asked
@@ -109,7 +109,7 @@ func TestTerminalTypedJustBefore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	in.mu.Lock()
-	in.start() // as if someone had asked
+	in.start() // as if a caller had waited for a line
 	in.mu.Unlock()
 	asked := make(signal, 9)
 	c := &Console{In: in, Out: asked}

@@ -11,7 +11,7 @@ import (
 // tty is a terminal that lines are typed at.
 type tty struct{ file *os.File }
 
-// canWait is true: a terminal reports a complete line before it is read.
+// canWait is true: a terminal reports that it has a complete line, so there is no need to read in order to wait.
 const canWait = true
 
 // wait waits for a line.

@@ -41,7 +41,7 @@ func Open(file string) (*Book, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	default:
-		if _, err := os.Stat(filepath.Dir(file)); err != nil { // a rule could not be kept
+		if _, err := os.Stat(filepath.Dir(file)); err != nil { // no rule could be written
 			return nil, err
 		}
 	}
@@ -87,8 +87,8 @@ type Offer struct {
 	keep  bool        // also write the rule to the file
 }
 
-// Offers returns rules that would allow a request, the narrowest first, and kimi's own approval for the session. No offer
-// covers more than its words say. perCall says that kimi's own covers the same call only.
+// Offers returns rules that would allow a request, the narrowest first, and kimi's own approval for the session. No
+// offer covers more than its words say. perCall says that kimi's own approval covers the same call only.
 func (b *Book) Offers(m *client.ApprovalRequest, name string, arguments json.RawMessage, perCall bool) []Offer {
 	return b.offers(m.WorkDir(), m.Action, name, arguments, perCall)
 }
@@ -175,7 +175,7 @@ func (b *Book) write(rule rules.Rule) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(text); err != nil { // half a rule may allow more than the whole
+	if _, err = f.Write(text); err != nil { // a part of a rule may allow more than the whole rule
 		err = errors.Join(err, f.Truncate(int64(len(data))))
 	}
 	return errors.Join(err, f.Close())
@@ -196,7 +196,7 @@ func table(rule rules.Rule) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// text returns the argument key if it is a string, else "".
+// text returns the argument key if it is a string, and "" otherwise.
 func text(arguments json.RawMessage, key string) string {
 	var all map[string]json.RawMessage
 	var s string

@@ -82,7 +82,8 @@ func TestOffers(t *testing.T) {
 	}
 }
 
-// A star in the path of the work dir is no pattern. The home is not offered for a folder that has its sign as a name.
+// No rule is offered if a star in the path of the work dir would be a pattern, or if a folder has the name "~", which
+// means the home in a rule.
 func TestOffersOfStrangeFolders(t *testing.T) {
 	home, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {

@@ -18,8 +18,8 @@ type suggestion struct {
 	exact bool // it covers the same command or file only
 }
 
-// suggest returns rules for a call, the narrowest first. foreign says that the tool belongs to an MCP server or a plugin
-// of kimi-cli.
+// suggest returns rules for a call, the narrowest first. foreign says that the tool belongs to an MCP server or a
+// plugin of kimi-cli.
 func suggest(tool string, arguments json.RawMessage, workDir string, foreign bool) []suggestion {
 	switch tool {
 	case "":
@@ -35,23 +35,23 @@ func suggest(tool string, arguments json.RawMessage, workDir string, foreign boo
 		}
 		return paths(tool, text(arguments, "path"), workDir)
 	}
-	if foreign && isOwn(tool) { // the rule would not allow this tool, but the one of kimi
+	if foreign && isOwn(tool) { // the rule would allow kimi's own tool instead of this one
 		return nil
 	}
 	return []suggestion{{rules.Rule{Tool: tool}, "every call of " + tool + ", whatever its arguments", false}}
 }
 
-// isOwn reports whether one of the two kimis has a tool of this name. A rule about a server leaves no doubt about such a
-// tool.
+// isOwn reports whether kimi-cli or Kimi Code has a tool of this name. It asks the rules: for such a tool, a rule about
+// an MCP server has no effect. For any other tool, it may have one.
 func isOwn(tool string) bool {
 	servers := rules.Rules{Deny: []rules.Rule{{MCPServer: "any"}}}
 	return servers.Decide(tool, json.RawMessage("{}"), "/").Verdict == ""
 }
 
-// plain matches words that stand for themselves in a shell and in a pattern.
+// plain matches words that have no special meaning in a shell or in a pattern.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
 
-// subcommands are programs whose first word says what they do. reading are programs that change nothing.
+// subcommands are programs whose first argument says what they do. reading are programs that change nothing.
 var (
 	subcommands = strings.Fields("apt brew bun cargo docker dotnet gh git go gradle kubectl make mvn npm pip pnpm poetry uv yarn")
 	reading     = strings.Fields("cat df du echo file grep head ls pwd stat tail tree wc which")
@@ -96,11 +96,11 @@ func paths(tool, path, workDir string) []suggestion {
 		return nil
 	}
 	rel = filepath.ToSlash(rel)
-	if strings.HasPrefix(rel, "~") { // in a rule it is the home
+	if strings.HasPrefix(rel, "~") { // in a rule, ~ is the home
 		return nil
 	}
 	if rel == ".." || strings.HasPrefix(rel, "../") {
-		if strings.Contains(path, "*") { // a part of the work dir's path
+		if strings.Contains(path, "*") { // the star is in the path of the work dir
 			return nil
 		}
 		return []suggestion{{rules.Rule{Tool: tool, Path: path}, tool + " of “" + path + "”", true}}

@@ -25,26 +25,27 @@ type block interface {
 	done() bool
 	// close ends what is still growing, for example at the end of the turn.
 	close(now time.Time)
-	// folded reports whether the lines leave something out, and full returns all.
+	// folded reports whether lines leaves something out.
 	folded(v view) bool
+	// full returns the lines of the whole block. It is nil for a block that is never folded.
 	full(v view) []string
-	// tight says that no empty line stands between the block and a tight one before it.
+	// tight reports whether the block follows another tight block without an empty line.
 	tight() bool
 }
 
-// The lengths of what is shown until someone asks for all.
+// The most that is shown of a block until someone asks for all of it.
 const (
 	maxResult = 6  // lines of a result
 	maxChange = 40 // lines of a change
 	maxPrompt = 20 // lines of what the person said
-	maxNested = 5  // lines of a subagent that works
+	maxNested = 5  // lines of a subagent that still works
 )
 
-// said is a line or more that are complete from the start.
+// said is text that is complete from the start.
 type said struct {
 	rows  []screen.Row
-	most  int          // lines that are shown, 0 for all
-	whole []screen.Row // that rows stand for, nil if these are all
+	most  int          // how many lines are shown; 0 means all
+	whole []screen.Row // the full text, if rows show a shorter one; otherwise nil
 }
 
 func (b *said) lines(v view) []string { return foldRows(b.rows, b.most, v.columns) }
@@ -61,7 +62,7 @@ func (b *said) full(v view) []string {
 }
 func (b *said) tight() bool { return false }
 
-// notice is a sentence of this program.
+// notice is a sentence that this program says.
 type notice struct {
 	style screen.Style
 	text  string
@@ -95,18 +96,18 @@ func (b *prose) full(view) []string { return nil }
 func (b *prose) tight() bool        { return false }
 
 // answer is what the agent says: Markdown that grows. All of it is indented by two columns. No row of this program
-// begins there, so the text cannot look like one.
+// begins in that column, so the text cannot look like such a row.
 type answer struct {
 	open  string // the blocks that may still change
-	begun bool   // something of it has been shown for good
+	begun bool   // a part of it is printed and cannot change any more
 	over  bool
 
-	drawn   string // the part of open that the lines in cache show, in this number of columns
-	columns int
-	cache   []string
+	drawn   string   // the text that cache shows
+	columns int      // the width for which cache was made
+	cache   []string // lines
 }
 
-// settle returns the lines that cannot change any more, and forgets them.
+// settle removes the text that cannot change any more, and returns its lines.
 func (b *answer) settle(v view) []string {
 	done, rest := markdown.Split(b.open)
 	if b.over {
@@ -137,11 +138,11 @@ func (b *answer) folded(view) bool   { return false }
 func (b *answer) full(view) []string { return nil }
 func (b *answer) tight() bool        { return false }
 
-// thought is what the model thinks, folded to a line.
+// thought is what the model thinks, folded to one line.
 type thought struct {
 	text       strings.Builder
 	begin, end time.Time
-	replayed   bool // how long it took is not known
+	replayed   bool // it is from the history, which does not say how long it took
 }
 
 func (b *thought) lines(v view) []string {
@@ -149,7 +150,7 @@ func (b *thought) lines(v view) []string {
 	if text == "" {
 		return nil
 	}
-	if b.end.IsZero() { // its latest line
+	if b.end.IsZero() { // the model still thinks: show the latest line
 		if i := strings.LastIndexByte(text, '\n'); i >= 0 {
 			text = text[i+1:]
 		}
@@ -193,18 +194,18 @@ func (b *thought) tight() bool { return true }
 type call struct {
 	id, name   string
 	arguments  strings.Builder
-	complete   bool   // the arguments are
-	sum        string // of the arguments, once summed
+	complete   bool   // all arguments have come
+	sum        string // a summary of the arguments; set if summed is true
 	summed     bool
-	command    string // of a shell
+	command    string // the argument "command", which a shell has
 	begin, end time.Time
 	asked      bool // someone is asked whether it may run
 	failed     bool
 	replayed   bool
-	verdict    string                     // of the one that was asked
-	result     *wireproto.ToolReturnValue // nil where none came
-	inner      *transcript                // of subagents, nil for none
-	cut        bool                       // the lines left something out
+	verdict    string                     // what was decided when someone was asked
+	result     *wireproto.ToolReturnValue // nil if none has come
+	inner      *transcript                // what a subagent does for the call; nil if there is no subagent
+	cut        bool                       // lines has left something out
 }
 
 func (b *call) lines(v view) []string {
@@ -233,7 +234,7 @@ func (b *call) lines(v view) []string {
 	}
 	summary := paint(screen.Plain, b.summary())
 	room := v.columns - width(head) - width(state) - 1
-	var command []string // a long one has lines of its own
+	var command []string // the lines of a long command; a short one is in the head
 	if b.command != "" && (strings.Contains(b.command, "\n") || width(summary) > room) {
 		rows := screen.Rows(screen.Plain, "    $ ", "      ", strings.TrimRight(b.command, "\n"))
 		command = b.fold(rows, maxResult, v.columns)
@@ -246,7 +247,7 @@ func (b *call) lines(v view) []string {
 	return append(list, b.results(v, maxResult, maxChange)...)
 }
 
-// summary sums up the arguments, or their head while they come in.
+// summary returns a summary of the arguments. While they come in, it is a summary of their start.
 func (b *call) summary() string {
 	const head = 400
 	t := b.arguments.String()
@@ -266,7 +267,7 @@ func (b *call) summary() string {
 	return render.Arguments(t)
 }
 
-// nested returns what subagents do, the latest of it while they work.
+// nested returns the lines of a subagent. While the call runs, these are only the latest ones.
 func (b *call) nested(v view) []string {
 	if b.inner == nil {
 		return nil
@@ -281,7 +282,8 @@ func (b *call) nested(v view) []string {
 	return under(list, bar, bar)
 }
 
-// results returns at most so many lines of the result, and of each change; 0 for all.
+// results returns the result in at most the given number of lines, and each change in at most change lines. 0 means no
+// limit.
 func (b *call) results(v view, lines, change int) []string {
 	if b.result == nil {
 		if b.done() && b.failed && b.verdict != "not run" {
@@ -308,7 +310,7 @@ func (b *call) results(v view, lines, change int) []string {
 	list := b.fold(rows, lines, v.columns)
 	for _, d := range b.result.Display {
 		switch d.(type) {
-		case *wireproto.TodoDisplayBlock, *wireproto.ShellDisplayBlock: // they have places of their own
+		case *wireproto.TodoDisplayBlock, *wireproto.ShellDisplayBlock: // they are shown elsewhere
 		default:
 			list = append(list, b.fold(render.BlockRows(d, 0), change, v.columns)...)
 		}
@@ -316,14 +318,14 @@ func (b *call) results(v view, lines, change int) []string {
 	return list
 }
 
-// foldRows returns rows as lines, at most n; 0 is for all.
+// foldRows returns rows as at most n lines. If n is 0, it returns all lines.
 func foldRows(rows []screen.Row, n, columns int) []string {
 	rest := 0
 	if n > 0 && len(rows) > n {
 		rest = len(rows) - n
 		rows = rows[:n]
 	}
-	lines := rowLines(rows, columns) // perhaps fewer: blank ones are folded
+	lines := rowLines(rows, columns) // there can be fewer lines than rows, because blank ones are folded
 	if n == 0 || rest == 0 && len(lines) <= n {
 		return lines
 	}
@@ -332,7 +334,7 @@ func foldRows(rows []screen.Row, n, columns int) []string {
 	return append(lines[:shown:shown], paint(screen.Dim, "    … "+screen.Count(rest, "more line")+" (Ctrl-O shows all)"))
 }
 
-// fold is foldRows, and notes whether it left something out.
+// fold is like foldRows. It also notes in b.cut that something was left out.
 func (b *call) fold(rows []screen.Row, n, columns int) []string {
 	list := foldRows(rows, n, columns)
 	b.cut = b.cut || n > 0 && (len(rows) > n || len(list) < len(rowLines(rows, columns)))

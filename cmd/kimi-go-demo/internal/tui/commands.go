@@ -61,7 +61,7 @@ func (b *guide) folded(view) bool   { return false }
 func (b *guide) full(view) []string { return nil }
 func (b *guide) tight() bool        { return false }
 
-// commands are what / completes.
+// commands returns the commands that / completes: those of the chat, then those of kimi.
 func (m *model) commands() []entry {
 	list := own
 	if m.session != nil {
@@ -76,7 +76,7 @@ func (m *model) commands() []entry {
 	return list
 }
 
-// command runs a command of the chat itself.
+// command runs a command of the chat itself. It returns false if the text is for kimi.
 func (m *model) command(text string) bool {
 	word, arg, _ := strings.Cut(strings.TrimSpace(text), " ")
 	arg = strings.TrimSpace(arg)
@@ -135,18 +135,18 @@ func (m *model) ofKimi() []string {
 	return list
 }
 
-// knows reports whether kimi has a command, by its name or another one.
+// knows reports whether kimi has a command with this name or alias.
 func (m *model) knows(command string) bool {
 	return slices.ContainsFunc(m.session.Server().SlashCommands, func(c wireproto.SlashCommand) bool {
 		return "/"+c.Name == command || slices.Contains(c.Aliases, command[1:])
 	})
 }
 
-// wrong says what is wrong with a command. Its text is in the editor again.
+// wrong says what is wrong with a command, and puts the text of the command back into the editor.
 func (m *model) wrong(what string) {
 	m.hint = what
 	m.edit.set(m.sent)
 }
 
-// echo shows the command that was typed, before what it does.
+// echo shows the command that was typed. What the command shows comes after it.
 func (m *model) echo() { m.log.add(&said{rows: screen.Rows(screen.Dim, "> ", "  ", m.sent)}) }

@@ -14,19 +14,19 @@ import (
 
 const (
 	maxMenu  = 6      // entries that are shown
-	maxFiles = 20_000 // of the work dir
+	maxFiles = 20_000 // files of the work dir that are listed
 )
 
-// menu is what the word at the cursor may become.
+// menu lists what can replace the word before the cursor.
 type menu struct {
-	word    string // that is completed, its sign included
+	word    string // the text that is completed, with its / or @
 	entries []entry
 	current int
 	chosen  bool // the person has moved to the current entry
 }
 
 type entry struct {
-	text  string // what the word becomes
+	text  string // what replaces the word
 	about string
 }
 
@@ -37,8 +37,8 @@ func (m *menu) move(by int) {
 	m.current, m.chosen = (m.current+by+len(m.entries))%len(m.entries), true
 }
 
-// enters reports whether Enter completes the word. If the word is an entry already, Enter sends it, as it does with a
-// word that merely has letters of an entry, such as a path.
+// enters reports whether Enter completes the word. If not, Enter sends the text. It does that if the word is an entry
+// already. It also does that if an entry only contains the letters of the word, as can happen with a path.
 func (m *menu) enters() bool {
 	c := m.entries[m.current].text
 	switch {
@@ -72,7 +72,7 @@ func (m *menu) lines(columns int) []string {
 	return list
 }
 
-// word returns the word that ends at the end of a line up to the cursor.
+// word returns the word before the cursor. line is the text of the line up to the cursor.
 func word(line string) string {
 	if i := strings.LastIndex(line, `@"`); i >= 0 && !strings.Contains(line[i+2:], `"`) {
 		return line[i:]
@@ -81,7 +81,7 @@ func word(line string) string {
 	return line[i+1:]
 }
 
-// chooses reports whether a line is a command whose argument is completed.
+// chooses reports whether a line begins with a command whose argument can be completed.
 func chooses(line string) bool {
 	return strings.HasPrefix(line, "/model ") || strings.HasPrefix(line, "/effort ")
 }
@@ -104,8 +104,8 @@ func suggest(before string, first bool, commands, choices []entry, files []strin
 	return menu{}
 }
 
-// matching returns the entries that have the letters of a word: those that begin with it first, then those that contain it, then those
-// that have its letters in order.
+// matching returns the entries that have the letters of a word in order. Entries that begin with the word come first,
+// then entries that contain it, then the others.
 func matching(list []entry, w string) []entry {
 	w = strings.ToLower(w)
 	var ranks [3][]entry
@@ -134,7 +134,7 @@ func inOrder(t, letters string) bool {
 	return true
 }
 
-// quotePath quotes a path if that is needed to find its end.
+// quotePath quotes a path that contains a space, so that its end can be found.
 func quotePath(path string) string {
 	if strings.ContainsFunc(path, unicode.IsSpace) {
 		return `"` + path + `"`
@@ -142,8 +142,8 @@ func quotePath(path string) string {
 	return path
 }
 
-// listFiles returns the files of a directory, relative to it. It leaves out hidden directories and those with code of
-// others.
+// listFiles returns the files of a directory, relative to it. It leaves out hidden directories and directories with
+// code of others, such as vendor.
 func listFiles(dir string) []string {
 	var list []string
 	root, err := os.OpenRoot(dir)
@@ -162,7 +162,7 @@ func listFiles(dir string) []string {
 			if path != "." && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "vendor") {
 				return fs.SkipDir
 			}
-		case screen.Line(screen.Clean(path)) != path: // it would be seen as another
+		case screen.Line(screen.Clean(path)) != path: // the screen would show another path
 		default:
 			list = append(list, path)
 		}
@@ -174,7 +174,7 @@ func listFiles(dir string) []string {
 	return list
 }
 
-// mentions returns the images that a prompt names by @path.
+// mentions returns the images that a prompt names as @path.
 func mentions(text, dir string) []string {
 	var list []string
 	for rest := text; ; {

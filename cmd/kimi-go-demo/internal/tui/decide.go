@@ -21,25 +21,25 @@ import (
 // request is an approval or a question that the agent waits for.
 type request struct {
 	id        string
-	order     int64                   // of the requests of a session
+	order     int64                   // its place among the requests of a session
 	approval  *client.ApprovalRequest // nil for questions
 	question  *client.QuestionRequest // nil for an approval
-	name      string                  // of the call that is to be approved
+	name      string                  // the tool of the call that is to be approved; "" if it is not known
 	arguments json.RawMessage
 	offers    []grant.Offer // what "always" may cover
 	choosing  bool          // the person chooses one of offers
 
 	open    bool // the request has been on the screen, so keys are for it
-	taken   bool // the person has left a draft for it
+	taken   bool // there is a draft, and the person has pressed Esc to answer the request first
 	ends    bool // a refusal without words ends the turn
-	top     int  // the first line of it that is shown
-	end     int  // the line after the last that is
-	seen    int  // lines that have been shown, without a gap
-	total   int  // lines
+	top     int  // the first line that is shown
+	end     int  // the line after the last line that is shown
+	seen    int  // how many lines from the start have been shown
+	total   int  // how many lines there are
 	columns int  // width for which the lines were counted
 
-	index   int // of the question that is asked
-	cursor  int // the option it stands at
+	index   int // the question that is asked now
+	cursor  int // the option or offer at the cursor
 	chosen  map[int]bool
 	answers map[string]string
 }
@@ -48,11 +48,11 @@ type request struct {
 type decider struct {
 	list    []*request
 	current int
-	words   *textarea.Model // a reason, or free text; nil while none is typed
+	words   *textarea.Model // the field for a reason or free text; nil if the person types neither
 	cut     bool            // the terminal has too few rows for the request
 }
 
-// add puts a request after those that came before it. What is asked about stays.
+// add inserts a request by its order. The current request stays the current one.
 func (d *decider) add(r *request) {
 	i := len(d.list)
 	for i > 0 && d.list[i-1].order > r.order {
@@ -64,7 +64,7 @@ func (d *decider) add(r *request) {
 	d.list = slices.Insert(d.list, i, r)
 }
 
-// now returns the current request, nil for none.
+// now returns the current request, or nil if there is none.
 func (d *decider) now() *request {
 	if len(d.list) == 0 {
 		return nil
@@ -105,7 +105,8 @@ func (d *decider) open() bool {
 	return r != nil && r.open
 }
 
-// fits says whether the terminal had room for the current request. If not, none of it counts as shown.
+// fits notes whether the terminal has enough rows for what the chat shows. If not, no line of the current request counts
+// as shown.
 func (d *decider) fits(all bool) {
 	r := d.now()
 	d.cut = r != nil && !all
@@ -121,7 +122,7 @@ type verdict struct {
 	hint  string       // what another key would do
 	call  string       // the tool call that was decided about
 	text  string       // for the transcript
-	offer *grant.Offer // to be allowed from now on, nil for none
+	offer *grant.Offer // what is allowed from now on; nil for nothing
 	err   error
 }
 
@@ -158,7 +159,7 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 	return d.choose(r, k)
 }
 
-// grant takes a key while the person chooses what "always" covers.
+// grant handles a key while the person chooses what "always" covers.
 func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 	n := len(r.offers)
 	switch s := k.String(); s {
@@ -222,13 +223,13 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 // unseen returns how many lines have not been shown.
 func (r *request) unseen() int { return r.total - r.seen }
 
-// begin lets the person type words.
+// begin opens the field for a reason or free text.
 func (d *decider) begin() {
 	a := newArea("› ")
 	d.words = &a
 }
 
-// say takes a key of words.
+// say handles a key while the person types a reason or free text.
 func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	switch k.String() {
 	case "esc":
@@ -253,10 +254,11 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
-// noneOfThese answers a question with several choices.
+// noneOfThese is the answer to a question that allows several choices, if the person wants none of them.
 const noneOfThese = "None of these"
 
-// rows returns how many choices a question has: its options, none of them if there may be several, and free text.
+// rows returns how many choices a question has: its options and free text, and noneOfThese if several options may be
+// chosen.
 func rows(q wireproto.QuestionItem) int {
 	if q.MultiSelect {
 		return len(q.Options) + 2
@@ -317,7 +319,7 @@ func (d *decider) mark(r *request) {
 	switch r.cursor {
 	case rows(q) - 1:
 		d.begin()
-	case len(q.Options): // none
+	case len(q.Options): // noneOfThese
 		clear(r.chosen)
 	default:
 		r.chosen[r.cursor] = !r.chosen[r.cursor]
@@ -335,7 +337,8 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 	return list
 }
 
-// answer answers the question that is asked, and goes on to the next. An empty text leaves it without an answer.
+// answer stores the answer to the current question and goes on to the next one. After the last question, it sends the
+// answers. An empty text means that the question has no answer.
 func (d *decider) answer(r *request, text string) verdict {
 	list := r.question.Questions
 	if text == "" {
@@ -360,14 +363,14 @@ func (d *decider) answer(r *request, text string) verdict {
 	return v
 }
 
-// ask asks a question of the request.
+// ask goes to a question of the request.
 func (r *request) ask(index int) {
 	r.index, r.cursor, r.top, r.seen, r.open = index, 0, 0, 0, false
 	clear(r.chosen)
 }
 
-// lines shows the request in at most height lines, and whether a key answers it yet.
-func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
+// lines shows the current request in about height lines. answers says whether keys answer the request now.
+func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor) {
 	r := d.now()
 	body := r.body(v)
 	if r.columns != v.columns { // the lines break at other places
@@ -396,7 +399,7 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 			cursor.Y++
 		}
 	}
-	if !kept {
+	if !answers {
 		below = append(below, paint(screen.Dim, "(what you type now does not answer it)"))
 	}
 	room := max(height-len(below)-len(above)-1, 3)
@@ -408,7 +411,7 @@ func (d *decider) lines(v view, height int, kept bool) ([]string, *tea.Cursor) {
 	return list, cursor
 }
 
-// others lists the requests that wait, the current one marked.
+// others lists all requests that wait, and marks the current one.
 func (d *decider) others(v view) []string {
 	list := []string{paint(screen.Bold, fmt.Sprintf("%d wait for you; Tab goes on to the next", len(d.list)))}
 	for i, r := range d.list {
@@ -425,7 +428,7 @@ func (d *decider) others(v view) []string {
 	return list
 }
 
-// body returns all that is asked about.
+// body returns all lines of what is asked about.
 func (r *request) body(v view) []string {
 	if r.approval != nil {
 		return rowLines(render.ApprovalRows(&r.approval.ApprovalRequest, r.name, r.arguments), v.columns)
@@ -445,7 +448,7 @@ func (r *request) body(v view) []string {
 	return list
 }
 
-// page returns the lines that there is room for, from r.top on.
+// page returns the part of body that there is room for. The part starts at r.top.
 func (r *request) page(body []string, room int) []string {
 	if len(body) <= room {
 		r.top, r.end, r.seen = 0, len(body), len(body)
@@ -460,7 +463,7 @@ func (r *request) page(body []string, room int) []string {
 	}
 	end := min(r.top+room-1-len(head), len(body))
 	r.end, r.seen = end, max(r.seen, end)
-	how := fmt.Sprintf("lines %d to %d of %d; m goes on", max(r.top, 1), end-1, len(body)-1) // not counting the head
+	how := fmt.Sprintf("lines %d to %d of %d; m goes on", max(r.top, 1), end-1, len(body)-1) // the first line, which names the request, is not counted
 	if end == len(body) {
 		how = strings.Replace(how, "goes on", "begins again", 1)
 	}
@@ -489,7 +492,7 @@ func approvalKeys(r *request, v view) []string {
 		return list
 	}
 	first := wrapWords(legend("m", "more of it, before it can be allowed")+"  "+refuse, v.columns)
-	for len(first) < len(list) { // keeps the height of the page the same when all of it has been shown
+	for len(first) < len(list) { // so that the page has the same height before and after all of the request has been shown
 		first = append(first, "")
 	}
 	return first
@@ -510,7 +513,7 @@ func optionLine(v view, current bool, head, label, about string) []string {
 
 func legend(k, what string) string { return paint(screen.Bold, k) + " " + paint(screen.Plain, what) }
 
-// minBody is how many lines of a question are shown with its options.
+// minBody is how many lines are kept free for a question above its options.
 const minBody = 5
 
 // options shows what may be chosen, and how, in about height lines. If there are more, those near the cursor are shown.
@@ -554,8 +557,7 @@ func (r *request) options(v view, height int) []string {
 	return append(around(list, from, to, height-len(keys)), keys...)
 }
 
-// around returns n of the lines, or a few more: those from from to to, and as many before and after them as there is
-// room for.
+// around returns about n of the lines: lines[from:to], and as many lines before and after them as there is room for.
 func around(lines []string, from, to, n int) []string {
 	if len(lines) <= n {
 		return lines

@@ -13,20 +13,20 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// A paste that is larger than this is folded in the editor.
+// The editor folds a paste or an entry of the history that is larger than this.
 const (
 	maxPasteLines = 5
 	maxPasteBytes = 1000
-	maxEntryLines = 20 // of an entry of the history
+	maxEntryLines = 20
 )
 
 // editor is where a prompt is typed.
 type editor struct {
 	area    textarea.Model
-	pasted  map[string]string // what stands for a folded paste, and the paste
+	pasted  map[string]string // the folded texts; each key is the mark that stands for the text
 	history *history
-	back    int    // how many entries back in the history the text is from, 0 for none
-	draft   string // what was there before the history was looked at
+	back    int    // how many entries back in the history the text is; 0 if it is not from the history
+	draft   string // the text that was there before the person went back in the history
 	menu    menu
 }
 
@@ -34,7 +34,8 @@ func newEditor(h *history) *editor {
 	return &editor{area: newArea("> "), pasted: make(map[string]string), history: h}
 }
 
-// newArea returns a field for words of a person, with the terminal's own cursor.
+// newArea returns a field in which a person types. It uses the terminal's own cursor, and has mark before its first
+// line.
 func newArea(mark string) textarea.Model {
 	a := textarea.New()
 	a.ShowLineNumbers = false
@@ -54,12 +55,12 @@ func newArea(mark string) textarea.Model {
 	k.InsertNewline = key.NewBinding(key.WithKeys("alt+enter", "ctrl+j", "shift+enter"))
 	k.WordForward = key.NewBinding(key.WithKeys("alt+right", "ctrl+right", "alt+f"))
 	k.WordBackward = key.NewBinding(key.WithKeys("alt+left", "ctrl+left", "alt+b"))
-	k.Paste = key.NewBinding(key.WithDisabled()) // the terminal pastes text; pictures.go has Ctrl-V
+	k.Paste = key.NewBinding(key.WithDisabled()) // the terminal itself pastes text; Ctrl-V pastes a picture
 	a.Focus()
 	return a
 }
 
-// key takes a key that is for the text.
+// key handles a key for the text.
 func (e *editor) key(msg tea.KeyPressMsg) {
 	before := e.area.Value()
 	e.area, _ = e.area.Update(msg)
@@ -68,7 +69,7 @@ func (e *editor) key(msg tea.KeyPressMsg) {
 	}
 }
 
-// paste takes a paste in one piece.
+// paste inserts a paste. It inserts paths of images as @path, and folds a long text.
 func (e *editor) paste(text string) {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	e.back = 0
@@ -102,10 +103,10 @@ func (e *editor) insert(text string) {
 	e.area, _ = e.area.Update(tea.PasteMsg{Content: text})
 }
 
-// text returns what is typed, as it is seen.
+// text returns the text as the editor shows it.
 func (e *editor) text() string { return e.area.Value() }
 
-// whole returns what is typed, with the pastes in their places.
+// whole returns the text with the folded texts in full.
 func (e *editor) whole() string {
 	text := e.text()
 	for mark, paste := range e.pasted {
@@ -116,20 +117,20 @@ func (e *editor) whole() string {
 
 func (e *editor) empty() bool { return strings.TrimSpace(e.text()) == "" }
 
-// set replaces what is typed; the cursor stands at its end.
+// set replaces the text, and moves the cursor to its end.
 func (e *editor) set(text string) {
 	e.area.SetValue(text)
 	e.area.MoveToEnd()
 	e.area, _ = e.area.Update(nil)
 }
 
-// clear empties the editor. It keeps the pastes for text that may be taken back.
+// clear empties the editor. It keeps the folded texts, because a text with their marks can come back from the queue.
 func (e *editor) clear() {
 	e.set("")
 	e.back, e.draft, e.menu = 0, "", menu{}
 }
 
-// earlier puts the entry of the history before the one that is shown into the editor.
+// earlier goes back one entry in the history.
 func (e *editor) earlier() {
 	if e.back >= len(e.history.entries) {
 		return
@@ -150,7 +151,7 @@ func (e *editor) recall() {
 	e.set(text)
 }
 
-// later is the way back from earlier.
+// later goes forward one entry in the history. After the newest entry, it shows the draft again.
 func (e *editor) later() {
 	if e.back == 0 {
 		return
@@ -163,11 +164,12 @@ func (e *editor) later() {
 	e.recall()
 }
 
-// atTop reports whether the cursor is in the first line; atEnd, whether it is in the last.
+// atTop reports whether the cursor is in the first line.
 func (e *editor) atTop() bool {
 	return e.area.Line() == 0 && e.area.LineInfo().RowOffset == 0
 }
 
+// atEnd reports whether the cursor is in the last line.
 func (e *editor) atEnd() bool {
 	return e.area.Line() == e.area.LineCount()-1 && e.area.LineInfo().RowOffset >= e.area.LineInfo().Height-1
 }
@@ -181,7 +183,7 @@ func areaLines(a *textarea.Model, columns int) ([]string, *tea.Cursor) {
 		*a, _ = a.Update(nil)
 	}
 	lines := strings.Split(a.View(), "\n")
-	for i, l := range lines { // what was pasted may be anything
+	for i, l := range lines { // a paste can contain control characters
 		lines[i] = strings.TrimRight(screen.Clean(ansi.Strip(l)), " ")
 	}
 	return lines, a.Cursor()
@@ -198,7 +200,7 @@ func (e *editor) before() (text string, first bool) {
 	return string(runes[:min(e.area.Column(), len(runes))]), line == 0
 }
 
-// keep empties the editor; the history brings back what was there.
+// keep empties the editor, and adds its text to the history.
 func (e *editor) keep() {
 	if !e.empty() && e.back == 0 {
 		e.history.entries = append(e.history.entries, e.whole())

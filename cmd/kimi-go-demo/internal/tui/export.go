@@ -15,7 +15,7 @@ import (
 // exportedItem says where the conversation was written to.
 type exportedItem struct{ path string }
 
-// export writes the conversation to a file, which must not be there yet.
+// export writes the conversation to a new file. If path is "", it makes a name from the id of the session.
 func (m *model) export(path string) {
 	if m.session == nil || m.phase != idle {
 		m.wrong("the conversation can be written to a file when the turn is over")
@@ -116,7 +116,7 @@ func conversation(title string, history iter.Seq2[wireproto.Message, error]) (st
 	return b.String(), nil
 }
 
-// fenced returns t as code, by a fence that is not in it.
+// fenced returns t as a code block of Markdown. t does not contain the fence of the block.
 func fenced(t string) string {
 	fence := "```"
 	for strings.Contains(t, fence) {

@@ -18,7 +18,7 @@ const (
 	maxBatch   = 32 << 10         // bytes of text in a batch; it is small, so that a key never waits long
 )
 
-// run is what the agent writes in small parts, joined while it waits.
+// run is text that the agent writes in small parts. The parts that wait in the feed are joined.
 type run struct {
 	kind runKind
 	text []byte
@@ -27,14 +27,14 @@ type run struct {
 type runKind int
 
 const (
-	saying    runKind = iota // text
-	thinking                 // thinking
-	arguments                // of the latest tool call
+	saying    runKind = iota // text of an answer
+	thinking                 // what the model thinks
+	arguments                // arguments of the latest tool call
 )
 
-const itemSize = 16 // what an item counts for, besides its text
+const itemSize = 16 // the bytes that an item counts for, in addition to its text
 
-// feed passes what happens elsewhere to the model: in order, each once, in a few batches a second.
+// feed passes events from other goroutines to the model: in order, each once, in at most 30 batches a second.
 type feed struct {
 	mu     sync.Mutex
 	room   sync.Cond // items have been taken, or the feed is closed
@@ -46,7 +46,7 @@ type feed struct {
 	grants *grant.Book // its rules answer requests before the person is asked
 }
 
-// batch is what the model gets of a feed.
+// batch has items of a feed, which the model gets in one message.
 type batch []any
 
 func newFeed(grants *grant.Book) *feed {
@@ -58,7 +58,7 @@ func newFeed(grants *grant.Book) *feed {
 // next returns a number that is greater than those before it.
 func (f *feed) next() int64 { return f.orders.Add(1) }
 
-// add appends an item. It waits while too much text waits.
+// add appends an item. It blocks while too much text waits in the feed.
 func (f *feed) add(item any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,7 +84,7 @@ func (f *feed) add(item any) {
 	f.signal()
 }
 
-// joinLocked adds text to that which waits last, or begins another item.
+// joinLocked adds text to the last item if that is of the same kind. Otherwise it adds another item.
 func (f *feed) joinLocked(t string, kind runKind) {
 	if n := len(f.items); n > 0 {
 		if last, ok := f.items[n-1].(*run); ok && last.kind == kind && len(last.text) < maxBatch/2 {
@@ -104,7 +104,7 @@ func (f *feed) signal() {
 	}
 }
 
-// take returns what a batch holds of the items.
+// take removes the items of the next batch and returns them.
 func (f *feed) take() batch {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -7,25 +7,26 @@ import (
 )
 
 const (
-	quiet     = 300 * time.Millisecond // without a key, before one answers
+	quiet     = 300 * time.Millisecond // the time without a key before a key answers
 	noReply   = time.Second            // the time after which the terminal is known not to report its cursor
 	fenceWait = 2 * frame              // the time for a question to reach the terminal
 )
 
-// guard prevents that keys which were typed before a question appeared answer it. When a question is there, guard asks
-// the terminal for the position of its cursor. The reply comes after everything that was typed before the terminal had
-// that question. guard asks twice, because the first question may reach the terminal before the frame. A person who is
-// typing when a question appears goes on for a moment, so a key answers only after a pause.
+// guard makes sure that a key which was typed before a question appeared does not answer the question. When there is a
+// question, guard sends a fence: it asks the terminal for the position of its cursor. The reply comes after every key
+// that was typed before the fence reached the terminal. guard sends two fences, because the first one may reach the
+// terminal before the frame with the question. A person who is typing when a question appears goes on for a moment, so
+// a key answers only after a pause.
 type guard struct {
-	of      string // the question
+	of      string // identifies the question; "" if there is none
 	at      int    // grows with each question
 	since   time.Time
-	lastKey time.Time // that was not an answer
-	sent    int       // fences
-	passed  int       // replies
-	want    int       // the number of the reply that counts; 0 before the first
-	second  bool      // want is the second fence of the question
-	shown   bool      // both have passed
+	lastKey time.Time // when the last key came that was not an answer
+	sent    int       // how many fences were sent
+	passed  int       // how many replies have come
+	want    int       // the number of the reply that the question waits for; 0 before its first fence
+	second  bool      // want is the reply to the second fence of the question
+	shown   bool      // both replies have come, or the terminal does not reply
 }
 
 // guardMsg says that the time has come to look at the question with the number at.
@@ -39,7 +40,7 @@ func (g *guard) after(d time.Duration, fence bool) tea.Cmd {
 	return tea.Tick(d, func(time.Time) tea.Msg { return msg })
 }
 
-// watch starts from the beginning if the question is another one; "" is none.
+// watch starts from the beginning if of is another question. "" means that there is no question.
 func (g *guard) watch(of string, now time.Time) tea.Cmd {
 	if of == g.of {
 		return nil
@@ -51,14 +52,14 @@ func (g *guard) watch(of string, now time.Time) tea.Cmd {
 	return tea.Batch(g.after(fenceWait, true), g.after(noReply, false), g.after(quiet, false))
 }
 
-// fence asks the terminal where its cursor is.
+// fence sends a fence.
 func (g *guard) fence() tea.Cmd {
 	g.sent++
 	g.want = g.sent
 	return tea.RequestCursorPosition
 }
 
-// tick takes a look at the clock.
+// tick sends the first fence, or ends the wait for a terminal that does not reply.
 func (g *guard) tick(m guardMsg, now time.Time) tea.Cmd {
 	switch {
 	case m.at != g.at:
@@ -71,7 +72,7 @@ func (g *guard) tick(m guardMsg, now time.Time) tea.Cmd {
 	return nil
 }
 
-// reply takes a reply of the terminal.
+// reply handles a reply of the terminal.
 func (g *guard) reply() tea.Cmd {
 	g.passed++
 	switch {
@@ -85,7 +86,7 @@ func (g *guard) reply() tea.Cmd {
 	return nil
 }
 
-// typed notes a key that is no answer.
+// typed notes that a key came that is not an answer.
 func (g *guard) typed(now time.Time) tea.Cmd {
 	g.lastKey = now
 	if g.of == "" {

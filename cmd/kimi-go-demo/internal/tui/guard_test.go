@@ -8,7 +8,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// watcher plays the program for a guard: it does what the guard asks for, and is the terminal.
+// watcher stands for the program and the terminal of a guard.
 type watcher struct {
 	guard
 	replies bool // the terminal says where its cursor is
@@ -28,16 +28,16 @@ func (w *watcher) run(cmd tea.Cmd) {
 			}
 		case guardMsg:
 			w.msgs <- msg
-		default: // the question where the cursor is
+		default: // a fence
 			if w.replies {
-				time.Sleep(w.delay) // of the terminal: the clock of the test alone
+				time.Sleep(w.delay) // by the clock of the test
 				w.msgs <- tea.CursorPositionMsg{}
 			}
 		}
 	}()
 }
 
-// pass lets time go by.
+// pass lets time go by, and passes on the messages of that time.
 func (w *watcher) pass(d time.Duration) {
 	end := time.After(d)
 	for {
@@ -95,7 +95,7 @@ func TestGuard(t *testing.T) {
 				w.pass(time.Millisecond)
 				w.is(t, true)
 
-				w.run(w.watch("b", time.Now())) // another question: all from the beginning
+				w.run(w.watch("b", time.Now())) // another question: everything starts again
 				w.is(t, false)
 				w.pass(tt.closed)
 				w.is(t, false)
@@ -110,7 +110,7 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// A reply of the terminal about an old question opens no other question.
+// The terminal's reply to a fence of an old question does not open another question.
 func TestGuardLateReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &watcher{replies: true, delay: 150 * time.Millisecond, msgs: make(chan tea.Msg, 10)}
@@ -121,6 +121,6 @@ func TestGuardLateReply(t *testing.T) {
 		w.is(t, false)
 		w.pass(10 * time.Millisecond)
 		w.is(t, true)
-		w.pass(2 * noReply) // all that was begun ends
+		w.pass(2 * noReply) // all goroutines end
 	})
 }

@@ -44,7 +44,7 @@ func HistoryFile(workDir string) string {
 	return filepath.Join(dir, "kimi-go-demo", "history", hex.EncodeToString(sum[:8])+".jsonl")
 }
 
-// loadHistory reads a history. One that cannot be read is empty.
+// loadHistory reads a history. If the file cannot be read, the history is empty.
 func loadHistory(path string) *history {
 	h := &history{path: path}
 	if path == "" || !regular(path) {
@@ -70,7 +70,7 @@ func loadHistory(path string) *history {
 	return h
 }
 
-// add appends an entry, here and in the file.
+// add appends an entry, in memory and in the file.
 func (h *history) add(text string) error {
 	if n := len(h.entries); strings.TrimSpace(text) == "" || n > 0 && h.entries[n-1] == text {
 		return nil
@@ -97,7 +97,7 @@ func (h *history) add(text string) error {
 	return f.Close()
 }
 
-// regular reports whether there is a file that can be read without waiting.
+// regular reports whether path is a regular file, which can be read without waiting.
 func regular(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()

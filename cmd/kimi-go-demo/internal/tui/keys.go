@@ -13,7 +13,7 @@ import (
 
 func isCancel(err error) bool { return errors.Is(err, context.Canceled) }
 
-// key takes a key: for the program itself, for the request that is open, or for the editor.
+// key gives a key to the program itself, to the request that is open, or to the editor.
 func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	hint := m.hint
 	m.hint = ""
@@ -37,7 +37,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.leaveByKey()
 		return nil
 	}
-	if m.decide.open() && m.drafting() { // what is typed goes on
+	if m.decide.open() && m.drafting() { // the key belongs to the draft
 		if s == "esc" {
 			m.decide.now().taken = true
 			return nil
@@ -55,10 +55,10 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			if v.offer != nil && v.err == nil && kept {
 				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
 			}
-			return m.guard.typed(m.now) // the same key again does not answer the next
+			return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
 		}
 		m.hint = v.hint
-		if v.none { // perhaps a word: its other letters are no answer either
+		if v.none { // the key may begin a word, and the other letters of the word are not answers either
 			return m.guard.typed(m.now)
 		}
 		return nil
@@ -77,7 +77,7 @@ func (m *model) drafting() bool {
 	return r != nil && !r.taken && !m.edit.empty()
 }
 
-// leaveByKey is Ctrl-D: it leaves, while a turn runs only the second time.
+// leaveByKey handles Ctrl-D: it leaves. While a turn runs, only a second Ctrl-D leaves.
 func (m *model) leaveByKey() {
 	if m.phase == working && !m.warned {
 		m.warned = true
@@ -88,7 +88,7 @@ func (m *model) leaveByKey() {
 }
 
 // allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait. kept
-// is false if the rule was to be kept in the file, and is not.
+// is false if the rule should be in the file but could not be written.
 func (m *model) allow(r *request, v *verdict) (kept bool) {
 	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
 		return true
@@ -107,7 +107,7 @@ func (m *model) allow(r *request, v *verdict) (kept bool) {
 	return err == nil
 }
 
-// interrupt is Ctrl-C: it cancels the turn. If there is nothing to cancel, the second one leaves.
+// interrupt handles Ctrl-C: it cancels the turn. If there is nothing to cancel, a second Ctrl-C leaves.
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:
@@ -142,7 +142,7 @@ func (m *model) unfold() {
 	}
 }
 
-// typed takes a key for the editor.
+// typed handles a key for the editor.
 func (m *model) typed(k tea.KeyPressMsg) {
 	e := m.edit
 	s := k.String()
@@ -208,7 +208,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 	m.suggest()
 }
 
-// paste takes a paste: for the words that are typed for a request, or for the editor.
+// paste gives a paste to the editor, or to the field in which the person answers a request.
 func (m *model) paste(text string) {
 	m.hint = ""
 	if m.decide.words != nil && m.decide.open() {
@@ -219,7 +219,7 @@ func (m *model) paste(text string) {
 	m.suggest()
 }
 
-// suggest finds what the word at the cursor may become.
+// suggest fills the menu for the word before the cursor.
 func (m *model) suggest() {
 	before, first := m.edit.before()
 	if strings.HasPrefix(word(before), "@") && !m.asked {
@@ -234,7 +234,7 @@ func (m *model) suggest() {
 	m.edit.menu = suggest(before, first, m.commands(), m.choices, m.files)
 }
 
-// complete puts what is chosen in the menu in the place of the word.
+// complete replaces the word by the current entry of the menu.
 func (m *model) complete() {
 	e := m.edit
 	c := e.menu.entries[e.menu.current]
@@ -267,7 +267,7 @@ func (m *model) setPlan(on bool) {
 
 type planItem struct{ on bool }
 
-// hints are the keys that work now, the most useful first.
+// hints returns the keys that work now, the most useful first, or the hint about the last key.
 func (m *model) hints() []string {
 	switch {
 	case m.hint != "":

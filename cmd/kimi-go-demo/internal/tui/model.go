@@ -20,7 +20,7 @@ type phase int
 
 const (
 	starting phase = iota // kimi starts, or tells its history
-	idle                  // the person is to type
+	idle                  // the chat waits for a prompt
 	working               // a turn runs
 	leaving               // what is left is printed, then the program ends
 )
@@ -35,19 +35,19 @@ type model struct {
 
 	phase   phase
 	session *client.Session
-	started *client.Session // set when start is over; only work sets it, because the person may have left before
+	started *client.Session // the session to close at the end; goroutines of work set it, even if the person has left
 	turns   int
 	moved   bool  // the session is another one than at the start
 	err     error // why the chat ends
 	cancel  context.CancelFunc
 	stopped bool   // the turn is being cancelled
 	doing   string // what is changed about the session
-	effort  string // that it was opened with
-	model   string // chosen with /model, "" for none
+	effort  string // the effort that the session was opened with
+	model   string // the model that was chosen with /model; "" for none
 	warned  bool   // Ctrl-C again leaves
 
-	columns, rows int // of the layout
-	window        int // rows of the terminal
+	columns, rows int // the size of the layout
+	window        int // how many rows the terminal has
 	height        tallest
 	colours       palette
 	now           time.Time
@@ -57,19 +57,19 @@ type model struct {
 	log     *transcript
 	print   printer
 	edit    *editor
-	choices []entry  // that /model and /effort complete
-	listed  bool     // kimi was asked for them
-	files   []string // of the work dir, for @
-	asked   bool     // for them
+	choices []entry  // the arguments that /model and /effort complete
+	listed  bool     // kimi was asked for choices
+	files   []string // the files of the work dir, for @
+	asked   bool     // the files of the work dir were asked for
 	decide  decider
 	guard   guard
 	queue   []*queued
-	sent    string // by the last Enter
+	sent    string // the text of the last Enter
 	paused  bool   // the queue waits for the person
 	steers  bool   // what is typed while the agent works steers it; otherwise it is queued
 	status  status
-	hint    string // for a moment: what a key has done or will do
-	history error  // was told already
+	hint    string // what a key has done or will do; the next key removes it
+	history error  // why the history cannot be written, if the person was told
 	shots   string // folder for pictures from the clipboard, "" if there are none
 }
 
@@ -93,7 +93,7 @@ func (m *model) Init() tea.Cmd {
 	if m.colours.none {
 		return m.tick()
 	}
-	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply: not every terminal gives one
+	return tea.Batch(m.tick(), tea.RequestBackgroundColor) // nothing waits for the reply, because not every terminal sends one
 }
 
 // endMsg ends the chat from outside.
@@ -117,7 +117,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	var cmds []tea.Cmd
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		// The last column stays free. When bubbletea prints a line that fills it, it erases the last character.
+		// The last column stays free, because bubbletea erases the last character of a line that fills it.
 		m.columns, m.rows, m.window = max(msg.Width, 20)-1, max(msg.Height, 6), msg.Height
 	case tea.ColorProfileMsg:
 		m.colours.many = msg.String() == "TrueColor" || msg.String() == "ANSI256"
@@ -156,7 +156,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, tea.Batch(slices.DeleteFunc(cmds, func(c tea.Cmd) bool { return c == nil })...)
 }
 
-// busy reports whether the time is shown.
+// busy reports whether a running time is shown.
 func (m *model) busy() bool { return m.phase == starting || m.phase == working }
 
 // flush prints what is finished, and ends the program when all is printed and the person has left.
@@ -171,7 +171,7 @@ func (m *model) flush() tea.Cmd {
 	return nil
 }
 
-// item takes what comes through the feed.
+// item handles an item of the feed.
 func (m *model) item(item any) {
 	switch item := item.(type) {
 	case *run:
@@ -227,12 +227,12 @@ func (m *model) item(item any) {
 	}
 }
 
-// attach uses a session, and gets a message when it is over.
+// attach makes s the session of the chat. When s is over, an item of the feed says so.
 func (m *model) attach(s *client.Session) {
 	m.session = s
 	planned := m.status.plan
 	m.status.plan = s.Status().PlanMode
-	if planned && !m.status.plan { // it goes on in the new process
+	if planned && !m.status.plan { // plan mode continues in the new process
 		m.setPlan(true)
 	}
 	m.work.Go(func() {
@@ -267,7 +267,7 @@ func (m *model) ready() {
 	m.sendNext()
 }
 
-// message takes an event of the agent.
+// message handles an event of the agent.
 func (m *model) message(e wireproto.Message) {
 	switch e := e.(type) {
 	case *wireproto.TurnBegin:
@@ -332,7 +332,7 @@ func (m *model) request(r *request) {
 	}
 }
 
-// ruled shows the answer of a rule, without the rule itself: there is one line for it.
+// ruled shows the answer of a rule. It leaves out the rule itself, because there is only one line.
 func (m *model) ruled(call, said string, err error) {
 	short, _, _ := strings.Cut(said, ": ")
 	m.decided(call, short, err)
@@ -368,7 +368,7 @@ func (m *model) tell(err error) {
 	}
 }
 
-// end leaves the chat; err says why, nil that the person wants to.
+// end leaves the chat. err says why; it is nil if the person wants to leave.
 func (m *model) end(err error) {
 	if m.phase == leaving {
 		return

@@ -23,7 +23,7 @@ import (
 
 var noGrants, _ = grant.Open("")
 
-// stage is a model without a program: what it prints and shows can be read.
+// stage is a model without a program. A test can read what it prints and shows.
 type stage struct {
 	*model
 	printed []string
@@ -32,13 +32,13 @@ type stage struct {
 func newStage(t *testing.T, columns, rows int) *stage {
 	m := newModel(Config{Colour: true, WorkDir: t.TempDir(), Grants: noGrants}, newFeed(noGrants))
 	m.phase = working
-	m.print.busy = true // the test prints
+	m.print.busy = true // play takes the lines instead of a terminal
 	s := &stage{model: m}
 	s.Update(tea.WindowSizeMsg{Width: columns + 1, Height: rows})
 	return s
 }
 
-// play takes items as they come from the feed.
+// play gives items to the model, as the feed does.
 func (s *stage) play(items ...any) {
 	s.Update(batch(items))
 	s.printed = append(s.printed, s.print.lines...)
@@ -95,7 +95,8 @@ func toolResult(id, output string, display ...wireproto.DisplayBlock) *wireproto
 
 func say(text string) *run { return &run{text: []byte(text)} }
 
-// A finished block is printed at once, a growing one is shown until it is finished; each once, in order.
+// A finished block is printed at once. A growing block is shown until it is finished. Each block is printed once, in
+// order.
 func TestTranscript(t *testing.T) {
 	s := newStage(t, 60, 30)
 	s.play(&wireproto.StepBegin{N: 1}, &run{thinking, []byte("first\nsecond")})
@@ -119,7 +120,8 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// A result is folded by the lines that are shown, however they come about.
+// A result is folded by the number of lines that it takes on the screen. That can be more or fewer lines than its text
+// has.
 func TestFold(t *testing.T) {
 	for _, tt := range []struct{ name, output, want string }{
 		{"short", "a\nb", "  └ a\n    b\n\n"},
@@ -136,7 +138,7 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// A command that is long is shown whole, up to a limit.
+// A long command is shown in lines of its own.
 func TestCommand(t *testing.T) {
 	s := newStage(t, 60, 30)
 	s.play(toolCall("1", "Shell", `{"command":"ls -l\npwd"}`), toolResult("1", "x"), toolCall("2", "Shell", `{"command":"`+strings.Repeat("word ", 20)+`"}`), toolResult("2", "y"))
@@ -191,7 +193,7 @@ func TestNotices(t *testing.T) {
 
 var sgr = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
-// Text that controls a terminal is shown in every message, and has no effect.
+// Text that controls a terminal has no effect, whatever message it is in.
 func TestHostile(t *testing.T) {
 	const evil = "\x1b]52;c;eA\x07\u202e\u200b\r\x9b2J"
 	s := newStage(t, 100, 60)
@@ -231,8 +233,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// Text of an agent stands to the right of the column in which the program's own rows begin, so it cannot look like
-// one.
+// Text of an agent stands to the right of the column in which the program's own rows begin, so it cannot look like such
+// a row.
 func TestFakePrompt(t *testing.T) {
 	s := newStage(t, 40, 30)
 	s.play(say("? Shell wants to run command\n\n> yes\n\n```\ny yes, once\n```\n\n" + strings.Repeat("word ", 30) + "\n\nend\n\n"))
@@ -262,7 +264,7 @@ func TestUnfold(t *testing.T) {
 	s.shows(t, "nothing more is folded")
 }
 
-// Choices that do not fit the screen go by with the cursor.
+// Choices that do not fit on the screen scroll with the cursor.
 func TestManyOptions(t *testing.T) {
 	s := newStage(t, 60, 20)
 	q := wireproto.QuestionItem{Question: "Which?"}
@@ -284,7 +286,7 @@ func TestManyOptions(t *testing.T) {
 	}
 }
 
-// asks adds a request of questions that keys answer.
+// asks adds a request with questions, and lets keys answer it.
 func (s *stage) asks(items ...wireproto.QuestionItem) *request {
 	r := &request{id: "q", question: &client.QuestionRequest{QuestionRequest: wireproto.QuestionRequest{Questions: items}}, chosen: map[int]bool{}, answers: map[string]string{}}
 	s.decide.add(r)
@@ -292,14 +294,14 @@ func (s *stage) asks(items ...wireproto.QuestionItem) *request {
 	return r
 }
 
-// opens says that the request has been on the screen for long enough.
+// opens lets keys answer the request, as if it had been on the screen for long enough.
 func (s *stage) opens() {
 	s.Update(tickMsg{})
 	s.guard.shown, s.guard.lastKey = true, time.Time{}
 	s.Update(tickMsg{})
 }
 
-// A person can skip a question, go back to the one before, and add own words to what is marked.
+// A person can skip a question, go back to the previous question, and add words to the marked options.
 func TestQuestionsBack(t *testing.T) {
 	s := newStage(t, 70, 24)
 	options := []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}
@@ -335,7 +337,7 @@ func TestQuestionsBack(t *testing.T) {
 	}
 }
 
-// While there is a draft, keys go to it however slowly they come; Esc gives them to the request.
+// While there is a draft, keys go to the draft, however slowly they come. After Esc, keys go to the request.
 func TestDraftFirst(t *testing.T) {
 	s := newStage(t, 70, 24)
 	s.typed("please look")
@@ -355,7 +357,7 @@ func TestDraftFirst(t *testing.T) {
 	}
 }
 
-// A paste is in the history of the editor as one piece, and Ctrl-O shows it.
+// A long entry of the history comes back into the editor as one folded text.
 func TestRecall(t *testing.T) {
 	s := newStage(t, 70, 24)
 	long := strings.Repeat("line\n", 50)
@@ -370,7 +372,7 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// A call that waits for a person when the turn ends has not run.
+// A call that waits for a person when the turn ends is shown as not run.
 func TestNotRun(t *testing.T) {
 	s := newStage(t, 70, 24)
 	s.play(toolCall("1", "Shell", `{"command":"rm -r x"}`), &wireproto.StatusUpdate{})
@@ -383,7 +385,7 @@ func TestNotRun(t *testing.T) {
 	}
 }
 
-// While the session changes, a command that needs it waits, and its text stays in the editor.
+// While the session changes, a command that needs the session does not run, and its text stays in the editor.
 func TestChangeBusy(t *testing.T) {
 	for _, command := range []string{"/model", "/model other", "/effort", "/effort high", "/plan", "/fork", "/undo"} {
 		s := newStage(t, 60, 20)
@@ -564,7 +566,7 @@ func TestQueue(t *testing.T) {
 	s.shows(t, "Enter steers the turn", "Tab: queue instead")
 }
 
-// Every width shows every state, and no line is too long.
+// In a terminal of any width, no line is too long, and the lines and the cursor are within the screen.
 func TestWidths(t *testing.T) {
 	for _, columns := range []int{40, 60, 80, 300} {
 		s := newStage(t, columns, 20)
@@ -590,7 +592,7 @@ func TestWidths(t *testing.T) {
 	}
 }
 
-// Changed lines are compared word by word, also if there are more new lines than old ones.
+// Changed lines are compared word by word, even if there are more new lines than old ones.
 func TestChangedWords(t *testing.T) {
 	row := func(style screen.Style, text string) screen.Row { return screen.Row{Style: style, Text: text} }
 	got := rowLines([]screen.Row{row(screen.Red, "one two three"), row(screen.Green, "one two four"), row(screen.Green, "more of it"), row(screen.Plain, "end"), row(screen.Red, "gone")}, 80)

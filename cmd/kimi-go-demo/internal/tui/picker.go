@@ -12,8 +12,8 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// Pick lets a person choose one of sessions, by its place or by letters of its title or id. Without a choice it
-// returns "" and [ErrInterrupted].
+// Pick lets a person choose one of the sessions: with the arrow keys, or by letters of its title or id. If the person
+// chooses none, Pick returns "" and [ErrInterrupted].
 func Pick(in, out *os.File, colour bool, sessions []client.SessionInfo, age func(time.Duration) string) (id string, err error) {
 	p := &picker{colour: colour, columns: 80, rows: 24}
 	for _, s := range sessions {

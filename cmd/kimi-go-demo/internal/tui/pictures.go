@@ -14,8 +14,8 @@ import (
 	"unicode"
 )
 
-// pastedImages returns the paths of images if a paste has nothing else. Terminals paste the paths of files that are
-// dropped on them: in quotes, with backslashes, or as URLs.
+// pastedImages returns the paths of images in a paste, or nil if the paste has anything else. When a file is dropped on
+// a terminal, the terminal pastes its path: as it is, in quotes, with backslashes, or as a URL.
 func pastedImages(text string) []string {
 	text = strings.TrimSpace(text)
 	if path := imagePath(text); path != "" { // one path that is not quoted
@@ -36,7 +36,7 @@ func pastedImages(text string) []string {
 	return list
 }
 
-// imagePath returns the path of an image file that a path or a file URL names, "" if there is no such file.
+// imagePath returns the path of the image file that a path or a file URL names, or "" if there is no such file.
 func imagePath(word string) string {
 	if u, err := url.Parse(word); err == nil && u.Scheme == "file" && (u.Host == "" || u.Host == "localhost") {
 		word = filepath.FromSlash(u.Path)
@@ -50,8 +50,8 @@ func imagePath(word string) string {
 	return word
 }
 
-// shellWords splits a text into words, with quotes and backslashes as in a POSIX shell. On Windows a backslash stands for
-// itself. ok is false if a quote is not closed.
+// shellWords splits a text into words, with quotes and backslashes as in a POSIX shell. On Windows, a backslash stands
+// for itself. ok is false if a quote is not closed or nothing comes after a backslash.
 func shellWords(text string) (words []string, ok bool) {
 	var word strings.Builder
 	var quote rune
@@ -98,7 +98,7 @@ const (
 	maxClipboard  = 20 << 20 // bytes
 )
 
-// clipboards are programs that write the picture in the clipboard to standard output. They fail if there is none.
+// clipboards are programs that write the picture in the clipboard to standard output. They fail if there is no picture.
 var clipboards = [][]string{
 	{"wl-paste", "--no-newline", "--type", "image/png"},
 	{"xclip", "-selection", "clipboard", "-target", "image/png", "-out"},
@@ -154,7 +154,7 @@ func fetchPicture(ctx context.Context, dir string) (path string, err error) {
 	return f.Name(), errors.Join(err, f.Close())
 }
 
-// pngOf returns the output of a program if it is a PNG picture, else nil.
+// pngOf returns the output of a program if it is a PNG picture, and nil otherwise.
 func pngOf(ctx context.Context, words []string) []byte {
 	var out limited
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)

@@ -7,8 +7,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 )
 
-// printer has the lines that go into the terminal's history, above what the program shows. Commands run at the same
-// time, so only one of them prints.
+// printer has the lines that go into the terminal's history, above what the program shows. bubbletea runs commands at
+// the same time, so there is at most one command that prints.
 type printer struct {
 	lines []string
 	busy  bool
@@ -22,23 +22,23 @@ func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }
 // ready reports whether next has something to do.
 func (p *printer) ready() bool { return !p.busy && len(p.lines) > 0 }
 
-// next returns the command that prints the next lines, at most room: the terminal cannot take more at once above the
-// program's own lines.
+// next returns the command that prints the next lines, at most room of them. Above the program's own lines, the terminal
+// cannot take more at once.
 func (p *printer) next(room int, colours palette) tea.Cmd {
 	n := min(len(p.lines), max(room, 1))
 	text := strings.Join(p.lines[:n], "\n")
 	p.lines = p.lines[n:]
 	text = colours.show(text)
 	if text == "" {
-		text = " " // bubbletea prints nothing for it
+		text = " " // for "", bubbletea prints nothing
 	}
 	p.busy = true
 	return tea.Sequence(tea.Println(text), func() tea.Msg { return printedMsg{} })
 }
 
-// tallest is how many lines the program has shown lately. What is on the screen may be a frame old.
+// tallest is the largest number of lines that the program has shown lately. The screen may still show an older frame.
 type tallest struct {
-	lines, before int // of this span of time and the one before
+	lines, before int // of this span of time and of the previous one
 	since         time.Time
 }
 

@@ -12,16 +12,16 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// queued is what was typed while the agent worked and is not part of a turn yet. It stays here until the turn before
-// has finished. A turn of [client.Session.Queue] would begin in any case. So the person can take it back, and after a
-// failure it waits.
+// queued is text that was typed while the agent worked and is not part of a turn yet. It stays here until the running
+// turn is over. The person can take it back, and after a turn that has failed it waits. [client.Session.Queue] does not
+// allow that: its turns begin in any case.
 type queued struct {
-	text  string // as it was seen
-	whole string
-	steer bool // it was sent to the turn that runs, which has not taken it up yet
+	text  string // as the editor showed it
+	whole string // with the folded texts in full
+	steer bool   // it was sent to the turn that runs, which has not taken it up yet
 }
 
-// line shows it in its own place.
+// line returns the line that shows q above the editor.
 func (q *queued) line(columns int) string {
 	mark := "⋯ queued: "
 	if q.steer {
@@ -73,7 +73,8 @@ func (m *model) steer(q *queued) {
 	m.work.Go(func() { m.feed.add(steeredItem{q, s.Steer(m.ctx, q.whole, parts...)}) })
 }
 
-// steered handles kimi's receipt. Only a SteerInput shows that the turn has the text.
+// steered handles kimi's answer to a steer. If err is nil, the text still waits: only a SteerInput shows that the turn
+// has it.
 func (m *model) steered(q *queued, err error) {
 	if err == nil || !slices.Contains(m.queue, q) {
 		return
@@ -143,7 +144,7 @@ func (m *model) turnOver(result *client.TurnResult, err error) {
 	m.sendNext()
 }
 
-// takeBack brings back into the editor what was queued last.
+// takeBack moves the last queued text back into the editor. It reports whether there was one.
 func (m *model) takeBack() bool {
 	for i := len(m.queue) - 1; i >= 0; i-- {
 		if q := m.queue[i]; !q.steer {

@@ -7,12 +7,12 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// Events outside of the model that go into the feed, in addition to messages of the agent.
+// These items go into the feed, in addition to messages of the agent.
 type (
 	startedItem  struct{ session *client.Session }
 	failedItem   struct{ err error } // no session has started
 	replayedItem struct{ err error }
-	overItem     struct{ session *client.Session } // the session is
+	overItem     struct{ session *client.Session } // the session is over
 	requestItem  struct{ request *request }
 	resolvedItem struct{ id string }
 	ruledItem    struct { // a rule answered a request
@@ -27,11 +27,11 @@ type (
 		what *queued
 		err  error
 	}
-	toldItem  struct{ err error } // by a command; nil tells nothing
+	toldItem  struct{ err error } // the error of a command, which is shown; nothing is shown for nil
 	filesItem struct{ files []string }
 )
 
-// receive puts a message of the agent into the feed. It holds requests, because a person takes time.
+// receive puts a message of the agent into the feed. It calls Hold on requests, because a person needs time to answer.
 func receive(f *feed, m wireproto.Message) {
 	switch m := m.(type) {
 	case *client.ApprovalRequest:
@@ -99,7 +99,7 @@ func runTurn(ctx context.Context, s *client.Session, f *feed, text string, parts
 	}
 	for m, err := range turn.Messages() {
 		if err != nil {
-			break // Result tells it too
+			break // Result returns it too
 		}
 		receive(f, m)
 	}

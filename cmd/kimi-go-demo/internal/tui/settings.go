@@ -11,17 +11,17 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// changedItem ends what [model.change] has begun.
+// changedItem is the result of what [model.change] has begun.
 type changedItem struct {
 	session *client.Session // the session that the chat continues with; nil for the present one
-	effort  string          // of that session
-	model   string          // that was chosen; "" if it is still the same
-	said    string
-	lost    bool // there is no session any more
+	effort  string          // the effort of that session
+	model   string          // the model that was chosen; "" if it is still the same
+	said    string          // a note for the person; "" for none
+	lost    bool            // there is no session any more
 	err     error
 }
 
-// modelsItem is the models that the session can use.
+// modelsItem has the models that the session can use.
 type modelsItem struct {
 	models []client.Model
 	err    error
@@ -47,7 +47,7 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 	})
 }
 
-// notNow says that a command has to wait. Its text is in the editor again.
+// notNow says that a command has to wait, and puts its text back into the editor.
 func (m *model) notNow() {
 	what := "not now: wait for kimi"
 	if m.phase == working {
@@ -56,7 +56,7 @@ func (m *model) notNow() {
 	m.wrong(what)
 }
 
-// changed handles its result.
+// changed handles the result of a change.
 func (m *model) changed(c changedItem) {
 	m.doing = ""
 	if c.lost {
@@ -80,7 +80,7 @@ func (m *model) changed(c changedItem) {
 	m.sendNext()
 }
 
-// setModel changes the model; "" lists those there are.
+// setModel changes the model. For "", it lists the models.
 func (m *model) setModel(name string) {
 	if name == "" {
 		m.list((*model).listModels)
@@ -94,7 +94,7 @@ func (m *model) setModel(name string) {
 	})
 }
 
-// list asks kimi for its models, and shows something of them.
+// list asks kimi for its models, and calls show with them.
 func (m *model) list(show func(*model, []client.Model)) {
 	if m.session == nil || m.doing != "" {
 		m.notNow()
@@ -146,7 +146,7 @@ func aboutModel(model client.Model) string {
 	return about
 }
 
-// efforts returns what [client.Options.Effort] may be with a model.
+// efforts returns the values that [client.Options.Effort] can have with a model.
 func efforts(model client.Model) []string {
 	var list []string
 	always := slices.Contains(model.Capabilities, "always_thinking")
@@ -159,7 +159,7 @@ func efforts(model client.Model) []string {
 	return append(list, model.Efforts...)
 }
 
-// listModels shows the models, the one in use marked.
+// listModels shows the models, and marks the model in use.
 func (m *model) listModels(list []client.Model) {
 	var rows []screen.Row
 	for _, model := range list {
@@ -192,7 +192,7 @@ func choiceRow(current bool, name, about string) screen.Row {
 	return screen.Row{Style: style, Mark: mark, Text: strings.TrimRight(name+"  "+about, " ")}
 }
 
-// move closes the session and opens another one. If that fails, it opens the same one again.
+// move closes the session and opens the session id. If that fails, it opens the closed session again.
 func (m *model) move(ctx context.Context, s *client.Session, id, model, effort, mode string) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}
@@ -272,7 +272,7 @@ func (m *model) undo(turns int) {
 	})
 }
 
-// offered returns an error if the model does not have the effort.
+// offered returns an error if the session's model does not have the effort.
 func offered(ctx context.Context, s *client.Session, effort string) error {
 	list, err := s.Models(ctx)
 	if err != nil || effort == "on" || effort == "off" {
@@ -280,22 +280,22 @@ func offered(ctx context.Context, s *client.Session, effort string) error {
 	}
 	i := slices.IndexFunc(list, func(m client.Model) bool { return m.Name == s.Model() })
 	if i < 0 || slices.Contains(list[i].Efforts, effort) {
-		return nil // the start decides
+		return nil // kimi checks the effort when it starts
 	}
 	return slip(fmt.Sprintf("the model %q has no effort %q; it has %s", s.Model(), effort, strings.Join(efforts(list[i]), ", ")))
 }
 
-// slip is an error of the person, who knows what to do when it is named.
+// slip is a mistake of the person. Its text already says what to do, so it needs no hint.
 type slip string
 
 func (s slip) Error() string { return string(s) }
 
-// quoted returns the head of a prompt.
+// quoted returns the start of a prompt in quotation marks.
 func quoted(prompt string) string {
 	return "“" + cut(screen.Line(screen.Clean(strings.Join(strings.Fields(prompt), " "))), 60) + "”"
 }
 
-// setEffort continues the session with another effort of thinking, which only a start can change.
+// setEffort continues the session with another effort of thinking. kimi has to start again for that.
 func (m *model) setEffort(effort string) {
 	if effort == "" {
 		m.list((*model).listEfforts)

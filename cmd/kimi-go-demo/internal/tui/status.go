@@ -26,10 +26,10 @@ type status struct {
 	usage   wireproto.TokenUsage        // of the turn that runs
 	context float64                     // used, 0 to 1
 	plan    bool
-	servers map[string]string // states of the MCP servers that were told about
+	servers map[string]string // the last known state of each MCP server
 }
 
-// begin begins a turn.
+// begin resets the state for a new turn.
 func (s *status) begin(prompt string, now time.Time) {
 	s.name(prompt)
 	s.since, s.waits, s.usage, s.retry = now, waitsForModel, wireproto.TokenUsage{}, nil
@@ -66,7 +66,7 @@ func (s *status) mcp(st *wireproto.MCPStatus) []block {
 	return list
 }
 
-// heard says that the model says something.
+// heard notes that text of the model has come.
 func (s *status) heard(kind runKind) {
 	s.retry = nil
 	switch kind {
@@ -77,7 +77,7 @@ func (s *status) heard(kind runKind) {
 	}
 }
 
-// message reads what an event says about the state.
+// message updates the state by an event.
 func (s *status) message(e wireproto.Message, now time.Time) {
 	switch e := e.(type) {
 	case *wireproto.StepBegin:
@@ -113,12 +113,12 @@ func (s *status) message(e wireproto.Message, now time.Time) {
 	}
 }
 
-// end takes what the session knows after a turn.
+// end updates the state by the session's status after a turn.
 func (s *status) end(st client.Status) {
 	s.context, s.plan, s.retry = st.ContextUsage, st.PlanMode, nil
 }
 
-// activity says what the person waits for, "" for nothing.
+// activity says what the person waits for. It is "" if that is nothing.
 func (m *model) activity() string {
 	s := &m.status
 	since := seconds(m.now.Sub(s.since))
@@ -144,7 +144,7 @@ func (m *model) activity() string {
 	return s.waits + " · " + since
 }
 
-// retryLine says which attempt comes when, and why.
+// retryLine says which attempt is next, when it begins, and why it is needed.
 func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	why := r.ErrorType
 	if r.StatusCode != nil {
@@ -206,7 +206,7 @@ func (m *model) statusLine() string {
 	return line.String()
 }
 
-// mode names the mode in which nothing is asked, "" if the agent asks.
+// mode names the mode in which the agent asks nothing. It is "" if the agent asks.
 func (m *model) mode() string {
 	if m.session == nil {
 		return m.cfg.Mode
@@ -271,5 +271,5 @@ func (s *status) summary(result *client.TurnResult, err error, now time.Time) st
 // todoRows shows a todo list.
 func todoRows(t *wireproto.TodoDisplayBlock) []screen.Row { return render.BlockRows(t, 0) }
 
-// saidText returns what a person said, in words.
+// saidText returns content as text.
 func saidText(c wireproto.Content) string { return strings.TrimRight(render.Said(c), "\n") }

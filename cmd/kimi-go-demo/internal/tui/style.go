@@ -86,7 +86,7 @@ func cutAll(lines []string, columns int) []string {
 	return lines
 }
 
-// under puts a mark before each line, the first one's own before the first.
+// under puts head before the first line, and rest before each of the others.
 func under(lines []string, head, rest string) []string {
 	list := make([]string, len(lines))
 	for i, l := range lines {
@@ -96,7 +96,8 @@ func under(lines []string, head, rest string) []string {
 	return list
 }
 
-// rowLines returns rows as lines of columns, with the words marked that differ between an old line and its new one.
+// rowLines returns rows as lines of at most columns columns. It marks the words that differ between an old line and the
+// new line that replaces it.
 func rowLines(rows []screen.Row, columns int) []string {
 	rows = screen.Layout(rows, 0)
 	texts := make([]string, len(rows))
@@ -147,7 +148,7 @@ func pieces(style screen.Style, list []render.Piece) string {
 	return b.String()
 }
 
-// wrapHard breaks a line at its last column, whatever stands there.
+// wrapHard breaks a line at its last column, even within a word.
 func wrapHard(t string, columns int) []string {
 	columns = max(columns, 1)
 	return strings.Split(lipgloss.Wrap(ansi.Hardwrap(t, columns, true), columns, ""), "\n")
@@ -158,7 +159,7 @@ func wrapWords(t string, columns int) []string {
 	return strings.Split(lipgloss.Wrap(t, max(columns, 1), ""), "\n")
 }
 
-// tokens writes a number of tokens in three digits or so.
+// tokens writes a number of tokens in a short form.
 func tokens(n int) string {
 	switch {
 	case n < 1000:

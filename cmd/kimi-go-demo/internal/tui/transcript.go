@@ -14,19 +14,20 @@ import (
 
 func width(t string) int { return ansi.StringWidth(t) }
 
-// transcript is what an agent does, the main one or a subagent, as blocks in order. Settled blocks are dropped.
+// transcript is what an agent does, as blocks in order. The agent is the main agent or a subagent. settle removes the
+// blocks that are done.
 type transcript struct {
 	blocks   []shown
-	calls    map[string]*call // by their ids, those without a result
-	latest   *call            // that arguments come in for
+	calls    map[string]*call // the calls without a result, by id
+	latest   *call            // the call whose arguments are coming in
 	subs     map[string]*transcript
-	folds    []block // the latest that were not shown in full
+	folds    []block // the latest blocks that were not shown in full
 	any      bool    // something has been settled
-	lastTidy bool    // what was settled last was tight
-	replay   bool    // it is history: nothing says how long it took
+	lastTidy bool    // the block that was settled last was tight
+	replay   bool    // it is history, which does not say how long things took
 }
 
-// maxFolds is how many folded blocks are kept to be shown in full.
+// maxFolds is how many folded blocks are kept, so that they can be shown in full.
 const maxFolds = 100
 
 // shown is a block and, once it is done, its last form on the screen.
@@ -56,7 +57,7 @@ func (t *transcript) add(b block) {
 	t.blocks = append(t.blocks, shown{block: b})
 }
 
-// last returns the block that was added last, nil for none.
+// last returns the block that was added last, or nil if there is none.
 func (t *transcript) last() block {
 	if len(t.blocks) == 0 {
 		return nil
@@ -77,7 +78,7 @@ func (t *transcript) endText(now time.Time) {
 	}
 }
 
-// text adds to the answer, the thought or the call that goes on.
+// text adds text to the answer, the thought or the call that is growing, or begins a new answer or thought.
 func (t *transcript) text(r *run, now time.Time) {
 	if len(r.text) == 0 {
 		return
@@ -108,7 +109,7 @@ func (t *transcript) text(r *run, now time.Time) {
 	b.open += strings.ReplaceAll(string(r.text), "\r\n", "\n")
 }
 
-// message takes an event of the agent.
+// message handles an event of the agent.
 func (t *transcript) message(m wireproto.Message, now time.Time) {
 	switch m := m.(type) {
 	case *wireproto.TextPart:
@@ -139,7 +140,7 @@ func (t *transcript) message(m wireproto.Message, now time.Time) {
 			t.text(&run{arguments, []byte(*m.ArgumentsPart)}, now)
 		}
 	case *wireproto.StatusUpdate:
-		t.finishArguments() // it comes when the model has said all of a step
+		t.finishArguments() // a StatusUpdate comes when the model has said all of a step
 	case *wireproto.ToolResult:
 		t.result(m, now)
 	case *wireproto.SubagentEvent:
@@ -149,7 +150,7 @@ func (t *transcript) message(m wireproto.Message, now time.Time) {
 	}
 }
 
-// finishArguments marks the call whose arguments came last: it runs now.
+// finishArguments notes that all arguments of the latest call have come. The call runs now.
 func (t *transcript) finishArguments() {
 	if t.latest != nil {
 		t.latest.complete = true
@@ -170,7 +171,7 @@ func (t *transcript) result(m *wireproto.ToolResult, now time.Time) {
 	c.end, c.result, c.failed, c.asked = now, &m.ReturnValue, m.ReturnValue.IsError, false
 }
 
-// notice shows what is no part of the conversation itself.
+// notice shows an event that is not part of the conversation itself.
 func (t *transcript) notice(m wireproto.Message) {
 	switch m := m.(type) {
 	case *wireproto.Notification:
@@ -185,7 +186,7 @@ func (t *transcript) notice(m wireproto.Message) {
 		t.add(note(style, "◆ "+m.Title+body))
 	case *wireproto.PlanDisplay:
 		t.endText(time.Time{})
-		// It stands before the call that asks about it. So all of it can be read before that call has its answer.
+		// The plan stands before the call that asks about it. So it can be read completely before that call is answered.
 		i := slices.IndexFunc(t.blocks, func(b shown) bool { return !b.done() })
 		if i < 0 {
 			i = len(t.blocks)
@@ -232,7 +233,7 @@ func (t *transcript) sub(m *wireproto.SubagentEvent) *transcript {
 	if m.ParentToolCallID != nil {
 		parent = t.calls[*m.ParentToolCallID]
 	}
-	if parent == nil || parent.inner != nil { // in the background, or one of several
+	if parent == nil || parent.inner != nil { // the subagent is in the background, or it is one of several of a call
 		parent = &call{id: id, name: strings.TrimSpace(label + " " + id), begin: time.Now(), complete: true, replayed: t.replay}
 		t.add(parent)
 	}
@@ -253,7 +254,7 @@ func (t *transcript) find(id string) *call {
 	return nil
 }
 
-// running returns the call that runs longest, nil for none.
+// running returns the call that has run for the longest time, or nil if none runs.
 func (t *transcript) running() *call {
 	for _, b := range t.blocks {
 		if c, ok := b.block.(*call); ok && !c.done() && c.complete {
@@ -263,7 +264,7 @@ func (t *transcript) running() *call {
 	return nil
 }
 
-// close ends all that goes on.
+// close ends all blocks that are not done.
 func (t *transcript) close(now time.Time) {
 	t.latest = nil
 	for _, b := range t.blocks {
@@ -272,7 +273,8 @@ func (t *transcript) close(now time.Time) {
 	clear(t.calls)
 }
 
-// settle returns the lines of the blocks that are done, up to the first that is not, and forgets them.
+// settle removes the blocks before the first one that is not done, and returns their lines. If that first one is an
+// answer, settle also removes and returns the part of it that cannot change any more.
 func (t *transcript) settle(v view) []string {
 	var list []string
 	for len(t.blocks) > 0 {

@@ -27,20 +27,20 @@ type Config struct {
 	In, Out *os.File
 	Colour  bool // false shows no styles
 	WorkDir string
-	History string // the file of what was sent before; "" keeps nothing
+	History string // the file with the texts that were sent before; "" keeps none
 	Mode    string // what runs without a question: "yolo", "afk", or ""
 	Wanted  string // the id of the session that was asked for, "" for none
-	Answer  string // to every approval: y, a, n, or "" to ask
-	Effort  string // that the session is started with
+	Answer  string // the answer to every approval: y, a, n, or "" to ask
+	Effort  string // the effort that the session is started with
 	Replay  bool   // the session's history is shown first
 	Grants  *grant.Book
 
 	Start func(context.Context) (*client.Session, error)
-	// Reopen continues a closed session. model "" is the one of the command line, and mode is as Mode.
+	// Reopen continues a closed session. If model is "", it uses the model of the command line. mode is like Mode.
 	Reopen  func(ctx context.Context, id, model, effort, mode string) (*client.Session, error)
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error) // as [client.ForkSession]
-	Prompts func(id string) ([]string, error)                                         // of the turns of a session, the oldest first
-	Cost    func() string                                                             // of the session so far, "" if it is not known; may be nil
+	Prompts func(id string) ([]string, error)                                         // the prompts of a session's turns, the oldest first
+	Cost    func() string                                                             // the cost of the session so far, "" if it is not known; may be nil
 	Explain func(error) (line, hint string)
 	Images  func(paths []string) ([]wireproto.ContentPart, error)
 }
@@ -60,8 +60,8 @@ func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 // Result says how a chat ended.
 type Result struct {
 	Session *client.Session // nil if none has started; the caller closes it
-	Turns   int             // that were begun
-	Moved   bool            // it is another session than the one that was started
+	Turns   int             // how many turns were begun
+	Moved   bool            // Session is not the session that Config.Start returned, but another one, such as a copy
 	Err     error           // [ErrInterrupted], why there is no session any more, or nil
 }
 

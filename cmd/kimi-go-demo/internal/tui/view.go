@@ -67,9 +67,9 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	menu := m.edit.menu.lines(v.columns)
 
 	hints := m.hints()
-	others := 4 + len(hints) // the rows of activity and status, one that is empty, and the last, which stays free
+	others := 4 + len(hints) // one row each for activity and status, an empty row, and the last row, which stays free
 	if m.decide.now() != nil {
-		if m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu) < minRequest { // what is asked about comes first
+		if m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu) < minRequest { // the request is more important
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
@@ -88,7 +88,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 
 	m.decide.fits(len(below) <= m.window)
 
-	// The rest of the screen is for what goes on; its last lines are the newest.
+	// The rest of the screen shows the newest lines of the blocks that are not done.
 	live := m.log.open(v)
 	if room := m.rows - len(below) - 1; len(live) > room {
 		hidden := len(live) - max(room-1, 0)
@@ -98,7 +98,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 	return append(live, below...), down(cursor, len(live))
 }
 
-// minRequest is how many rows a request has before anything else has one.
+// minRequest is how many rows a request gets before the todo list, the queue and the menu get any.
 const minRequest = 12
 
 // lastLines returns the last n lines, and the cursor in them.

@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// agent is the session's own agent, a subagent, or that of a side question.
+// agent is the session's own agent, a subagent, or the agent of a side question.
 type agent struct {
 	id          string
 	kind        string // a subagent's type, such as coder
@@ -18,21 +18,21 @@ type agent struct {
 	parent      string      // the call that started it
 	background  bool        // it outlives the turn that started it
 	turn        int         // the number of its turn
-	number      int         // of the step, as the client was told
+	number      int         // the number of its step, as the client knows it
 	retrying    bool        // the next step is the same step again
-	step        *step       // that runs
-	unchecked   []unchecked // of a subagent
+	step        *step       // the step that runs
+	unchecked   []unchecked // only for a subagent
 	calls       map[string]*call
-	lastCall    string // that the client was told of: parts of arguments belong to it
+	lastCall    string // the last call that the client knows; to the client, parts of arguments belong to it
 }
 
 // call is a tool call that has no result yet.
 type call struct {
-	name    string // as the model calls the tool
-	n       int    // in the order of the calls
-	told    strings.Builder
-	rest    bool // parts are missing from what was told
-	whole   json.RawMessage
+	name    string          // the model's name of the tool
+	n       int             // its place in the order of all calls
+	told    strings.Builder // the arguments that the client has
+	rest    bool            // parts are missing in told
+	whole   json.RawMessage // all arguments; nil if they are not known yet
 	display wireproto.DisplayBlocks
 	asked   bool // a Go tool: the client was asked to run it
 }
@@ -52,7 +52,7 @@ func (t *Translator) agentOf(id string) *agent {
 
 func (a *agent) main() bool { return a.id == api.MainAgent }
 
-// from emits what an agent does: within a SubagentEvent if it is not the session's own.
+// from emits what an agent does. If it is not the session's own agent, the message is in a SubagentEvent.
 func (t *Translator) from(a *agent, m wireproto.Message) {
 	if a.main() {
 		t.emit(m)
@@ -80,7 +80,7 @@ func decode[T any](t *Translator, e *api.Event) (*T, bool) {
 	return p, !ok || t.owned(e, c.Of())
 }
 
-// decodeDelta reads the payload of a delta, which may have been read with its frame.
+// decodeDelta reads the payload of a delta. The payload may already have been read together with its frame.
 func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
 	if e.Delta == nil {
 		return decode[api.Delta](t, e)
@@ -88,7 +88,7 @@ func (t *Translator) decodeDelta(e *api.Event) (*api.Delta, bool) {
 	return e.Delta, t.owned(e, &e.Delta.Common)
 }
 
-// owned reports whether an event says whose it is.
+// owned reports whether an event says which agent, and which turn if needed, it belongs to.
 func (t *Translator) owned(e *api.Event, c *api.Common) bool {
 	if c.AgentID == "" || c.TurnID < 0 && ofTurn(e.Type) && e.Type != api.TypeTurnSteer {
 		t.noteDrift(e.Type, "it does not say which agent it belongs to")
@@ -97,13 +97,13 @@ func (t *Translator) owned(e *api.Event, c *api.Common) bool {
 	return true
 }
 
-// ofTurn reports whether an event of this type says which turn it belongs to. An event without a turn could be taken
-// for one of another turn.
+// ofTurn reports whether an event of this type must say which turn it belongs to. Otherwise it could be taken for an
+// event of another turn.
 func ofTurn(eventType string) bool {
 	return strings.HasPrefix(eventType, "turn.") || strings.HasPrefix(eventType, "tool.") || strings.HasSuffix(eventType, ".delta")
 }
 
-// noteDrift counts what this version does not know, and reports it once.
+// noteDrift counts events of a kind that this version does not understand, and reports each kind once.
 func (t *Translator) noteDrift(kind, why string) {
 	if t.drift[kind]++; t.drift[kind] == 1 {
 		t.notify("unknown_event", "warning", "An unknown event of Kimi Code", fmt.Sprintf("%.80q: %.200s", kind, why))
@@ -161,7 +161,7 @@ func (t *Translator) event(e *api.Event) {
 		if p, ok := decode[api.Approval](t, e); ok {
 			t.approval(p)
 		}
-	case api.TypeApprovalTwin: // asks if the other did not
+	case api.TypeApprovalTwin: // asks only if the other event of the approval has not come
 		if p, ok := decode[api.PendingApproval](t, e); ok {
 			t.pending(p)
 		}
@@ -207,7 +207,7 @@ func (t *Translator) event(e *api.Event) {
 // spawned notes who a subagent is.
 func (t *Translator) spawned(p *api.Subagent) {
 	if p.ID == "" || p.ParentCall == "" {
-		t.noteDrift(api.TypeSubagentSpawned, "it does not say which")
+		t.noteDrift(api.TypeSubagentSpawned, "it does not say which subagent, or which call started it")
 		return
 	}
 	a := t.agentOf(p.ID)
@@ -237,12 +237,12 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 	switch {
 	case c == nil:
 		if a.step.doubtful || a.step.snapped || p.Name == "" {
-			return // it may not be the first part; the call is told when it is whole
+			return // the part may not be the first one; the client gets the call when it is whole
 		}
 		t.begin(a, p.ToolCallID, p.Name, p.Part)
 	case c.whole != nil, c.rest:
 	case a.step.doubtful || a.step.snapped || a.lastCall != p.ToolCallID:
-		c.rest = true // a part belongs to the latest call
+		c.rest = true // the client would take the part for one of the latest call
 	case p.Part != "":
 		part := p.Part
 		c.told.WriteString(part)
@@ -250,7 +250,7 @@ func (t *Translator) toolDelta(p *api.ToolDelta) {
 	}
 }
 
-// begin tells of a call.
+// begin tells the client about a call.
 func (t *Translator) begin(a *agent, id, name, args string) *call {
 	t.tools.begun++
 	c := &call{name: name, n: t.tools.begun}
@@ -276,14 +276,14 @@ func (t *Translator) settle(a *agent, id, name string, args json.RawMessage) *ca
 		if rest, ok := strings.CutPrefix(whole, compact(told)); ok && a.lastCall == id {
 			t.from(a, &wireproto.ToolCallPart{ArgumentsPart: &rest})
 		} else {
-			c = t.begin(a, id, name, whole) // again: what was told is not what runs
+			c = t.begin(a, id, name, whole) // again, because the client has other arguments than those that run
 		}
 	}
 	c.whole = args
 	return c
 }
 
-// compact returns JSON without the space between its tokens, as the server writes it. The JSON may be incomplete.
+// compact returns JSON without white space between its tokens, as the server writes JSON. The JSON may be incomplete.
 func compact(s string) string {
 	var b strings.Builder
 	quoted, escaped := false, false
@@ -315,7 +315,7 @@ func (t *Translator) toolStarted(p *api.ToolStarted) {
 	}
 	a := t.agentOf(p.AgentID)
 	c := t.settle(a, p.ToolCallID, p.Name, p.Args)
-	if c.display == nil { // otherwise its approval has shown it, with the file as it was
+	if c.display == nil { // otherwise the display comes from the approval, with the file as it was then
 		c.display = t.blocks(p.Display)
 	}
 	t.askWaitingTools()
@@ -339,7 +339,7 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 	t.from(a, &wireproto.ToolResult{ToolCallID: p.ToolCallID, ReturnValue: v})
 }
 
-// agentStatus keeps how full the context is; a step's end tells it.
+// agentStatus notes how full the context is. The client learns it at the end of a step.
 func (t *Translator) agentStatus(p *api.AgentStatus) {
 	if p.AgentID != api.MainAgent {
 		return
@@ -364,7 +364,7 @@ func (t *Translator) taskNotified(p *api.TaskNotified) {
 	})
 }
 
-// compaction tells of the beginning and the end of a compaction.
+// compaction tells the client about the beginning and the end of a compaction.
 func (t *Translator) compaction(kind string, p *api.Common) {
 	a := t.agentOf(p.AgentID)
 	switch kind {

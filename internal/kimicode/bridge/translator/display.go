@@ -10,8 +10,8 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// blocks turns what a call shows into display blocks. A file that is written is shown as a change
-// only where its old text is known.
+// blocks converts the display of a call to display blocks. If the call writes a file, this is shown as a change only if
+// the old text of the file is known.
 func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 	var d struct {
 		api.Display
@@ -49,8 +49,9 @@ func (t *Translator) blocks(raw json.RawMessage) wireproto.DisplayBlocks {
 	return nil
 }
 
-// OldText returns a display with what only the file itself tells: its current text, if the display is about writing it,
-// or the number of the line where a change of it begins. It returns any other display as it is.
+// OldText adds to a display what only the file itself says. If the display is about writing a file, this is the current
+// text of the file. If it is about a change in a file, this is the number of the line where the change begins. OldText
+// returns any other display unchanged.
 func OldText(display json.RawMessage, read func(path string) (string, bool)) json.RawMessage {
 	var d api.Display
 	if json.Unmarshal(display, &d) != nil || d.Kind != "file_io" || d.Content == nil && d.Before == nil || d.Path == "" {

@@ -10,21 +10,22 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// hooks are the client's hooks that are deciding.
+// hooks has the client's hooks.
 type hooks struct {
-	open     map[int]*hookCall // by key
-	matchers []*regexp.Regexp  // of the subscriptions, in their order; nil for all
+	open     map[int]*hookCall // the calls that wait for a decision, by key
+	matchers []*regexp.Regexp  // of the subscriptions, in their order; a nil matcher matches everything
 }
 
-// hookCall is a moment at which the agent waits for the client's hooks.
+// hookCall is an event for which the agent waits for the client's hooks.
 type hookCall struct {
 	event, target string
 	since         time.Time
-	left          int // hooks that have not decided
-	ids           []string
+	left          int      // how many hooks have not decided
+	ids           []string // of the requests
 }
 
-// compileHooks refuses a matcher that does not compile: its hook would never run.
+// compileHooks compiles the matchers. It returns an error for a matcher that does not compile, because its hook would
+// never run.
 func (t *Translator) compileHooks() error {
 	for _, h := range t.client.subscriptions {
 		var re *regexp.Regexp
@@ -50,7 +51,7 @@ func target(data map[string]json.RawMessage) string {
 	return ""
 }
 
-// hookCalled asks the client's hooks. All must allow.
+// hookCalled asks the client's hooks that match. All of them must allow the event.
 func (t *Translator) hookCalled(in HookCalled) {
 	if in.Event == "SessionStart" {
 		t.session.hooksOn = true
@@ -89,7 +90,7 @@ func (t *Translator) hookCalled(in HookCalled) {
 	}
 }
 
-// hookDecided takes a decision. The first that blocks decides.
+// hookDecided handles the decision of a hook. The first hook that blocks decides.
 func (t *Translator) hookDecided(key int, block bool, reason string) {
 	c := t.hooks.open[key]
 	if c == nil {
@@ -112,7 +113,7 @@ func (t *Translator) hookDecided(key int, block bool, reason string) {
 	t.do(HookReply{key, block, reason})
 }
 
-// closeHook forgets a hook and the requests that it has open.
+// closeHook forgets a call of hooks and its open requests.
 func (t *Translator) closeHook(key int, c *hookCall) {
 	delete(t.hooks.open, key)
 	for id := range t.requests.open {
@@ -122,7 +123,7 @@ func (t *Translator) closeHook(key int, c *hookCall) {
 	}
 }
 
-// hookGone forgets a hook that is not waited for any more.
+// hookGone forgets a call of hooks that the agent does not wait for any more.
 func (t *Translator) hookGone(key int) {
 	if c := t.hooks.open[key]; c != nil {
 		t.closeHook(key, c)

@@ -7,37 +7,37 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
 )
 
-// inbox holds the events that have come and are not handled yet. They wait while an answer is fetched that must be
-// handled first.
+// inbox holds the events that have come and are not handled yet. They wait while the translator fetches an answer that
+// it must handle first.
 type inbox struct {
 	items  []item
-	held   bool      // an answer is fetched
+	held   bool      // an answer is being fetched
 	kept   bool      // the server keeps the transcripts
-	window int64     // the last durable event that the server replayed after the last gap
-	taken  int       // how many have come
+	window int64     // the number of the last durable event that the server replayed after the last gap
+	taken  int       // how many items have come
 	gapAt  time.Time // when the last gap came
 	at     time.Time // when the event came that is being handled
 }
 
-// item is an event, a gap, or what a snapshot says of the step that runs.
+// item is an event, a gap, or what a snapshot says about the step that runs.
 type item struct {
 	event    *api.Event
 	gap      bool
 	resync   bool
-	until    int64 // of a gap
+	until    int64 // see [Gap]
 	at       time.Time
 	inFlight *inFlight
 }
 
-// inFlight is what a snapshot has of the main agent's running step.
+// inFlight is what the main agent's running step has said, as a snapshot has it.
 type inFlight struct {
 	TurnID   int    `json:"turn_id"`
 	Text     string `json:"assistant_text"`
 	Thinking string `json:"thinking_text"`
 }
 
-// settling is how long after a gap volatile events may still be missing: the server replays events faster than it
-// sends new ones.
+// settling is how long after a gap volatile events may still be missing, because the server replays events faster than
+// it sends new ones.
 const settling = 2 * time.Second
 
 // doubts reports whether deltas of the step that begins with the event may be missing.
@@ -45,6 +45,7 @@ func (in *inbox) doubts(e *api.Event) bool {
 	return e.Seq <= in.window || in.at.Sub(in.gapAt) < settling
 }
 
+// take handles an item, or lets it wait.
 func (t *Translator) take(i item) {
 	i.at = t.now
 	t.inbox.taken++
@@ -56,7 +57,7 @@ func (t *Translator) take(i item) {
 	t.drain()
 }
 
-// drain handles what waits, as far as it may.
+// drain handles the items that wait, until an item has to wait again.
 func (t *Translator) drain() {
 	for t.session.state == ready && !t.inbox.held && len(t.inbox.items) > 0 {
 		i := t.inbox.items[0]
@@ -81,7 +82,7 @@ func (t *Translator) handle(i item) {
 	}
 }
 
-// fetch requests what must be known before the next event is handled.
+// fetch requests an answer that must be known before the next event is handled.
 func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	t.inbox.held = true
 	t.call("GET", path, nil, true, func(data json.RawMessage, err error) {
@@ -91,16 +92,16 @@ func (t *Translator) fetch(path string, then func(json.RawMessage, error)) {
 	})
 }
 
-// keepTranscript makes the server keep the transcripts of the session's agents from now on. If a transcript is first
-// requested during a step, it lacks what the step has said before.
+// keepTranscript makes the server keep the transcripts of the session's agents from now on. A transcript that is first
+// requested during a step does not have what the step has said before.
 func (t *Translator) keepTranscript() {
 	t.call("GET", t.of("/transcript")+"?agent_id="+api.MainAgent+"&page_size=1", nil, true, func(_ json.RawMessage, err error) {
 		t.inbox.kept = err == nil
 	})
 }
 
-// gap notes that deltas are missing. The snapshot says what the main agent's step that runs has
-// said so far; a step's transcript tells it once the step has ended.
+// gap handles a gap, in which deltas may be missing. The snapshot says what the running step of the main agent has said
+// so far. After the end of a step, its transcript says it.
 func (t *Translator) gap(resync bool) {
 	for _, a := range t.agents {
 		if a.step != nil {
@@ -113,7 +114,7 @@ func (t *Translator) gap(resync bool) {
 			InFlight *inFlight `json:"in_flight_turn"`
 		}
 		if err != nil || json.Unmarshal(data, &snapshot) != nil {
-			return // the steps stay doubtful, and their transcripts tell
+			return // the steps stay doubtful, so their transcripts are read
 		}
 		if resync {
 			t.resync(snapshot.InFlight)
@@ -132,14 +133,14 @@ func (t *Translator) gap(resync bool) {
 		t.inbox.items = append(t.inbox.items[:at:at], rest...)
 	})
 	t.readBack(func(st *api.Status, err error) {
-		if err == nil { // told by volatile events alone
+		if err == nil { // only volatile events report these values
 			t.context.tokens, t.context.most = st.ContextTokens, st.MaxContextTokens
 			t.setPlan(st.PlanMode)
 		}
 	})
 }
 
-// catchUp sends what the snapshot has of the running step and the client has not.
+// catchUp sends what the running step has said, by the snapshot, and the client does not have.
 func (t *Translator) catchUp(f *inFlight) {
 	a := t.agents[api.MainAgent]
 	if a == nil || a.step == nil || a.turn != f.TurnID {

@@ -10,8 +10,8 @@ import (
 // mcpPolling asks for the state of the MCP servers until all have started or failed. No event reports it.
 type mcpPolling struct {
 	polls  int
-	asked  int             // how often for the program's own tools
-	failed map[string]bool // that the client was told of
+	asked  int             // how often the server of the program's tools was looked for
+	failed map[string]bool // the failed servers that the client knows of
 }
 
 // pollMCP asks once.
@@ -33,7 +33,7 @@ func (t *Translator) pollMCP() {
 			case "error", "failed":
 				status = "failed"
 				t.mcpFailed(s.Name, s.LastError)
-			case "disabled", "disconnected": // the latter is what it says of one that mcp.json disables
+			case "disabled", "disconnected": // a server that mcp.json disables is "disconnected"
 			default:
 				m.Loading = true
 			}
@@ -42,11 +42,11 @@ func (t *Translator) pollMCP() {
 		for _, name := range t.session.mcp {
 			switch {
 			case listed[name]:
-			case t.mcp.polls == 1: // it may come
+			case t.mcp.polls == 1: // the server may still be listed later
 				m.Loading = true
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "pending"})
 			default:
-				t.mcpFailed(name, "Kimi Code does not list it. If one entry of mcp.json is bad, it drops all of them; \"kimi doctor\" may say which one is bad.")
+				t.mcpFailed(name, "Kimi Code does not list this server. If one entry of mcp.json is bad, Kimi Code drops all entries; \"kimi doctor\" may say which one is bad.")
 				m.Servers = append(m.Servers, wireproto.MCPServer{Name: name, Status: "failed"})
 			}
 		}
@@ -59,7 +59,7 @@ func (t *Translator) pollMCP() {
 	})
 }
 
-// mcpFailed tells once that a server is not there.
+// mcpFailed tells the client, once for each server, that a server has failed.
 func (t *Translator) mcpFailed(name, why string) {
 	if t.mcp.failed[name] {
 		return

@@ -40,8 +40,8 @@ func (t *Translator) models(f *wireproto.Frame) {
 	})
 }
 
-// setModel changes the model and answers with the model that the server then reports. After an error it sets the old
-// model again: the server keeps a new model also if it refuses the effort.
+// setModel changes the model and answers with the model that the server then reports. After an error, it sets the old
+// model again, because the server keeps a new model even if it refuses the effort.
 func (t *Translator) setModel(f *wireproto.Frame) {
 	var params wireproto.SetModelParams
 	if !t.params(f, &params) {
@@ -51,7 +51,7 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	case t.turn != nil:
 		t.refuse(f.ID, wireproto.CodeInvalidState, "a turn is running")
 		return
-	case t.set.Profile != "": // a model without it would bind the session to the server's own agent
+	case t.set.Profile != "": // a call with a model, but without the profile, would bind the session to the server's own agent
 		t.unsupported(f.ID, "other model for a session with an agent file; start a new session")
 		return
 	}
@@ -75,8 +75,8 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 	})
 }
 
-// thinkAgain turns thinking on after a model that cannot think. For such a model the server turns it off, and leaves it
-// off for the models after it. An effort that was set is not changed.
+// thinkAgain turns thinking on again after a model that cannot think. For such a model, the server turns thinking off,
+// and leaves it off for the next models. thinkAgain does not change an effort that was set.
 func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
 	t.noteEffort(st)
 	if st.Thinking != "off" || t.thinking() != "" {
@@ -106,7 +106,7 @@ func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
 	})
 }
 
-// tryEfforts sets the first effort that the model takes.
+// tryEfforts sets the first of the efforts that the model accepts.
 func (t *Translator) tryEfforts(efforts []string, then func()) {
 	settings := &api.AgentConfig{Thinking: efforts[0]}
 	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
@@ -118,7 +118,7 @@ func (t *Translator) tryEfforts(efforts []string, then func()) {
 	})
 }
 
-// noteEffort notes how much a model thinks that can.
+// noteEffort notes with which effort the model thinks, unless thinking is off.
 func (t *Translator) noteEffort(st *api.Status) {
 	if st.Thinking != "off" {
 		t.session.effort = st.Thinking
@@ -132,7 +132,7 @@ func thinks(known []api.Model, model string) bool {
 	})
 }
 
-// putModel has the server use a model, with the effort that was set, and checks that it does.
+// putModel sets the model on the server, with the effort that was set, and checks that the server uses both.
 func (t *Translator) putModel(model string, then func(*api.Status, error)) {
 	settings := &api.AgentConfig{Model: model, Thinking: t.thinking()}
 	t.call("POST", t.of("/profile"), api.Profile{Config: settings}, true, func(_ json.RawMessage, err error) {
@@ -152,13 +152,14 @@ func (t *Translator) putModel(model string, then func(*api.Status, error)) {
 	})
 }
 
-// refused says which argument is to blame for an error about the settings of a session, or returns the error as it is.
+// refused calls then with an error that names the argument which caused err, an error about the settings of a session.
+// If no argument did, it calls then with err.
 func (t *Translator) refused(err error, model string, then func(error)) {
 	var e *api.Error
 	switch {
 	case !errors.As(err, &e):
 	case t.set.Thinking != "" && strings.HasPrefix(e.Msg, effortRefused):
-		instead := "has another"
+		instead := "has other efforts"
 		if _, list, ok := strings.Cut(e.Msg, "Supported efforts: "); ok {
 			instead = "has " + strings.TrimSuffix(list, ".")
 		}
@@ -176,10 +177,11 @@ func (t *Translator) refused(err error, model string, then func(error)) {
 	then(err)
 }
 
-// effortRefused is how the server begins when it does not take an effort.
+// effortRefused is the start of the server's error when it refuses an effort.
 const effortRefused = "Thinking effort "
 
-// checkEffort reports an effort that the session's model does not offer. The server would silently use another one.
+// checkEffort returns an error if the session's model does not offer the effort. The server would silently use another
+// effort.
 func (t *Translator) checkEffort(known []api.Model) error {
 	effort := t.set.Effort
 	i := slices.IndexFunc(known, func(m api.Model) bool { return m.Model == t.session.model })
@@ -189,7 +191,7 @@ func (t *Translator) checkEffort(known []api.Model) error {
 	return t.noEffort(t.session.model, "has on, off, "+strings.Join(known[i].Efforts, ", "))
 }
 
-// otherEffort compares the effort that is in force with the one that was set.
+// otherEffort returns an error if the effort in force is not the one that was set.
 func (t *Translator) otherEffort(st *api.Status) error {
 	if effort := t.set.Effort; effort == "" || effort == st.Thinking || effort == "on" && st.Thinking != "off" {
 		return nil
@@ -197,7 +199,7 @@ func (t *Translator) otherEffort(st *api.Status) error {
 	return t.noEffort(st.Model, fmt.Sprintf("thinks with %.40q instead", st.Thinking))
 }
 
-// noEffort says that the model does not offer the effort that was set.
+// noEffort returns the error that the model does not offer the effort that was set. instead says what the model does.
 func (t *Translator) noEffort(model, instead string) error {
 	argument, remedy := EffortFlag, "use one that the model offers, or another model"
 	if t.set.Effort == "" {
@@ -209,7 +211,7 @@ func (t *Translator) noEffort(model, instead string) error {
 	}
 }
 
-// noModel says why a model cannot be used. why is what the server says of it, "" if nothing.
+// noModel returns the error that a model cannot be used. why is what the server says about the model; it may be "".
 func (t *Translator) noModel(model string, known []api.Model, why string) error {
 	remedy := "correct it there, or use another model"
 	if !slices.ContainsFunc(known, func(m api.Model) bool { return m.Model == model }) {
@@ -244,7 +246,7 @@ type ArgumentError struct {
 	Argument string // such as EffortFlag; "" if no argument is to blame
 	Why      string
 	Remedy   string
-	Code     int // of the answer
+	Code     int // the code of the error answer
 }
 
 // Error says why, and what to do.

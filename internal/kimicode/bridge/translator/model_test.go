@@ -8,11 +8,11 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// A model with another effort than the one that was set does not stay in force.
+// If the server uses another effort with the new model than the one that was set, the old model is set again.
 func TestSetModelPutBack(t *testing.T) {
 	for _, tt := range []struct {
-		back string // what the server then says
-		want string // of the error
+		back string // the status after the old model was set again
+		want string // a part of the error
 	}{
 		{`{"model":"m","thinking_level":"high"}`, `the model "n" thinks with "low" instead`},
 		{`{"model":"n","thinking_level":"low"}`, "it is not known which model is in force"},

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// bodyMost is the largest body that the server takes: 1 MiB, less what surrounds the content.
+	// bodyMost is the most that the content of a prompt may have. The server takes 1 MiB with everything around it.
 	bodyMost = 1<<20 - 4<<10
-	// inlineMost is the most of a picture's or video's data that goes into a prompt; more is uploaded.
+	// inlineMost is the most base64 data of a picture that goes into a prompt. A larger picture is uploaded.
 	inlineMost = 256 << 10
 )
 
-// convert turns a client's input into the parts of a prompt. It first stores large pictures and videos on the server.
-// It then calls then once, at once if there is nothing to store.
+// convert turns a client's input into the parts of a prompt. It first stores large pictures and all videos on the
+// server. At the end it calls then. If there is nothing to store, that is before convert returns.
 func (t *Translator) convert(input wireproto.Content, then func([]api.Part, error)) {
 	parts, uploads, err := partsOf(input)
 	if err != nil {
@@ -29,7 +29,7 @@ func (t *Translator) convert(input wireproto.Content, then func([]api.Part, erro
 	t.upload(parts, uploads, then)
 }
 
-// upload stores what is too large for a prompt, one after the other.
+// upload stores data on the server that is too large for a prompt, one upload after the other.
 func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.Part, error)) {
 	if len(uploads) == 0 {
 		then(parts, fits(parts))
@@ -45,7 +45,7 @@ func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.
 			err = json.Unmarshal(data, &stored)
 		}
 		if err == nil && stored.ID == "" {
-			err = errors.New("the server stored it under no id")
+			err = errors.New("the server has returned no id")
 		}
 		if err != nil {
 			then(nil, fmt.Errorf("store a %s on the server: %w", parts[u.part].Type, err))
@@ -59,16 +59,16 @@ func (t *Translator) upload(parts []api.Part, uploads []upload, then func([]api.
 
 // upload is a part whose data goes to the server by itself.
 type upload struct {
-	part            int // its place
+	part            int // the index of the part
 	name, mediaType string
 	data            []byte
 }
 
-// fits refuses what the server would refuse, before anything is sent.
+// fits returns an error if the prompt is larger than the server accepts.
 func fits(parts []api.Part) error {
 	raw, err := json.Marshal(parts)
 	if err == nil && len(raw) > bodyMost {
-		err = fmt.Errorf("the prompt has %d bytes, and Kimi Code's server takes %d; put the text into a file and name it", len(raw), bodyMost)
+		err = fmt.Errorf("the prompt has %d bytes, but Kimi Code's server takes at most %d; put the text into a file, and name the file in the prompt", len(raw), bodyMost)
 	}
 	return err
 }
@@ -76,7 +76,7 @@ func fits(parts []api.Part) error {
 func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err error) {
 	if input.Parts == nil {
 		if strings.TrimSpace(input.Text) == "" {
-			return nil, nil, errors.New("it is empty") // Kimi Code would call the model nevertheless
+			return nil, nil, errors.New("the input is empty") // Kimi Code would call the model nevertheless
 		}
 		return []api.Part{{Type: "text", Text: input.Text}}, nil, nil
 	}
@@ -86,7 +86,7 @@ func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err e
 			if p.Text != "" {
 				parts = append(parts, api.Part{Type: "text", Text: p.Text})
 			}
-		case *wireproto.ThinkPart: // a client's own thoughts are no input
+		case *wireproto.ThinkPart: // thinking is not input
 		case *wireproto.ImageURLPart:
 			parts, uploads, err = media(parts, uploads, "image", p.ImageURL.URL)
 		case *wireproto.VideoURLPart:
@@ -94,14 +94,14 @@ func partsOf(input wireproto.Content) (parts []api.Part, uploads []upload, err e
 		case *wireproto.AudioURLPart:
 			err = &UnsupportedError{Option: "audio", Why: "it takes text, pictures and videos"}
 		default:
-			err = errors.New("it has a content part of an unknown type")
+			err = errors.New("the input has a content part of an unknown type")
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
 	if len(parts) == 0 {
-		return nil, nil, errors.New("it is empty")
+		return nil, nil, errors.New("the input is empty")
 	}
 	return parts, uploads, nil
 }

@@ -12,7 +12,7 @@ import (
 
 // replay tells the history of the session from its messages.
 type replay struct {
-	id        string // of the client's call
+	id        string // the id of the client's call
 	pages     [][]api.Message
 	cancelled bool
 }
@@ -61,7 +61,7 @@ func (t *Translator) replayPage(before string) {
 	})
 }
 
-// tellHistory emits the events of messages, of which the newest come first, and returns their number.
+// tellHistory emits the events of messages and returns the number of events. In pages, the newest messages come first.
 func (t *Translator) tellHistory(pages [][]api.Message) (events int) {
 	emit := func(m wireproto.Message) bool {
 		events++

@@ -11,25 +11,25 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// requests are those that the client has not answered yet.
+// requests has the requests to the client.
 type requests struct {
-	open  map[string]*request // by id
-	asked map[string]bool     // approvals that were handled, by the server's id
-	last  int
+	open  map[string]*request // the requests without an answer, by id
+	asked map[string]bool     // the approvals that were handled, by the server's id
+	last  int                 // the number of the last request
 }
 
 // request waits for the client's answer.
 type request struct {
-	n          int  // in the order of sending
+	n          int  // its number in the order of sending
 	background bool // it outlives the turn
 	answer     func(f *wireproto.Frame)
-	drop       func() // gives the answer of a client that refuses
-	id         string // the server's, "" if it has none
+	drop       func() // acts as if the client had refused
+	id         string // the server's id; "" if it has none
 }
 
 // ask sends a request to the client.
 func (t *Translator) ask(id, serverID string, m wireproto.Message, background bool, answer func(*wireproto.Frame), drop func()) {
-	if t.requests.open[id] != nil { // the client could not tell them apart
+	if t.requests.open[id] != nil { // the client could not tell the two requests apart
 		t.noteDrift("request", "two requests have the id "+id)
 		drop()
 		return
@@ -47,7 +47,7 @@ func (t *Translator) answered(f *wireproto.Frame) {
 	}
 }
 
-// gone forgets the request that has this id on the server.
+// gone forgets the request that has this id on the server. It reports whether there was one.
 func (r *requests) gone(serverID string) bool {
 	for id, q := range r.open {
 		if q.id == serverID && serverID != "" {
@@ -58,7 +58,8 @@ func (r *requests) gone(serverID string) bool {
 	return false
 }
 
-// dropRequests gives up what the client has not answered, in the order of asking.
+// dropRequests gives up the requests that the client has not answered, in the order of sending. It keeps those that
+// outlive the turn, unless background is true.
 func (t *Translator) dropRequests(background bool) {
 	ids := slices.Collect(maps.Keys(t.requests.open))
 	slices.SortFunc(ids, func(a, b string) int { return t.requests.open[a].n - t.requests.open[b].n })
@@ -72,7 +73,7 @@ func (t *Translator) dropRequests(background bool) {
 
 // approval asks the client whether a call may run.
 func (t *Translator) approval(p *api.Approval) {
-	if t.ignored(p.Common) { // of a prompt that is not wanted: it is being aborted
+	if t.ignored(p.Common) { // the approval belongs to an unwanted prompt, which is being aborted
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		return
 	}
@@ -81,12 +82,12 @@ func (t *Translator) approval(p *api.Approval) {
 		return
 	}
 	if t.requests.asked[p.ID] {
-		return // told by its twin, or before the connection was lost
+		return // the other event of the approval came before, or this one came before the connection was lost
 	}
 	t.requests.asked[p.ID] = true
 	a := t.agentOf(p.AgentID)
 	var d api.Display
-	json.Unmarshal(p.Display, &d) // shown as far as it is understood; what runs is in the call
+	json.Unmarshal(p.Display, &d) // an error does not matter: the call itself says what runs
 	if p.ToolName == "" || d.Kind == "" && (p.Input == nil || p.ToolCallID == "") {
 		t.noteDrift(api.TypeApprovalRequested, "it does not say what is to be approved, and was rejected")
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
@@ -99,7 +100,7 @@ func (t *Translator) approval(p *api.Approval) {
 		t.settle(a, p.ToolCallID, p.ToolName, p.Input).display = t.blocks(p.Display)
 	}
 	switch {
-	case t.tools.own[p.ToolName] != "": // the program itself offers it
+	case t.tools.own[p.ToolName] != "": // the program itself offers this tool
 		t.decide(p.ID, api.ApprovalAnswer{Decision: api.Approved}, nil)
 		return
 	case d.Kind == "plan_review":
@@ -127,7 +128,7 @@ func (t *Translator) approval(p *api.Approval) {
 		t.decide(p.ID, decision, nil)
 	}, func() {
 		t.emit(&wireproto.ApprovalResponse{RequestID: p.ID, Response: wireproto.Reject})
-		if t.turn == nil || !t.turn.cancelled { // else the abort takes it away
+		if t.turn == nil || !t.turn.cancelled { // otherwise the abort ends the approval
 			t.decide(p.ID, api.ApprovalAnswer{Decision: api.Rejected}, nil)
 		}
 	})
@@ -141,7 +142,7 @@ func (t *Translator) pending(p *api.PendingApproval) {
 	})
 }
 
-// describe says who asks, and reports whether the request outlives the turn.
+// describe writes into a request which agent asks, and reports whether the request outlives the turn.
 func (t *Translator) describe(a *agent, req *wireproto.ApprovalRequest) (background bool) {
 	kind := "foreground_turn"
 	background = t.turn == nil
@@ -157,7 +158,7 @@ func (t *Translator) describe(a *agent, req *wireproto.ApprovalRequest) (backgro
 	return background
 }
 
-// approvalAnswered says how the client has answered.
+// approvalAnswered emits how the client has answered.
 func (t *Translator) approvalAnswered(id string, a *wireproto.ApprovalAnswer) {
 	response := a.Response
 	if response != wireproto.Approve && response != wireproto.ApproveForSession {
@@ -169,7 +170,7 @@ func (t *Translator) approvalAnswered(id string, a *wireproto.ApprovalAnswer) {
 // approvalGone reports an approval that another client has answered, or that has ended with its turn.
 func (t *Translator) approvalGone(id string, d api.Decision, feedback string) {
 	if !t.requests.gone(id) {
-		return // answered here
+		return // this client has answered it
 	}
 	response := wireproto.Reject
 	if d == api.Approved {
@@ -178,7 +179,7 @@ func (t *Translator) approvalGone(id string, d api.Decision, feedback string) {
 	t.emit(&wireproto.ApprovalResponse{RequestID: id, Response: response, Feedback: feedback})
 }
 
-// decide answers an approval on the server. If it is gone there, it needs no answer.
+// decide answers an approval on the server. An approval that the server no longer has needs no answer.
 func (t *Translator) decide(id string, a api.ApprovalAnswer, then func()) {
 	t.call("POST", t.of("/approvals/"+url.PathEscape(id)), a, true, func(_ json.RawMessage, err error) {
 		if e, ok := err.(*api.Error); ok && e.Code != api.CodeNoApproval && e.Code != api.CodeResolved {
@@ -190,7 +191,7 @@ func (t *Translator) decide(id string, a api.ApprovalAnswer, then func()) {
 	})
 }
 
-// actionOf names what a tool does, in kimi-cli's words where it has some.
+// actionOf names what a tool does. It uses the words of kimi-cli for tools that kimi-cli has, too.
 func actionOf(tool string) string {
 	switch tool {
 	case "Bash":
@@ -238,7 +239,7 @@ func (t *Translator) reviewPlan(p *api.Approval, d *api.Display) {
 		req := &wireproto.QuestionRequest{ID: p.ID, ToolCallID: p.ToolCallID, Questions: []wireproto.QuestionItem{q}}
 		t.ask(p.ID, p.ID, req, false, func(f *wireproto.Frame) {
 			answer := answersOf(f)[q.Question]
-			decision := api.ApprovalAnswer{Decision: api.Rejected, Feedback: answer} // other words ask for another plan
+			decision := api.ApprovalAnswer{Decision: api.Rejected, Feedback: answer} // any other text asks for another plan
 			switch {
 			case answer == "":
 				decision = api.ApprovalAnswer{Decision: api.Cancelled}
@@ -282,7 +283,7 @@ func (t *Translator) reviewPlan(p *api.Approval, d *api.Display) {
 	})
 }
 
-// question asks the client what the agent asks the user.
+// question passes a question of the agent to the client.
 func (t *Translator) question(p *api.Question) {
 	path := t.of("/questions/" + url.PathEscape(p.ID))
 	send := func(path string, body any) {
@@ -331,7 +332,7 @@ func (t *Translator) question(p *api.Question) {
 	})
 }
 
-// answersOf reads the answers to a question, nil for none.
+// answersOf reads the client's answers to questions. It returns nil if there are none.
 func answersOf(f *wireproto.Frame) map[string]string {
 	var a wireproto.QuestionAnswer
 	if f.Error != nil || json.Unmarshal(f.Result, &a) != nil {
@@ -340,7 +341,7 @@ func answersOf(f *wireproto.Frame) map[string]string {
 	return a.Answers
 }
 
-// answerTo turns an answer into the options that it names, or into free text.
+// answerTo converts an answer to the options that it names, or to free text.
 func answerTo(q *api.QuestionItem, answer string) api.QuestionAnswer {
 	ids, rest := optionsIn(q, answer)
 	switch {
@@ -354,8 +355,8 @@ func answerTo(q *api.QuestionItem, answer string) api.QuestionAnswer {
 	return api.QuestionAnswer{Kind: "other", Text: answer}
 }
 
-// optionsIn returns the ids of the options whose labels the answer begins with, joined by ", ",
-// and what follows them.
+// optionsIn reads the labels, joined by ", ", with which an answer begins. It returns the ids of their options, and the
+// rest of the answer.
 func optionsIn(q *api.QuestionItem, answer string) (ids []string, rest string) {
 	for _, o := range q.Options {
 		if o.Label == answer {

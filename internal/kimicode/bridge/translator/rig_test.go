@@ -17,10 +17,10 @@ type rig struct {
 	t           testing.TB
 	tr          *Translator
 	now         time.Time
-	sent        []*wireproto.Frame // to the client, not looked at yet
-	calls       []Call             // that have no answer yet
+	sent        []*wireproto.Frame // frames to the client that the test has not looked at
+	calls       []Call             // calls without an answer
 	other       []Output
-	transcripts bool // the test itself answers what is asked of transcripts
+	transcripts bool // the test itself answers calls for transcripts
 	seq         int64
 	epoch       string
 }
@@ -78,7 +78,7 @@ func (r *rig) in(in Input) {
 				continue
 			}
 			snapshot := slices.ContainsFunc(r.calls, func(c Call) bool { return strings.HasSuffix(c.Path, "/snapshot") })
-			if r.tr.inbox.held && !snapshot && strings.HasSuffix(o.Path, "/status") { // no event of a test tells of the context
+			if r.tr.inbox.held && !snapshot && strings.HasSuffix(o.Path, "/status") { // no event of the tests says how full the context is
 				defer r.in(Answer{ID: o.ID, Data: json.RawMessage(`{"context_tokens":1,"max_context_tokens":1000}`)})
 				continue
 			}
@@ -95,13 +95,13 @@ func (r *rig) in(in Input) {
 
 func (r *rig) frame(f *wireproto.Frame) { r.in(Frame{f}) }
 
-// prompt prompts with a text.
+// prompt sends a prompt of the client.
 func (r *rig) prompt(id, text string) {
 	raw, _ := json.Marshal(wireproto.PromptParams{UserInput: wireproto.Content{Text: text}})
 	r.frame(&wireproto.Frame{ID: id, Method: wireproto.MethodPrompt, Params: raw})
 }
 
-// call takes the oldest call of a route, which stands without its query.
+// call removes and returns the oldest call of a route. The route is without its query.
 func (r *rig) call(route string) Call {
 	r.t.Helper()
 	for i, c := range r.calls {
@@ -127,9 +127,10 @@ func (r *rig) answer(route, data string) Call {
 	return c
 }
 
-// event gives an event. A type that begins with ~ is volatile; offset below 0 is none.
+// event gives the translator an event. A kind that begins with ~ means a volatile event.
 func (r *rig) event(kind, payload string) { r.eventAt(kind, payload, -1) }
 
+// eventAt does what event does, with an offset unless that is negative.
 func (r *rig) eventAt(kind, payload string, offset int) {
 	e := &api.Event{Type: strings.TrimPrefix(kind, "~"), Volatile: strings.HasPrefix(kind, "~"), Epoch: r.epoch, SessionID: "s1", Payload: json.RawMessage(payload)}
 	if !e.Volatile {
@@ -142,7 +143,7 @@ func (r *rig) eventAt(kind, payload string, offset int) {
 	r.in(Event{e})
 }
 
-// next takes the oldest frame to the client.
+// next removes and returns the oldest frame to the client.
 func (r *rig) next() *wireproto.Frame {
 	r.t.Helper()
 	if len(r.sent) == 0 {
@@ -153,7 +154,7 @@ func (r *rig) next() *wireproto.Frame {
 	return f
 }
 
-// told takes everything that was sent to the client, each frame as a short line.
+// told removes all frames to the client, and returns each one as a short line.
 func (r *rig) told() []string {
 	var list []string
 	for _, f := range r.sent {
@@ -208,7 +209,7 @@ func line(f *wireproto.Frame) string {
 	return prefix + m.MessageType()
 }
 
-// begin prompts and lets the turn begin, with number n.
+// begin sends a prompt and lets its turn begin. n is the number of the turn.
 func (r *rig) begin(n int) (prompt string) {
 	r.t.Helper()
 	r.prompt(fmt.Sprintf("p%d", n), "hi")
@@ -220,7 +221,7 @@ func (r *rig) begin(n int) (prompt string) {
 	return prompt
 }
 
-// want compares what was sent to the client.
+// want checks what was sent to the client.
 func (r *rig) want(lines ...string) {
 	r.t.Helper()
 	if got := r.told(); !slices.Equal(got, lines) {

@@ -13,35 +13,35 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// session is the session on the server, and how far its beginning has come.
+// session is the session on the server, and the state of its start.
 type session struct {
 	state    state
-	err      error  // why it failed
-	version  string // of Kimi Code
+	err      error  // why the start failed
+	version  string // the version of Kimi Code
 	id       string
 	resumed  bool
-	kept     string // the model that a session which is continued had, "" if that is not known
-	used     bool   // this side has prompted in it
+	kept     string // the last model of a continued session; "" if it is not known
+	used     bool   // the client has sent a prompt
 	model    string
-	effort   string           // with which a model has thought; "" if none has
-	frame    *wireproto.Frame // initialize, which is answered when the session is ready; nil without
+	effort   string           // the last effort with which a model has thought; "" if none has
+	frame    *wireproto.Frame // the call of initialize until it is answered, which is when the session is ready
 	hooksOn  bool             // a hook at the session's start was heard
 	hooks    bool             // the client has hooks
 	toolHost string           // the MCP server of the client's tools, "" for none
 	tools    *wireproto.ExternalTools
-	mcp      []string // names of the MCP servers that are to be there
+	mcp      []string // names of the MCP servers that should be there
 	skills   []wireproto.SlashCommand
 	leaving  bool            // the client closed its end during the start of the session
 	bound    bool            // the server has taken the agent's profile, if there is one
-	notes    []string        // to tell the client
+	notes    []string        // what of the user's settings is not in force; the client is told
 	late     map[string]bool // prompts that were meant for a running turn, and must not become a turn
 }
 
 type state int
 
 const (
-	fresh    state = iota // nothing was asked of the server yet
-	starting              // it starts, or the session is being made
+	fresh    state = iota // the server was not started yet
+	starting              // the server starts, or the session is being made
 	ready
 	failed
 )
@@ -101,7 +101,7 @@ func (t *Translator) launch(tools []wireproto.ExternalTool) {
 	t.do(Launch{tools, events})
 }
 
-// launched goes on with the server that has started: a session is begun or continued.
+// launched begins or continues a session on the server that has started.
 func (t *Translator) launched(l Launched) {
 	if l.Err != nil {
 		t.startFailed(l.Err)
@@ -135,7 +135,7 @@ func (t *Translator) launched(l Launched) {
 	})
 }
 
-// load makes the server load an old session: it keeps events only of loaded sessions.
+// load makes the server load an old session, because the server keeps events only of loaded sessions.
 func (t *Translator) load() {
 	t.readBack(func(st *api.Status, err error) {
 		if err != nil {
@@ -185,8 +185,8 @@ func refusedDir(err error, argument, dir string) error {
 	}
 	why := strings.TrimPrefix(e.Msg, "workspace.additional_dir ")
 	return &ArgumentError{
-		Argument: argument, Why: fmt.Sprintf("Kimi Code does not take the directory %.150s: %.150s", dir, why),
-		Remedy: "name another one", Code: wireproto.CodeInvalidParams,
+		Argument: argument, Why: fmt.Sprintf("Kimi Code does not accept the directory %.150s: %.150s", dir, why),
+		Remedy: "name another directory", Code: wireproto.CodeInvalidParams,
 	}
 }
 
@@ -214,11 +214,11 @@ func (t *Translator) setUp() {
 	t.setUpDefault()
 }
 
-// setUpDefault is setUp for the model that was set, or that of the configuration.
+// setUpDefault does what setUp does, with the model that was set or the default model of the configuration.
 func (t *Translator) setUpDefault() {
 	if t.set.Model != "" || t.set.NoModel {
 		t.session.model = t.set.Model
-		if t.set.Profile != "" && t.set.Model != "" { // which is set by the first prompt only
+		if t.set.Profile != "" && t.set.Model != "" { // with a profile, only the first prompt sends the model
 			t.checkModel(t.openKnown)
 			return
 		}
@@ -275,7 +275,7 @@ func (t *Translator) checkModel(then func()) {
 // bad, Kimi Code drops all hooks and would allow everything.
 var errHooksOff = errors.New("the hooks are off: Kimi Code runs none, so the program's hooks would block nothing; see \"kimi doctor\" about the hooks in its config.toml")
 
-// opened applies the settings to the session: after a resume it is not known which ones are in force.
+// opened applies the settings to the session. In a continued session, it is not known which settings are in force.
 func (t *Translator) opened(err error) {
 	if t.session.state != starting {
 		return
@@ -285,7 +285,7 @@ func (t *Translator) opened(err error) {
 		return
 	}
 	settings := api.AgentConfig{Permission: t.set.Permission}
-	if t.set.Profile == "" { // else the first prompt sets them: a model binds the session to the server's own agent
+	if t.set.Profile == "" { // otherwise the first prompt sends them, because a model alone binds the session to the server's own agent
 		settings.Model, settings.Thinking = t.session.model, t.thinking()
 	}
 	if t.set.Plan || !t.session.resumed { // a session that is continued stays in plan mode
@@ -319,7 +319,7 @@ func (t *Translator) opened(err error) {
 	})
 }
 
-// thinking returns the effort to set, "" for that which the session has, or the model's default.
+// thinking returns the effort to set. "" means the effort that the session has, or the model's default.
 func (t *Translator) thinking() string {
 	if t.session.resumed && t.set.KeepEffort {
 		return ""
@@ -330,7 +330,7 @@ func (t *Translator) thinking() string {
 // IDKey is the member of a session's metadata that keeps the id which the client has given it.
 const IDKey = "kimi_go_id"
 
-// readBack asks what is in force.
+// readBack asks the server which settings are in force.
 func (t *Translator) readBack(then func(*api.Status, error)) {
 	t.call("GET", t.of("/status"), nil, true, func(data json.RawMessage, err error) {
 		st := new(api.Status)
@@ -341,7 +341,8 @@ func (t *Translator) readBack(then func(*api.Status, error)) {
 	})
 }
 
-// contradicted compares what is in force with what was set. Only the permission mode matters for safety.
+// contradicted returns an error if the permission mode or the plan mode in force is not the one that was set. Only the
+// permission mode matters for safety.
 func (t *Translator) contradicted(st *api.Status) error {
 	if st.Permission != t.set.Permission {
 		return fmt.Errorf("the server says that the permission mode is %.20q, not %q, which was set; nothing may run in that mode", st.Permission, t.set.Permission)
@@ -352,11 +353,11 @@ func (t *Translator) contradicted(st *api.Status) error {
 	return nil
 }
 
-// listSkills ends the start with the commands that a prompt may contain.
+// listSkills reads the commands that a prompt may contain, and goes on with the start.
 func (t *Translator) listSkills() {
 	t.call("GET", t.of("/skills"), nil, true, func(data json.RawMessage, err error) {
 		var list api.Skills
-		if err == nil && json.Unmarshal(data, &list) == nil { // a session without them is usable
+		if err == nil && json.Unmarshal(data, &list) == nil { // the session can be used without skills
 			for _, s := range list.Skills {
 				t.session.skills = append(t.session.skills, wireproto.SlashCommand{Name: s.Name, Description: s.Description, Aliases: []string{}})
 			}
@@ -407,10 +408,10 @@ func (t *Translator) waitForTools() {
 const (
 	timerHost = "host"
 	hostEvery = 50 * time.Millisecond
-	hostPolls = 100 // after which a server that is not listed does not come: the list is whole once there is a session
+	hostPolls = 100 // after so many polls, the server of the tools will not be listed: the list is complete once there is a session
 )
 
-// started answers initialize and takes up what has waited.
+// started answers initialize and handles what has waited for that.
 func (t *Translator) started() {
 	s := &t.session
 	s.state = ready
@@ -457,7 +458,7 @@ func (t *Translator) takeWaiting() {
 	}
 }
 
-// ErrEnded says that Kimi Code has ended. The bridge sends nothing: the client sees the end.
+// ErrEnded says that Kimi Code has ended. The bridge then sends nothing, because the client sees the end.
 var ErrEnded = errors.New("the agent has ended: Kimi Code")
 
 // startFailed answers everything that has waited for the session.
@@ -484,7 +485,7 @@ func (t *Translator) failStart(id string, err error) {
 	var routes *api.RoutesError
 	switch {
 	case errors.As(err, &no):
-		// The data distinguishes it from the answer of an agent that does not know the method.
+		// The data distinguishes this answer from that of an agent that does not know the method.
 		answer.Code = wireproto.CodeMethodNotFound
 		answer.Data, _ = json.Marshal(map[string]string{"option": no.Option})
 	case errors.As(err, &argument):
@@ -495,11 +496,11 @@ func (t *Translator) failStart(id string, err error) {
 	t.fail(id, answer)
 }
 
-// UnsupportedError names something that has no place in Kimi Code.
+// UnsupportedError names something that Kimi Code does not have.
 type UnsupportedError = api.UnsupportedError
 
-// clientGone ends the server after it has answered what the client asked for during the start. A session without a
-// turn is deleted, as in kimi-cli.
+// clientGone ends the server. If the session is being started, it first waits for the end of the start. A session
+// without a turn is deleted, as in kimi-cli.
 func (t *Translator) clientGone() {
 	s := &t.session
 	if s.state == starting {
@@ -518,7 +519,7 @@ const (
 	mcpPolls = 30
 )
 
-// setPlanMode switches plan mode, also while a turn runs.
+// setPlanMode turns plan mode on or off, also while a turn runs.
 func (t *Translator) setPlanMode(f *wireproto.Frame) {
 	var params wireproto.SetPlanModeParams
 	if !t.params(f, &params) {
@@ -549,7 +550,7 @@ func (t *Translator) setPlan(on bool) {
 	}
 }
 
-// status says how full the context is, if that is new, and what a step has used.
+// status tells the client how full the context is, if that has changed, and how many tokens a step has used.
 func (t *Translator) status(usage *api.Usage) {
 	m := &wireproto.StatusUpdate{TokenUsage: tokens(usage)}
 	c := &t.context

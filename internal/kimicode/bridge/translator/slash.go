@@ -11,13 +11,13 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// builtIn are the commands besides skills.
+// builtIn are the commands that are not skills.
 var builtIn = []wireproto.SlashCommand{
 	{Name: "compact", Description: "Compact the conversation", Aliases: []string{}},
 	{Name: "btw", Description: "Ask a side question: the answer is not kept", Aliases: []string{}},
 }
 
-// slashCommand returns the command that an input consists of, "" for none.
+// slashCommand returns the command of an input and its arguments. name is "" if the input is not a command.
 func slashCommand(input wireproto.Content) (name, args string) {
 	text := input.Text
 	if len(input.Parts) == 1 {
@@ -89,19 +89,19 @@ func (t *Translator) compacted(kind string) {
 // remembers it.
 type sideQuestion struct {
 	id     string
-	agent  string // "" until it is made
-	prompt string
+	agent  string // the id of its agent; "" until there is one
+	prompt string // the id of its prompt
 	text   strings.Builder
 }
 
-// hear takes what the side question's agent says.
+// hear notes what the side question's agent says.
 func (s *sideQuestion) hear(m wireproto.Message) {
 	if p, ok := m.(*wireproto.TextPart); ok {
 		s.text.WriteString(p.Text)
 	}
 }
 
-// askAside asks a side question, in a turn or without one. frame is the client's steer, "" for a prompt.
+// askAside asks a side question. frame is the id of the client's steer, or "" if a prompt asks the question.
 func (t *Translator) askAside(frame, question string) {
 	fail := func(err error) {
 		text := err.Error()
@@ -151,7 +151,7 @@ func (t *Translator) askAside(frame, question string) {
 	})
 }
 
-// sideEnded ends a question aside with the turn of its agent.
+// sideEnded ends a side question, because the turn of its agent has ended.
 func (t *Translator) sideEnded(a *agent, p *api.TurnEnded) {
 	if t.side == nil || t.side.agent != a.id {
 		return

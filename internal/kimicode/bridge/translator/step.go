@@ -12,24 +12,25 @@ import (
 
 // step is a call of the model and what follows from it.
 type step struct {
-	n        int  // the server's number
-	thought  int  // UTF-16 units of thinking that the client was told
-	said     int  // the same of text
-	doubtful bool // deltas are missing
-	snapped  bool // a snapshot has filled a gap: deltas without an offset cannot be placed
-	kept     bool // the server has kept its transcript from the beginning
+	n        int  // the server's number of the step
+	thought  int  // how many UTF-16 units of thinking the client has
+	said     int  // how many UTF-16 units of text the client has
+	doubtful bool // deltas may be missing
+	snapped  bool // a snapshot has filled a gap, so the place of a delta without an offset is not known
+	kept     bool // the server has kept the transcript of the step from the beginning
 }
 
-// trust counts what the transcripts of steps have confirmed. A server of another version may send less than it writes
-// down, and then always does. So once enough is confirmed, only unusual steps are checked.
+// trust counts the steps whose transcripts were compared with what the server has sent. A server of another version may
+// send less than it writes into its transcripts. Such a server always does that. So after enough equal steps, only
+// unusual steps are checked.
 type trust struct {
-	steps    int  // that were looked at
-	thinking int  // in which thinking was confirmed
-	text     int  // likewise
-	lost     bool // one had more than was sent
+	steps    int  // steps that were checked
+	thinking int  // steps in which all thinking was sent
+	text     int  // steps in which all text was sent
+	lost     bool // a transcript had more than was sent
 }
 
-// asks reports whether the next step is to be checked.
+// asks reports whether the next step must be checked.
 func (c *trust) asks() bool { return c.steps < 20 && (c.thinking < 3 || c.text < 3) }
 
 func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
@@ -53,7 +54,7 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 		t.from(a, &wireproto.StepBegin{N: a.number})
 	case api.TypeStepRetrying:
 		if a.step != nil && a.step.doubtful {
-			a.step.doubtful = false // what the failed attempt has said does not count
+			a.step.doubtful = false // what the failed attempt said does not count
 		}
 		a.retrying = true
 		t.endBroken(a)
@@ -66,7 +67,7 @@ func (t *Translator) stepEvent(e *api.Event, p *api.Step) {
 	}
 }
 
-// endBroken ends the calls of an attempt that has failed: they will never run.
+// endBroken ends the calls of an attempt that has failed, because they will never run.
 func (t *Translator) endBroken(a *agent) {
 	var ids []string
 	for id, c := range a.calls {
@@ -78,12 +79,12 @@ func (t *Translator) endBroken(a *agent) {
 	for _, id := range ids {
 		delete(a.calls, id)
 		t.from(a, &wireproto.ToolResult{ToolCallID: id, ReturnValue: wireproto.ToolReturnValue{
-			IsError: true, Message: "the model's answer broke off; it is asked again",
+			IsError: true, Message: "the model's answer broke off; the model is asked again",
 		}})
 	}
 }
 
-// endStep ends a step, once all that it has said was told.
+// endStep ends a step after the client has everything that the step has said.
 func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 	completed := kind == api.TypeStepCompleted
 	switch {
@@ -118,9 +119,10 @@ func (t *Translator) endStep(a *agent, kind string, p *api.Step) {
 	})
 }
 
-// checks reports whether the transcript of a step is read to see if the server sends all that it writes down. Kimi Code does
-// not give out the transcript of a subagent while that is at work, and all events would wait for it. So of a subagent
-// only the step that ends its work is checked, the others with it, and every step at once after one was not whole.
+// checks reports whether endStep reads the transcript of a step, to see if the server has sent everything in it. Kimi
+// Code does not return the transcript of a subagent that is working, and all events would wait for the transcript. So
+// the steps of a subagent are checked together, after the step that ends its work. If a step of a subagent was not
+// whole, the later steps are checked one by one.
 func (t *Translator) checks(a *agent, p *api.Step) bool {
 	return t.trustIn(a).asks() && (a.main() || p.FinishReason != "tool_use" || t.trustSub.lost)
 }
@@ -132,7 +134,7 @@ func (t *Translator) trustIn(a *agent) *trust {
 	return &t.trustSub
 }
 
-// compare sends what the transcript of a step has and the client has not. The transcript is nil if there is none.
+// compare sends what the transcript of a step has and the client does not have. kept is nil if there is no transcript.
 func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, err error) {
 	if err != nil || kept == nil {
 		if a.step.doubtful || err != nil {
@@ -147,7 +149,7 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 	thinking, text := kept.Said("thinking"), kept.Said("text")
 	more := t.sayRest(a, thinking, text)
 	switch trust := t.trustIn(a); {
-	case a.step.doubtful: // the connection was lost, not the server's words
+	case a.step.doubtful: // text is missing because the connection was lost; this says nothing about the server
 	case more:
 		trust.lost = true
 		t.noteDrift("lost text", "the server did not send everything in its transcript")
@@ -164,16 +166,16 @@ func (t *Translator) compare(a *agent, p *api.Step, kept *api.TranscriptStep, er
 	}
 }
 
-// maxUnchecked is how many steps of a subagent are checked with the one that ends its work.
+// maxUnchecked is how many steps of a subagent are checked together with the step that ends its work.
 const maxUnchecked = 20
 
 // unchecked is a step of a subagent that has ended and was not checked.
 type unchecked struct {
 	turn, step int
-	told       step
+	told       step // what the client has of it
 }
 
-// compareEarlier notes if the client was told something else of earlier steps of a subagent than the transcript has.
+// compareEarlier compares earlier steps of a subagent with their transcripts, and notes if the client has more or less.
 func (t *Translator) compareEarlier(a *agent, transcript *api.Transcript) {
 	for _, e := range a.unchecked {
 		kept := transcript.Step(e.turn, e.step)
@@ -192,7 +194,7 @@ func (t *Translator) compareEarlier(a *agent, transcript *api.Transcript) {
 	a.unchecked = nil
 }
 
-// fillContext asks how full the context is, if no event of the step has said so, and ends the step.
+// fillContext ends a step. If no event of the step has said how full the context is, it asks the server first.
 func (t *Translator) fillContext(a *agent, kind string, p *api.Step) {
 	if !a.main() || kind != api.TypeStepCompleted || t.context.heard {
 		t.closeStep(a, kind, p)
@@ -209,7 +211,7 @@ func (t *Translator) fillContext(a *agent, kind string, p *api.Step) {
 	})
 }
 
-// closeStep ends a step.
+// closeStep ends a step and tells the client what the step has used.
 func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
 	a.retrying, a.step = false, nil
 	switch {
@@ -266,7 +268,7 @@ func after(s string, n int) string {
 	return ""
 }
 
-// delta sends what the model says, once. The server's offset says where it belongs.
+// delta sends what the model says, each part once. The offset of a delta says where its text begins.
 func (t *Translator) delta(e *api.Event, p *api.Delta) {
 	if t.ignored(p.Common) {
 		return
@@ -277,7 +279,7 @@ func (t *Translator) delta(e *api.Event, p *api.Delta) {
 	}
 	a := t.agentOf(p.AgentID)
 	if a.step == nil || a.turn != p.TurnID || *p.Delta == "" {
-		return // of a step that has ended: its transcript has told
+		return // the step of the delta has ended, and its transcript was read
 	}
 	told := &a.step.said
 	if e.Type == api.TypeThinkingDelta {

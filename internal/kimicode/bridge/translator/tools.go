@@ -8,23 +8,23 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// tools are the client's own.
+// tools has the tools of the client.
 type tools struct {
-	own     map[string]string   // the client's names, by the model's
-	begun   int                 // calls of any tool so far
-	waiting map[int]*toolCalled // calls that are not asked about yet, by key
+	own     map[string]string   // the client's names of its tools, by the model's names
+	begun   int                 // how many calls of any tool there were so far
+	waiting map[int]*toolCalled // the calls of the client's tools without a result, by key
 }
 
 // toolCalled is a call of one of the client's tools.
 type toolCalled struct {
 	ToolCalled
 	since time.Time
-	id    string // of the request, "" before it
+	id    string // the id of the request to the client; "" before the request
 }
 
 const (
 	timerTools = "tools"
-	// toolWait is how long the event about a call may come after the call.
+	// toolWait is how much later than a call the event about the call may come.
 	toolWait = 2 * time.Second
 )
 
@@ -36,8 +36,8 @@ func (t *Translator) toolName(name string) string {
 	return name
 }
 
-// toolCalled asks the client to run a tool. The call does not say which of the model's calls it is, so it waits for
-// the event about it.
+// toolCalled asks the client to run a tool. The call does not say which of the model's calls it is, so toolCalled waits
+// for the event about the call.
 func (t *Translator) toolCalled(in ToolCalled) {
 	t.tools.waiting[in.Key] = &toolCalled{ToolCalled: in, since: t.now}
 	t.askWaitingTools()
@@ -46,7 +46,7 @@ func (t *Translator) toolCalled(in ToolCalled) {
 	}
 }
 
-// askWaitingTools asks about the calls of which the events have come.
+// askWaitingTools asks the client to run the calls whose events have come.
 func (t *Translator) askWaitingTools() {
 	for {
 		c := t.oldestWaiting()
@@ -62,7 +62,7 @@ func (t *Translator) askWaitingTools() {
 	}
 }
 
-// oldestWaiting returns the oldest call that matches an event, or nil.
+// oldestWaiting returns the oldest waiting call that matches an event, or nil if there is none.
 func (t *Translator) oldestWaiting() *toolCalled {
 	var oldest *toolCalled
 	for _, c := range t.tools.waiting {
@@ -76,7 +76,8 @@ func (t *Translator) oldestWaiting() *toolCalled {
 	return oldest
 }
 
-// match returns the model's oldest call of the tool with the same arguments that was not asked about.
+// match returns the oldest call of the model that has the same tool and arguments as c, and that the client was not
+// asked to run.
 func (t *Translator) match(c *toolCalled) (id string, oldest *call) {
 	for _, a := range t.agents {
 		for callID, of := range a.calls {
@@ -96,7 +97,7 @@ func orEmpty(args json.RawMessage) json.RawMessage {
 	return args
 }
 
-// askLateTools asks about the calls whose event has not come in time.
+// askLateTools asks the client to run the calls whose events have not come in time.
 func (t *Translator) askLateTools() {
 	again := false
 	for _, c := range t.tools.waiting {
@@ -137,13 +138,13 @@ func (t *Translator) askTool(c *toolCalled, id string, of *call) {
 		}
 		give(a.ReturnValue)
 	}, func() {
-		if t.turn == nil || !t.turn.cancelled { // otherwise Kimi Code gives up the call itself; with a result it might continue first
+		if t.turn == nil || !t.turn.cancelled { // otherwise Kimi Code gives up the call itself; with a result, it might go on for a moment
 			give(wireproto.ToolReturnValue{IsError: true, Message: "the turn has ended"})
 		}
 	})
 }
 
-// toolGone forgets a call that is not waited for any more.
+// toolGone forgets a call that Kimi Code does not wait for any more.
 func (t *Translator) toolGone(key int) {
 	if c := t.tools.waiting[key]; c != nil {
 		delete(t.tools.waiting, key)

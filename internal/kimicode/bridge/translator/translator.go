@@ -1,17 +1,16 @@
-// Package translator speaks Wire 1.10 to a client on one side and the language of Kimi Code's server on the other. It
-// is a pure state machine: [Translator.Step] takes one input and the time, and returns outputs. It has no clock, no
+// Package translator translates between Wire 1.10, which the client speaks, and the API of Kimi Code's server. It is a
+// pure state machine: [Translator.Step] takes one input and the time, and returns outputs. It has no clock, no
 // goroutine, no file and no connection. The package bridge gives it inputs and does what the outputs say.
 //
 // # The order of things
 //
-// Durable events of the server come in order and once. Answers to REST calls come at any time, before or after the
-// events that belong to them. Nothing here depends on their order.
+// Durable events of the server come in order and once. The answer to a call of the server's API may come before or after
+// the events that belong to it. Nothing here depends on that order.
 //
 // # How a turn ends
 //
-// A turn ends with the main agent's turn.ended for the turn that the client's own prompt began, and with nothing else.
-// If the server does not say how a turn ended, the prompt is answered with [wireproto.CodeOutcomeUnknown], never with
-// "finished".
+// Only the event turn.ended of the main agent, for the turn that the client's own prompt began, says how the turn ended.
+// If the server does not say it, the prompt is answered with [wireproto.CodeOutcomeUnknown], never with "finished".
 package translator
 
 import (
@@ -25,14 +24,14 @@ import (
 
 // Settings are what the command line says about the session.
 type Settings struct {
-	ID         string // by which the client knows the session; "" for the server's own
+	ID         string // the client's id of the session; "" for the server's id
 	Model      string // an alias; "" for the configuration's default
-	NoModel    bool   // there is a configuration, but it has no model: no other model may be used
+	NoModel    bool   // there is a configuration, but it has no model; no other model may be used
 	Thinking   string // an effort, "on" or "off"; "" for the model's default
-	Effort     string // Thinking, where it must be what the model offers; else ""
-	KeepModel  bool   // Model is only a default: a session that is continued keeps its own
-	KeepEffort bool   // the same of Thinking
-	Profile    string // name of the agent that the session is bound to; "" for the server's own
+	Effort     string // the same as Thinking if the model must offer it; otherwise ""
+	KeepModel  bool   // Model is only a default; a continued session keeps its own model
+	KeepEffort bool   // Thinking is only a default; a continued session keeps its own effort
+	Profile    string // name of the agent that the session is bound to; "" for the server's own agent
 	Permission api.Permission
 	Plan       bool
 	AddDirs    []string // absolute
@@ -56,13 +55,13 @@ type (
 	Launched struct {
 		Err       error
 		Version   string
-		SessionID string // of the session to continue, "" to begin one
+		SessionID string // the session to continue; "" to begin a new one
 		Accepted  []string
 		Rejected  []wireproto.RejectedTool
-		OwnTools  map[string]string // the client's names of its tools, by the model's
-		ToolHost  string            // the MCP server that offers them, "" for none
+		OwnTools  map[string]string // the client's names of its tools, by the model's names
+		ToolHost  string            // the MCP server that offers these tools; "" for none
 		HooksOn   bool              // hooks were asked for and are in place
-		MCP       []string          // names of the MCP servers that are to be there, besides ToolHost
+		MCP       []string          // names of the MCP servers that should be there, without ToolHost
 		Warnings  []string          // what of the user's settings is not in force
 	}
 	// Answer answers a [Call] or an [Upload].
@@ -84,10 +83,10 @@ type (
 	// ToolCalled says that the agent calls one of the client's tools.
 	ToolCalled struct {
 		Key  int
-		Name string // the client's
+		Name string // the client's name of the tool
 		Args json.RawMessage
 	}
-	// ToolGone says that a call is not waited for any more.
+	// ToolGone says that Kimi Code does not wait for a call any more.
 	ToolGone struct{ Key int }
 	// HookCalled says that the agent waits for a hook.
 	HookCalled struct {
@@ -95,11 +94,11 @@ type (
 		Event string
 		Data  map[string]json.RawMessage
 	}
-	// HookGone says that a hook is not waited for any more.
+	// HookGone says that Kimi Code does not wait for a hook any more.
 	HookGone struct{ Key int }
 	// Lost says that a durable event did not come before the next one, and will not.
 	Lost struct{}
-	// Timer says that a timer of [SetTimer] has come.
+	// Timer says that the time of a [SetTimer] is over.
 	Timer struct{ Name string }
 )
 
@@ -107,12 +106,12 @@ type (
 type (
 	// Send sends a frame to the client.
 	Send struct{ *wireproto.Frame }
-	// Launch starts the server with the client's tools and hooks. It comes once, first of all.
+	// Launch starts the server with the client's tools and hooks. It comes once, before all other outputs to the server.
 	Launch struct {
 		Tools []wireproto.ExternalTool
 		Hooks []string // the events that are subscribed to
 	}
-	// Call calls a route of the server. One that Again marks may be sent again when no answer came.
+	// Call calls a route of the server. If Again is true, the call may be sent again when no answer comes.
 	Call struct {
 		ID     int
 		Method string
@@ -140,12 +139,12 @@ type (
 		Block  bool
 		Reason string
 	}
-	// SetTimer asks for a [Timer] after a while; a second one of the same name replaces the first.
+	// SetTimer asks for a [Timer] after a while. A second SetTimer with the same name replaces the first.
 	SetTimer struct {
 		Name  string
 		After time.Duration
 	}
-	// Quit ends the server. With DeleteUnused the session goes first, if it has no turn.
+	// Quit ends the server. With DeleteUnused, the session is deleted first if it has no turn.
 	Quit struct {
 		Session      string
 		DeleteUnused bool
@@ -184,11 +183,11 @@ type Translator struct {
 	out []Output
 
 	lastID int
-	calls  map[int]func(json.RawMessage, error) // what goes on with the answer to a call
+	calls  map[int]func(json.RawMessage, error) // the functions that take the answers to calls
 
 	client   client
 	session  session
-	turn     *turn // of the client's prompt
+	turn     *turn // the turn of the client's prompt
 	own      *ownTurn
 	replay   *replay
 	side     *sideQuestion
@@ -200,28 +199,28 @@ type Translator struct {
 	hooks    hooks
 	context  context
 	watch    watch
-	trust    trust          // of the session's own agent
-	trustSub trust          // of all others
-	drift    map[string]int // events of types that no one knows, by type
+	trust    trust          // for the session's own agent
+	trustSub trust          // for all other agents
+	drift    map[string]int // how many events were not understood, by kind
 }
 
 // client is what the client has said about itself.
 type client struct {
 	caps          wireproto.ClientCapabilities
 	subscriptions []wireproto.HookSubscription
-	waiting       []*wireproto.Frame // until the session is ready
-	init          json.RawMessage    // the answer to initialize, once it was given
+	waiting       []*wireproto.Frame // frames that wait until the session is ready
+	init          json.RawMessage    // the answer to initialize; nil before it was given
 }
 
 // context is how full the model's context is, and the modes that the client was told.
 type context struct {
 	tokens, most int
-	told         [2]int
-	heard        bool // an event has told since the step began
+	told         [2]int // the values that the client has
+	heard        bool   // an event of the running step has said how full the context is
 	plan         bool
 }
 
-// New returns a translator at its beginning.
+// New returns a translator that has had no input yet.
 func New(set Settings) *Translator {
 	return &Translator{
 		set: set, calls: make(map[int]func(json.RawMessage, error)), agents: make(map[string]*agent),
@@ -273,7 +272,7 @@ func (t *Translator) Step(in Input, now time.Time) []Output {
 
 func (t *Translator) do(o Output) { t.out = append(t.out, o) }
 
-// call calls a route below the session's; then goes on with its answer.
+// call calls a route of the server. then gets the answer.
 func (t *Translator) call(method, path string, body any, again bool, then func(json.RawMessage, error)) {
 	t.lastID++
 	t.calls[t.lastID] = then
@@ -319,7 +318,7 @@ func (t *Translator) unsupported(id, feature string) {
 	t.refuse(id, wireproto.CodeMethodNotFound, "%s has no %s", t.backend(), feature)
 }
 
-// backend names what the bridge drives.
+// backend names the program and its version.
 func (t *Translator) backend() string { return "Kimi Code " + t.session.version }
 
 // notify tells the client something that the protocol has no event for.
@@ -331,7 +330,7 @@ func (t *Translator) notify(kind, severity, title, body string) {
 	})
 }
 
-// frame handles a frame of the client. Until the session is ready, all but the first wait.
+// frame handles a frame of the client. Until the session is ready, every call except initialize waits.
 func (t *Translator) frame(f *wireproto.Frame) {
 	switch {
 	case f.Method == "" && f.ID == "": // a line that could not be read

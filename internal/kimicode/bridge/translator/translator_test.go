@@ -31,8 +31,7 @@ func TestTurn(t *testing.T) {
 	r.want("think hm", "text Hello ", "text world", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// Every way in which a turn ends, and what the client is told of it. Only a completed turn whose last
-// step was whole is finished.
+// The client is told how a turn ended. Only a completed turn whose last step was whole is finished.
 func TestOutcomes(t *testing.T) {
 	fail := func(code string) string {
 		return fmt.Sprintf(`{"agentId":"main","turnId":0,"reason":"failed","error":{"code":%q,"message":"boom","details":{"statusCode":500}}}`, code)
@@ -66,7 +65,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// Nothing but turn.ended of the client's own turn ends it.
+// Only the event turn.ended of the client's own turn ends the turn.
 func TestNotTheEnd(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	prompt := r.begin(3)
@@ -101,7 +100,7 @@ func TestBlocked(t *testing.T) {
 	r.want("TurnBegin", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// Deltas are told once, wherever the connection was lost.
+// The client gets each delta once, wherever the connection was lost.
 func TestGap(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -133,7 +132,7 @@ func TestGapBeforeStepEnds(t *testing.T) {
 	r.want("think  me", "text Hello", "StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
-// Arguments with missing parts are completed before anything is asked about them.
+// If parts of the arguments of a call are missing, the client gets them before it is asked about the call.
 func TestGapInArguments(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -146,7 +145,7 @@ func TestGapInArguments(t *testing.T) {
 	r.want(`call c1 Bash {"comm`, `part and":"ls"}`, "? approve a1 Bash c1")
 }
 
-// Two subagents that ask at once with the same call id are two requests, each with its own agent.
+// If two subagents ask at once with the same call id, there are two requests, each with its own agent.
 func TestTwoSubagents(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -168,7 +167,7 @@ func TestTwoSubagents(t *testing.T) {
 	}
 }
 
-// Only a clear consent of the client is one.
+// Only an answer that clearly approves a call approves it.
 func TestConsent(t *testing.T) {
 	for _, test := range []struct {
 		answer string
@@ -193,7 +192,7 @@ func TestConsent(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.frame(&wireproto.Frame{ID: "a1", Result: f.Result, Error: f.Error})
-		r.frame(&wireproto.Frame{ID: "a1", Result: json.RawMessage(`{"response":"approve"}`)}) // a second answer counts for nothing
+		r.frame(&wireproto.Frame{ID: "a1", Result: json.RawMessage(`{"response":"approve"}`)}) // a second answer has no effect
 		c := r.answer("POST /sessions/s1/approvals/a1", `{}`)
 		if c.Body != test.want || len(r.calls) != 0 {
 			t.Errorf("%s: %+v, and %d calls more", test.answer, c.Body, len(r.calls))
@@ -274,7 +273,7 @@ func TestOwnTurn(t *testing.T) {
 	r.want("TurnBegin", "StepBegin 1", "StatusUpdate", "TurnEnd", `p1: {"status":"finished"}`)
 }
 
-// Hooks fail closed, and all that match must allow.
+// A hook that fails blocks, and all hooks that match must allow.
 func TestHooks(t *testing.T) {
 	hooks := []wireproto.HookSubscription{{ID: "a", Event: "PreToolUse", Matcher: "Bash|Write"}, {ID: "b", Event: "PreToolUse"}}
 	data := map[string]json.RawMessage{"tool_name": json.RawMessage(`"Bash"`)}
@@ -327,7 +326,7 @@ func TestHooksOff(t *testing.T) {
 	}
 }
 
-// What this version does not know is reported once, and is never taken for something else.
+// An event that this version does not know is reported once for its type, and is never taken for another event.
 func TestDrift(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -375,7 +374,7 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// A missing end is not waited for without limit: the server, asked twice, is idle.
+// A turn does not wait without limit for an end that was lost. It ends when the server was found idle twice.
 func TestEndThatDoesNotCome(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -383,7 +382,7 @@ func TestEndThatDoesNotCome(t *testing.T) {
 		r.in(Timer{timerWatch})
 		r.answer("GET /sessions/s1/status", status)
 	}
-	r.in(Timer{timerWatch}) // something has come since
+	r.in(Timer{timerWatch}) // events have come in the meantime, so the server is not asked
 	look(`{"busy":true}`)
 	r.answer("GET /sessions/s1/approvals", `{"items":[]}`)
 	look(`{"busy":false}`)
@@ -392,8 +391,8 @@ func TestEndThatDoesNotCome(t *testing.T) {
 	r.want("TurnEnd", "p0: error -32050")
 }
 
-// An approval without an event is asked about all the same, once. One that does not say what is to be approved is
-// rejected.
+// If the event of an approval was lost, the client is still asked, once. An approval that does not say what is to be
+// approved is rejected.
 func TestApprovalWithoutEvent(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
 	r.begin(0)
@@ -425,8 +424,8 @@ func TestGapBeforeSubagentsStep(t *testing.T) {
 	r.want("agent-0< StepBegin 1", "agent-0< text hello world", "agent-0< StatusUpdate")
 }
 
-// The server of the client's tools is not listed, as when Kimi Code uses no server of its mcp.json: the start fails,
-// and does not wait for ever.
+// If Kimi Code does not list the server of the client's tools, the start fails and does not wait for ever. This happens
+// if Kimi Code uses no server of its mcp.json.
 func TestToolServerNotListed(t *testing.T) {
 	r := &rig{t: t, tr: New(Settings{Model: "m", Permission: api.Manual, WorkDir: "/work"}), now: began, epoch: "e"}
 	r.frame(&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{"protocol_version":"1.10","external_tools":[{"name":"echo","description":"","parameters":{}}]}`)})
@@ -451,7 +450,7 @@ func TestToolServerNotListed(t *testing.T) {
 	}
 }
 
-// A start that fails because of an option is not taken for an agent without initialize.
+// The error of a start that fails because of an option differs from that of an agent without the method initialize.
 func TestUnsupportedStart(t *testing.T) {
 	tr := New(Settings{Permission: api.Manual, Model: "m"})
 	tr.Step(Frame{&wireproto.Frame{ID: "init", Method: wireproto.MethodInitialize, Params: json.RawMessage(`{}`)}}, began)

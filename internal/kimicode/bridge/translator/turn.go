@@ -13,33 +13,33 @@ import (
 
 // turn is the turn of the client's prompt, from the prompt on.
 type turn struct {
-	id          string // of the client's call
-	prompt      string // of the prompt, chosen here
+	id          string // the id of the client's call
+	prompt      string // the id of the prompt, which this package chooses
 	input       wireproto.Content
 	content     []api.Part
-	number      int  // the server's, -1 until it begins
+	number      int  // the server's number of the turn; -1 until it begins
 	told        bool // TurnBegin was sent
 	sent        bool // the prompt is on its way
 	submitted   bool // the server has taken it
 	cancelled   bool
-	aborting    bool // an abort is on its way
-	blocked     string
+	aborting    bool                         // an abort is on its way
+	blocked     string                       // what a hook that blocked the prompt has said
 	finish      string                       // why the last step ended
 	cut         bool                         // the stream of the last step broke off
 	compacts    bool                         // the prompt is /compact
-	skill       bool                         // the prompt runs a skill: its turn has no prompt id of ours
-	steers      map[string]wireproto.Content // what was added, by prompt id
-	steeredNext bool                         // the next prompt.steered says which of them were
+	skill       bool                         // the prompt runs a skill; its turn does not have the prompt id of this package
+	steers      map[string]wireproto.Content // input to add to the turn, by prompt id
+	steeredNext bool                         // the next prompt.steered says which steers were added
 }
 
 // ownTurn is a turn of the main agent that no prompt of this client has begun.
 type ownTurn struct {
 	number   int
-	unwanted bool // of a steer that came too late
+	unwanted bool // it comes from a steer that was too late
 }
 
-// promptID makes the id of a prompt. The time in it makes it different from ids of other programs, and from earlier
-// ones, of the same session.
+// promptID makes the id of a prompt. The id contains the time, so it differs from other ids in the same session: those
+// of other programs, and earlier ones.
 func (t *Translator) promptID() string { return t.newID(fmt.Sprintf("kimi-go-%x", t.now.UnixNano())) }
 
 // prompt starts a turn.
@@ -88,7 +88,7 @@ func (t *Translator) refuseInput(id, method string, err error) {
 	t.refuse(id, wireproto.CodeInvalidParams, "%s: %v", method, err)
 }
 
-// submit sends the prompt. When Kimi Code has it, the session is in use.
+// submit sends the prompt. From then on, the session counts as used.
 func (t *Translator) submit(u *turn) {
 	if u.cancelled { // before anyone has heard of it
 		t.finishTurn(u, wireproto.StatusCancelled, nil)
@@ -102,11 +102,11 @@ func (t *Translator) submit(u *turn) {
 	}
 	u.content = nil
 	t.call("POST", t.of("/prompts"), body, true, func(data json.RawMessage, err error) {
-		if t.turn != u { // its events have told all
+		if t.turn != u { // the turn has already ended by its events
 			return
 		}
 		var e *api.Error
-		if errors.As(err, &e) && e.Code == api.CodePromptIDInUse { // sent again: it was taken the first time
+		if errors.As(err, &e) && e.Code == api.CodePromptIDInUse { // the prompt was sent twice, and the server has taken the first one
 			err, data = nil, json.RawMessage(`{"status":"running"}`)
 		}
 		var s api.Submitted
@@ -134,18 +134,18 @@ func (t *Translator) submit(u *turn) {
 			t.tellBegin(u)
 			t.finishTurn(u, wireproto.StatusFinished, nil)
 		default:
-			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q of the prompt", s.Status)))
+			t.finishTurn(u, "", outcomeUnknown(fmt.Sprintf("the server says %.40q about the prompt", s.Status)))
 		}
 	})
 }
 
-// unbound reports whether a prompt still has to tell the server the agent's profile. Without a model, no prompt runs
-// and nothing is bound.
+// unbound reports whether the next prompt must send the agent's profile. Without a model, no prompt runs, so the session
+// cannot be bound.
 func (t *Translator) unbound() bool {
 	return t.set.Profile != "" && !t.session.bound && t.session.model != ""
 }
 
-// profileError recognises the errors about an agent that cannot be used.
+// profileError explains the server's errors about an agent that cannot be used. It returns any other error unchanged.
 func profileError(err error) error {
 	var e *api.Error
 	if errors.As(err, &e) && e.Code == api.CodeBadField {
@@ -179,7 +179,7 @@ func outcomeUnknown(why string) *wireproto.RPCError {
 	return &wireproto.RPCError{Code: wireproto.CodeOutcomeUnknown, Message: "it is not known whether the turn succeeded: " + why}
 }
 
-// tellBegin says that the turn has begun, once.
+// tellBegin tells the client once that the turn has begun.
 func (t *Translator) tellBegin(u *turn) {
 	if !u.told {
 		u.told = true
@@ -187,7 +187,7 @@ func (t *Translator) tellBegin(u *turn) {
 	}
 }
 
-// turnStarted notes whose turn begins.
+// turnStarted notes whose turn has begun: that of the client's prompt, that of a late steer, or another one.
 func (t *Translator) turnStarted(p *api.TurnStarted) {
 	a := t.agentOf(p.AgentID)
 	a.number, a.retrying = 0, false
@@ -217,7 +217,7 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 	}
 }
 
-// turnEnded ends a turn as its own event says.
+// turnEnded ends the turn that the event names.
 func (t *Translator) turnEnded(p *api.TurnEnded) {
 	a := t.agentOf(p.AgentID)
 	if !a.main() {
@@ -250,12 +250,12 @@ func (t *Translator) closeTurn(a *agent) {
 	clear(a.calls)
 }
 
-// promptEnded notices a prompt that ended without a turn.
+// promptEnded ends the client's turn if its prompt ended without one.
 func (t *Translator) promptEnded(p *api.PromptEnded, aborted bool) {
 	delete(t.session.late, p.PromptID)
 	u := t.turn
 	if u == nil || p.PromptID != u.prompt || u.number >= 0 {
-		return // turn.ended tells of the others
+		return // for a prompt with a turn, turn.ended comes
 	}
 	switch {
 	case aborted:
@@ -268,7 +268,7 @@ func (t *Translator) promptEnded(p *api.PromptEnded, aborted bool) {
 	}
 }
 
-// outcome says how the client's turn ended.
+// outcome returns the status or the error with which the client's turn ended.
 func (t *Translator) outcome(u *turn, p *api.TurnEnded) (wireproto.TurnStatus, *wireproto.RPCError) {
 	switch p.Reason {
 	case "completed":
@@ -322,7 +322,7 @@ func (t *Translator) finishTurn(u *turn, status wireproto.TurnStatus, err *wirep
 	t.reply(u.id, result)
 }
 
-// cancel asks the server to end the turn. The turn's own end says when it has.
+// cancel asks the server to end the turn. The event turn.ended comes when the turn has ended.
 func (t *Translator) cancel(f *wireproto.Frame) {
 	switch {
 	case t.replay != nil:
@@ -338,15 +338,15 @@ func (t *Translator) cancel(f *wireproto.Frame) {
 	u.cancelled = true
 	t.dropRequests(false)
 	switch {
-	case u.compacts: // nothing ends a compaction; what is prompted meanwhile waits for it
+	case u.compacts: // a compaction cannot be cancelled; the next prompt waits for its end
 		t.finishTurn(u, wireproto.StatusCancelled, nil)
 	case u.sent:
 		t.abort(u)
 	}
 }
 
-// abort ends the client's prompt on the server. If the server does not know the prompt yet, abort runs again with the
-// server's answer to the prompt, or with the beginning of the turn.
+// abort ends the client's prompt on the server. If the server does not know the prompt yet, abort is called again when
+// the server answers the prompt, or when the turn begins.
 func (t *Translator) abort(u *turn) {
 	if u.aborting {
 		return
@@ -365,8 +365,8 @@ func (t *Translator) abort(u *turn) {
 	})
 }
 
-// steer adds input to the running turn: it queues a prompt, and then adds that to the turn. The server has no single
-// call for both, so the turn may end between them.
+// steer adds input to the running turn: it queues a prompt, and then adds the prompt to the turn. The server has no
+// single call for both, so the turn may end in between.
 func (t *Translator) steer(f *wireproto.Frame) {
 	u := t.turn
 	if u == nil || u.cancelled || u.compacts {
@@ -395,7 +395,7 @@ func (t *Translator) steer(f *wireproto.Frame) {
 			return
 		}
 		u.steers[id] = params.UserInput
-		t.late(id) // until it is known to be a part of the turn
+		t.late(id) // until the prompt is known to be a part of the turn
 		t.call("POST", t.of("/prompts"), api.Prompt{Content: parts, PromptID: id}, false, func(data json.RawMessage, err error) {
 			var s api.Submitted
 			if err == nil {
@@ -405,7 +405,7 @@ func (t *Translator) steer(f *wireproto.Frame) {
 			case err != nil:
 				t.refuse(f.ID, wireproto.CodeInternalError, "steer: %v", err)
 			case s.Status == api.PromptBlocked:
-				t.refuse(f.ID, wireproto.CodeInvalidParams, "steer: a hook has blocked it")
+				t.refuse(f.ID, wireproto.CodeInvalidParams, "steer: a hook has blocked the input")
 			case s.Status != api.PromptQueued:
 				t.abortLate(id)
 				gone()
@@ -428,7 +428,7 @@ func (t *Translator) addToTurn(frame, id string) {
 	})
 }
 
-// late notes a prompt that must not become a turn.
+// late notes that a prompt must not become a turn of its own.
 func (t *Translator) late(id string) {
 	if t.session.late == nil {
 		t.session.late = make(map[string]bool)
@@ -436,13 +436,13 @@ func (t *Translator) late(id string) {
 	t.session.late[id] = true
 }
 
-// abortLate ends a steer that has become a prompt.
+// abortLate aborts the prompt of a steer that was not added to the turn.
 func (t *Translator) abortLate(id string) {
 	t.call("POST", t.of("/prompts/"+url.PathEscape(id)+":abort"), struct{}{}, true, func(json.RawMessage, error) {})
 }
 
-// steered says that input was added to the turn. Before Kimi Code 2.0 the event names neither turn nor prompts: the
-// event after it, prompt.steered, does.
+// steered handles the event that input was added to the turn. Before Kimi Code 2.0, this event names neither the turn
+// nor the prompts. The next event, prompt.steered, names them.
 func (t *Translator) steered(p *api.TurnSteer) {
 	u := t.turn
 	switch {
@@ -454,7 +454,7 @@ func (t *Translator) steered(p *api.TurnSteer) {
 	}
 }
 
-// promptSteered says which prompts were added, if turn.steer did not.
+// promptSteered handles the event that names the added prompts, if turn.steer did not name them.
 func (t *Translator) promptSteered(p *api.PromptSteered) {
 	if u := t.turn; u != nil && u.steeredNext && u.prompt == p.ActiveID {
 		u.steeredNext = false
@@ -472,15 +472,15 @@ func (t *Translator) addSteers(u *turn, prompts []string) {
 	}
 }
 
-// hookResult says what a hook has said of the prompt.
+// hookResult notes what a hook that blocked the prompt has said.
 func (t *Translator) hookResult(p *api.HookResult) {
 	if p.Blocked && t.turn != nil {
 		t.turn.blocked = p.Content
 	}
 }
 
-// resync repairs what it can after a gap that lost durable events, too: the transcript says what the turn has done,
-// but not how it ended.
+// resync repairs what it can after a gap in which durable events were lost, too. A turn that still runs goes on. If the
+// turn has ended, nothing says how.
 func (t *Translator) resync(running *inFlight) {
 	u := t.turn
 	t.askPending()

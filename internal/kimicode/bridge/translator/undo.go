@@ -10,10 +10,10 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-// UndoKey is the member of an error's data that says how many turns can be taken back.
+// UndoKey is the member of an error's data that says how many turns can be taken back. The number is -1 if that is not known.
 const UndoKey = "undo_available"
 
-// tooMany answers a call that asks for more turns than can be taken back. why is what the server says.
+// tooMany returns the error for more turns than can be taken back. why is what the server says.
 func tooMany(turns int, why string) *wireproto.RPCError {
 	e := &wireproto.RPCError{Code: wireproto.CodeInvalidParams}
 	available := 0
@@ -31,8 +31,8 @@ func tooMany(turns int, why string) *wireproto.RPCError {
 	return e
 }
 
-// undo takes back the last turns. It does not repeat the call: if the answer is lost, it is not known whether the
-// turns are gone.
+// undo takes back the last turns. The call is not repeated, because after a lost answer nobody knows whether the turns
+// are gone.
 func (t *Translator) undo(f *wireproto.Frame) {
 	var params wireproto.UndoParams
 	switch {

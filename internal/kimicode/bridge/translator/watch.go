@@ -12,13 +12,13 @@ const (
 	watchEvery = 5 * time.Second
 )
 
-// watch prevents that a turn waits for an end that was lost.
+// watch keeps a turn from waiting for ever if the event about its end was lost.
 type watch struct {
-	events int // that had come when the server was last asked
-	idle   int // how often the server was found idle since
+	events int // how many items had come at the last look
+	idle   int // how often the server was found idle since then
 }
 
-// watchTurn looks after the client's turn as long as it lasts.
+// watchTurn sets the timer for the next look at the client's turn.
 func (t *Translator) watchTurn() { t.do(SetTimer{timerWatch, watchEvery}) }
 
 // lookAfterTurn asks the server whether it is busy, if nothing has come for a while. If the server is idle twice, the
