@@ -42,9 +42,9 @@ func (f *chatCmd) Run(e *env) error {
 }
 
 const chatHelp = `/help or ?  this, and the agent's own commands
-/plan       plan mode: on, off, or the other
+/plan       plan mode: on or off; without a word, switch it
 /exit       leave; Ctrl-D does the same
-A line that ends in \ goes on in the next one. What is typed while the agent works steers it.
+A line that ends in \ continues on the next line. What is typed while the agent works steers it.
 Ctrl-C cancels the turn.`
 
 // chat runs a turn for each line of the input. At a terminal, it shows the error of a turn and goes on. Elsewhere it

@@ -245,7 +245,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 		if c.lines != nil {
 			why = "--json asks no one"
 		}
-		fmt.Fprintf(c.e.stderr, "%s: rejected, since %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
+		fmt.Fprintf(c.e.stderr, "%s: rejected, because %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
 		c.unasked.Store(true)
 		m.Reject("")
 		return
@@ -284,7 +284,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 // answer answers a question, or dismisses it if there is no one to ask.
 func (c *conversation) answer(ctx context.Context, m *client.QuestionRequest) {
 	if c.prompter == nil {
-		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, since there is no one to ask\n", program)
+		fmt.Fprintf(c.e.stderr, "%s: a question was dismissed, because there is no one to ask\n", program)
 		c.unasked.Store(true)
 		m.Dismiss()
 		return

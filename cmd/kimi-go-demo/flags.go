@@ -105,7 +105,7 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 	b, err := grant.Open(f.Rules)
 	if err != nil {
-		hint := "a rule is a table and what it is about, such as\n[[allow]]\ncommand = \"go test *\""
+		hint := "a rule is a table that names a tool, a command or a path, such as\n[[allow]]\ncommand = \"go test *\""
 		if errors.As(err, new(*fs.PathError)) {
 			hint = "check the path"
 		}

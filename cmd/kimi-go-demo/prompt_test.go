@@ -99,8 +99,8 @@ func TestRejected(t *testing.T) {
 		code           int
 		stdout, stderr []string
 	}{
-		"no terminal": {nil, 4, []string{"Rejected by user"}, []string{"rejected, since there is no terminal", "finished: 1 step"}},
-		"json":        {[]string{"--json"}, 4, []string{`"reject"`}, []string{"rejected, since --json", "finished: 1 step"}},
+		"no terminal": {nil, 4, []string{"Rejected by user"}, []string{"rejected, because there is no terminal", "finished: 1 step"}},
+		"json":        {[]string{"--json"}, 4, []string{`"reject"`}, []string{"rejected, because --json", "finished: 1 step"}},
 		"answer n":    {[]string{"--answer", "n"}, 0, []string{"rejected by --answer"}, []string{"finished: 1 step"}},
 	} {
 		t.Run(name, func(t *testing.T) {

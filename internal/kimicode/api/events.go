@@ -312,14 +312,6 @@ type TaskNotified struct {
 	SourceID   string `json:"sourceId"`
 }
 
-// HookResult is the payload of [TypeHookResult]: the answer of a shell hook.
-type HookResult struct {
-	Common
-	Event   string `json:"hookEvent"`
-	Content string `json:"content"`
-	Blocked bool   `json:"blocked"`
-}
-
 // Display is what Kimi Code shows of a tool call. Its kind says which members it has.
 type Display struct {
 	Kind      string  `json:"kind"` // command, file_io, todo_list, plan_review, agent_call, …

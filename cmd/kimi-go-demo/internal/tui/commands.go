@@ -33,7 +33,7 @@ var keys = []entry{
 	{"Shift-Tab", "plan mode on and off: the agent plans and asks before it changes anything"},
 	{"Ctrl-O", "shows the last folded text in full: a result, a long prompt, or what the model thought. Again: the one before it"},
 	{"Ctrl-C", "cancels the turn, twice leaves; Ctrl-Z goes to the background; Ctrl-D leaves"},
-	{"y n e a", "when the agent asks: allow once, refuse, refuse and say what instead, allow more, which you choose. m shows more of a long request, Tab the next"},
+	{"y n e a", "when the agent asks: y allows once, n refuses, e refuses and says what to do instead, a allows more; you choose how much. m shows more of a long request, Tab the next request"},
 	{"?", "in an empty editor: these keys; /help has the commands"},
 }
 

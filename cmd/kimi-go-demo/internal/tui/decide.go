@@ -400,7 +400,7 @@ func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor
 		}
 	}
 	if !answers {
-		below = append(below, paint(screen.Dim, "(what you type now does not answer it)"))
+		below = append(below, paint(screen.Dim, "(keys do not answer this request now)"))
 	}
 	room := max(height-len(below)-len(above)-1, 3)
 	body = r.page(body, room)
@@ -413,7 +413,7 @@ func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor
 
 // others lists all requests that wait, and marks the current one.
 func (d *decider) others(v view) []string {
-	list := []string{paint(screen.Bold, fmt.Sprintf("%d wait for you; Tab goes on to the next", len(d.list)))}
+	list := []string{paint(screen.Bold, fmt.Sprintf("%d requests wait for you; Tab shows the next", len(d.list)))}
 	for i, r := range d.list {
 		mark := "  "
 		if i == d.current {
@@ -463,9 +463,9 @@ func (r *request) page(body []string, room int) []string {
 	}
 	end := min(r.top+room-1-len(head), len(body))
 	r.end, r.seen = end, max(r.seen, end)
-	how := fmt.Sprintf("lines %d to %d of %d; m goes on", max(r.top, 1), end-1, len(body)-1) // the first line, which names the request, is not counted
+	how := fmt.Sprintf("lines %d to %d of %d; m shows more", max(r.top, 1), end-1, len(body)-1) // the first line, which names the request, is not counted
 	if end == len(body) {
-		how = strings.Replace(how, "goes on", "begins again", 1)
+		how = strings.Replace(how, "shows more", "begins again", 1)
 	}
 	if rest := r.unseen(); rest > 0 {
 		how = "NOT SHOWN YET: " + screen.Count(rest, "line") + "; " + how
@@ -491,7 +491,7 @@ func approvalKeys(r *request, v view) []string {
 	if r.unseen() == 0 {
 		return list
 	}
-	first := wrapWords(legend("m", "more of it, before it can be allowed")+"  "+refuse, v.columns)
+	first := wrapWords(legend("m", "show the rest first")+"  "+refuse, v.columns)
 	for len(first) < len(list) { // so that the page has the same height before and after all of the request has been shown
 		first = append(first, "")
 	}

@@ -282,7 +282,7 @@ func (m *model) hints() []string {
 	var list []string
 	switch {
 	case m.phase == starting && m.session == nil:
-		list = []string{"type already: it is sent when kimi is there", "Ctrl-C leaves"}
+		list = []string{"you can type now: it is sent when kimi has started", "Ctrl-C leaves"}
 	case m.decide.words != nil && m.decide.open():
 		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}
 	case m.decide.open() && m.drafting():

@@ -170,7 +170,7 @@ func TestNotices(t *testing.T) {
 	s.shows(t, "retry 2 of 3 in 4 s: 429\n", "retry 2 of 3 in 4 s: 429")
 	s.play(&wireproto.CompactionBegin{})
 	s.play(&wireproto.StepBegin{}, &wireproto.CompactionBegin{})
-	s.shows(t, "the context is compacted · 0 s")
+	s.shows(t, "compacting the context · 0 s")
 	s.play(&wireproto.CompactionEnd{}, &wireproto.MCPLoadingBegin{})
 	s.shows(t, "the context is compacted", "the MCP servers start")
 	s.play(&wireproto.Notification{Title: "Task done", Body: "all\nof it", Severity: "success"}, &wireproto.PlanDisplay{Content: "# P\n1. do", FilePath: "plan.md"})

@@ -142,7 +142,7 @@ func fetchPicture(ctx context.Context, dir string) (path string, err error) {
 	}
 	switch {
 	case !found:
-		return "", errors.New("no wl-paste, xclip or pngpaste reads the clipboard here: drop a picture's file on the terminal")
+		return "", errors.New("to paste a picture, install wl-paste, xclip or pngpaste, or drop the file on the terminal")
 	case data == nil:
 		return "", errors.New("no picture is in the clipboard")
 	}

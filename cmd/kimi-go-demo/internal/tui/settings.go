@@ -86,7 +86,7 @@ func (m *model) setModel(name string) {
 		m.list((*model).listModels)
 		return
 	}
-	m.change("the model is changed", func(ctx context.Context, s *client.Session) changedItem {
+	m.change("changing the model", func(ctx context.Context, s *client.Session) changedItem {
 		if err := s.SetModel(ctx, name); err != nil {
 			return changedItem{err: err, lost: s.Err() != nil}
 		}
@@ -210,7 +210,7 @@ func (m *model) move(ctx context.Context, s *client.Session, id, model, effort, 
 // fork continues in a copy of the session with its first turns; -1 keeps all.
 func (m *model) fork(turns int) {
 	model, effort, mode := m.model, m.effort, m.mode()
-	m.change("the session is copied", func(ctx context.Context, s *client.Session) changedItem {
+	m.change("copying the session", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
 			return changedItem{err: err}
@@ -241,7 +241,7 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, model,
 // undo takes back the last turns. If kimi cannot do that, the chat continues in a copy without them.
 func (m *model) undo(turns int) {
 	model, effort, mode := m.model, m.effort, m.mode()
-	m.change("turns are taken back", func(ctx context.Context, s *client.Session) changedItem {
+	m.change("taking back turns", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
 			return changedItem{err: err}
@@ -302,7 +302,7 @@ func (m *model) setEffort(effort string) {
 		return
 	}
 	model, mode := m.model, m.mode()
-	m.change("kimi starts again", func(ctx context.Context, s *client.Session) changedItem {
+	m.change("starting kimi again", func(ctx context.Context, s *client.Session) changedItem {
 		if err := offered(ctx, s, effort); err != nil {
 			return changedItem{err: err}
 		}

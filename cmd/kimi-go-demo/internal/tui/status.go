@@ -89,7 +89,7 @@ func (s *status) message(e wireproto.Message, now time.Time) {
 	case *wireproto.StepRetry:
 		s.retry, s.retryAt = e, now.Add(time.Duration(e.WaitS*float64(time.Second)))
 	case *wireproto.CompactionBegin:
-		s.waits = "the context is compacted"
+		s.waits = "compacting the context"
 	case *wireproto.CompactionEnd:
 		s.waits = waitsForModel
 	case *wireproto.MCPLoadingBegin:
@@ -166,7 +166,7 @@ func (m *model) statusLine() string {
 	}
 	mode := m.mode()
 	if mode != "" {
-		mode += ": nothing is asked"
+		mode += ": the agent does not ask"
 	}
 	if m.status.plan {
 		line.add(screen.Yellow, "plan mode")

@@ -193,10 +193,6 @@ func (t *Translator) event(e *api.Event) {
 		if p, ok := decode[api.TaskNotified](t, e); ok {
 			t.taskNotified(p)
 		}
-	case api.TypeHookResult:
-		if p, ok := decode[api.HookResult](t, e); ok {
-			t.hookResult(p)
-		}
 	default:
 		if !api.Known(e.Type) {
 			t.noteDrift(e.Type, "this version does not know it")

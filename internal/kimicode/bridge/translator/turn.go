@@ -23,7 +23,6 @@ type turn struct {
 	submitted   bool // the server has taken it
 	cancelled   bool
 	aborting    bool                         // an abort is on its way
-	blocked     string                       // what a hook that blocked the prompt has said
 	finish      string                       // why the last step ended
 	cut         bool                         // the stream of the last step broke off
 	compacts    bool                         // the prompt is /compact
@@ -469,13 +468,6 @@ func (t *Translator) addSteers(u *turn, prompts []string) {
 			delete(u.steers, id)
 			t.emit(&wireproto.SteerInput{UserInput: input})
 		}
-	}
-}
-
-// hookResult notes what a hook that blocked the prompt has said.
-func (t *Translator) hookResult(p *api.HookResult) {
-	if p.Blocked && t.turn != nil {
-		t.turn.blocked = p.Content
 	}
 }
 
