@@ -111,6 +111,9 @@ func TestFixtures(t *testing.T) {
 		if total += int64(len(data)); len(data) > 50_000 {
 			t.Errorf("%s has %d bytes", file, len(data))
 		}
+		if bytes.Contains(data, []byte("unknown_event")) {
+			t.Errorf("%s has a notification about an event that the bridge does not know", file)
+		}
 		f, err := fixture.Read(bytes.NewReader(data))
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
