@@ -150,7 +150,7 @@ func (b *block) source(t *testing.T) string {
 	body := given.String() + regexp.MustCompile(`"(?:[^"\\\n]|\\.)*"|//.*`).ReplaceAllString(b.code, "")
 	for name, path := range map[string]string{
 		"bytes": "bytes", "errors": "errors", "fmt": "fmt", "io": "io", "log": "log", "os": "os", "strings": "strings", "testing": "testing", "time": "time",
-		"http": "net/http", "slog": "log/slog", "synctest": "testing/synctest", "json": "encoding/json", "exec": "os/exec", "filepath": "path/filepath",
+		"http": "net/http", "slog": "log/slog", "synctest": "testing/synctest", "json": "encoding/json", "exec": "os/exec", "filepath": "path/filepath", "subtle": "crypto/subtle",
 		"client": module + "/client", "config": module + "/config", "wireproto": module + "/wireproto", "clienttest": module + "/client/clienttest",
 		"rules": module + "/client/rules", "relay": module + "/client/relay", "otel": module + "/otel",
 		"trace": "go.opentelemetry.io/otel/trace", "metric": "go.opentelemetry.io/otel/metric", "context": "context",

@@ -138,4 +138,4 @@ env -u KIMI_API_KEY -u KIMI_BASE_URL -u KIMI_MODEL_NAME -u KIMI_MODEL_CAPABILITI
 	"$tmp/kimi-go-demo" prompt --config "$tmp/config.json" --work-dir "$tmp/project" ${answer[@]+"${answer[@]}"} ${DEMO_FLAGS:-} \
 	"Make greeting.txt greet Go programmers."
 
-say "that was in a temporary folder, which is gone now; next: go run ./cmd/kimi-go-demo doctor"
+say "that was in a temporary folder, which is gone now; next: KIMI_PATH=$(printf %q "$KIMI_PATH") go run ./cmd/kimi-go-demo doctor"

@@ -2,6 +2,7 @@ package relay_test
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log"
@@ -25,7 +26,8 @@ func Example() {
 	}
 	defer s.Close()
 	r := relay.New(s, &relay.Options{Authorize: func(req *http.Request) error {
-		if token, err := req.Cookie("token"); err != nil || token.Value != "a secret of this server" { // a real server compares in constant time
+		token, err := req.Cookie("token")
+		if err != nil || subtle.ConstantTimeCompare([]byte(token.Value), []byte("a secret of this server")) == 0 {
 			return errors.New("open the page with its token")
 		}
 		return nil
