@@ -46,6 +46,9 @@ func (f *doctorCmd) Run(e *env) error {
 	if info := d.kimi(); info != nil && info.Backend == client.BackendServer {
 		d.kimiCode(info)
 	} else {
+		if info == nil {
+			d.note("no kimi runs, so these are the files of kimi-cli")
+		}
 		d.configuration()
 		d.files()
 	}

@@ -69,7 +69,7 @@ func TestDoctorBad(t *testing.T) {
 		args         []string
 		want         []string
 	}{
-		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "ok    configuration", "not usable: 1 thing to fix"}},
+		"no kimi":   {config: goodConfig, want: []string{"FAIL  kimi was not found: tried kimi on PATH", install, "note  no kimi runs, so these are the files of kimi-cli", "ok    configuration", "not usable: 1 thing to fix"}},
 		"tombstone": {kimi: tombstone, config: goodConfig, want: []string{"FAIL  ", "kimi-cli 1.52 or later", install}},
 		"not kimi":  {kimi: "exit 3", config: goodConfig, want: []string{"FAIL  ", "not kimi", install}},
 		"named":     {args: []string{"--kimi", "/nope/kimi"}, want: []string{"FAIL  kimi was not found: tried --kimi /nope/kimi", install}},
