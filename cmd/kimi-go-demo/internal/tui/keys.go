@@ -38,11 +38,16 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if m.decide.open() && m.drafting() { // what is typed goes on
+		r := m.decide.now()
 		if s == "esc" {
-			m.decide.now().taken = true
+			r.taken = true
 			return nil
 		}
 		m.typed(k)
+		if m.edit.empty() { // what the person types next may be another text, so a key answers only after a pause
+			r.open = false
+			return m.guard.typed(m.now)
+		}
 		return nil
 	}
 	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {

@@ -355,6 +355,31 @@ func TestDraftFirst(t *testing.T) {
 	}
 }
 
+// When the draft is sent or erased, the person goes on typing for a moment. Those keys are for the next
+// text and do not answer the request.
+func TestDraftGone(t *testing.T) {
+	for _, last := range []tea.KeyPressMsg{{Code: tea.KeyEnter}, {Code: tea.KeyBackspace}} {
+		s := newStage(t, 70, 24)
+		s.phase = working
+		s.typed("x")
+		r := s.asks(wireproto.QuestionItem{Question: "Which?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}})
+		s.Update(last)
+		if !s.edit.empty() {
+			t.Fatalf("%v leaves the draft %q", last, s.edit.text())
+		}
+		s.keys("2")
+		if got := s.edit.text(); got != "2" || r.cursor != 0 {
+			t.Errorf("after %v, the next key leaves the draft %q and the cursor at %d", last, got, r.cursor)
+		}
+		s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+		s.opens()
+		s.keys("2")
+		if r.cursor != 1 || !s.edit.empty() {
+			t.Errorf("after %v and a pause, a key is not for the request", last)
+		}
+	}
+}
+
 // A paste is in the history of the editor as one piece, and Ctrl-O shows it.
 func TestRecall(t *testing.T) {
 	s := newStage(t, 70, 24)
