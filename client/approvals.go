@@ -46,18 +46,32 @@ func (s *Session) setApprovals(a Approvals) {
 	}
 }
 
-// commanded notes what a turn with a command has changed.
-func (s *Session) commanded(command string) {
+// commanded notes what a turn with a command has changed. ran is false if the turn has failed.
+func (s *Session) commanded(command string, ran bool) {
 	if command == "" {
 		return
 	}
 	before := s.Status().Approvals
-	after := s.backend.commanded(s, command, before)
+	after := s.backend.commanded(s, command, ran, before)
 	s.mu.Lock()
 	s.status.Approvals.All = after.All
 	s.mu.Unlock()
 	if after.All != before.All {
 		s.opts.Logger.Warn("client: a command has changed what runs unasked", "because", after.All)
+	}
+}
+
+// continued notes that a new process of a session that asks does not ask: a command had turned off the mode of the
+// configuration, which the new process reads again.
+func (s *Session) continued(a Approvals) {
+	s.mu.Lock()
+	again := s.status.Approvals.All == "" && a.All != ""
+	if again {
+		s.status.Approvals.All = a.All
+	}
+	s.mu.Unlock()
+	if again {
+		s.opts.Logger.Warn("client: the agent runs every action without asking", "because", a.All)
 	}
 }
 

@@ -269,7 +269,7 @@ func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 }
 
 // commanded reads what kimi-cli has stored. The file does not have the modes of the command line.
-func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approvals {
+func (b kimiCLI) commanded(s *Session, command string, ran bool, before Approvals) Approvals {
 	if command != commandYolo && command != commandAFK {
 		return before
 	}
@@ -285,7 +285,7 @@ func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approva
 		before.All = commandAFK
 	case kept.Yolo:
 		before.All = commandYolo
-	case byOption && wasAFK == (command == commandYolo): // the other mode
+	case byOption && (!ran || wasAFK == (command == commandYolo)): // nothing has changed, or the other mode has
 	default:
 		before.All = ""
 	}

@@ -178,8 +178,9 @@ func (b kimiCLI) restart(s *Session, name string) error {
 			return errors.New("client: set model: KIMI_MODEL_NAME in the environment overrides it; unset it in Options.Env")
 		}
 	}
+	var approvals Approvals
 	if o.Transport == nil {
-		if err := b.mayResume(&l, s.id); err != nil {
+		if approvals, err = b.mayResume(&l, s.id); err != nil {
 			return err
 		}
 	}
@@ -201,6 +202,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		<-s.Done()
 		return s.Err()
 	}
+	s.continued(approvals)
 	s.conn.resume()
 	return nil
 }
@@ -210,10 +212,7 @@ var errChanged = errors.New("client: the process was ended for another model bef
 
 // mayResume refuses a session that keeps a mode in which everything runs unasked, unless the options have that mode,
 // too.
-func (b kimiCLI) mayResume(l *launch, id string) error {
-	_, err := b.approvals(l, id)
-	return err
-}
+func (b kimiCLI) mayResume(l *launch, id string) (Approvals, error) { return b.approvals(l, id) }
 
 // holdAgain locks the session's directory. The directory may be a new one, because kimi-cli deletes the directory of a
 // session without turns.
