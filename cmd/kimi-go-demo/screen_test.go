@@ -190,8 +190,8 @@ func TestScreenQuestions(t *testing.T) {
 		g.typed("\r")
 		g.asked("? (3 of 4) Others: Which else?")
 		g.typed("\r")
-		g.shows("Enter again answers “None of these”")
-		g.typed("\r")
+		g.shows("nothing is marked: Space or a number marks")
+		g.typed("3\r")
 		g.asked("? (4 of 4) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
 		g.typed("3\r")
 		g.shows("Your answer")
@@ -578,9 +578,9 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("\t\r")
 		g.shows("1 turn taken back: “beta”; ", "\n>", "Enter sends")
 		g.typed("/undo 99\r")
-		g.shows("✗ this session has 1 turn\n", "\n>", "Enter sends")
+		g.shows("✗ the session has 1 turn, not 99\n", "\n>", "Enter sends")
 		g.typed("/fork 2\r")
-		g.until("that there is no second turn", func(all string) bool { return strings.Count(all, "✗ this session has 1 turn\n") == 2 })
+		g.shows("✗ the session has 1 turn, not 2\n", "\n>", "Enter sends")
 		defer func() {
 			if strings.Contains(g.all(), "unknown event") {
 				t.Errorf("the person reads of events:\n%s", g.all())
@@ -589,7 +589,7 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("gamma\r")
 		g.shows("> gamma", "  three", "finished after")
 		g.typed("/fork 1\r")
-		g.shows("this is session ", ", a copy; ", "its last turn is “alpha”", "\n>", "Enter sends")
+		g.shows("kept up to “alpha”: this is session ", ", a copy; ", "\n>", "Enter sends")
 		g.typed("delta\r")
 		g.shows("> delta", "  four", "finished after")
 		g.typed(ctrlD)
@@ -664,13 +664,13 @@ func TestScreenSlips(t *testing.T) {
 		g.typed("hi\r")
 		g.shows("  one", "finished after")
 		slips := [][]string{
-			{"/undo 99", "✗ "},
-			{"/fork 99", "✗ a copy cannot keep 99 turns: there is 1", "hint: keep at most 1"},
+			{"/undo 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
+			{"/fork 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
 			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
 		}
 		if k.name == "kimi-cli" { // it goes on in a copy
-			slips = append(slips, []string{"/effort nope", `✗ kimi-cli has no thinking effort "nope"`, `hint: use "on" or "off"`},
-				[]string{"/undo", "✗ a copy keeps at least 1 turn", "hint: begin a new chat instead"})
+			slips = append(slips, []string{"/effort nope", `✗ the model "scripted" has no effort "nope"; it has off`},
+				[]string{"/undo", "✗ this kimi cannot take back the first turn; begin a new chat instead"})
 		}
 		for i, slip := range slips {
 			g.typed(slip[0] + "\r")
