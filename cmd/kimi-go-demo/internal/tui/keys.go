@@ -79,7 +79,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 // drafting reports whether there is text in the editor, so that keys go there and not to the request.
 func (m *model) drafting() bool {
 	r := m.decide.now()
-	return r != nil && !r.taken && !m.edit.empty()
+	return r != nil && !r.taken && m.decide.words == nil && !m.edit.empty()
 }
 
 // leaveByKey is Ctrl-D: it leaves, while a turn runs only the second time.

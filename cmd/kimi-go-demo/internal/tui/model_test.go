@@ -355,6 +355,19 @@ func TestDraftFirst(t *testing.T) {
 	}
 }
 
+// A picture that comes into the editor late does not take the keys away from an answer that is being typed.
+func TestDraftLate(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.asks(wireproto.QuestionItem{Question: "Which?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}})
+	s.keys("3")
+	s.typed("mi")
+	s.edit.insert("@picture.png ")
+	s.typed("ne")
+	if got := s.decide.words.Value(); got != "mine" || s.edit.text() != "@picture.png " {
+		t.Errorf("the answer is %q, the draft %q", got, s.edit.text())
+	}
+}
+
 // When the draft is sent or erased, the person goes on typing for a moment. Those keys are for the next
 // text and do not answer the request.
 func TestDraftGone(t *testing.T) {
