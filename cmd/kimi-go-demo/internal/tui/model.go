@@ -230,11 +230,7 @@ func (m *model) item(item any) {
 // attach uses a session, and gets a message when it is over.
 func (m *model) attach(s *client.Session) {
 	m.session = s
-	planned := m.status.plan
 	m.status.plan = s.Status().PlanMode
-	if planned && !m.status.plan { // it goes on in the new process
-		m.setPlan(true)
-	}
 	m.work.Go(func() {
 		select {
 		case <-s.Done():

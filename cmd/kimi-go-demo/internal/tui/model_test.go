@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -430,6 +432,31 @@ func TestChangeBusy(t *testing.T) {
 		s.keys("esc", "enter")
 		if s.edit.text() != command || !strings.Contains(s.hint, "not now") {
 			t.Errorf("%s: the editor has %q, the hint is %q", command, s.edit.text(), s.hint)
+		}
+	}
+}
+
+// Plan mode holds in the session that the chat goes on with, before anything is sent to it.
+func TestMovePlans(t *testing.T) {
+	open := func(ctx context.Context) (*client.Session, error) {
+		return client.NewSession(ctx, &client.Options{Transport: clienttest.NewAgent(t), WorkDir: t.TempDir()})
+	}
+	s := newStage(t, 60, 20)
+	s.cfg.Reopen = func(ctx context.Context, _, _, _, _ string) (*client.Session, error) { return open(ctx) }
+	for _, plan := range []bool{true, false} {
+		old, err := open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.move(t.Context(), old, "id", "", "", "", plan)
+		if c.err != nil {
+			t.Fatal(c.err)
+		}
+		if got := c.session.Status().PlanMode; got != plan || c.plan != plan {
+			t.Errorf("plan mode is %v, told as %v, want %v", got, c.plan, plan)
+		}
+		if err := c.session.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }
