@@ -47,18 +47,33 @@ func (s *Session) setApprovals(a Approvals) {
 	}
 }
 
-// commanded updates the approvals after a turn whose prompt was a command. If command is "", the prompt was not one.
-func (s *Session) commanded(command string) {
+// commanded updates the approvals after a turn whose prompt was a command. If command is "", the prompt was not one. ran is
+// false if the turn has failed.
+func (s *Session) commanded(command string, ran bool) {
 	if command == "" {
 		return
 	}
 	before := s.Status().Approvals
-	after := s.backend.commanded(s, command, before)
+	after := s.backend.commanded(s, command, ran, before)
 	s.mu.Lock()
 	s.status.Approvals.All = after.All
 	s.mu.Unlock()
 	if after.All != before.All {
 		s.opts.Logger.Warn("client: a command has changed what runs unasked", "because", after.All)
+	}
+}
+
+// continued updates the approvals for a new process of the session. A command may have turned off the mode of the
+// configuration; the new process reads the configuration again, so it runs every action without asking.
+func (s *Session) continued(a Approvals) {
+	s.mu.Lock()
+	again := s.status.Approvals.All == "" && a.All != ""
+	if again {
+		s.status.Approvals.All = a.All
+	}
+	s.mu.Unlock()
+	if again {
+		s.opts.Logger.Warn("client: the agent runs every action without asking", "because", a.All)
 	}
 }
 

@@ -66,10 +66,11 @@ type backend interface {
 	models(ctx context.Context, s *Session) ([]Model, error)
 	// setModel changes the model of a session in which no turn runs, and then calls done, once.
 	setModel(s *Session, name string, done func(error))
-	// mayResume refuses to continue a session in which more would run unasked than the options allow.
-	mayResume(l *launch, id string) error
+	// mayResume refuses to continue a session in which more would run unasked than the options allow. For kimi-cli, it
+	// returns what will run unasked. Kimi Code follows the options, so it returns nothing.
+	mayResume(l *launch, id string) (Approvals, error)
 	// commanded returns which actions run without a question after a turn with one of kimi's commands, such as /yolo.
-	commanded(s *Session, command string, before Approvals) Approvals
+	commanded(s *Session, command string, ran bool, before Approvals) Approvals
 	// holdAgain locks the session's files again for a process that continues the session.
 	holdAgain(s *Session) error
 	// wholeCalls reports whether the program sends each tool call complete before a request about it. It then sends

@@ -150,10 +150,10 @@ func (elsewhere) adopt(s *Session) error {
 	return nil
 }
 
-func (elsewhere) commanded(_ *Session, _ string, before Approvals) Approvals { return before }
+func (elsewhere) commanded(_ *Session, _ string, _ bool, before Approvals) Approvals { return before }
 
-func (elsewhere) mayResume(*launch, string) error { return errElsewhere }
-func (elsewhere) holdAgain(*Session) error        { return nil }
+func (elsewhere) mayResume(*launch, string) (Approvals, error) { return Approvals{}, errElsewhere }
+func (elsewhere) holdAgain(*Session) error                     { return nil }
 
 func (elsewhere) start(ctx context.Context, l *launch, _ *processTransport, id string) (*Session, error) {
 	return l.connect(ctx, farTransport{l}, id, l.opts.byOptions())

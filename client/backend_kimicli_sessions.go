@@ -270,7 +270,7 @@ func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 
 // commanded reads which modes kimi-cli has stored. Modes of the command line are not stored, so commanded keeps such a
 // mode unless the command has turned it off.
-func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approvals {
+func (b kimiCLI) commanded(s *Session, command string, ran bool, before Approvals) Approvals {
 	if command != commandYolo && command != commandAFK {
 		return before
 	}
@@ -286,7 +286,7 @@ func (b kimiCLI) commanded(s *Session, command string, before Approvals) Approva
 		before.All = commandAFK
 	case kept.Yolo:
 		before.All = commandYolo
-	case byOption && wasAFK == (command == commandYolo): // the command was for the other mode
+	case byOption && (!ran || wasAFK == (command == commandYolo)): // the command failed, or was for the other mode
 	default:
 		before.All = ""
 	}

@@ -30,10 +30,10 @@ func (kimiCode) subagentModels() bool  { return false }
 func (kimiCode) keepsActions() bool    { return false }
 
 // commanded returns before, because no command of Kimi Code changes which actions run without a question.
-func (kimiCode) commanded(_ *Session, _ string, before Approvals) Approvals { return before }
+func (kimiCode) commanded(_ *Session, _ string, _ bool, before Approvals) Approvals { return before }
 
 // mayResume allows every session, because the options apply at each start.
-func (kimiCode) mayResume(*launch, string) error { return nil }
+func (kimiCode) mayResume(*launch, string) (Approvals, error) { return Approvals{}, nil }
 
 func (kimiCode) holdAgain(*Session) error { return nil }
 

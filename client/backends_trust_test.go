@@ -158,6 +158,45 @@ func TestBackendsUnaskedByFile(t *testing.T) {
 	})
 }
 
+// After a command that a hook has blocked, and in a new process that reads default_yolo again, the library reports what
+// runs unasked.
+func TestKimiYoloStays(t *testing.T) {
+	t.Parallel()
+	b, ctx := backends[0], withinCtx(t)
+	opts, _ := b.model(t, b.run("again", "touch again"), "text: done")
+	opts.SlashCommands, opts.StartTimeout = true, 2*time.Minute
+	opts.Config.DefaultYolo = true
+	var allow atomic.Bool
+	opts.Hooks = []client.Hook{{Event: "UserPromptSubmit", Matcher: "^/yolo$", Handle: func(context.Context, *wireproto.HookRequest) (client.HookDecision, error) {
+		if allow.Load() {
+			return client.Allow(), nil
+		}
+		return client.Block("no"), nil
+	}}}
+	s := liveSession(t, ctx, opts)
+	told := func(when, want string) {
+		t.Helper()
+		if got := s.Status().Approvals.All; got != want {
+			t.Errorf("%s: %q runs everything unasked, want %q", when, got, want)
+		}
+	}
+	const byConfig = "default_yolo of Options.Config"
+	told("at first", byConfig)
+	playTurn(t, ctx, s, "/yolo")
+	told("after a blocked command", byConfig)
+	allow.Store(true)
+	playTurn(t, ctx, s, "/yolo")
+	told("after the command", "")
+	if err := s.SetModel(ctx, s.Model()); err != nil {
+		t.Fatal(err)
+	}
+	told("in a new process", byConfig)
+	msgs := finished(t, ctx, s, "go", "done")
+	if n := len(only[*wireproto.ApprovalRequest](msgs)); n != 0 || !wasRun(t, opts, "again") {
+		t.Errorf("asked %d times, carried out: %v", n, wasRun(t, opts, "again"))
+	}
+}
+
 // A session of kimi-cli may store a mode without questions. Such a session is refused unless the options ask for the
 // mode, and the mode can be turned off. The library reports the actions that were approved for the session.
 func TestKimiKeptApprovals(t *testing.T) {
@@ -183,7 +222,7 @@ func TestKimiKeptApprovals(t *testing.T) {
 			told(s, "")
 			playTurn(t, ctx, s, mode)
 			told(s, mode)
-			playTurn(t, ctx, s, mode)
+			playTurn(t, ctx, s, " ", &wireproto.TextPart{Text: mode})
 			told(s, "")
 			playTurn(t, ctx, s, mode)
 			if _, err := s.SetPlanMode(ctx, true); err != nil {

@@ -181,8 +181,9 @@ func (b kimiCLI) restart(s *Session, name string) error {
 			return errors.New("client: set model: KIMI_MODEL_NAME in the environment overrides the model; unset the variable in Options.Env")
 		}
 	}
+	var approvals Approvals
 	if o.Transport == nil {
-		if err := b.mayResume(&l, s.id); err != nil {
+		if approvals, err = b.mayResume(&l, s.id); err != nil {
 			return err
 		}
 	}
@@ -204,6 +205,7 @@ func (b kimiCLI) restart(s *Session, name string) error {
 		<-s.Done()
 		return s.Err()
 	}
+	s.continued(approvals)
 	s.conn.resume()
 	return nil
 }
@@ -213,10 +215,7 @@ var errChanged = errors.New("client: the process ended before it answered, becau
 
 // mayResume refuses a session that keeps a mode in which everything runs without a question, unless the options have
 // that mode, too.
-func (b kimiCLI) mayResume(l *launch, id string) error {
-	_, err := b.approvals(l, id)
-	return err
-}
+func (b kimiCLI) mayResume(l *launch, id string) (Approvals, error) { return b.approvals(l, id) }
 
 // holdAgain locks the session's directory. The directory may be a new one, because kimi-cli deletes the directory of a
 // session without turns.

@@ -67,17 +67,20 @@ func (s *Session) restart(exit error) error {
 	s.mu.Unlock()
 	o.follow(&st)
 	l.opts, l.secrets = &o, secretDir{}
+	var approvals Approvals
 	if o.Transport == nil {
 		if found, err := s.backend.finds(&l, s.id); err != nil || !found && st.ContextTokens > 0 {
 			return errors.Join(fmt.Errorf("%w: %q", ErrSessionNotFound, s.id), err)
 		}
-		if err := s.backend.mayResume(&l, s.id); err != nil {
+		var err error
+		if approvals, err = s.backend.mayResume(&l, s.id); err != nil {
 			return err
 		}
 	}
 	if err := s.succeed(&l); err != nil {
 		return err
 	}
+	s.continued(approvals)
 	s.conn.resume()
 	s.peer.revived()
 	return nil

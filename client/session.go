@@ -236,7 +236,7 @@ func (s *Session) newPrompt(ctx context.Context, text string, parts []wireproto.
 	}
 	t := newTurn(ctx, s, prompt)
 	if s.opts.SlashCommands {
-		t.command = command(text)
+		t.command = command(input)
 	}
 	if s.opts.Observer != nil {
 		t.input = input

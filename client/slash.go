@@ -27,12 +27,27 @@ func isCommand(text string) bool {
 	return slash && rest != "" && !strings.Contains(rest, "/")
 }
 
-// command returns the command, with its slash, that a text begins with. It returns "" if the text is not a command.
-func command(text string) string {
+// command returns the command, with its slash, that a prompt begins with. It returns "" if the prompt is not a command.
+func command(c wireproto.Content) string {
+	text := joined(c)
 	if !isCommand(text) {
 		return ""
 	}
 	return strings.FieldsFunc(text, isSpace)[0]
+}
+
+// joined returns the text in which kimi-cli looks for a command.
+func joined(c wireproto.Content) string {
+	if c.Parts == nil {
+		return c.Text
+	}
+	var texts []string
+	for _, p := range c.Parts {
+		if t, ok := p.(*wireproto.TextPart); ok {
+			texts = append(texts, t.Text)
+		}
+	}
+	return strings.Join(texts, " ")
 }
 
 // isSpace reports whether r is white space for Python's str.isspace.
@@ -45,24 +60,16 @@ func asWords(c wireproto.Content) (wireproto.Content, bool) {
 		head := len(s) - len(strings.TrimLeftFunc(s, isSpace))
 		return s[:head] + wordsMark + s[head:]
 	}
-	if c.Parts == nil {
-		if !isCommand(c.Text) {
-			return c, false
-		}
-		return wireproto.Content{Text: mark(c.Text)}, true
-	}
-	var texts []string
-	first := -1 // the index of the part in which the command begins
-	for i, p := range c.Parts {
-		if t, ok := p.(*wireproto.TextPart); ok {
-			if texts = append(texts, t.Text); first < 0 && strings.TrimLeftFunc(t.Text, isSpace) != "" {
-				first = i
-			}
-		}
-	}
-	if !isCommand(strings.Join(texts, " ")) {
+	if !isCommand(joined(c)) {
 		return c, false
 	}
+	if c.Parts == nil {
+		return wireproto.Content{Text: mark(c.Text)}, true
+	}
+	first := slices.IndexFunc(c.Parts, func(p wireproto.ContentPart) bool { // the part in which the command begins
+		t, ok := p.(*wireproto.TextPart)
+		return ok && strings.TrimLeftFunc(t.Text, isSpace) != ""
+	})
 	c.Parts = slices.Clone(c.Parts) // a copy, because the parts belong to the caller
 	c.Parts[first] = &wireproto.TextPart{Text: mark(c.Parts[first].(*wireproto.TextPart).Text)}
 	return c, true

@@ -452,7 +452,7 @@ func (t *Turn) finish(raw json.RawMessage, err error) {
 	if !early {
 		t.err = t.outcome(raw, err, cause)
 	}
-	t.s.commanded(t.command)
+	t.s.commanded(t.command, t.err == nil)
 	t.s.mu.Lock()
 	t.s.turnEndedLocked(t, t.err)
 	t.s.mu.Unlock()
@@ -527,6 +527,10 @@ func (t *Turn) account(m wireproto.Message) {
 		t.text, t.size = t.text[:0], 0
 		if t.s.backend.ownTurns() {
 			t.foreign = t.s.asked
+		}
+	case *wireproto.HookResolved:
+		if m.Event == "UserPromptSubmit" && m.Action == wireproto.HookBlock { // kimi-cli does not run the command
+			t.command = ""
 		}
 	case *wireproto.StepRetry: // the next attempt begins the message again
 		t.text, t.size = t.text[:0], 0

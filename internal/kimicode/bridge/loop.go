@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -16,6 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/internal/kimicode/relay"
 	"github.com/kimi-go/kimi-go/internal/kimicode/server"
 	"github.com/kimi-go/kimi-go/internal/kimicode/toolhost"
+	"github.com/kimi-go/kimi-go/internal/regular"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -259,16 +260,7 @@ func withOldText(e *api.Event) *api.Event {
 	if json.Unmarshal(e.Payload, &payload) != nil {
 		return e
 	}
-	payload["display"] = translator.OldText(payload["display"], func(path string) (string, bool) {
-		switch info, err := os.Stat(path); {
-		case errors.Is(err, os.ErrNotExist):
-			return "", true
-		case err != nil || !info.Mode().IsRegular() || info.Size() > 1<<20:
-			return "", false
-		}
-		data, err := os.ReadFile(path)
-		return string(data), err == nil
-	})
+	payload["display"] = translator.OldText(payload["display"], currentText)
 	var raw bytes.Buffer
 	enc := json.NewEncoder(&raw)
 	enc.SetEscapeHTML(false) // keeps the input of the tool as the server wrote it
@@ -278,6 +270,22 @@ func withOldText(e *api.Event) *api.Event {
 	with := *e
 	with.Payload = raw.Bytes()
 	return &with
+}
+
+// currentText returns the text of a file that the agent has named; "" if there is no such file. It reads no more than
+// the size of the file. The size of a file in /proc is 0, and reading one may never end or tell secrets.
+func currentText(path string) (text string, ok bool) {
+	f, err := regular.Open(path)
+	if err != nil {
+		return "", errors.Is(err, fs.ErrNotExist)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() > 1<<20 {
+		return "", false
+	}
+	data, err := io.ReadAll(io.LimitReader(f, info.Size()))
+	return string(data), err == nil
 }
 
 // step gives the translator an input and does what it says.

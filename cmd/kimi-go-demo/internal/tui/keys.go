@@ -38,11 +38,16 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if m.decide.open() && m.drafting() { // the key belongs to the draft
+		r := m.decide.now()
 		if s == "esc" {
-			m.decide.now().taken = true
+			r.taken = true
 			return nil
 		}
 		m.typed(k)
+		if m.edit.empty() { // what the person types next may be another text, so a key answers only after a pause
+			r.open = false
+			return m.guard.typed(m.now)
+		}
 		return nil
 	}
 	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
@@ -74,7 +79,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 // drafting reports whether there is text in the editor, so that keys go there and not to the request.
 func (m *model) drafting() bool {
 	r := m.decide.now()
-	return r != nil && !r.taken && !m.edit.empty()
+	return r != nil && !r.taken && m.decide.words == nil && !m.edit.empty()
 }
 
 // leaveByKey handles Ctrl-D: it leaves. While a turn runs, only a second Ctrl-D leaves.

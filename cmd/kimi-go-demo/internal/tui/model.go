@@ -230,11 +230,7 @@ func (m *model) item(item any) {
 // attach makes s the session of the chat. When s is over, an item of the feed says so.
 func (m *model) attach(s *client.Session) {
 	m.session = s
-	planned := m.status.plan
 	m.status.plan = s.Status().PlanMode
-	if planned && !m.status.plan { // plan mode continues in the new process
-		m.setPlan(true)
-	}
 	m.work.Go(func() {
 		select {
 		case <-s.Done():

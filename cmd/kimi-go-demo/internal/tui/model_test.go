@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/client/clienttest"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -357,6 +359,44 @@ func TestDraftFirst(t *testing.T) {
 	}
 }
 
+// A picture that comes into the editor late does not take the keys away from an answer that is being typed.
+func TestDraftLate(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.asks(wireproto.QuestionItem{Question: "Which?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}})
+	s.keys("3")
+	s.typed("mi")
+	s.edit.insert("@picture.png ")
+	s.typed("ne")
+	if got := s.decide.words.Value(); got != "mine" || s.edit.text() != "@picture.png " {
+		t.Errorf("the answer is %q, the draft %q", got, s.edit.text())
+	}
+}
+
+// When the draft is sent or erased, the person goes on typing for a moment. Those keys are for the next
+// text and do not answer the request.
+func TestDraftGone(t *testing.T) {
+	for _, last := range []tea.KeyPressMsg{{Code: tea.KeyEnter}, {Code: tea.KeyBackspace}} {
+		s := newStage(t, 70, 24)
+		s.phase = working
+		s.typed("x")
+		r := s.asks(wireproto.QuestionItem{Question: "Which?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}})
+		s.Update(last)
+		if !s.edit.empty() {
+			t.Fatalf("%v leaves the draft %q", last, s.edit.text())
+		}
+		s.keys("2")
+		if got := s.edit.text(); got != "2" || r.cursor != 0 {
+			t.Errorf("after %v, the next key leaves the draft %q and the cursor at %d", last, got, r.cursor)
+		}
+		s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+		s.opens()
+		s.keys("2")
+		if r.cursor != 1 || !s.edit.empty() {
+			t.Errorf("after %v and a pause, a key is not for the request", last)
+		}
+	}
+}
+
 // A long entry of the history comes back into the editor as one folded text.
 func TestRecall(t *testing.T) {
 	s := newStage(t, 70, 24)
@@ -394,6 +434,31 @@ func TestChangeBusy(t *testing.T) {
 		s.keys("esc", "enter")
 		if s.edit.text() != command || !strings.Contains(s.hint, "not now") {
 			t.Errorf("%s: the editor has %q, the hint is %q", command, s.edit.text(), s.hint)
+		}
+	}
+}
+
+// Plan mode holds in the session that the chat goes on with, before anything is sent to it.
+func TestMovePlans(t *testing.T) {
+	open := func(ctx context.Context) (*client.Session, error) {
+		return client.NewSession(ctx, &client.Options{Transport: clienttest.NewAgent(t), WorkDir: t.TempDir()})
+	}
+	s := newStage(t, 60, 20)
+	s.cfg.Reopen = func(ctx context.Context, _, _, _, _ string) (*client.Session, error) { return open(ctx) }
+	for _, plan := range []bool{true, false} {
+		old, err := open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.move(t.Context(), old, "id", "", "", "", plan)
+		if c.err != nil {
+			t.Fatal(c.err)
+		}
+		if got := c.session.Status().PlanMode; got != plan || c.plan != plan {
+			t.Errorf("plan mode is %v, told as %v, want %v", got, c.plan, plan)
+		}
+		if err := c.session.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

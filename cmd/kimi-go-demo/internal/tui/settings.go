@@ -15,6 +15,7 @@ import (
 type changedItem struct {
 	session *client.Session // the session that the chat continues with; nil for the present one
 	effort  string          // the effort of that session
+	plan    bool            // that session is in plan mode
 	model   string          // the model that was chosen; "" if it is still the same
 	said    string          // a note for the person; "" for none
 	lost    bool            // there is no session any more
@@ -69,6 +70,7 @@ func (m *model) changed(c changedItem) {
 		m.moved = m.moved || c.session.ID() != m.session.ID()
 		m.attach(c.session)
 		m.effort = c.effort
+		m.status.plan = m.status.plan || c.plan
 	}
 	if c.model != "" {
 		m.model = c.model
@@ -193,23 +195,34 @@ func choiceRow(current bool, name, about string) screen.Row {
 }
 
 // move closes the session and opens the session id. If that fails, it opens the closed session again.
-func (m *model) move(ctx context.Context, s *client.Session, id, model, effort, mode string) changedItem {
+func (m *model) move(ctx context.Context, s *client.Session, id, model, effort, mode string, plan bool) changedItem {
 	if err := s.Close(); err != nil {
 		return changedItem{lost: true, err: err}
 	}
-	next, err := m.cfg.Reopen(ctx, id, model, effort, mode)
+	next, err := m.reopen(ctx, id, model, effort, mode, plan)
 	if err == nil {
-		return changedItem{session: next, effort: effort}
+		return changedItem{session: next, effort: effort, plan: plan}
 	}
-	if next, again := m.cfg.Reopen(ctx, s.ID(), model, m.cfg.Effort, mode); again == nil {
-		return changedItem{session: next, effort: m.cfg.Effort, err: err}
+	if next, again := m.reopen(ctx, s.ID(), model, m.cfg.Effort, mode, plan); again == nil {
+		return changedItem{session: next, effort: m.cfg.Effort, plan: plan, err: err}
 	}
 	return changedItem{lost: true, err: err}
 }
 
+// reopen opens a session. If it is to be in plan mode, it is before the next prompt.
+func (m *model) reopen(ctx context.Context, id, model, effort, mode string, plan bool) (*client.Session, error) {
+	s, err := m.cfg.Reopen(ctx, id, model, effort, mode)
+	if err == nil && plan && !s.Status().PlanMode {
+		if _, err = s.SetPlanMode(ctx, true); err != nil {
+			s.Close()
+		}
+	}
+	return s, err
+}
+
 // fork continues in a copy of the session with its first turns; -1 keeps all.
 func (m *model) fork(turns int) {
-	model, effort, mode := m.model, m.effort, m.mode()
+	model, effort, mode, plan := m.model, m.effort, m.mode(), m.status.plan
 	m.change("copying the session", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
@@ -218,7 +231,7 @@ func (m *model) fork(turns int) {
 		if turns > len(prompts) {
 			return changedItem{err: &client.TurnsError{Turns: turns, Available: len(prompts)}}
 		}
-		c := m.forked(ctx, s, turns, model, effort, mode)
+		c := m.forked(ctx, s, turns, model, effort, mode, plan)
 		if c.err == nil && turns > 0 {
 			c.said = "kept up to " + quoted(prompts[turns-1]) + ": " + c.said
 		}
@@ -226,12 +239,12 @@ func (m *model) fork(turns int) {
 	})
 }
 
-func (m *model) forked(ctx context.Context, s *client.Session, turns int, model, effort, mode string) changedItem {
+func (m *model) forked(ctx context.Context, s *client.Session, turns int, model, effort, mode string, plan bool) changedItem {
 	id, err := m.cfg.Fork(ctx, s.ID(), turns)
 	if err != nil {
 		return changedItem{err: err}
 	}
-	c := m.move(ctx, s, id, model, effort, mode)
+	c := m.move(ctx, s, id, model, effort, mode, plan)
 	if c.err == nil {
 		c.said = "this is session " + id + ", a copy; " + s.ID() + " stays as it was"
 	}
@@ -240,7 +253,7 @@ func (m *model) forked(ctx context.Context, s *client.Session, turns int, model,
 
 // undo takes back the last turns. If kimi cannot do that, the chat continues in a copy without them.
 func (m *model) undo(turns int) {
-	model, effort, mode := m.model, m.effort, m.mode()
+	model, effort, mode, plan := m.model, m.effort, m.mode(), m.status.plan
 	m.change("taking back turns", func(ctx context.Context, s *client.Session) changedItem {
 		prompts, err := m.cfg.Prompts(s.ID())
 		if err != nil {
@@ -264,7 +277,7 @@ func (m *model) undo(turns int) {
 		if rest == 0 {
 			return changedItem{err: slip("this kimi cannot take back the first turn; begin a new chat instead")}
 		}
-		c := m.forked(ctx, s, rest, model, effort, mode)
+		c := m.forked(ctx, s, rest, model, effort, mode, plan)
 		if c.err == nil {
 			c.said = said + "; " + c.said
 		}
@@ -301,12 +314,12 @@ func (m *model) setEffort(effort string) {
 		m.list((*model).listEfforts)
 		return
 	}
-	model, mode := m.model, m.mode()
+	model, mode, plan := m.model, m.mode(), m.status.plan
 	m.change("starting kimi again", func(ctx context.Context, s *client.Session) changedItem {
 		if err := offered(ctx, s, effort); err != nil {
 			return changedItem{err: err}
 		}
-		c := m.move(ctx, s, s.ID(), model, effort, mode)
+		c := m.move(ctx, s, s.ID(), model, effort, mode, plan)
 		if c.err == nil {
 			c.said = "the effort is " + effort
 		}
