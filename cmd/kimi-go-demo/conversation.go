@@ -61,7 +61,7 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 		return err
 	}
 	opts.OnMessage = c.outside
-	if c.grants, err = f.grants(opts); err != nil {
+	if c.grants, err = f.grants(e, opts); err != nil {
 		return err
 	}
 	if f.Record != "" {
@@ -245,7 +245,7 @@ func (c *conversation) approve(ctx context.Context, m *client.ApprovalRequest, r
 		if c.lines != nil {
 			why = "--json asks no one"
 		}
-		fmt.Fprintf(c.e.stderr, "%s: rejected, because %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(m.Action))
+		fmt.Fprintf(c.e.stderr, "%s: rejected, because %s: %s wants to %s; --answer y or --yolo would allow it\n", program, why, screen.Line(m.Sender), screen.Line(render.Action(m.Action)))
 		c.unasked.Store(true)
 		m.Reject("")
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -35,7 +36,6 @@ var kinds = []struct {
 	{client.ErrLLMNotSupported, "", "choose a model with the named capability, by --model"},
 	{client.ErrProvider, "", "the session is kept: try again later, or check address, key and model: " + doctorHint},
 	{client.ErrSessionNotFound, "", program + " sessions lists those of a work dir; --work-dir and --share-dir choose where"},
-	{client.ErrUnasked, "the session keeps yolo or afk mode, in which kimi does everything without asking", "continue it with --yolo or --afk; in a chat, /yolo or /afk then switches the mode off"},
 	{client.ErrInUse, "the session is open in another program", "close it there first"},
 	{client.ErrUnsupported, "", "use kimi-cli 1.51.0; " + doctorHint},
 	{client.ErrOutcomeUnknown, "it is not known how the turn ended", "look at what it has done before you go on with the session"},
@@ -43,6 +43,9 @@ var kinds = []struct {
 	{client.ErrCancelled, "the turn was cancelled", ""},
 	{errInterrupted, "interrupted", ""},
 }
+
+// keptMode finds the session and its mode in an [client.ErrUnasked].
+var keptMode = regexp.MustCompile(`session "([^"]+)" keeps (yolo|afk) mode`)
 
 // flagNames replaces fields of Options in a text by the flags of this command.
 var flagNames = strings.NewReplacer(
@@ -114,6 +117,10 @@ func explain(err error) (line, hint string) {
 			}
 		}
 		return oneLine(strings.Join(lines, "\n")), strings.Join(hints, "; ")
+	}
+	if m := keptMode.FindStringSubmatch(err.Error()); m != nil && errors.Is(err, client.ErrUnasked) {
+		return "the session keeps " + m[2] + " mode, in which kimi does everything without asking",
+			"to continue it: " + program + " resume --" + m[2] + " " + shellQuote(m[1]) + "; in the chat, /" + m[2] + " then switches the mode off"
 	}
 	for _, k := range kinds {
 		if !errors.Is(err, k.err) {

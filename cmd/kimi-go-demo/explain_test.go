@@ -25,7 +25,7 @@ func TestExplain(t *testing.T) {
 		{client.ErrAuthExpired, "the login has expired", "kimi login"},
 		{fmt.Errorf("%w (5s): the last message was TurnBegin", client.ErrIdle), "the agent has been silent for --idle-timeout (5s): the last message was TurnBegin", "raise --idle-timeout"},
 		{fmt.Errorf("%w: %q in x", client.ErrSessionNotFound, "id"), `no such session: "id" in x`, program + " sessions"},
-		{fmt.Errorf("%w: session %q keeps yolo mode; set Options.Yolo", client.ErrUnasked, "id"), "the session keeps yolo or afk mode", "--yolo"},
+		{fmt.Errorf("%w: session %q keeps yolo mode; set Options.Yolo", client.ErrUnasked, "id"), "the session keeps yolo mode, in which", "kimi-go-demo resume --yolo id"},
 		{fmt.Errorf("%w: dir", client.ErrInUse), "the session is open in another program", "close it there"},
 		{&client.NotFoundError{Tried: []string{"Options.Executable x"}}, "kimi was not found: tried --kimi x", "uv tool install --python 3.13 kimi-cli==1.51.0"},
 		{&client.IncompatibleError{Path: "/k", Found: "Kimi Code 2.0"}, "/k is Kimi Code 2.0", "uv tool install --python 3.13 kimi-cli==1.51.0"},

@@ -58,7 +58,7 @@ type runFlags struct {
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
 	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
 	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject (default: ask at a terminal, otherwise n)."`
-	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; see package client/rules. If you want, the command writes what you always allow into the file. Keep the file where the agent cannot write."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; docs/approvals.md describes them. If you want, the command writes what you always allow into the file. Keep the file where the agent cannot write."`
 	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens of input and of output. A third number is the price of cached input. The command then shows the cost. kimi does not report prices."`
 	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. In a chat at a terminal, it always can be."`
 	Plan        bool          `help:"Start a new session in plan mode."`
@@ -102,7 +102,7 @@ func (f *runFlags) options(ask bool) (*client.Options, error) {
 }
 
 // grants reads the rules and adds their hooks to the options.
-func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
+func (f *runFlags) grants(e *env, o *client.Options) (*grant.Book, error) {
 	b, err := grant.Open(f.Rules)
 	if err != nil {
 		hint := "a rule is a table that names a tool, a command or a path, such as\n[[allow]]\ncommand = \"go test *\""
@@ -110,6 +110,9 @@ func (f *runFlags) grants(o *client.Options) (*grant.Book, error) {
 			hint = "check the path"
 		}
 		return nil, hinted{usage("--rules: %w", err), hint}
+	}
+	if b.Missing() {
+		e.note("there are no rules yet: " + f.Rules + " does not exist; a rule that you keep creates it")
 	}
 	o.Hooks = append(o.Hooks, b.Hooks()...)
 	return b, nil

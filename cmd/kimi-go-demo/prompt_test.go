@@ -28,7 +28,7 @@ func TestPromptAndResume(t *testing.T) {
 	}
 	r := d.run(t, "", "prompt", "--config", d.config, "--session", "my-id", "--answer", "y", "Change", "it")
 	r.check(t, 0,
-		[]string{"(thinking) Let me see.\nI change it.\n• StrReplaceFile a.txt", "? StrReplaceFile wants to edit file", "- Hello", "+ Bye", "  world",
+		[]string{"(thinking) Let me see.\nI change it.\n• StrReplaceFile a.txt", "? StrReplaceFile wants to edit a file", "- Hello", "+ Bye", "  world",
 			"allowed by --answer", "• Shell echo from the shell", "$ echo from the shell", "└ from the shell", "Done.\n"},
 		[]string{"finished: 3 steps, 1,020 tokens (1,000 in, 20 out), session my-id; go on with: " + program + " resume --config " + d.config + " my-id\n"})
 	if got, _ := os.ReadFile(filepath.Join(d.work, "a.txt")); string(got) != "Bye\nworld\n" {

@@ -105,7 +105,7 @@ func TestReplay(t *testing.T) {
 	}
 	file := func(name string) string { return filepath.Join(fixtures, name) }
 	d.run(t, "", "replay", file("tour.jsonl")).check(t, 0,
-		[]string{"(thinking)", "SetTodoList", "? Shell wants to run command", "- Hello, world!", "+ Hello, Go!", "[x]", "Done"}, nil)
+		[]string{"(thinking)", "SetTodoList", "? Shell wants to run a command", "- Hello, world!", "+ Hello, Go!", "[x]", "Done"}, nil)
 	d.run(t, "", "replay", "--json", file("fixtures/hello.jsonl")).check(t, 0, []string{`{"type":"TurnBegin"`, `{"type":"TurnEnd"`}, nil)
 	d.run(t, "", "replay", "--speed", "1000", file("fixtures/max-steps.jsonl")).check(t, 3, nil, []string{"limit of steps"})
 	d.run(t, "", "replay", file("fixtures/crash.jsonl")).check(t, 1, nil, []string{"killed"})

@@ -39,7 +39,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		defer file.Close()
 		opts.Record = file
 	}
-	grants, err := f.grants(opts)
+	grants, err := f.grants(e, opts)
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,8 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	cfg.Reopen = func(ctx context.Context, id, model, effort, mode string) (*client.Session, error) {
 		opts.SessionID, opts.Effort, opts.Plan = id, effort, false
 		opts.Yolo, opts.AFK = mode == "yolo", mode == "afk"
+		opts.SupportsQuestion = !opts.AFK
+		opts.SupportsPlanMode = opts.SupportsQuestion
 		if model != "" {
 			opts.Model = model
 		}
@@ -100,6 +102,9 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	r := chat.Run(ctx)
 	release()
 	if r.Session != nil && (r.Turns > 0 || r.Moved || replay) {
+		if r.Model != "" && r.Session.Server().Bridge == nil { // kimi-cli does not store it
+			f.Model = r.Model
+		}
 		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session))
 	}
 	err = e.left(r.Err)

@@ -28,7 +28,7 @@ func TestScreenNarrow(t *testing.T) {
 		}
 		whole("Enter sends · / commands · ? keys")
 		g.typed("?")
-		g.shows("Shift-Tab   plan mode on and off: the\n              agent plans", "Ctrl-C", "y n e a     when the agent asks:\n", "\n>\n")
+		g.shows("Shift-Tab   plan mode on and off: the\n              agent plans", "Ctrl-C", "y n e a     when the agent asks: y\n", "\n>\n")
 		g.typed("/")
 		g.shows("❯ /help", " more\n")
 		whole("Tab or Enter completes · ↑ ↓ choose")
@@ -74,7 +74,7 @@ func TestScreenForkModel(t *testing.T) {
 		g.typed("first\r")
 		g.shows("  one", "finished after")
 		g.typed("/fork\r")
-		g.shows("this is session ", ", a copy; ", "\n>", "scripted · asks first", "Enter sends")
+		g.shows("this is session ", ", a copy;", "\n>", "scripted · asks first", "Enter sends")
 		g.typed("second\r")
 		g.shows("> second", "finished after")
 		g.typed(ctrlD)
@@ -134,7 +134,7 @@ func TestScreenMenu(t *testing.T) {
 		g.typed("/mod\r")
 		g.shows("\n> /model\n", "Enter sends")
 		g.typed("\r")
-		g.shows("❯ scripted", "/model NAME changes it")
+		g.shows("• scripted", "/model NAME changes it")
 		g.typed("/model o\r")
 		g.shows("\n> /model other\n", "Enter sends")
 		g.typed("\r")
@@ -155,13 +155,15 @@ func TestScreenMistakes(t *testing.T) {
 		g.shows("Enter sends")
 		g.typed("work\r")
 		g.asked("until [ -e go ]", "y yes, once")
-		g.typed("hey") // a word is not an answer
-		g.shows("until [ -e go ]", "y yes, once", "this key does nothing: y, n, e or a answers")
+		g.typed("yes hey") // a text is not an answer
+		g.shows("until [ -e go ]", "y yes, once", "\n> yes hey\n", "Esc, then a key answers")
 		g.typed("\x0c") // Ctrl-L
-		g.asked("until [ -e go ]", "y yes, once")
-		if strings.Contains(g.now(), "What instead?") {
+		g.asked("until [ -e go ]", "y yes, once", "\n> yes hey\n")
+		if strings.Contains(g.now(), "What instead?") || strings.Contains(g.all(), "allowed") {
 			t.Errorf("a letter of a word is a key:\n%s", g.now())
 		}
+		g.typed("\x15")
+		g.shows("until [ -e go ]", "y yes, once", "\na key answers")
 		g.typed("e")
 		g.shows("What instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
 		g.typed("\x1b")
@@ -169,10 +171,12 @@ func TestScreenMistakes(t *testing.T) {
 		g.typed("y")
 		g.shows(k.shell + " runs")
 		g.typed("/undo\r")
-		g.shows("\n> /undo\n", "not now: wait for kimi")
+		g.shows("\n>\n", "not now: wait for kimi, or cancel the turn by Ctrl-C; ↑ brings it back")
+		g.typed("\x1b[A")
+		g.shows("\n> /undo\n")
 		g.typed("\x15/export talk.md\r")
-		g.shows("\n> /export talk.md\n", "when the turn is over")
-		g.typed("\x15later\r\t")
+		g.shows("\n>\n", "when the turn is over; ↑ brings it back")
+		g.typed("later\r\t")
 		g.shows("⋯ queued: later", "↑ takes back · Enter steers the turn")
 		g.typed("\x1b[A")
 		g.shows("\n> later\n")

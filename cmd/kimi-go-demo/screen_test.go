@@ -373,7 +373,7 @@ func TestScreenBackground(t *testing.T) {
 			g.typed("draft")
 			g.shows("\n> draft\n", "Enter sends")
 			g.typed("\r")
-			g.asked("wants to run command", "y yes, once")
+			g.asked("wants to run a command", "y yes, once")
 			if got := g.colour("Shell wants to"); got != tt.asks {
 				t.Errorf("the request is %v, want %v", got, tt.asks)
 			}
@@ -495,7 +495,7 @@ func TestScreenSeveral(t *testing.T) {
 	g := d.glass(t, 100, 30, d.chatArgs("chat")...)
 	g.shows("Enter sends")
 	g.typed("go\r")
-	g.asked("3 requests wait for you; Tab shows the next", "❯ Shell: echo on$((1))e", "  Shell: echo tw$((1))o", "? Shell wants to run command", "$ echo on$((1))e", "a always: choose what it covers")
+	g.asked("3 requests wait for you; Tab shows the next", "❯ Shell: echo on$((1))e", "  Shell: echo tw$((1))o", "? Shell wants to run a command", "$ echo on$((1))e", "a always: choose what it covers")
 	g.typed("\t")
 	g.asked("❯ Shell: echo tw$((1))o", "$ echo tw$((1))o")
 	g.typed("n")
@@ -600,7 +600,7 @@ func TestScreenForkUndo(t *testing.T) {
 		g.typed("gamma\r")
 		g.shows("> gamma", "  three", "finished after")
 		g.typed("/fork 1\r")
-		g.shows("> /fork 1\n", "kept up to “alpha”: this is session ", ", a copy; ", "\n>", "Enter sends")
+		g.shows("> /fork 1\n", "kept up to “alpha”: this is session ", ", a copy;", "\n>", "Enter sends")
 		g.typed("delta\r")
 		g.shows("> delta", "  four", "finished after")
 		g.typed(ctrlD)
@@ -623,6 +623,27 @@ func TestScreenForkUndo(t *testing.T) {
 	})
 }
 
+// Taking back a turn does not change plan mode, whatever it was before that turn.
+func TestScreenUndoPlan(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, "text: one", "text: two")
+		g := d.glass(t, 100, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		for _, turn := range [][2]string{{"alpha", "one"}, {"beta", "two"}} {
+			g.typed(turn[0] + "\r")
+			g.shows("> "+turn[0], "  "+turn[1], "finished after", "asks first")
+		}
+		g.typed("\x1b[Z") // Shift-Tab
+		g.shows("plan mode · context")
+		g.typed("/undo\r")
+		g.shows("1 turn taken back: “beta”", "plan mode · context", "Enter sends")
+		g.typed("/plan\r")
+		g.shows("1 turn taken back: “beta”", "asks first · context")
+		g.typed(ctrlD)
+		g.end(0)
+	})
+}
+
 // After a change of the model or the effort, the conversation continues.
 func TestScreenModel(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {
@@ -632,7 +653,7 @@ func TestScreenModel(t *testing.T) {
 		g.typed("first\r")
 		g.shows("  one", "finished after")
 		g.typed("/model\r")
-		g.shows("  other  200k context", "❯ scripted  100k context", "/model NAME changes it")
+		g.shows("  other  200k context", "• scripted  100k context", "/model NAME changes it")
 		g.typed("/model o")
 		g.shows("❯ /model other")
 		g.typed("\t\r")
@@ -678,7 +699,7 @@ func TestScreenSlips(t *testing.T) {
 			{"/undo 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
 			{"/fork 99", "✗ the session has 1 turn, not 99", "hint: use at most 1"},
 			{"/model nope", `✗ the configuration has no model "nope"; it has other, scripted, seeing`, "hint: use one that it has"},
-			{"/effort nope", `✗ the model "scripted" has no effort "nope"; it has off`},
+			{"/effort nope", `✗ the model "scripted" has no effort "nope"; it has ` + map[string]string{"kimi-cli": "on, off", "Kimi Code": "off"}[k.name]},
 		}
 		if k.name == "kimi-cli" { // it goes on in a copy
 			slips = append(slips, []string{"/undo", "✗ this kimi cannot take back the first turn; begin a new chat instead"})

@@ -133,7 +133,7 @@ func TestTerminalApproval(t *testing.T) {
 	t.Parallel()
 	d := newDemo(t, "think: hm\n"+echo("1", "on$((1))ce"), echo("2", "never"), echo("3", "a$((1))")+"\n"+echo("4", "b$((1))"), echo("5", "c$((1))"), "text: all done")
 	x := d.terminal(t, "prompt", "--config", d.config, "x")
-	x.expect("\x1b[2mhm\x1b[0m", "wants to run command", "$ echo on", "allow?")
+	x.expect("\x1b[2mhm\x1b[0m", "wants to run a command", "$ echo on", "allow?")
 	x.typed("maybe\r")
 	x.expect("y, a or n, please", "allow?")
 	x.typed("y\r")
@@ -217,7 +217,7 @@ func TestTerminalApprovalSummary(t *testing.T) {
 	content := strings.Repeat("fine\n", 11000) + "the last line\n"
 	d := newDemo(t, clienttest.ToolCall("1", "WriteFile", map[string]any{"path": "a.txt", "content": content}), "text: not reached")
 	x := d.terminal(t, "prompt", "--config", d.config, "x")
-	x.expect("wants to edit file", "a.txt: (0 lines) → (11001 lines): too long for a diff", "• WriteFile", "content:", "│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
+	x.expect("wants to edit a file", "a.txt: (0 lines) → (11001 lines): too long for a diff", "• WriteFile", "content:", "│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
 	x.typed("m\r")
 	x.expect("│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
 	x.typed("n\r")

@@ -22,7 +22,8 @@ import (
 
 // Book has the rules. It may be used by several goroutines at once.
 type Book struct {
-	file string // "" for none
+	file    string // "" for none
+	missing bool   // the file did not exist when it was opened
 
 	mu    sync.Mutex
 	rules *rules.Rules // replaced, never changed
@@ -44,9 +45,13 @@ func Open(file string) (*Book, error) {
 		if _, err := os.Stat(filepath.Dir(file)); err != nil { // no rule could be written
 			return nil, err
 		}
+		b.missing = true
 	}
 	return b, nil
 }
+
+// Missing reports whether the file did not exist, so that there are no rules yet.
+func (b *Book) Missing() bool { return b.missing }
 
 func (b *Book) now() *rules.Rules {
 	b.mu.Lock()

@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -60,6 +61,15 @@ func (r *Renderer) approval(s *stream, m *wireproto.ApprovalRequest, rows []scre
 	s.above = r.calls[m.ToolCallID]
 }
 
+// actions have kimi's actions that read as English only with an article.
+var actions = map[string]string{
+	"run command": "run a command", "run background command": "run a background command", "stop background task": "stop a background task",
+	"edit file": "edit a file", "edit file outside of working directory": "edit a file outside of the working directory",
+}
+
+// Action returns the words for an action that follow "wants to".
+func Action(action string) string { return cmp.Or(actions[action], action) }
+
 // ApprovalRows returns everything that is to be approved: the agent's description, and the call itself.
 func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawMessage) []screen.Row {
 	who := m.Sender
@@ -69,7 +79,7 @@ func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 	if m.SourceKind != nil && *m.SourceKind == "background_agent" {
 		who += ", in the background,"
 	}
-	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + m.Action}}
+	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + Action(m.Action)}}
 	var seen []argument // shown already, word for word
 	var changes []*wireproto.DiffDisplayBlock
 	known := false

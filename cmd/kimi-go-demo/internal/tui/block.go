@@ -71,7 +71,13 @@ type notice struct {
 func note(style screen.Style, text string) *notice { return &notice{style, text} }
 
 func (b *notice) lines(v view) []string {
-	return under(wrapWords(paint(b.style, b.text), v.columns-2), "", "  ")
+	const hyphen = "\u2011" // a line does not break at it, so an id stays whole
+	text := strings.ReplaceAll(paint(b.style, b.text), "-", hyphen)
+	lines := wrapWords(text, v.columns-2)
+	for i, l := range lines {
+		lines[i] = strings.ReplaceAll(l, hyphen, "-")
+	}
+	return under(lines, "", "  ")
 }
 func (b *notice) done() bool         { return true }
 func (b *notice) close(time.Time)    {}

@@ -142,11 +142,8 @@ func (m *model) knows(command string) bool {
 	})
 }
 
-// wrong says what is wrong with a command, and puts the text of the command back into the editor.
-func (m *model) wrong(what string) {
-	m.hint = what
-	m.edit.set(m.sent)
-}
+// wrong says what is wrong with a command. The history of the editor has its text.
+func (m *model) wrong(what string) { m.hint = what + "; ↑ brings it back" }
 
 // echo shows the command that was typed. What the command shows comes after it.
 func (m *model) echo() { m.log.add(&said{rows: screen.Rows(screen.Dim, "> ", "  ", m.sent)}) }

@@ -41,7 +41,16 @@ type request struct {
 	index   int // the question that is asked now
 	cursor  int // the option or offer at the cursor
 	chosen  map[int]bool
+	words   string // the person's own words
+	kept    map[int]asked
 	answers map[string]string
+}
+
+// asked is how the person has left a question.
+type asked struct {
+	cursor int
+	chosen map[int]bool
+	words  string
 }
 
 // decider has the requests that wait for an answer, and the state of the current one.
@@ -163,9 +172,9 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 	n := len(r.offers)
 	switch s := k.String(); s {
-	case "up", "k":
+	case "up":
 		r.cursor = (r.cursor + n - 1) % n
-	case "down", "j":
+	case "down":
 		r.cursor = (r.cursor + 1) % n
 	case "enter":
 		if r.unseen() == 0 {
@@ -174,9 +183,12 @@ func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 	case "esc":
 		r.choosing = false
 	default:
-		if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
-			r.cursor = i - 1
+		i, err := strconv.Atoi(s)
+		if err != nil || i < 1 || i > n {
+			r.choosing = false
+			return verdict{none: true}
 		}
+		r.cursor = i - 1
 	}
 	return verdict{}
 }
@@ -204,11 +216,8 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 		return verdict{}
 	case "n":
 		v.text, v.err = "refused", r.approval.Reject("")
-		if r.ends {
-			v.text = "refused, which ends the turn"
-		}
 	case "e":
-		d.begin()
+		d.begin("")
 		return verdict{}
 	default:
 		keys := "y, n, e or a answers"
@@ -220,12 +229,22 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	return v
 }
 
+// letter returns what a letter means that answers an approval, "" for any other key.
+func (d *decider) letter(key string) string {
+	if r := d.now(); r == nil || r.approval == nil || r.choosing || d.words != nil {
+		return ""
+	}
+	return map[string]string{"y": "y: yes", "n": "n: no", "e": "e: no, and say what instead", "a": "a: always"}[key]
+}
+
 // unseen returns how many lines have not been shown.
 func (r *request) unseen() int { return r.total - r.seen }
 
-// begin opens the field for a reason or free text.
-func (d *decider) begin() {
+// begin opens the field for a reason or free text, with the words that the person has typed before.
+func (d *decider) begin(words string) {
 	a := newArea("› ")
+	a.SetValue(words)
+	a.MoveToEnd()
 	d.words = &a
 }
 
@@ -244,6 +263,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}
 		q := r.question.Questions[r.index]
+		r.words = text
 		if q.MultiSelect { // together with what is marked
 			text = strings.Join(append(r.labels(q), text), ", ")
 		}
@@ -279,13 +299,17 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 		return verdict{}
 	}
 	switch s {
-	case "up", "k":
+	case "up":
 		r.cursor = (r.cursor + n - 1) % n
-	case "down", "j":
+	case "down":
 		r.cursor = (r.cursor + 1) % n
 	case "left":
 		if r.index > 0 {
 			r.ask(r.index - 1)
+		}
+	case "right":
+		if r.index+1 < len(r.question.Questions) {
+			r.ask(r.index + 1)
 		}
 	case "space":
 		if q.MultiSelect || r.cursor == n-1 {
@@ -293,9 +317,12 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 		}
 	case "enter":
 		marked := r.labels(q)
+		if q.MultiSelect && r.words != "" {
+			marked = append(marked, r.words)
+		}
 		switch {
 		case r.cursor == n-1:
-			d.begin()
+			d.begin(r.words)
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
 		case len(marked) > 0:
@@ -308,6 +335,10 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	case "esc":
 		return d.answer(r, "")
 	default:
+		if r.cursor == n-1 && printable(k) {
+			d.begin(r.words)
+			return d.say(r, k)
+		}
 		return verdict{none: true, hint: "this key does nothing: choose with ↑ ↓ or a number, then Enter"}
 	}
 	return verdict{}
@@ -318,9 +349,10 @@ func (d *decider) mark(r *request) {
 	q := r.question.Questions[r.index]
 	switch r.cursor {
 	case rows(q) - 1:
-		d.begin()
+		d.begin(r.words)
 	case len(q.Options): // noneOfThese
 		clear(r.chosen)
+		r.words = ""
 	default:
 		r.chosen[r.cursor] = !r.chosen[r.cursor]
 	}
@@ -365,8 +397,16 @@ func (d *decider) answer(r *request, text string) verdict {
 
 // ask goes to a question of the request.
 func (r *request) ask(index int) {
-	r.index, r.cursor, r.top, r.seen, r.open = index, 0, 0, 0, false
-	clear(r.chosen)
+	if r.kept == nil {
+		r.kept = make(map[int]asked)
+	}
+	r.kept[r.index] = asked{r.cursor, r.chosen, r.words}
+	now := r.kept[index]
+	if now.chosen == nil {
+		now.chosen = make(map[int]bool)
+	}
+	r.cursor, r.chosen, r.words = now.cursor, now.chosen, now.words
+	r.index, r.top, r.seen, r.open = index, 0, 0, false
 }
 
 // lines shows the current request in about height lines. answers says whether keys answer the request now.
@@ -382,7 +422,7 @@ func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor
 		above = d.others(v)
 	}
 	if r.approval != nil {
-		below = approvalKeys(r, v)
+		below = approvalKeys(r, v, r.ends && len(d.list) == 1)
 	} else {
 		below = r.options(v, height-minBody-len(above))
 	}
@@ -473,8 +513,8 @@ func (r *request) page(body []string, room int) []string {
 	return slices.Concat(head, body[r.top:end], []string{paint(screen.Yellow, how)})
 }
 
-// approvalKeys says which key does what.
-func approvalKeys(r *request, v view) []string {
+// approvalKeys says which key does what. ends reports whether a refusal ends the turn.
+func approvalKeys(r *request, v view, ends bool) []string {
 	if r.choosing {
 		list := []string{paint(screen.Bold, "What is always allowed?")}
 		for i, o := range r.offers {
@@ -483,7 +523,7 @@ func approvalKeys(r *request, v view) []string {
 		return append(list, wrapWords(paint(screen.Dim, "↑ ↓ or a number, Enter allows it, Esc goes back"), v.columns)...)
 	}
 	no := "no"
-	if r.ends {
+	if ends {
 		no = "no, and end the turn"
 	}
 	refuse := legend("n", no) + "  " + legend("e", "no, and say what instead")
@@ -545,12 +585,19 @@ func (r *request) options(v view, height int) []string {
 	if q.MultiSelect {
 		row(len(q.Options), noneOfThese, "")
 	}
-	row(rows(q)-1, other, q.OtherDescription)
+	about := q.OtherDescription
+	if r.words != "" {
+		about = "“" + screen.Line(r.words) + "”"
+	}
+	row(rows(q)-1, other, about)
 	how := "↑ ↓ or a number, Enter chooses, Esc skips"
 	if q.MultiSelect {
 		how = "↑ ↓, Space or a number marks, Enter sends, Esc skips"
 	}
-	if r.index > 0 {
+	switch {
+	case r.index > 0 && r.index+1 < len(r.question.Questions):
+		how += "; ← → others"
+	case r.index > 0:
 		how += ", ← goes back"
 	}
 	keys := wrapWords(paint(screen.Dim, how), v.columns)

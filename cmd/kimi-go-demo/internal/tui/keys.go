@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -20,6 +21,23 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	s := k.String()
 	if s != "ctrl+c" && s != "ctrl+d" {
 		m.warned = false
+	}
+	if p := m.pending; p != nil {
+		switch {
+		case s == "ctrl+c":
+			m.pending = nil
+		case printable(k): // the letter begins a text
+			m.pending = nil
+			m.typed(p.key)
+			m.typed(k)
+			return m.guard.typed(m.now)
+		default:
+			cmd := m.settle()
+			if s == "enter" {
+				return cmd
+			}
+			return tea.Batch(cmd, m.key(k))
+		}
 	}
 	switch s {
 	case "ctrl+c":
@@ -51,22 +69,13 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		return nil
 	}
 	if m.guard.open(m.now) || m.decide.open() && m.decide.words != nil {
-		v := m.decide.press(k)
-		if v.done {
-			r := m.decide.now()
-			m.decide.drop(r.id)
-			kept := v.offer == nil || m.allow(r, &v)
-			m.decided(v.call, v.text, v.err)
-			if v.offer != nil && v.err == nil && kept {
-				m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
-			}
-			return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
+		if meaning := m.decide.letter(s); meaning != "" {
+			m.hint = meaning
+			p := &letter{k, m.decide.key()}
+			m.pending = p
+			return tea.Tick(quiet, func(time.Time) tea.Msg { return p })
 		}
-		m.hint = v.hint
-		if v.none { // the key may begin a word, and the other letters of the word are not answers either
-			return m.guard.typed(m.now)
-		}
-		return nil
+		return m.answer(k)
 	}
 	if m.decide.open() {
 		m.hint = hint
@@ -74,6 +83,51 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	}
 	m.typed(k)
 	return m.guard.typed(m.now)
+}
+
+// printable reports whether a key types text.
+func printable(k tea.KeyPressMsg) bool { return k.Text != "" }
+
+// letter is a letter that answers a request. It waits for a moment: if another letter follows, both begin a text.
+type letter struct {
+	key tea.KeyPressMsg
+	of  string // what was asked, as by [decider.key]
+}
+
+// settle gives the letter that waits to its request.
+func (m *model) settle() tea.Cmd {
+	p := m.pending
+	m.pending, m.hint = nil, ""
+	if !m.decide.open() || m.decide.key() != p.of {
+		return nil // the request needs no answer any more
+	}
+	return m.answer(p.key)
+}
+
+// answer gives a key to the request. A key that means nothing to the request is text for the editor.
+func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
+	m.hint = ""
+	r := m.decide.now()
+	v := m.decide.press(k)
+	if v.done {
+		m.decide.drop(r.id)
+		kept := v.offer == nil || m.allow(r, &v)
+		m.decided(v.call, v.text, v.err)
+		if v.offer != nil && v.err == nil && kept {
+			m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
+		}
+		return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
+	}
+	if v.none && printable(k) {
+		r.taken = false
+		m.typed(k)
+		return m.guard.typed(m.now)
+	}
+	m.hint = v.hint
+	if v.none {
+		return m.guard.typed(m.now)
+	}
+	return nil
 }
 
 // drafting reports whether there is text in the editor, so that keys go there and not to the request.
@@ -86,7 +140,7 @@ func (m *model) drafting() bool {
 func (m *model) leaveByKey() {
 	if m.phase == working && !m.warned {
 		m.warned = true
-		m.hint = "Ctrl-D again leaves, which cancels the turn"
+		m.hint = "Ctrl-D again leaves and cancels the turn"
 		return
 	}
 	m.end(nil)
@@ -190,8 +244,17 @@ func (m *model) typed(k tea.KeyPressMsg) {
 			m.log.add(&guide{keys})
 			return
 		}
+	case "ctrl+d":
+		if e.text() != "" && e.atEnd() {
+			m.hint = "Ctrl-D leaves when the editor is empty"
+			return
+		}
 	case "up", "ctrl+p":
 		if e.text() == "" && m.takeBack() {
+			return
+		}
+		if e.text() == "" && len(m.queue) > 0 {
+			m.hint = "what steers the turn was sent, and cannot be taken back"
 			return
 		}
 		if e.atTop() {
@@ -286,7 +349,9 @@ func (m *model) hints() []string {
 	}
 	var list []string
 	switch {
-	case m.phase == starting && m.session == nil:
+	case m.phase == starting && m.session != nil:
+		list = []string{"you can type now: it is sent when kimi is ready", "Ctrl-D leaves"}
+	case m.phase == starting:
 		list = []string{"you can type now: it is sent when kimi has started", "Ctrl-C leaves"}
 	case m.decide.words != nil && m.decide.open():
 		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}

@@ -63,6 +63,7 @@ type model struct {
 	asked   bool     // the files of the work dir were asked for
 	decide  decider
 	guard   guard
+	pending *letter // answers a request unless another letter follows; nil for none
 	queue   []*queued
 	sent    string // the text of the last Enter
 	paused  bool   // the queue waits for the person
@@ -139,6 +140,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.PasteMsg:
 		m.paste(msg.Content)
 		cmds = append(cmds, m.guard.typed(m.now))
+	case *letter:
+		if msg == m.pending {
+			cmds = append(cmds, m.settle())
+		}
 	case guardMsg:
 		cmds = append(cmds, m.guard.tick(msg, m.now))
 	case tea.CursorPositionMsg:

@@ -169,7 +169,7 @@ func TestNotices(t *testing.T) {
 	s.status.begin("x", time.Now())
 	s.shows(t, "the model · 0 s")
 	s.play(&wireproto.StepRetry{N: 1, NextAttempt: 2, MaxAttempts: 3, WaitS: 4, StatusCode: ptr(429)})
-	s.shows(t, "retry 2 of 3 in 4 s: 429\n", "retry 2 of 3 in 4 s: 429")
+	s.shows(t, "retry 1 of 2 in 4 s: 429 Too Many Requests\n", "retry 1 of 2 in 4 s: 429 Too Many Requests")
 	s.play(&wireproto.CompactionBegin{})
 	s.play(&wireproto.StepBegin{}, &wireproto.CompactionBegin{})
 	s.shows(t, "compacting the context · 0 s")
@@ -314,9 +314,10 @@ func TestQuestionsBack(t *testing.T) {
 	s.typed("mine")
 	s.keys("enter")
 	s.opens()
-	s.shows(t, "? (2 of 3) Second?", "3 None of these", "4 Something else: type it", "← goes back")
-	s.keys("x")
-	s.shows(t, "this key does nothing: choose with ↑ ↓ or a number, then Enter")
+	s.shows(t, "? (2 of 3) Second?", "3 None of these", "4 Something else: type it", "← → others")
+	s.keys("x") // text for the editor
+	s.shows(t, "> x", "Esc, then a key answers")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
 	s.opens()
 	s.keys("enter")
 	s.shows(t, "nothing is marked")
@@ -330,12 +331,62 @@ func TestQuestionsBack(t *testing.T) {
 	}
 	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
 	s.opens()
-	s.shows(t, "? (2 of 3) Second?")
+	s.shows(t, "? (2 of 3) Second?", "[ ] one", "[x] two", "Something else: type it  “more”")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
+	s.shows(t, "? (1 of 3) First?", "❯ 3 Something else: type it  “mine”")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyRight})
+	s.opens()
+	s.keys("2", "1", "enter") // marks another, and keeps the words
+	s.opens()
+	if got := r.answers["Second?"]; got != "one, more" {
+		t.Errorf("the changed answer is %q", got)
+	}
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
 	s.keys("esc")
 	s.opens()
 	s.shows(t, "? (3 of 3) Third?")
 	if diff := cmp.Diff(map[string]string{"First?": "mine"}, r.answers); diff != "" {
 		t.Errorf("answers after one is skipped (-want +got):\n%s", diff)
+	}
+}
+
+// A letter answers an approval only if no other letter follows at once: a person who types a text does not answer.
+func TestLetters(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		pause   bool // after the first letter
+		draft   string
+		choose  bool // the list of "always" is open
+		pending bool
+	}{
+		{"yes please", false, "yes please", false, false},
+		{"also", false, "also", false, false},
+		{"a", true, "", true, false},
+		{"also", true, "lso", false, false}, // the list closes
+		{"y", false, "", false, true},
+		{"please", false, "please", false, false},
+		{"7", false, "7", false, false},
+	} {
+		s := newStage(t, 70, 24)
+		s.decide.add(&request{id: "1", offers: []grant.Offer{{Words: "all"}}, approval: &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{
+			Sender: "Shell", Action: "run command", Display: wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Command: "ls"}}}}})
+		s.opens()
+		for i, c := range tt.text {
+			s.Update(tea.KeyPressMsg{Code: c, Text: string(c)})
+			if i == 0 && tt.pause {
+				s.Update(s.pending) // as when the time has passed
+				s.opens()
+			}
+		}
+		r := s.decide.now()
+		if r == nil {
+			t.Fatalf("%q answers", tt.text)
+		}
+		if got := s.edit.text(); got != tt.draft || r.choosing != tt.choose || (s.pending != nil) != tt.pending {
+			t.Errorf("%q: the draft is %q, the list is open: %v, a letter waits: %v", tt.text, got, r.choosing, s.pending != nil)
+		}
 	}
 }
 
@@ -432,8 +483,12 @@ func TestChangeBusy(t *testing.T) {
 		s.session, s.phase, s.doing = new(client.Session), starting, "the session is copied"
 		s.typed(command)
 		s.keys("esc", "enter")
-		if s.edit.text() != command || !strings.Contains(s.hint, "not now") {
+		if s.edit.text() != "" || s.hint != "not now: wait for kimi; ↑ brings it back" {
 			t.Errorf("%s: the editor has %q, the hint is %q", command, s.edit.text(), s.hint)
+		}
+		s.keys("up")
+		if got := s.edit.text(); got != command {
+			t.Errorf("%s comes back as %q", command, got)
 		}
 	}
 }

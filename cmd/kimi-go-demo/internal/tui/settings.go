@@ -126,7 +126,7 @@ func (m *model) gotModels(item modelsItem) {
 	for _, model := range item.models {
 		m.choices = append(m.choices, entry{"/model " + screen.Line(screen.Clean(model.Name)), aboutModel(model)})
 		if model.Name == m.session.Model() {
-			for _, effort := range efforts(model) {
+			for _, effort := range m.efforts(model) {
 				m.choices = append(m.choices, entry{text: "/effort " + screen.Line(screen.Clean(effort))})
 			}
 		}
@@ -149,7 +149,10 @@ func aboutModel(model client.Model) string {
 }
 
 // efforts returns the values that [client.Options.Effort] can have with a model.
-func efforts(model client.Model) []string {
+func (m *model) efforts(model client.Model) []string {
+	if !m.perCall() { // kimi-cli takes both with every model
+		return []string{"on", "off"}
+	}
 	var list []string
 	always := slices.Contains(model.Capabilities, "always_thinking")
 	if always || slices.Contains(model.Capabilities, "thinking") || len(model.Efforts) > 0 {
@@ -178,7 +181,7 @@ func (m *model) listEfforts(list []client.Model) {
 		if model.Name != m.session.Model() {
 			continue
 		}
-		for _, effort := range efforts(model) {
+		for _, effort := range m.efforts(model) {
 			rows = append(rows, choiceRow(effort == m.effort, effort, ""))
 		}
 	}
@@ -189,7 +192,7 @@ func (m *model) listEfforts(list []client.Model) {
 func choiceRow(current bool, name, about string) screen.Row {
 	mark, style := "  ", screen.Plain
 	if current {
-		mark, style = "❯ ", screen.Bold
+		mark, style = "• ", screen.Bold
 	}
 	return screen.Row{Style: style, Mark: mark, Text: strings.TrimRight(name+"  "+about, " ")}
 }
@@ -269,7 +272,8 @@ func (m *model) undo(turns int) {
 		}
 		err = s.Undo(ctx, turns)
 		if err == nil {
-			return changedItem{said: said + "; what was done to files stays done"}
+			_, err = s.SetPlanMode(ctx, plan) // Kimi Code sets it back to what it was before the turns
+			return changedItem{said: said + "; what was done to files stays done", err: err}
 		}
 		if !errors.Is(err, client.ErrUnsupported) {
 			return changedItem{err: err}
@@ -286,7 +290,7 @@ func (m *model) undo(turns int) {
 }
 
 // offered returns an error if the session's model does not have the effort.
-func offered(ctx context.Context, s *client.Session, effort string) error {
+func (m *model) offered(ctx context.Context, s *client.Session, effort string) error {
 	list, err := s.Models(ctx)
 	if err != nil || effort == "on" || effort == "off" {
 		return err
@@ -295,7 +299,7 @@ func offered(ctx context.Context, s *client.Session, effort string) error {
 	if i < 0 || slices.Contains(list[i].Efforts, effort) {
 		return nil // kimi checks the effort when it starts
 	}
-	return slip(fmt.Sprintf("the model %q has no effort %q; it has %s", s.Model(), effort, strings.Join(efforts(list[i]), ", ")))
+	return slip(fmt.Sprintf("the model %q has no effort %q; it has %s", s.Model(), effort, strings.Join(m.efforts(list[i]), ", ")))
 }
 
 // slip is a mistake of the person. Its text already says what to do, so it needs no hint.
@@ -316,7 +320,7 @@ func (m *model) setEffort(effort string) {
 	}
 	model, mode, plan := m.model, m.mode(), m.status.plan
 	m.change("starting kimi again", func(ctx context.Context, s *client.Session) changedItem {
-		if err := offered(ctx, s, effort); err != nil {
+		if err := m.offered(ctx, s, effort); err != nil {
 			return changedItem{err: err}
 		}
 		c := m.move(ctx, s, s.ID(), model, effort, mode, plan)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strings"
 	"time"
 
@@ -148,13 +149,13 @@ func (m *model) activity() string {
 func retryLine(r *wireproto.StepRetry, left time.Duration) string {
 	why := r.ErrorType
 	if r.StatusCode != nil {
-		why = fmt.Sprint(*r.StatusCode)
+		why = strings.TrimSpace(fmt.Sprint(*r.StatusCode, " ", http.StatusText(*r.StatusCode)))
 	}
 	when := "now"
 	if left > 0 {
 		when = fmt.Sprintf("in %.0f s", math.Ceil(left.Seconds()))
 	}
-	return fmt.Sprintf("retry %d of %d %s: %s", r.NextAttempt, r.MaxAttempts, when, why)
+	return fmt.Sprintf("retry %d of %d %s: %s", r.NextAttempt-1, r.MaxAttempts-1, when, why) // the first attempt is no retry
 }
 
 // statusLine tells about the session.
@@ -170,12 +171,21 @@ func (m *model) statusLine() string {
 	}
 	if m.status.plan {
 		line.add(screen.Yellow, "plan mode")
-	} else if mode != "" {
+	}
+	if mode != "" {
 		line.add(screen.Yellow, mode)
+	} else if m.status.plan {
+		// The agent plans, and asks before it does more.
 	} else if m.cfg.Answer != "" {
 		line.add(screen.Yellow, "--answer "+m.cfg.Answer)
 	} else {
-		add("asks first")
+		asks := "asks first"
+		if m.session != nil {
+			if actions := m.session.Status().Approvals.Actions; len(actions) > 0 {
+				asks += ", except: " + strings.Join(actions, ", ")
+			}
+		}
+		add(asks)
 	}
 	var st client.Status
 	if m.session != nil {
