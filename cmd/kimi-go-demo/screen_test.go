@@ -112,6 +112,9 @@ func TestScreenTypedTooEarly(t *testing.T) {
 		d.touch(t, "go")
 		g.asked("echo on$((1))ce", "y yes, once")
 		g.shows("\n> y\n") // the text can still be sent
+		g.shows("Esc, then a key answers")
+		g.typed("\x1b") // the key "esc"
+		g.shows("a key answers · Ctrl-C cancels the turn")
 		g.typed("n")
 		g.shows("✗ "+k.shell, "refused", "finished after")
 		g.shows("\n> y\n")
