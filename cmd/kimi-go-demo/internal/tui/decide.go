@@ -325,10 +325,10 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			d.begin(r.words)
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
-		case len(marked) > 0:
-			return d.answer(r, strings.Join(marked, ", "))
 		case r.cursor == len(q.Options):
 			return d.answer(r, noneOfThese)
+		case len(marked) > 0:
+			return d.answer(r, strings.Join(marked, ", "))
 		default:
 			return verdict{hint: "nothing is marked: Space or a number marks"}
 		}

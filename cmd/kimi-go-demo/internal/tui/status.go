@@ -225,7 +225,7 @@ func (m *model) mode() string {
 	switch {
 	case all == "":
 		return ""
-	case strings.HasSuffix(strings.ToLower(all), "afk"):
+	case all == "Options.AFK", all == "/afk":
 		return "afk"
 	}
 	return "yolo"
