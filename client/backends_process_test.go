@@ -59,12 +59,17 @@ func TestBackendsEnd(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				loop := make(chan error, 1)
+				loop, step := make(chan error, 1), make(chan struct{}, 9)
 				go func() {
-					_, err := e2eRead(turn, func(wireproto.Message) {})
+					_, err := e2eRead(turn, func(m wireproto.Message) {
+						if _, ok := m.(*wireproto.StepBegin); ok {
+							step <- struct{}{}
+						}
+					})
 					loop <- err
 				}()
 				asleep(t, bg, fg)
+				recv(t, ctx, "the step", step) // kimi may tell of the step after the command has begun
 				tt.end(t, s)
 				tt.want(t, recv(t, ctx, "the loop's end", loop))
 				recv(t, ctx, "the session's end", s.Done())

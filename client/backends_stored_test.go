@@ -460,7 +460,7 @@ func TestBackendsUndo(t *testing.T) {
 			e2eIs(t, "undo", s.Undo(ctx, 1), client.ErrUnsupported)
 			return
 		}
-		if err := s.Undo(ctx, 1); err == nil || err.Error() != "client: the session has no turn yet; begin a turn first" {
+		if err := s.Undo(ctx, 1); err == nil || err.Error() != "client: the session has no turn yet; send a prompt first" {
 			t.Errorf("before the first turn: %v", err)
 		}
 		finished(t, ctx, s, "prompt 1", "answer 1")

@@ -33,7 +33,7 @@ func TestErrorTexts(t *testing.T) {
 			`client: start /bin/kimi: no answer within 2m0s: it ran and said nothing; start fewer at once, or raise Options.StartTimeout (2m0s)`},
 		{&OptionError{Option: "WorkDir", Reason: "/x is not a directory", Remedy: "name a directory"}, `client: Options.WorkDir: /x is not a directory; name a directory`},
 		{&IncompatibleError{Path: "/bin/kimi", Found: "Kimi Code 2", Want: "kimi-cli", Remedy: "install it"}, `client: /bin/kimi is Kimi Code 2, but this needs kimi-cli; install it`},
-		{&TurnsError{Turns: 2, Available: 0}, `client: the session has no turn yet; begin a turn first`},
+		{&TurnsError{Turns: 2, Available: 0}, `client: the session has no turn yet; send a prompt first`},
 		{&TurnsError{Turns: 9, Available: 1}, `client: the session has 1 turn, not 9; use at most 1`},
 		{&TurnsError{Turns: 9, Available: 3}, `client: the session has 3 turns, not 9; use at most 3`},
 		{&TurnsError{Turns: 9, Available: -1}, `client: 9 turns cannot be taken back: the conversation was compacted after some of them; take back only turns after the compaction`},

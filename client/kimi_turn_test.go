@@ -686,7 +686,7 @@ func TestKimiPrompt(t *testing.T) {
 		call := func(id, args string) wireproto.ToolCall {
 			return wireproto.ToolCall{Type: "function", ID: id, Function: wireproto.ToolCallFunction{Name: "Shell", Arguments: &args}}
 		}
-		if len(got) == 5 && got[1].ToolCallID == "p-2" { // each result comes when it is ready
+		if len(got) == 6 && got[1].ToolCallID == "p-2" { // each result comes when it is ready
 			got[1], got[2] = got[2], got[1]
 		}
 		e2eSame(t, "messages", []*client.Message{

@@ -66,6 +66,22 @@ func TestKimiCodeYoloIsNotKept(t *testing.T) {
 	e2eSame(t, "continued with", []string(nil), asked)
 }
 
+// The result of a call that Kimi Code refuses says why, and not what the call would have done.
+func TestKimiCodeRefusedWrite(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	opts := clienttest.KimiCode(t, clienttest.ToolCall("w", "Write", map[string]string{"path": "new.txt", "content": "a\nb\n"}), "text: refused")
+	opts.Plan = true
+	_, msgs := codeAsked(t, ctx, e2eStart(t, ctx, opts), "write it")
+	v := resultOf(t, msgs, "w")
+	if text := v.Output.Text + v.Message; !v.IsError || !strings.Contains(text, "Plan mode") {
+		t.Errorf("the result is %+v", v)
+	}
+	for _, b := range v.Display {
+		t.Errorf("it shows %#v", b)
+	}
+}
+
 // codePlan returns options with a Go tool. When the model calls the tool, it writes the plan to the plan's file.
 func codePlan(t testing.TB, scripts ...string) *client.Options {
 	opts := clienttest.KimiCode(t, scripts...)

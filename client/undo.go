@@ -63,7 +63,7 @@ func (e *TurnsError) Hint() string {
 	case -1:
 		return "take back only turns after the compaction"
 	case 0:
-		return "begin a turn first"
+		return "send a prompt first"
 	}
 	return fmt.Sprintf("use at most %d", e.Available)
 }

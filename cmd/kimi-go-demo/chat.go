@@ -195,7 +195,7 @@ func (c *conversation) steer(ctx context.Context) {
 		case err == nil:
 			c.mu.Lock()
 			if len(c.steered) > 0 {
-				c.show.Line("(queued)")
+				c.show.Line("(sent to the turn)")
 			}
 			c.mu.Unlock()
 		case errors.Is(err, client.ErrUnsupported):

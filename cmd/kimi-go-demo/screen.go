@@ -101,7 +101,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	ctx, release := e.signals.during(context.Background())
 	r := chat.Run(ctx)
 	release()
-	if r.Session != nil && (r.Turns > 0 || r.Moved || replay) {
+	if r.Session != nil && (r.Turns > 0 || replay) {
 		if r.Model != "" && r.Session.Server().Bridge == nil { // kimi-cli does not store it
 			f.Model = r.Model
 		}

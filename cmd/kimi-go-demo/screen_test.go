@@ -623,6 +623,46 @@ func TestScreenForkUndo(t *testing.T) {
 	})
 }
 
+// The line about the state shows the mode that a command of kimi-cli turns on and off, also in a new process.
+func TestScreenYolo(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "text: one")
+	g := d.glass(t, 110, 24, d.chatArgs("chat")...)
+	g.shows("Enter sends", "? keys")
+	g.typed("hi\r")
+	g.shows("  one", "finished after")
+	g.typed("/yolo off\r")
+	g.shows("asks first · context", "yolo mode is off already")
+	g.typed("/yolo maybe\r")
+	g.shows("asks first · context", "/yolo takes on or off; ↑ brings it back")
+	g.typed("/yolo on\r")
+	g.shows("> /yolo\n", "finished after", "yolo: the agent does not ask · context")
+	for i, mode := range []string{"yolo", "afk"} {
+		shown := func(text string) { // as often as it was to be shown so far
+			t.Helper()
+			g.until(text, func(all string) bool { return strings.Count(all, text) == i+1 && strings.Contains(all, "Enter sends") })
+		}
+		if mode == "afk" {
+			g.typed("/yolo off\r")
+			g.shows("asks first · context")
+			g.typed("/afk\r")
+			g.shows("> /afk\n", "afk: the agent does not ask · context")
+		}
+		g.typed("/fork\r")
+		shown(", a copy;")
+		g.shows("scripted · " + mode + ": the agent does not ask · context")
+		g.typed("/plan\r")
+		g.shows("plan mode · " + mode + ": the agent does not ask")
+		g.typed("/effort off\r")
+		shown("the effort is off")
+		g.shows("plan mode · " + mode + ": the agent does not ask")
+		g.typed("/plan\r")
+		g.shows("the effort is off", "scripted · "+mode+": the agent does not ask")
+	}
+	g.typed(ctrlD)
+	g.end(0)
+}
+
 // Taking back a turn does not change plan mode, whatever it was before that turn.
 func TestScreenUndoPlan(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {

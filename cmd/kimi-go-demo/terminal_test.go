@@ -345,7 +345,7 @@ func TestTerminalChat(t *testing.T) {
 	x.expect("allow?")
 	x.typed("y\r")
 	x.typed("hurry up\r")
-	x.expect("(queued)")
+	x.expect("(sent to the turn)")
 	if err := os.WriteFile(filepath.Join(d.work, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

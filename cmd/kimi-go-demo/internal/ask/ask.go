@@ -175,9 +175,31 @@ func (c *Console) choose(ctx context.Context, q wireproto.QuestionItem) (string,
 	}
 }
 
+// several turns a list of numbers and own words, with commas between them, into the answer for the agent.
+func several(q wireproto.QuestionItem, typed string) (text, problem string) {
+	var list []string
+	for field := range strings.SplitSeq(typed, ",") {
+		field = strings.TrimSpace(field)
+		n, err := strconv.Atoi(field)
+		switch {
+		case err != nil && field != "":
+			list = append(list, field)
+		case err != nil:
+		case n < 1 || n > len(q.Options):
+			return "", fmt.Sprintf("there is no %d; choose from 1 to %d", n, len(q.Options))
+		default:
+			list = append(list, q.Options[n-1].Label)
+		}
+	}
+	return strings.Join(list, ", "), ""
+}
+
 // choice turns what was typed into the answer for the agent: labels joined by ", ", or the text itself if it is not a
 // list of numbers.
 func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
+	if q.MultiSelect && strings.Contains(typed, ",") { // numbers, and perhaps own words
+		return several(q, typed)
+	}
 	var labels []string
 	for field := range strings.FieldsFuncSeq(typed, func(c rune) bool { return c == ',' || c == ' ' }) {
 		n, err := strconv.Atoi(field)

@@ -132,6 +132,7 @@ func TestQuestions(t *testing.T) {
 	}{
 		{"numbers", "1,3\n2\n", map[string]string{"Which?": "Red, Green", "Size?": "L"}, nil},
 		{"spaces", " 3  1 \n1\n", map[string]string{"Which?": "Green, Red", "Size?": "S"}, nil},
+		{"numbers and words", "1, 3, kiwi\n2\n", map[string]string{"Which?": "Red, Green, kiwi", "Size?": "L"}, nil},
 		{"text", "none, of 2\nhuge\n", map[string]string{"Which?": "none, of 2", "Size?": "huge"}, nil},
 		{"skipped", "\n1\n", map[string]string{"Size?": "S"}, nil},
 		{"out of range", "4\n0\n1\n1,2\n2\n", map[string]string{"Which?": "Red", "Size?": "L"}, nil},

@@ -116,6 +116,15 @@ func (m *model) command(text string) bool {
 		default:
 			m.setPlan(arg == "on" || arg == "" && !m.status.plan)
 		}
+	case (word == "/yolo" || word == "/afk") && arg != "" && m.session != nil && m.knows(word): // kimi-cli toggles, whatever follows
+		switch on := m.mode() == word[1:]; {
+		case arg != "on" && arg != "off":
+			m.wrong(word + " takes on or off")
+		case on == (arg == "on"):
+			m.hint = word[1:] + " mode is " + arg + " already"
+		default:
+			m.enqueue(word, word)
+		}
 	case commandName.MatchString(word) && m.session != nil && len(m.ofKimi()) > 0 && !m.knows(word):
 		m.wrong("there is no command " + word + "; / lists the commands")
 	default:

@@ -148,6 +148,9 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		}
 		return verdict{}
 	case "pgdown", "m":
+		if s == "m" && r.top == 0 && r.end == r.total {
+			break // there are no more pages
+		}
 		r.top = r.end
 		return verdict{}
 	case "space", "down":
@@ -321,8 +324,10 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 			marked = append(marked, r.words)
 		}
 		switch {
-		case r.cursor == n-1:
-			d.begin(r.words)
+		case r.cursor == n-1 && r.words == "":
+			d.begin("")
+		case r.cursor == n-1 && !q.MultiSelect:
+			return d.answer(r, r.words)
 		case !q.MultiSelect:
 			return d.answer(r, q.Options[r.cursor].Label)
 		case r.cursor == len(q.Options):
@@ -409,8 +414,9 @@ func (r *request) ask(index int) {
 	r.index, r.top, r.seen, r.open = index, 0, 0, false
 }
 
-// lines shows the current request in about height lines. answers says whether keys answer the request now.
-func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor) {
+// lines shows the current request in about height lines. silent says why keys do not answer the request now; it is "" if
+// they do.
+func (d *decider) lines(v view, height int, silent string) ([]string, *tea.Cursor) {
 	r := d.now()
 	body := r.body(v)
 	if r.columns != v.columns { // the lines break at other places
@@ -439,8 +445,8 @@ func (d *decider) lines(v view, height int, answers bool) ([]string, *tea.Cursor
 			cursor.Y++
 		}
 	}
-	if !answers {
-		below = append(below, paint(screen.Dim, "(keys do not answer this request now)"))
+	if silent != "" {
+		below = append(below, paint(screen.Dim, "("+silent+")"))
 	}
 	room := max(height-len(below)-len(above)-1, 3)
 	body = r.page(body, room)

@@ -73,7 +73,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			m.hint = meaning
 			p := &letter{k, m.decide.key()}
 			m.pending = p
-			return tea.Tick(quiet, func(time.Time) tea.Msg { return p })
+			return tea.Tick(alone, func(time.Time) tea.Msg { return p })
 		}
 		return m.answer(k)
 	}
@@ -87,6 +87,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 
 // printable reports whether a key types text.
 func printable(k tea.KeyPressMsg) bool { return k.Text != "" }
+
+// alone is how long no other key must follow a letter that answers a request.
+const alone = 500 * time.Millisecond
 
 // letter is a letter that answers a request. It waits for a moment: if another letter follows, both begin a text.
 type letter struct {
@@ -118,7 +121,7 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 		}
 		return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
 	}
-	if v.none && printable(k) {
+	if v.none && (printable(k) || k.String() == "up" && len(m.queue) > 0) {
 		r.taken = false
 		m.typed(k)
 		return m.guard.typed(m.now)

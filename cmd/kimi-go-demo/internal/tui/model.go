@@ -37,7 +37,6 @@ type model struct {
 	session *client.Session
 	started *client.Session // the session to close at the end; goroutines of work set it, even if the person has left
 	turns   int
-	moved   bool  // the session is another one than at the start
 	err     error // why the chat ends
 	cancel  context.CancelFunc
 	stopped bool   // the turn is being cancelled

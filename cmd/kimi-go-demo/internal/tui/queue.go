@@ -49,6 +49,11 @@ func (m *model) submit() {
 	if m.command(text) {
 		return
 	}
+	m.enqueue(text, whole)
+}
+
+// enqueue sends a text: as the next turn, or to the running turn.
+func (m *model) enqueue(text, whole string) {
 	q := &queued{text: text, whole: whole}
 	if m.phase == working && m.steers {
 		q.steer = true

@@ -67,7 +67,6 @@ func (m *model) changed(c changedItem) {
 	m.phase = idle
 	m.tell(c.err)
 	if c.session != nil {
-		m.moved = m.moved || c.session.ID() != m.session.ID()
 		m.attach(c.session)
 		m.effort = c.effort
 		m.status.plan = m.status.plan || c.plan

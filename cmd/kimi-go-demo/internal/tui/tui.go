@@ -61,7 +61,6 @@ func (c *Chat) Outside(m wireproto.Message) { receive(c.feed, m) }
 type Result struct {
 	Session *client.Session // nil if none has started; the caller closes it
 	Turns   int             // how many turns were begun
-	Moved   bool            // Session is not the session that Config.Start returned, but another one, such as a copy
 	Model   string          // the model that was chosen with /model, "" for none
 	Err     error           // [ErrInterrupted], why there is no session any more, or nil
 }
@@ -89,7 +88,7 @@ func (c *Chat) Run(ctx context.Context) Result {
 	if m.shots != "" {
 		os.RemoveAll(m.shots)
 	}
-	r := Result{Session: m.started, Turns: m.turns, Moved: m.moved, Model: m.model, Err: m.err}
+	r := Result{Session: m.started, Turns: m.turns, Model: m.model, Err: m.err}
 	if r.Err == nil && err != nil {
 		r.Err = err
 	}

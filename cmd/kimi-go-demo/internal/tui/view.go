@@ -73,7 +73,7 @@ func (m *model) screen() ([]string, *tea.Cursor) {
 			todo, waiting, menu = nil, nil, nil
 			edit, typing = lastLines(edit, typing, max(m.rows-others-minRequest, 1))
 		}
-		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.decide.open() && !m.drafting())
+		lines, c := m.decide.lines(v, m.rows-others-len(todo)-len(waiting)-len(edit)-len(menu), m.silent())
 		place(todo, nil)
 		place(append([]string{""}, lines...), down(c, 1))
 	} else {
@@ -118,6 +118,17 @@ func down(c *tea.Cursor, by int) *tea.Cursor {
 		c.Y += by
 	}
 	return c
+}
+
+// silent says why keys do not answer the current request now. It is "" if they do.
+func (m *model) silent() string {
+	switch {
+	case m.drafting():
+		return "your keys go to your text; Esc gives them to this request"
+	case !m.decide.open():
+		return "keys do not answer this request yet"
+	}
+	return ""
 }
 
 // asksAlone reports whether the request takes the place of the editor: a key answers the request, and there is no

@@ -3,6 +3,7 @@ package translator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -330,6 +331,12 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 	v := history.Result(p.Output, p.IsError)
 	if c := a.calls[p.ToolCallID]; c != nil {
 		v.Display = c.display
+		if p.IsError { // what the call was to do is not what it has done
+			v.Display = slices.DeleteFunc(slices.Clone(v.Display), func(b wireproto.DisplayBlock) bool {
+				_, brief := b.(*wireproto.BriefDisplayBlock)
+				return brief
+			})
+		}
 		delete(a.calls, p.ToolCallID)
 	}
 	t.from(a, &wireproto.ToolResult{ToolCallID: p.ToolCallID, ReturnValue: v})
