@@ -26,9 +26,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		switch {
 		case s == "ctrl+c":
 			m.pending = nil
-		case printable(k): // the letter begins a text
-			m.pending = nil
-			m.typed(p.key)
+		case printable(k):
+			m.unsettle()
 			m.typed(k)
 			return m.guard.typed(m.now)
 		default:
@@ -105,6 +104,19 @@ func (m *model) settle() tea.Cmd {
 		return nil // the request needs no answer any more
 	}
 	return m.answer(p.key)
+}
+
+// unsettle makes the letter that waits, if there is one, the begin of a text.
+func (m *model) unsettle() {
+	p := m.pending
+	if p == nil {
+		return
+	}
+	m.pending, m.hint = nil, ""
+	if r := m.decide.now(); r != nil {
+		r.taken = false
+	}
+	m.typed(p.key)
 }
 
 // answer gives a key to the request. A key that means nothing to the request is text for the editor.
@@ -282,6 +294,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 // paste gives a paste to the editor, or to the field in which the person answers a request.
 func (m *model) paste(text string) {
 	m.hint = ""
+	m.unsettle()
 	if m.decide.words != nil && m.decide.open() {
 		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
 		return

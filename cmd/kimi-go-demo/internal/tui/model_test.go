@@ -384,6 +384,19 @@ func TestLetters(t *testing.T) {
 		if r == nil {
 			t.Fatalf("%q answers", tt.text)
 		}
+		if tt.pending { // a paste belongs to the text, too, and so does a letter after Esc
+			s.Update(tea.PasteMsg{Content: "es, please"})
+			if got := s.edit.text(); got != "yes, please" || s.pending != nil {
+				t.Errorf("with a paste, the draft is %q", got)
+			}
+			s.keys("esc")
+			s.opens()
+			s.typed("ye")
+			if got := s.edit.text(); got != "yes, pleaseye" || r.taken {
+				t.Errorf("after Esc, the draft is %q; keys answer: %v", got, r.taken)
+			}
+			continue
+		}
 		if got := s.edit.text(); got != tt.draft || r.choosing != tt.choose || (s.pending != nil) != tt.pending {
 			t.Errorf("%q: the draft is %q, the list is open: %v, a letter waits: %v", tt.text, got, r.choosing, s.pending != nil)
 		}
