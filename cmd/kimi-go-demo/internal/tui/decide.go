@@ -256,6 +256,8 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	switch k.String() {
 	case "esc":
 		d.words = nil
+	case "ctrl+d":
+		return verdict{hint: "Esc goes back to the request"}
 	case "enter":
 		text := strings.TrimSpace(d.words.Value())
 		if text == "" {
