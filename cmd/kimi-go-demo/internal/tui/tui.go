@@ -3,7 +3,7 @@
 //
 // The model has all state, and only the goroutine of the program uses it. Events from elsewhere reach it through its
 // feed, in order. model.go handles messages, and view.go shows the state. Each part of the state has a file:
-// transcript.go, decide.go, editor.go, status.go.
+// transcript.go, decide.go and question.go, editor.go, status.go.
 package tui
 
 import (

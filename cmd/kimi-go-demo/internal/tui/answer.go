@@ -1,0 +1,97 @@
+package tui
+
+import (
+	"slices"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+)
+
+// printable reports whether a key types text.
+func printable(k tea.KeyPressMsg) bool { return k.Text != "" }
+
+// alone is how long no other key must follow a letter that answers a request.
+const alone = 500 * time.Millisecond
+
+// letter is a letter that answers a request. It waits for a moment: if another letter follows, both begin a text.
+type letter struct {
+	key tea.KeyPressMsg
+	of  string // what was asked, as by [decider.key]
+}
+
+// settle gives the letter that waits to its request.
+func (m *model) settle() tea.Cmd {
+	p := m.pending
+	m.pending, m.hint = nil, ""
+	if !m.decide.open() || m.decide.key() != p.of {
+		return nil // the request needs no answer any more
+	}
+	return m.answer(p.key)
+}
+
+// unsettle makes the letter that waits, if there is one, the begin of a text.
+func (m *model) unsettle() {
+	p := m.pending
+	if p == nil {
+		return
+	}
+	m.pending, m.hint = nil, ""
+	if r := m.decide.now(); r != nil {
+		r.taken = false
+	}
+	m.typed(p.key)
+}
+
+// answer gives a key to the request. A key that means nothing to the request is text for the editor.
+func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
+	m.hint = ""
+	r := m.decide.now()
+	v := m.decide.press(k)
+	if v.done {
+		m.decide.drop(r.id)
+		kept := v.offer == nil || m.allow(r, &v)
+		m.decided(v.call, v.text, v.err)
+		if v.offer != nil && v.err == nil && kept {
+			m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
+		}
+		return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
+	}
+	if v.none && (printable(k) || k.String() == "up" && len(m.queue) > 0) {
+		r.taken = false
+		m.typed(k)
+		return m.guard.typed(m.now)
+	}
+	m.hint = v.hint
+	if v.none {
+		return m.guard.typed(m.now)
+	}
+	return nil
+}
+
+// drafting reports whether there is text in the editor, so that keys go there and not to the request.
+func (m *model) drafting() bool {
+	r := m.decide.now()
+	return r != nil && !r.taken && m.decide.words == nil && !m.edit.empty()
+}
+
+// allow approves a request, and adds the rule that was chosen. That rule also answers the other requests that wait. kept
+// is false if the rule should be in the file but could not be written.
+func (m *model) allow(r *request, v *verdict) (kept bool) {
+	if v.err = m.cfg.Grants.Approve(r.approval, *v.offer); v.err != nil {
+		return true
+	}
+	err := m.cfg.Grants.Keep(*v.offer)
+	m.tell(err)
+	for _, other := range slices.Clone(m.decide.list) {
+		if other.name == "" { // a question, or a call that is not known
+			continue
+		}
+		if said, err := m.cfg.Grants.Answer(m.ctx, other.approval, other.name, other.arguments); said != "" {
+			m.decide.drop(other.id)
+			m.ruled(other.approval.ToolCallID, said, err)
+		}
+	}
+	return err == nil
+}

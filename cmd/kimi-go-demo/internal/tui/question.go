@@ -1,0 +1,226 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/wireproto"
+)
+
+// asked is how the person has left a question.
+type asked struct {
+	cursor int
+	chosen map[int]bool
+	words  string
+}
+
+// noneOfThese is the answer to a question that allows several choices, if the person wants none of them.
+const noneOfThese = "None of these"
+
+// rows returns how many choices a question has: its options and free text, and noneOfThese if several options may be
+// chosen.
+func rows(q wireproto.QuestionItem) int {
+	if q.MultiSelect {
+		return len(q.Options) + 2
+	}
+	return len(q.Options) + 1
+}
+
+// choose handles a key of a question with options.
+func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
+	q := r.question.Questions[r.index]
+	n := rows(q)
+	s := k.String()
+	if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
+		r.cursor = i - 1
+		if q.MultiSelect || r.cursor == n-1 {
+			d.mark(r)
+		}
+		return verdict{}
+	}
+	switch s {
+	case "up":
+		r.cursor = (r.cursor + n - 1) % n
+	case "down":
+		r.cursor = (r.cursor + 1) % n
+	case "left":
+		if r.index > 0 {
+			r.ask(r.index - 1)
+		}
+	case "right":
+		if r.index+1 < len(r.question.Questions) {
+			r.ask(r.index + 1)
+		}
+	case "space":
+		if q.MultiSelect || r.cursor == n-1 {
+			d.mark(r)
+		}
+	case "enter":
+		marked := r.labels(q)
+		if q.MultiSelect && r.words != "" {
+			marked = append(marked, r.words)
+		}
+		switch {
+		case r.cursor == n-1 && r.words == "":
+			d.begin("")
+		case r.cursor == n-1 && !q.MultiSelect:
+			return d.answer(r, r.words)
+		case !q.MultiSelect:
+			return d.answer(r, q.Options[r.cursor].Label)
+		case r.cursor == len(q.Options):
+			return d.answer(r, noneOfThese)
+		case len(marked) > 0:
+			return d.answer(r, strings.Join(marked, ", "))
+		default:
+			return verdict{hint: "nothing is marked: Space or a number marks"}
+		}
+	case "esc":
+		return d.answer(r, "")
+	default:
+		if r.cursor == n-1 && printable(k) {
+			d.begin(r.words)
+			return d.say(r, k)
+		}
+		return verdict{none: true, hint: "this key does nothing: choose with ↑ ↓ or a number, then Enter"}
+	}
+	return verdict{}
+}
+
+// mark marks the option at the cursor, or takes its mark away. For free text, it lets the person type.
+func (d *decider) mark(r *request) {
+	q := r.question.Questions[r.index]
+	switch r.cursor {
+	case rows(q) - 1:
+		d.begin(r.words)
+	case len(q.Options): // noneOfThese
+		clear(r.chosen)
+		r.words = ""
+	default:
+		r.chosen[r.cursor] = !r.chosen[r.cursor]
+	}
+}
+
+// labels returns the options that are marked.
+func (r *request) labels(q wireproto.QuestionItem) []string {
+	var list []string
+	for i, o := range q.Options {
+		if r.chosen[i] {
+			list = append(list, o.Label)
+		}
+	}
+	return list
+}
+
+// answer stores the answer to the current question and goes on to the next one. After the last question, it sends the
+// answers. An empty text means that the question has no answer.
+func (d *decider) answer(r *request, text string) verdict {
+	list := r.question.Questions
+	if text == "" {
+		delete(r.answers, list[r.index].Question)
+	} else {
+		r.answers[list[r.index].Question] = text
+	}
+	if r.index+1 < len(list) {
+		r.ask(r.index + 1)
+		return verdict{}
+	}
+	v := verdict{done: true, call: r.question.ToolCallID}
+	if len(r.answers) == 0 {
+		v.text, v.err = "not answered", r.question.Dismiss()
+		return v
+	}
+	var said []string
+	for _, q := range list {
+		said = append(said, cmp.Or(r.answers[q.Question], "(no answer)"))
+	}
+	v.text, v.err = "answered: "+strings.Join(said, " / "), r.question.Answer(r.answers)
+	return v
+}
+
+// ask goes to a question of the request.
+func (r *request) ask(index int) {
+	if r.kept == nil {
+		r.kept = make(map[int]asked)
+	}
+	r.kept[r.index] = asked{r.cursor, r.chosen, r.words}
+	now := r.kept[index]
+	if now.chosen == nil {
+		now.chosen = make(map[int]bool)
+	}
+	r.cursor, r.chosen, r.words = now.cursor, now.chosen, now.words
+	r.index, r.top, r.seen, r.open = index, 0, 0, false
+}
+
+// minBody is how many lines are kept free for a question above its options.
+const minBody = 5
+
+// options shows what may be chosen, and how, in about height lines. If there are more, those near the cursor are shown.
+func (r *request) options(v view, height int) []string {
+	q := r.question.Questions[r.index]
+	other := q.OtherLabel
+	if other == "" {
+		other = "Something else: type it"
+		if q.Header == "Plan" {
+			other = "Change it: type how"
+		}
+	}
+	var list []string
+	from, to := 0, 0 // the lines of the option at the cursor
+	row := func(i int, label, about string) {
+		box := ""
+		if q.MultiSelect && i < len(q.Options) {
+			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
+		}
+		if i == r.cursor {
+			from = len(list)
+			defer func() { to = len(list) }()
+		}
+		list = append(list, optionLine(v, i == r.cursor, fmt.Sprintf("%d ", i+1)+box, label, about)...)
+	}
+	for i, o := range q.Options {
+		row(i, o.Label, o.Description)
+	}
+	if q.MultiSelect {
+		row(len(q.Options), noneOfThese, "")
+	}
+	about := q.OtherDescription
+	if r.words != "" {
+		about = "“" + screen.Line(r.words) + "”"
+	}
+	row(rows(q)-1, other, about)
+	how := "↑ ↓ or a number, Enter chooses, Esc skips"
+	if q.MultiSelect {
+		how = "↑ ↓, Space or a number marks, Enter sends, Esc skips"
+	}
+	switch {
+	case r.index > 0 && r.index+1 < len(r.question.Questions):
+		how += "; ← → others"
+	case r.index > 0:
+		how += ", ← goes back"
+	}
+	keys := wrapWords(paint(screen.Dim, how), v.columns)
+	return append(around(list, from, to, height-len(keys)), keys...)
+}
+
+// around returns about n of the lines: lines[from:to], and as many lines before and after them as there is room for.
+func around(lines []string, from, to, n int) []string {
+	if len(lines) <= n {
+		return lines
+	}
+	n = max(n-2, to-from) // two rows say how much is left out
+	first := min(max(from-(n-(to-from))/2, 0), len(lines)-n)
+	var list []string
+	if first > 0 {
+		list = append(list, paint(screen.Dim, "  ↑ "+screen.Count(first, "more line")))
+	}
+	list = append(list, lines[first:first+n]...)
+	if rest := len(lines) - first - n; rest > 0 {
+		list = append(list, paint(screen.Dim, "  ↓ "+screen.Count(rest, "more line")))
+	}
+	return list
+}
