@@ -129,3 +129,45 @@ func TestBackendsCancel(t *testing.T) {
 		}
 	})
 }
+
+// A steer that a cancelled turn has not taken up does not run by itself, and does not hold up the next turn.
+func TestBackendsCancelSteered(t *testing.T) {
+	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
+		opts, model := b.model(t, "text: a\nhang:", "hang:", "text: done", "text: done", "text: done")
+		s := e2eStart(t, ctx, opts)
+		turn, err := s.Prompt(ctx, "go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for msg, err := range turn.Messages() {
+			if err != nil {
+				break
+			}
+			if _, ok := msg.(*wireproto.TextPart); !ok {
+				continue
+			}
+			if err := s.Steer(ctx, "never"); err != nil {
+				t.Fatal(err)
+			}
+			if err := turn.Cancel(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := turn.Result(); !errors.Is(err, client.ErrCancelled) {
+			t.Errorf("the turn: %v", err)
+		}
+		for range 3 { // the call of a turn that was aborted may have used a script
+			within, stop := context.WithTimeout(ctx, 20*time.Second)
+			next, err := s.Prompt(within, "next")
+			if err != nil {
+				t.Fatal(err)
+			}
+			result, err := next.Result()
+			stop()
+			if err == nil && result.Text == "done" {
+				return
+			}
+		}
+		t.Errorf("no turn after it ends; the model was asked %d times", len(model.Requests()))
+	})
+}

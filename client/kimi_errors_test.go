@@ -123,37 +123,6 @@ func TestKimiNoModel(t *testing.T) {
 	e2eText(t, ctx, s, "/nonesuch", `Unknown slash command "/nonesuch".`)
 }
 
-// If the configuration does not have the model, the error names that model and the models of the configuration.
-func TestKimiUnknownModel(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		config *config.Config
-		want   string
-	}{
-		"other models": {kimiConfig("http://127.0.0.1:1/v1"), `the configuration has no model "nope"; it has scripted; use one that it has`},
-		"none":         {&config.Config{}, `the configuration has no model "nope"; it has none at all; run "kimi login"`},
-		"no file":      {nil, `the configuration has no model "nope"; it has none at all; run "kimi login"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx := e2eCtx(t)
-			opts := clienttest.Kimi(t)
-			opts.Config, opts.Model = tt.config, "nope"
-			s := e2eStart(t, ctx, opts)
-			turn, err := s.Prompt(ctx, "hello")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = turn.Result()
-			e2eIs(t, "the turn", err, client.ErrLLMNotSet)
-			var unknown *client.OptionError
-			if !errors.As(err, &unknown) || unknown.Option != "Model" || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("%v, want %s", err, tt.want)
-			}
-		})
-	}
-}
-
 // The model's API and the login server no longer accept the login.
 func TestKimiAuthExpired(t *testing.T) {
 	t.Parallel()

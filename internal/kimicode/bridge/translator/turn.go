@@ -205,6 +205,7 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 		}
 	case t.session.late[p.PromptID]:
 		t.own = &ownTurn{number: p.TurnID, unwanted: true}
+		t.abortLate(p.PromptID) // the server runs what a cancelled turn has not taken up
 	default:
 		t.own = &ownTurn{number: p.TurnID}
 		body := "It continues by itself, as when a background task has ended."
