@@ -17,7 +17,7 @@ var own = []entry{
 	{"/plan", "on, off: plan mode; without a word, switch it"},
 	{"/model", "NAME: change the model; without a name, list the models"},
 	{"/effort", "NAME: how much the model thinks; without a name, list what it offers"},
-	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns"},
+	{"/fork", "N: go on in a copy with the first N turns; without N, with all turns. A space after it lists them"},
 	{"/undo", "N: take back the last N turns; without N, the last one"},
 	{"/export", "FILE: write the conversation as Markdown"},
 	{"/exit", "leave, as Ctrl-D does"},

@@ -83,7 +83,25 @@ func word(line string) string {
 
 // chooses reports whether a line begins with a command whose argument can be completed.
 func chooses(line string) bool {
-	return strings.HasPrefix(line, "/model ") || strings.HasPrefix(line, "/effort ")
+	return strings.HasPrefix(line, "/model ") || strings.HasPrefix(line, "/effort ") || namesTurns(line)
+}
+
+// namesTurns reports whether a line is a command that takes a number of turns.
+func namesTurns(line string) bool {
+	return strings.HasPrefix(line, "/fork ") || strings.HasPrefix(line, "/undo ")
+}
+
+// turnChoices are the numbers that /fork and /undo take, with the prompt of the turn that each of them names. The latest
+// turn comes first.
+func turnChoices(prompts []string) []entry {
+	var list []entry
+	for i := len(prompts); i > 0; i-- {
+		list = append(list, entry{fmt.Sprint("/fork ", i), "keeps up to " + quoted(prompts[i-1])})
+	}
+	for i := len(prompts); i > 0; i-- {
+		list = append(list, entry{fmt.Sprint("/undo ", len(prompts)-i+1), "takes back from " + quoted(prompts[i-1]) + " on"})
+	}
+	return list
 }
 
 // suggest returns the menu for the text before the cursor.

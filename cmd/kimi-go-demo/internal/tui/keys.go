@@ -224,11 +224,23 @@ func (m *model) suggest() {
 		dir := m.cfg.WorkDir
 		m.work.Go(func() { m.feed.add(filesItem{listFiles(dir)}) })
 	}
-	if first && chooses(before) && !m.listed && m.session != nil && m.doing == "" {
-		m.listed = true
-		m.fetchModels(nil)
+	if first && chooses(before) && m.session != nil && m.doing == "" {
+		switch {
+		case !namesTurns(before) && !m.listed:
+			m.listed = true
+			m.fetchModels(nil)
+		case namesTurns(before) && !m.counted:
+			m.counted = true
+			s := m.session
+			m.work.Go(func() {
+				prompts, err := m.cfg.Prompts(s.ID())
+				if err == nil { // the command itself tells of an error
+					m.feed.add(promptsItem{prompts})
+				}
+			})
+		}
 	}
-	m.edit.menu = suggest(before, first, m.commands(), m.choices, m.files)
+	m.edit.menu = suggest(before, first, m.commands(), slices.Concat(m.choices, m.turnList), m.files)
 }
 
 // complete replaces the word by the current entry of the menu.

@@ -53,24 +53,26 @@ type model struct {
 	ticking       bool
 	spin          int
 
-	log     *transcript
-	print   printer
-	edit    *editor
-	choices []entry  // the arguments that /model and /effort complete
-	listed  bool     // kimi was asked for choices
-	files   []string // the files of the work dir, for @
-	asked   bool     // the files of the work dir were asked for
-	decide  decider
-	guard   guard
-	pending *letter // answers a request unless another letter follows; nil for none
-	queue   []*queued
-	sent    string // the text of the last Enter
-	paused  bool   // the queue waits for the person
-	steers  bool   // what is typed while the agent works steers it; otherwise it is queued
-	status  status
-	hint    string // what a key has done or will do; the next key removes it
-	history error  // why the history cannot be written, if the person was told
-	shots   string // folder for pictures from the clipboard, "" if there are none
+	log      *transcript
+	print    printer
+	edit     *editor
+	choices  []entry  // the arguments that /model and /effort complete
+	listed   bool     // kimi was asked for choices
+	counted  bool     // the session was read for turnList
+	files    []string // the files of the work dir, for @
+	turnList []entry  // the arguments that /fork and /undo complete
+	asked    bool     // the files of the work dir were asked for
+	decide   decider
+	guard    guard
+	pending  *letter // answers a request unless another letter follows; nil for none
+	queue    []*queued
+	sent     string // the text of the last Enter
+	paused   bool   // the queue waits for the person
+	steers   bool   // what is typed while the agent works steers it; otherwise it is queued
+	status   status
+	hint     string // what a key has done or will do; the next key removes it
+	history  error  // why the history cannot be written, if the person was told
+	shots    string // folder for pictures from the clipboard, "" if there are none
 }
 
 func newModel(cfg Config, f *feed) *model {
@@ -200,6 +202,9 @@ func (m *model) item(item any) {
 		}
 	case changedItem:
 		m.changed(item)
+	case promptsItem:
+		m.turnList = turnChoices(item.prompts)
+		m.suggest()
 	case modelsItem:
 		m.gotModels(item)
 	case requestItem:

@@ -531,6 +531,27 @@ func TestMovePlans(t *testing.T) {
 	}
 }
 
+// The menu of /fork and /undo has the turns, the latest first.
+func TestTurnMenu(t *testing.T) {
+	s := newStage(t, 70, 20)
+	s.session, s.phase = new(client.Session), idle
+	s.cfg.Prompts = func(string) ([]string, error) { return []string{"alpha", "beta\nof two lines"}, nil }
+	for _, tt := range []struct{ command, first, second string }{
+		{"/fork ", "❯ /fork 2  keeps up to “beta of two lines”\n", "  /fork 1  keeps up to “alpha”\n"},
+		{"/undo ", "❯ /undo 1  takes back from “beta of two lines” on\n", "  /undo 2  takes back from “alpha” on\n"},
+	} {
+		s.typed(tt.command)
+		s.work.Wait()
+		s.play(s.feed.take()...)
+		s.shows(t, tt.first, tt.second, "Tab or Enter completes")
+		s.keys("down", "enter")
+		if got, want := s.edit.text(), strings.Fields(tt.second)[0]+" "+strings.Fields(tt.second)[1]+" "; got != want {
+			t.Errorf("completed to %q, want %q", got, want)
+		}
+		s.edit.clear()
+	}
+}
+
 // A search that finds no session says so, and Enter chooses nothing.
 func TestPickerEmpty(t *testing.T) {
 	p := &picker{columns: 60, rows: 20, all: []entry{{text: "/about it abcd-1234"}, {text: "/other abcd-9999"}}}

@@ -132,6 +132,7 @@ func (m *model) images(text string) ([]wireproto.ContentPart, error) {
 // turnOver ends a turn.
 func (m *model) turnOver(result *client.TurnResult, err error) {
 	m.phase, m.warned, m.hint = idle, false, ""
+	m.turnList, m.counted = nil, false
 	m.log.close(m.now)
 	m.unpin()
 	m.status.end(m.session.Status())

@@ -27,8 +27,9 @@ type (
 		what *queued
 		err  error
 	}
-	toldItem  struct{ err error } // the error of a command, which is shown; nothing is shown for nil
-	filesItem struct{ files []string }
+	toldItem    struct{ err error } // the error of a command, which is shown; nothing is shown for nil
+	filesItem   struct{ files []string }
+	promptsItem struct{ prompts []string } // of the session's turns
 )
 
 // receive puts a message of the agent into the feed. It calls Hold on requests, because a person needs time to answer.

@@ -75,6 +75,7 @@ func (m *model) changed(c changedItem) {
 		m.model = c.model
 	}
 	m.choices, m.listed = nil, false // another model has other efforts
+	m.turnList, m.counted = nil, false
 	if c.said != "" {
 		m.log.add(note(screen.Dim, c.said))
 	}
