@@ -704,7 +704,7 @@ func TestScreenModel(t *testing.T) {
 		g.shows("  two", "finished after")
 		g.typed("/effort ")
 		g.shows("❯ /effort on", "/effort off")
-		g.typed("\r")
+		g.typed("\x7f\r") // Backspace
 		g.shows("  on\n  off\n", "/effort NAME changes it")
 		g.typed("/effort enormous\r")
 		g.shows("✗ ", "ffort", "Enter sends")

@@ -95,7 +95,7 @@ func (x *faults) hooks() webtest.Hooks {
 				return nil, webtest.Before
 			}
 			frames := [][]byte{frame}
-			// If a volatile event has no offset, nobody can know whether it came twice.
+			// If a volatile event has no offset, it is not possible to know whether it came twice.
 			if x.rng.Float64() < x.double && (!bytes.Contains(frame, []byte(`"volatile":true`)) || bytes.Contains(frame, []byte(`"offset":`))) {
 				x.say("double %d", x.events)
 				frames = append(frames, frame)

@@ -44,11 +44,11 @@ func (m *menu) enters() bool {
 	switch {
 	case m.word == c:
 		return false
-	case m.chosen || strings.HasPrefix(m.word, "@"):
+	case m.chosen || strings.HasPrefix(m.word, "@") || strings.HasSuffix(m.word, " "):
 		return true
 	}
 	is := func(e entry) bool { return e.text == m.word }
-	return len(m.word) > 1 && !strings.HasSuffix(m.word, " ") && strings.HasPrefix(c, m.word) && !slices.ContainsFunc(m.entries, is)
+	return len(m.word) > 1 && strings.HasPrefix(c, m.word) && !slices.ContainsFunc(m.entries, is)
 }
 
 // lines shows the menu.

@@ -544,11 +544,34 @@ func TestTurnMenu(t *testing.T) {
 		s.work.Wait()
 		s.play(s.feed.take()...)
 		s.shows(t, tt.first, tt.second, "Tab or Enter completes")
-		s.keys("down", "enter")
-		if got, want := s.edit.text(), strings.Fields(tt.second)[0]+" "+strings.Fields(tt.second)[1]+" "; got != want {
-			t.Errorf("completed to %q, want %q", got, want)
+		for _, choice := range []struct {
+			keys []string
+			line string
+		}{{[]string{"enter"}, tt.first[len("❯"):]}, {[]string{"down", "enter"}, tt.second}} {
+			s.edit.clear()
+			s.typed(tt.command)
+			s.keys(choice.keys...)
+			if got, want := s.edit.text(), strings.Join(strings.Fields(choice.line)[:2], " ")+" "; got != want {
+				t.Errorf("%s completed to %q, want %q", choice.keys, got, want)
+			}
 		}
 		s.edit.clear()
+	}
+}
+
+// A frame stays on the screen until the next one comes, so its height counts however long ago that was.
+func TestTallest(t *testing.T) {
+	var height tallest
+	now := time.Now()
+	for _, tt := range []struct {
+		after       time.Duration
+		lines, want int
+	}{{0, 12, 12}, {10 * time.Second, 5, 12}, {10 * time.Millisecond, 5, 12}, {150 * time.Millisecond, 5, 5}, {time.Second, 6, 6}, {time.Millisecond, 4, 6}} {
+		now = now.Add(tt.after)
+		height.note(tt.lines, now)
+		if got := height.max(); got != tt.want {
+			t.Errorf("%v later with %d lines: %d, want %d", tt.after, tt.lines, got, tt.want)
+		}
 	}
 }
 

@@ -39,6 +39,7 @@ func (p *printer) next(room int, colours palette) tea.Cmd {
 // tallest is the largest number of lines that the program has shown lately. The screen may still show an older frame.
 type tallest struct {
 	lines, before int // of this span of time and of the previous one
+	last          int // what was noted last
 	since         time.Time
 }
 
@@ -47,12 +48,12 @@ const tallSpan = 100 * time.Millisecond
 func (t *tallest) note(lines int, now time.Time) {
 	if d := now.Sub(t.since); d >= tallSpan {
 		t.before = t.lines
-		if d >= 2*tallSpan {
-			t.before = lines
+		if d >= 2*tallSpan { // the screen still shows the last frame, however old it is
+			t.before = t.last
 		}
 		t.lines, t.since = 0, now
 	}
-	t.lines = max(t.lines, lines)
+	t.lines, t.last = max(t.lines, lines), lines
 }
 
 func (t *tallest) max() int { return max(t.lines, t.before) }

@@ -31,8 +31,8 @@ func tooMany(turns int, why string) *wireproto.RPCError {
 	return e
 }
 
-// undo takes back the last turns. The call is not repeated, because after a lost answer nobody knows whether the turns
-// are gone.
+// undo takes back the last turns. The call is not repeated: after a lost answer, it is not known whether the turns are
+// gone.
 func (t *Translator) undo(f *wireproto.Frame) {
 	var params wireproto.UndoParams
 	switch {
