@@ -331,7 +331,7 @@ func (t *Translator) toolResult(p *api.ToolResult) {
 	v := history.Result(p.Output, p.IsError)
 	if c := a.calls[p.ToolCallID]; c != nil {
 		v.Display = c.display
-		if p.IsError { // what the call was to do is not what it has done
+		if p.IsError && !strings.HasPrefix(c.name, "mcp__") { // it says what the call was to do; that of a Go tool is its result
 			v.Display = slices.DeleteFunc(slices.Clone(v.Display), func(b wireproto.DisplayBlock) bool {
 				_, brief := b.(*wireproto.BriefDisplayBlock)
 				return brief
