@@ -146,7 +146,8 @@ func TestKimiCancel(t *testing.T) {
 			},
 		},
 		{
-			name: "shell running", prompt: "sleep", script: shell("sl", "echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 30"),
+			// See TestBackendsCancel for the reason of the cat.
+			name: "shell running", prompt: "sleep", script: shell("sl", "cat; echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 30"),
 			at: func(t *testing.T, m wireproto.Message) bool {
 				if a, ok := m.(*client.ApprovalRequest); ok {
 					if err := a.Approve(); err != nil {

@@ -316,6 +316,8 @@ func (t *Turn) Result() (*TurnResult, error) {
 //
 // After Cancel is called, no handler starts for the turn, and the ctx of running handlers ends. Requests of background
 // agents then go to Options.OnMessage.
+//
+// A command that kimi-cli 1.51.0 starts at the moment of the cancel may run on after the turn. [Session.Close] ends it.
 func (t *Turn) Cancel(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
