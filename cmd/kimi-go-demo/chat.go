@@ -10,6 +10,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 )
 
 const prompt = "> "
@@ -78,6 +79,14 @@ func (c *conversation) chat() error {
 			if done, known := c.command(text); done {
 				break
 			} else if known {
+				continue
+			}
+			wrong := slash.Wrong(c.session, text)
+			if wrong == "" {
+				text, wrong = slash.Send(c.session, text)
+			}
+			if wrong != "" {
+				c.note(wrong)
 				continue
 			}
 		}
@@ -187,9 +196,16 @@ func (c *conversation) steer(ctx context.Context) {
 		case strings.TrimSpace(line) == "":
 			continue
 		}
+		command := slash.Known(c.session, line) // it would be only text for the turn
 		c.mu.Lock()
 		c.steered = append(c.steered, line)
+		if command {
+			c.show.Line("(kept until the turn is over)")
+		}
 		c.mu.Unlock()
+		if command {
+			continue
+		}
 		// Only a SteerInput says that the turn has the line.
 		switch err := c.session.Steer(context.WithoutCancel(ctx), line); {
 		case err == nil:

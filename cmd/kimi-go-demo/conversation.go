@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -155,8 +157,8 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	case *client.QuestionRequest:
 		c.answer(ctx, m)
 	case *wireproto.SteerInput:
-		if len(c.steered) > 0 {
-			c.steered = c.steered[1:]
+		if i := slices.IndexFunc(c.steered, func(line string) bool { return !slash.Known(c.session, line) }); i >= 0 {
+			c.steered = slices.Delete(c.steered, i, i+1)
 		}
 		return c.print(m)
 	default:

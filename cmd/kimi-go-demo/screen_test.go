@@ -648,7 +648,7 @@ func TestScreenYolo(t *testing.T) {
 			g.typed("/yolo off\r")
 			g.shows("asks first · context")
 			g.typed("/afk\r")
-			g.shows("> /afk\n", "afk: the agent does not ask · context")
+			g.shows("> /afk\n", "finished after", "afk: the agent does not ask · context")
 		}
 		g.typed("/fork\r")
 		shown(", a copy;")
@@ -661,6 +661,27 @@ func TestScreenYolo(t *testing.T) {
 		g.typed("/plan\r")
 		g.shows("the effort is off", "scripted · "+mode+": the agent does not ask")
 	}
+	g.typed(ctrlD)
+	g.end(0)
+}
+
+// A command of kimi is never sent into a turn as text, and the mode is what the last command asked for, however often
+// it was typed.
+func TestScreenCommandsWait(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "tool_call: "+`{"id":"w","name":"Shell","arguments":"{\"command\":\"until [ -e go ]; do sleep 0.05; done\"}"}`, "text: one", echo("2", 2), "text: two")
+	g := d.glass(t, 110, 24, d.chatArgs("chat")...)
+	g.shows("Enter sends", "? keys")
+	g.typed("work\r")
+	g.asked("y yes, once")
+	g.typed("y")
+	g.shows("Enter queues")
+	g.typed("\t/yolo on\r/yolo on\r")
+	g.shows("⋯ queued: /yolo on\n", "⋯ queued: /yolo on\n", "Enter steers the turn")
+	d.touch(t, "go")
+	g.shows("  one", "> /yolo\n", "yolo: the agent does not ask · context", "yolo mode is on already")
+	g.typed("more\r")
+	g.shows("  two", "finished after", "yolo: the agent does not ask · context")
 	g.typed(ctrlD)
 	g.end(0)
 }

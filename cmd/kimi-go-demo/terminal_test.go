@@ -414,6 +414,32 @@ func TestTerminalTells(t *testing.T) {
 	})
 }
 
+// In the plain chat, too, kimi gets no command that it does not have, and no command as text of a turn.
+func TestTerminalCommands(t *testing.T) {
+	t.Parallel()
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	d := newDemo(t, wait, "text: one", echo("2", 2), "text: two")
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	x.expect("\n> ")
+	x.typed("/nope\r")
+	x.expect("there is no command /nope: /help lists the commands", "> ")
+	x.typed("/yolo off\r")
+	x.expect("yolo mode is off already", "> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("/yolo on\r")
+	x.expect("(kept until the turn is over)")
+	x.typed("hurry\r")
+	x.expect("(sent to the turn)")
+	d.touch(t, "go")
+	x.expect("» hurry", "one", "finished", "finished", "> ")
+	x.typed("more\r")
+	x.expect("two", "finished: 2 steps", "> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
 // An error that ends a turn is not announced by a line about its step.
 func TestTerminalNoModel(t *testing.T) {
 	onScreens(t, func(t *testing.T, k *screenKimi) {

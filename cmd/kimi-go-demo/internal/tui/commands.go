@@ -1,14 +1,13 @@
 package tui
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
-	"github.com/kimi-go/kimi-go/wireproto"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 )
 
 // own are the commands of the chat itself; the others are kimi's.
@@ -116,24 +115,17 @@ func (m *model) command(text string) bool {
 		default:
 			m.setPlan(arg == "on" || arg == "" && !m.status.plan)
 		}
-	case (word == "/yolo" || word == "/afk") && arg != "" && m.session != nil && m.knows(word): // kimi-cli toggles, whatever follows
-		switch on := m.mode() == word[1:]; {
-		case arg != "on" && arg != "off":
-			m.wrong(word + " takes on or off")
-		case on == (arg == "on"):
-			m.hint = word[1:] + " mode is " + arg + " already"
-		default:
-			m.enqueue(word, word)
+	case m.session != nil:
+		wrong := slash.Wrong(m.session, text)
+		if wrong == "" {
+			return false
 		}
-	case commandName.MatchString(word) && m.session != nil && len(m.ofKimi()) > 0 && !m.knows(word):
-		m.wrong("there is no command " + word + "; / lists the commands")
+		m.wrong(wrong)
 	default:
 		return false
 	}
 	return true
 }
-
-var commandName = regexp.MustCompile("^/[a-z][a-z0-9:_-]*$")
 
 // ofKimi returns the names of kimi's own commands.
 func (m *model) ofKimi() []string {
@@ -142,13 +134,6 @@ func (m *model) ofKimi() []string {
 		list = append(list, e.text)
 	}
 	return list
-}
-
-// knows reports whether kimi has a command with this name or alias.
-func (m *model) knows(command string) bool {
-	return slices.ContainsFunc(m.session.Server().SlashCommands, func(c wireproto.SlashCommand) bool {
-		return "/"+c.Name == command || slices.Contains(c.Aliases, command[1:])
-	})
 }
 
 // wrong says what is wrong with a command. The history of the editor has its text.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -52,10 +53,10 @@ func (m *model) submit() {
 	m.enqueue(text, whole)
 }
 
-// enqueue sends a text: as the next turn, or to the running turn.
+// enqueue sends a text: as the next turn, or to the running turn. A command of kimi would be only text for a running turn.
 func (m *model) enqueue(text, whole string) {
 	q := &queued{text: text, whole: whole}
-	if m.phase == working && m.steers {
+	if m.phase == working && m.steers && !slash.Known(m.session, whole) {
 		q.steer = true
 		m.steer(q)
 	}
@@ -100,6 +101,20 @@ func (m *model) sendNext() {
 	}
 	q := m.queue[0]
 	m.queue = m.queue[1:]
+	if wrong := slash.Wrong(m.session, q.whole); wrong != "" { // it was typed before the session began
+		m.wrong(wrong)
+		m.sendNext()
+		return
+	}
+	send, needless := slash.Send(m.session, q.whole)
+	if needless != "" {
+		m.hint = needless
+		m.sendNext()
+		return
+	}
+	if send != q.whole {
+		q.text, q.whole = send, send
+	}
 	parts, err := m.images(q.whole)
 	if err != nil {
 		m.tell(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -221,14 +222,7 @@ func (m *model) mode() string {
 	if m.session == nil {
 		return m.cfg.Mode
 	}
-	all := m.session.Status().Approvals.All
-	switch {
-	case all == "":
-		return ""
-	case all == "Options.AFK", all == "/afk":
-		return "afk"
-	}
-	return "yolo"
+	return slash.Mode(m.session)
 }
 
 // items are the parts of a line, with dots between them. Parts that do not fit are left out at the end.
