@@ -179,7 +179,7 @@ func tombstone(path, stdout string) error {
 	if !strings.Contains(stdout, "no longer maintained") {
 		return nil
 	}
-	return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only prints that kimi-cli has ended", Want: wantKimi,
+	return &IncompatibleError{Path: path, Found: "kimi-cli 1.52 or later, which only prints that kimi-cli is no longer maintained", Want: wantKimi,
 		Remedy: "install Kimi Code with " + installKimiCode + ", or the last kimi-cli that works with " + installCommand}
 }
 

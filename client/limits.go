@@ -14,7 +14,7 @@ import (
 
 // Limits say how much one turn may use (Options.Limits), or all turns of a Session together (Options.SessionLimits).
 // They count subagents as far as the agent reports them; kimi-cli does not report the usage of background agents. A
-// field that is zero is no limit. background agents use. A field that is zero is no limit.
+// field that is zero is no limit.
 //
 // If Tokens or Cost is used up, the turn is cancelled before its next step: when a step of the agent or of a subagent
 // has ended and all its tool calls have their results. One tool call more than ToolCalls, or the end of Duration,

@@ -51,7 +51,7 @@ type Options struct {
 	// AddDirs are further directories that the agent may use. Default: none.
 	AddDirs []string
 	// ShareDir is the folder in which kimi keeps its configuration, sessions and logs. Default: KIMI_SHARE_DIR of the
-	// environment, or ~/.kimi; for Kimi Code 2.x also KIMI_CODE_HOME, or ~/.kimi-code.
+	// environment, or ~/.kimi; for Kimi Code 2.x KIMI_SHARE_DIR, or KIMI_CODE_HOME, or ~/.kimi-code.
 	ShareDir string
 	// SessionID is the id of the session to start. If a session with this id exists, it is continued. Kimi Code 2.x
 	// makes ids of its own, which [Session.ID] returns, but it also continues a session by this id. Default: a new

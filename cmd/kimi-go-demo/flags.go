@@ -22,7 +22,7 @@ import (
 type where struct {
 	Kimi     string `placeholder:"PATH" help:"The kimi to run (default: KIMI_PATH, then PATH and the usual places)."`
 	WorkDir  string `placeholder:"DIR" help:"Directory that the agent works in (default: the current one)."`
-	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR or ~/.kimi; for Kimi Code, KIMI_CODE_HOME or ~/.kimi-code)."`
+	ShareDir string `placeholder:"DIR" help:"Where kimi keeps configuration and sessions (default: KIMI_SHARE_DIR or ~/.kimi; for Kimi Code, KIMI_SHARE_DIR, KIMI_CODE_HOME or ~/.kimi-code)."`
 }
 
 // which has the flags for the kimi, its configuration and its model.
@@ -53,22 +53,22 @@ type files struct {
 type runFlags struct {
 	which
 	plain       bool          // show plain lines even where a screen is possible
-	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: the configuration's)."`
+	Thinking    *bool         `negatable:"" help:"Turn thinking on or off (default: what the configuration says)."`
 	Effort      string        `placeholder:"LEVEL" help:"How much the model thinks: on, off or, on Kimi Code, an effort that the model offers (default: what --thinking says)."`
 	Yolo        bool          `short:"y" help:"Let kimi do everything without asking."`
-	AFK         bool          `name:"afk" help:"No one is there to ask: kimi does everything without asking, and asks no questions."`
-	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allow once, a allow for the session, n reject (default: ask at a terminal, otherwise n)."`
-	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; docs/approvals.md describes them. If you want, the command writes what you always allow into the file. Keep the file where the agent cannot write."`
+	AFK         bool          `name:"afk" help:"Say that no person is there: kimi does everything without asking, and asks no questions."`
+	Answer      string        `placeholder:"y|a|n" help:"Answer every approval request: y allows it once, a allows it for the session, n rejects it (default: ask at a terminal; without a terminal, n)."`
+	Rules       string        `placeholder:"FILE" help:"Rules in TOML that allow, ask or refuse; docs/approvals.md describes them. If you always allow something, you can let the command add a rule to the file. Keep the file where the agent cannot write."`
 	Price       string        `placeholder:"IN,OUT" help:"Prices of a million tokens of input and of output. A third number is the price of cached input. The command then shows the cost. kimi does not report prices."`
-	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. In a chat at a terminal, it always can be."`
+	Slash       bool          `help:"Let a prompt that begins with a slash be a command of kimi, such as /compact. In a chat at a terminal, this is always so."`
 	Plan        bool          `help:"Start a new session in plan mode."`
-	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: the configuration's)."`
+	MaxSteps    int           `placeholder:"N" help:"Limit the steps of a turn (default: what the configuration says)."`
 	IdleTimeout time.Duration `placeholder:"DURATION" help:"Give up when the agent is silent for this long, such as 5m (default: never)."`
 	AddDir      []string      `sep:"none" placeholder:"DIR" help:"A further directory for the agent; may be repeated."`
 	files
 	Record string `placeholder:"FILE" help:"Write a recording of all messages, without keys and paths. The command replay shows it."`
 	JSON   bool   `name:"json" xor:"output" help:"Write one Wire message on each line of standard output. The command answers requests as --answer says; without --answer, it rejects them."`
-	Quiet  bool   `short:"q" xor:"output" help:"Write the agent's text only."`
+	Quiet  bool   `short:"q" xor:"output" help:"Write only the text of the agent."`
 
 	cost *cost // nil if there is no --price
 }

@@ -16,6 +16,6 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 	for _, command := range ctx.Model.Children {
 		fmt.Fprintf(w, "  %-11s %s\n", command.Name, command.Help)
 	}
-	_, err := fmt.Fprint(w, "\n  --version   Print the version and the Wire protocol's, and exit.\n\n"+description+"\n")
+	_, err := fmt.Fprint(w, "\n  --version   Print the versions of the command and of the Wire protocol.\n\n"+description+"\n")
 	return err
 }

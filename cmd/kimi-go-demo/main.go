@@ -30,13 +30,13 @@ because no one was there to ask, 130 Ctrl-C, 143 SIGTERM.`
 
 // cli has the commands. A new command is a field with a Run method.
 type cli struct {
-	Version    kong.VersionFlag `help:"Print the version and the Wire protocol's, and exit."`
+	Version    kong.VersionFlag `help:"Print the versions of the command and of the Wire protocol, and exit."`
 	Prompt     promptCmd        `cmd:"" help:"Run one turn."`
 	Chat       chatCmd          `cmd:"" help:"Talk with the agent, turn after turn."`
 	Sessions   sessionsCmd      `cmd:"" help:"List the sessions of the work dir."`
 	Resume     resumeCmd        `cmd:"" help:"Continue a session, or show its history."`
 	Replay     replayCmd        `cmd:"" help:"Show a recording, as prompt shows a turn."`
-	View       viewCmd          `cmd:"" help:"Write a page of a recording or a session."`
+	View       viewCmd          `cmd:"" help:"Write a page that shows a recording or a session."`
 	Proxy      proxyCmd         `cmd:"" help:"Start kimi for a Wire client, and pass on the messages."`
 	Wire       wireCmd          `cmd:"" passthrough:"" help:"Speak the protocol of kimi --wire, with Kimi Code 2.x."`
 	Shell      shellCmd         `cmd:"" help:"Open a session in kimi's own user interface."`

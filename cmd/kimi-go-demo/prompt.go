@@ -40,7 +40,7 @@ func (p *promptCmd) Run(e *env) error {
 type resumeCmd struct {
 	runFlags
 	plainFlag
-	Last  bool     `help:"Continue the newest session of the work dir. Give no ID then."`
+	Last  bool     `help:"Continue the newest session of the work dir. Do not give an ID together with this flag."`
 	Image []string `sep:"none" placeholder:"FILE" help:"Add an image to the prompt; may be repeated."`
 	ID    string   `arg:"" optional:"" help:"Id of the session; - means the newest. Without an id, you choose one at the terminal."`
 	Text  []string `arg:"" optional:"" help:"A prompt. Without a prompt, the command shows the history and, at a terminal, starts a chat."`

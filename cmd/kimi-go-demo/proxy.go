@@ -21,7 +21,7 @@ import (
 )
 
 type proxyCmd struct {
-	Typed  bool     `help:"Decode and encode every line with the types of this module. The result is equal JSON."`
+	Typed  bool     `help:"Decode and encode every line with the types of this module. The JSON means the same after that."`
 	Record string   `placeholder:"FILE" help:"Write a recording of all messages."`
 	Args   []string `arg:"" optional:"" passthrough:"" help:"kimi and its arguments, after --."`
 }

@@ -17,7 +17,7 @@ import (
 type replayCmd struct {
 	Speed   float64 `placeholder:"X" help:"Play X times as fast as it was recorded (default: all at once)."`
 	JSON    bool    `name:"json" xor:"output" help:"Write one Wire message on each line."`
-	Quiet   bool    `short:"q" xor:"output" help:"Write the agent's text only."`
+	Quiet   bool    `short:"q" xor:"output" help:"Write only the text of the agent."`
 	Fixture string  `arg:"" name:"recording" help:"A recording, such as prompt --record makes."`
 }
 

@@ -26,8 +26,8 @@ const wireHelp = `Usage: %[1]s [KIMI WIRE FLAGS ...]
 
 Speaks the Wire protocol on standard input and output, as "kimi --wire" of kimi-cli does. It uses
 Kimi Code 2.x, which has no such mode. It takes the flags and the environment of "kimi --wire". It
-refuses a flag for which Kimi Code has nothing. If kimi is kimi-cli, it runs kimi-cli unchanged.
-It passes a command of kimi, such as login, to kimi.
+refuses a flag if Kimi Code has nothing that does the same. If the kimi that it finds is kimi-cli, it
+runs kimi-cli unchanged. It passes a command of kimi, such as login, to kimi.
 
 It looks for kimi in KIMI_PATH, on PATH and in the usual places.
 `
