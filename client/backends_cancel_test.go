@@ -5,6 +5,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -131,23 +132,30 @@ func TestBackendsCancel(t *testing.T) {
 	})
 }
 
-// A steer that a cancelled turn has not taken up does not run by itself, and does not hold up the next turn.
+// A steer that a cancelled turn has not taken up does not run by itself, and does not hold up the next turn. If the
+// model gets it with the next turn, a SteerInput says so.
 func TestBackendsCancelSteered(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: a\nhang:", "hang:", "text: done", "text: done", "text: done")
+		outside := make(chan wireproto.Message, 100)
+		opts.OnMessage = func(m wireproto.Message) { outside <- m }
 		s := e2eStart(t, ctx, opts)
 		turn, err := s.Prompt(ctx, "go")
 		if err != nil {
 			t.Fatal(err)
 		}
+		steered := 0
 		for msg, err := range turn.Messages() {
 			if err != nil {
 				break
 			}
+			if _, ok := msg.(*wireproto.SteerInput); ok {
+				steered++
+			}
 			if _, ok := msg.(*wireproto.TextPart); !ok {
 				continue
 			}
-			if err := s.Steer(ctx, "never"); err != nil {
+			if err := s.Steer(ctx, "zebra"); err != nil {
 				t.Fatal(err)
 			}
 			if err := turn.Cancel(ctx); err != nil {
@@ -165,9 +173,19 @@ func TestBackendsCancelSteered(t *testing.T) {
 			}
 			result, err := next.Result()
 			stop()
-			if err == nil && result.Text == "done" {
-				return
+			if err != nil || result.Text != "done" {
+				continue
 			}
+			for len(outside) > 0 {
+				if _, ok := (<-outside).(*wireproto.SteerInput); ok {
+					steered++
+				}
+			}
+			requests := model.Requests()
+			if got := strings.Count(string(requests[len(requests)-1]), "zebra"); got != steered {
+				t.Errorf("the model gets the steer %d times, and %d times a SteerInput says so", got, steered)
+			}
+			return
 		}
 		t.Errorf("no turn after it ends; the model was asked %d times", len(model.Requests()))
 	})

@@ -310,6 +310,9 @@ func userInput(text string, parts []wireproto.ContentPart) (wireproto.Content, e
 // Steer adds input to the running turn. A nil error means only that kimi has received the input. If the turn is about
 // to end, kimi may lose the input. A [*wireproto.SteerInput] in the stream shows that the model gets it. If no turn is
 // running, the error is [ErrNoTurn].
+//
+// If the turn ends before the model gets the input, Kimi Code keeps the input in the conversation. The SteerInput then
+// goes to Options.OnMessage or to the next turn, with which the model gets the input.
 func (s *Session) Steer(ctx context.Context, text string, parts ...wireproto.ContentPart) error {
 	if ctx == nil {
 		return errNilContext

@@ -31,10 +31,10 @@ type session struct {
 	tools    *wireproto.ExternalTools
 	mcp      []string // names of the MCP servers that should be there
 	skills   []wireproto.SlashCommand
-	leaving  bool            // the client closed its end during the start of the session
-	bound    bool            // the server has taken the agent's profile, if there is one
-	notes    []string        // what of the user's settings is not in force; the client is told
-	late     map[string]bool // prompts that were meant for a running turn, and must not become a turn
+	leaving  bool                          // the client closed its end during the start of the session
+	bound    bool                          // the server has taken the agent's profile, if there is one
+	notes    []string                      // what of the user's settings is not in force; the client is told
+	late     map[string]*wireproto.Content // prompts that were meant for a running turn, and must not become a turn
 }
 
 type state int

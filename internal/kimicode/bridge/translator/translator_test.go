@@ -3,6 +3,7 @@ package translator
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,7 +247,7 @@ func TestSteer(t *testing.T) {
 			t.Errorf("decided %+v", c.Body)
 		}
 		r.event("turn.ended", ended(1, "cancelled"))
-		r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`, "s: error -32000")
+		r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`, "SteerInput", "s: error -32000")
 	})
 	t.Run("no turn", func(t *testing.T) {
 		r := newRig(t, Settings{}, wireproto.InitializeParams{})
@@ -458,5 +459,31 @@ func TestUnsupportedStart(t *testing.T) {
 	f, ok := out[0].(Send)
 	if !ok || f.ID != "init" || f.Error == nil || f.Error.Code != wireproto.CodeMethodNotFound || string(f.Error.Data) != `{"option":"hooks"}` {
 		t.Errorf("got %+v", out)
+	}
+}
+
+// The turn that Kimi Code makes of a steer that a cancelled turn has not taken up is not the turn of a skill that the
+// client has prompted after it.
+func TestLateSteerSkill(t *testing.T) {
+	r := newRig(t, Settings{Slash: true}, wireproto.InitializeParams{})
+	prompt := r.begin(0)
+	raw, _ := json.Marshal(wireproto.SteerParams{UserInput: wireproto.Content{Text: "more"}})
+	r.frame(&wireproto.Frame{ID: "s", Method: wireproto.MethodSteer, Params: raw})
+	c := r.answer("POST /sessions/s1/prompts", `{"status":"queued"}`)
+	id := c.Body.(api.Prompt).PromptID
+	r.answer("POST /sessions/s1/prompts/"+id+":steer", `{"steered":true}`)
+	r.frame(&wireproto.Frame{ID: "c", Method: wireproto.MethodCancel})
+	r.answer("POST /sessions/s1/prompts/"+prompt+":abort", `{}`)
+	r.event("turn.ended", ended(0, "cancelled"))
+	r.told()
+	r.prompt("p1", "/review this")
+	r.event("turn.started", fmt.Sprintf(`{"agentId":"main","turnId":1,"promptId":%q}`, id))
+	r.event("turn.step.started", `{"agentId":"main","turnId":1,"step":1}`)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":1,"delta":"unwanted"}`, 0)
+	r.event("turn.step.completed", completed(1, 1))
+	r.event("turn.ended", ended(1, "completed"))
+	told := r.told()
+	if slices.Contains(told, `p1: {"status":"finished"}`) || slices.Contains(told, "text unwanted") {
+		t.Errorf("the turn of the steer is told as that of the skill: %q", told)
 	}
 }

@@ -193,8 +193,13 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 	if !a.main() {
 		return
 	}
+	late := t.session.late[p.PromptID]
 	switch u := t.turn; {
-	case u != nil && u.number < 0 && (p.PromptID == u.prompt || u.skill && p.Origin.Kind != "task" && u.sent):
+	case late != nil: // the server runs what a cancelled turn has not taken up
+		t.own = &ownTurn{number: p.TurnID, unwanted: true}
+		t.abortLate(p.PromptID)
+		t.emit(&wireproto.SteerInput{UserInput: *late}) // the text is in the conversation, so the next turn has it
+	case u != nil && u.number < 0 && (p.PromptID == u.prompt || u.skill && p.PromptID == "" && p.Origin.Kind != "task" && u.sent):
 		u.number = p.TurnID
 		t.tellBegin(u)
 		if len(t.session.mcp) > 0 && t.mcp.polls == 0 {
@@ -203,16 +208,13 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 		if u.cancelled {
 			t.abort(u)
 		}
-	case t.session.late[p.PromptID]:
-		t.own = &ownTurn{number: p.TurnID, unwanted: true}
-		t.abortLate(p.PromptID) // the server runs what a cancelled turn has not taken up
 	default:
 		t.own = &ownTurn{number: p.TurnID}
-		body := "It continues by itself, as when a background task has ended."
+		title, body := "Kimi Code begins a turn by itself", "It does so, for example, when a background task has ended."
 		if p.PromptID != "" {
-			body = "Another program has prompted in this session."
+			title, body = "Another program has begun a turn in this session", ""
 		}
-		t.notify("own_turn", "info", "Kimi Code has begun a turn that this program did not ask for", body)
+		t.notify("own_turn", "info", title, body)
 		t.emit(&wireproto.TurnBegin{UserInput: wireproto.Content{Text: p.Prompt}})
 	}
 }
@@ -395,7 +397,7 @@ func (t *Translator) steer(f *wireproto.Frame) {
 			return
 		}
 		u.steers[id] = params.UserInput
-		t.late(id) // until the prompt is known to be a part of the turn
+		t.late(id, params.UserInput) // until the prompt is known to be a part of the turn
 		t.call("POST", t.of("/prompts"), api.Prompt{Content: parts, PromptID: id}, false, func(data json.RawMessage, err error) {
 			var s api.Submitted
 			if err == nil {
@@ -429,11 +431,11 @@ func (t *Translator) addToTurn(frame, id string) {
 }
 
 // late notes that a prompt must not become a turn of its own.
-func (t *Translator) late(id string) {
+func (t *Translator) late(id string, input wireproto.Content) {
 	if t.session.late == nil {
-		t.session.late = make(map[string]bool)
+		t.session.late = make(map[string]*wireproto.Content)
 	}
-	t.session.late[id] = true
+	t.session.late[id] = &input
 }
 
 // abortLate aborts the prompt of a steer that was not added to the turn.
