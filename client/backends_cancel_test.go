@@ -171,6 +171,11 @@ func TestBackendsCancelSteered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			for msg, err := range next.Messages() {
+				if _, ok := msg.(*wireproto.SteerInput); ok && err == nil {
+					steered++
+				}
+			}
 			result, err := next.Result()
 			stop()
 			if err != nil || result.Text != "done" {
