@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kimi-go/kimi-go/client"
@@ -35,8 +36,8 @@ func (f *chatCmd) Run(e *env) error {
 		return e.chatOnScreen(&f.runFlags, start, f.Session, false)
 	}
 	return e.converse(&f.runFlags, start, func(c *conversation) error {
-		if id := c.session.ID(); f.Session != "" && id != f.Session {
-			c.note("there is no session " + f.Session + ": this is a new one")
+		if id := missing(c.session, f.Session, c.opts); id != "" {
+			c.note("there is no session " + id + ": this is a new one")
 		}
 		return c.chat()
 	})
@@ -45,8 +46,8 @@ func (f *chatCmd) Run(e *env) error {
 const chatHelp = `/help or ?  this, and the agent's own commands
 /plan       plan mode: on or off; without a word, switch it
 /exit       leave; Ctrl-D does the same
-A line that ends in \ continues on the next line. What is typed while the agent works steers it.
-Ctrl-C cancels the turn.`
+A line that ends in \ continues on the next line. Lines that are pasted together are one message.
+What is typed while the agent works steers it. Ctrl-C cancels the turn.`
 
 // chat runs a turn for each line of the input. At a terminal, it shows the error of a turn and goes on. Elsewhere it
 // ends with the error of the last turn.
@@ -62,7 +63,7 @@ func (c *conversation) chat() error {
 	turns := 0
 	defer func() {
 		if turns > 0 {
-			c.note(fmt.Sprintf("session %s; go on with: %s", c.session.ID(), c.flags.resumeCommand(c.session)))
+			c.flags.leave(c.e, c.session)
 		}
 	}()
 	var last error
@@ -137,7 +138,7 @@ func (c *conversation) next(early *[]string) (string, error) {
 		c.wait(mark)
 		ctx, release := c.e.signals.during(context.Background())
 		ctx, stop := until(ctx, c.session.Done())
-		line, err := c.e.input.Line(ctx)
+		line, err := c.e.input.Lines(ctx)
 		stop()
 		release()
 		c.mu.Lock()
@@ -187,7 +188,7 @@ func (c *conversation) wait(mark string) {
 // steer sends what is typed while a turn runs. Text that the turn does not use stays in c.steered.
 func (c *conversation) steer(ctx context.Context) {
 	for {
-		line, err := c.e.input.Line(ctx)
+		line, err := c.e.input.Lines(ctx)
 		switch {
 		case errors.Is(err, io.EOF):
 			continue // Ctrl-D leaves only at the prompt
@@ -196,7 +197,7 @@ func (c *conversation) steer(ctx context.Context) {
 		case strings.TrimSpace(line) == "":
 			continue
 		}
-		command := slash.Known(c.session, line) // it would be only text for the turn
+		command := own(line) || slash.Known(c.session, line) // it would be only text for the turn
 		c.mu.Lock()
 		c.steered = append(c.steered, line)
 		if command {
@@ -222,6 +223,12 @@ func (c *conversation) steer(ctx context.Context) {
 	}
 }
 
+// own reports whether a text is a command of the plain chat.
+func own(text string) bool {
+	word, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+	return slices.Contains([]string{"?", "/help", "/plan", "/exit", "/quit"}, word)
+}
+
 // command runs a command of the chat itself. known is false if the text is for kimi. done says that the person leaves.
 func (c *conversation) command(text string) (done, known bool) {
 	word, arg, _ := strings.Cut(strings.TrimSpace(text), " ")
@@ -232,8 +239,13 @@ func (c *conversation) command(text string) (done, known bool) {
 	case word == "/help", word == "?" && arg == "":
 		out := c.e.asking()
 		fmt.Fprintln(out, chatHelp)
+		heading := "kimi's own commands:\n"
 		for _, cmd := range c.session.Server().SlashCommands {
-			fmt.Fprintf(out, "/%-10s %s\n", screen.Line(cmd.Name), screen.Line(oneLine(cmd.Description)))
+			if own("/" + cmd.Name) {
+				continue
+			}
+			fmt.Fprintf(out, "%s/%-10s %s\n", heading, screen.Line(cmd.Name), screen.Line(oneLine(cmd.Description)))
+			heading = ""
 		}
 	case word == "/plan" && (arg == "" || arg == "on" || arg == "off"):
 		ctx, release := c.e.signals.during(context.Background())

@@ -34,6 +34,7 @@ type conversation struct {
 	e        *env
 	flags    *runFlags
 	session  *client.Session
+	opts     *client.Options // of the session
 	grants   *grant.Book
 	show     *render.Renderer // nil with --json
 	lines    *json.Encoder    // nil without --json
@@ -62,7 +63,7 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 	if err != nil {
 		return err
 	}
-	opts.OnMessage = c.outside
+	opts.OnMessage, c.opts = c.outside, opts
 	if c.grants, err = f.grants(e, opts); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	case *client.QuestionRequest:
 		c.answer(ctx, m)
 	case *wireproto.SteerInput:
-		if i := slices.IndexFunc(c.steered, func(line string) bool { return !slash.Known(c.session, line) }); i >= 0 {
+		if i := slices.IndexFunc(c.steered, func(line string) bool { return !own(line) && !slash.Known(c.session, line) }); i >= 0 {
 			c.steered = slices.Delete(c.steered, i, i+1)
 		}
 		return c.print(m)

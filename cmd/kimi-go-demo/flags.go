@@ -131,6 +131,12 @@ func (f *runFlags) resumeCommand(s *client.Session) string {
 	return f.which.resume(s.ID(), f.Rules, flags...)
 }
 
+// leave says how to continue a session. The command has a line of its own, from which it can be copied.
+func (f *runFlags) leave(e *env, s *client.Session) {
+	e.note("session " + s.ID() + "; go on with:")
+	e.note("  " + f.resumeCommand(s))
+}
+
 // resumeCommand returns the command line that continues a session.
 func (w *which) resumeCommand(id string) string { return w.resume(id, "") }
 

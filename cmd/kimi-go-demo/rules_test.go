@@ -34,7 +34,7 @@ func TestScreenAlways(t *testing.T) {
 		g.shows("✓ "+k.shell, "allowed by a rule", "└ two three")
 		g.asked("echo x; touch slipped", "y yes, once")
 		g.typed("e")
-		g.shows("What instead?")
+		g.shows("What shall it do instead?")
 		g.typed("leave it\r")
 		g.shows("refused: leave it", "  second", "finished after")
 		if _, err := os.Stat(rules); err == nil {

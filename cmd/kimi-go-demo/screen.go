@@ -49,7 +49,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Wanted: wanted, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
 	}
 	switch {
 	case f.Yolo:
@@ -64,6 +64,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		}
 		return s, err
 	}
+	cfg.Missing = func(s *client.Session) string { return missing(s, wanted, opts) }
 	cfg.Reopen = func(ctx context.Context, id, model, effort, mode string) (*client.Session, error) {
 		opts.SessionID, opts.Effort, opts.Plan = id, effort, false
 		opts.Yolo, opts.AFK = mode == "yolo", mode == "afk"
@@ -81,18 +82,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	cfg.Fork = func(ctx context.Context, id string, turns int) (string, error) {
 		return client.ForkSession(ctx, id, turns, opts)
 	}
-	cfg.Prompts = func(id string) ([]string, error) {
-		var list []string
-		for m, err := range client.History(id, opts) {
-			if err != nil {
-				return nil, err
-			}
-			if turn, ok := m.(*wireproto.TurnBegin); ok {
-				list = append(list, render.Said(turn.UserInput))
-			}
-		}
-		return list, nil
-	}
+	cfg.Prompts = func(id string) ([]string, error) { return prompts(id, opts) }
 	chat := tui.New(cfg)
 	opts.OnMessage = chat.Outside
 	if err := opts.Validate(); err != nil {
@@ -105,7 +95,7 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		if r.Model != "" && r.Session.Server().Bridge == nil { // kimi-cli does not store it
 			f.Model = r.Model
 		}
-		e.note("session " + r.Session.ID() + "; go on with: " + f.resumeCommand(r.Session))
+		f.leave(e, r.Session)
 	}
 	err = e.left(r.Err)
 	if r.Session != nil {
@@ -137,4 +127,29 @@ func (e *env) left(err error) error {
 		return errInterrupted
 	}
 	return err
+}
+
+// prompts returns the prompts of a session's turns, the oldest first.
+func prompts(id string, opts *client.Options) (list []string, err error) {
+	for m, err := range client.History(id, opts) {
+		if err != nil {
+			return nil, err
+		}
+		if turn, ok := m.(*wireproto.TurnBegin); ok {
+			list = append(list, render.Said(turn.UserInput))
+		}
+	}
+	return list, nil
+}
+
+// missing returns the id wanted if s is a new session in its place, and "" otherwise. Kimi Code gives each session an id
+// of its own, so the id does not tell.
+func missing(s *client.Session, wanted string, opts *client.Options) string {
+	if wanted == "" || s.ID() == wanted {
+		return ""
+	}
+	if list, err := prompts(s.ID(), opts); err != nil || len(list) > 0 {
+		return ""
+	}
+	return wanted
 }

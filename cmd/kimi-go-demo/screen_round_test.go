@@ -159,19 +159,19 @@ func TestScreenMistakes(t *testing.T) {
 		g.shows("until [ -e go ]", "y yes, once", "\n> yes hey\n", "Esc, then a key answers")
 		g.typed("\x0c") // Ctrl-L
 		g.asked("until [ -e go ]", "y yes, once", "\n> yes hey\n")
-		if strings.Contains(g.now(), "What instead?") || strings.Contains(g.all(), "allowed") {
+		if strings.Contains(g.now(), "What shall it do instead?") || strings.Contains(g.all(), "allowed") {
 			t.Errorf("a letter of a word is a key:\n%s", g.now())
 		}
 		g.typed("\x15")
 		g.shows("until [ -e go ]", "y yes, once", "\na key answers")
 		g.typed("e")
-		g.shows("What instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
+		g.shows("What shall it do instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
 		g.typed("\x1b")
 		g.asked("y yes, once")
 		g.typed("y")
 		g.shows(k.shell + " runs")
 		g.typed("/undo\r")
-		g.shows("\n>\n", "not now: wait for kimi, or cancel the turn by Ctrl-C; ↑ brings it back")
+		g.shows("\n>\n", "not now: wait for kimi, or cancel the turn with Ctrl-C; ↑ brings it back")
 		g.typed("\x1b[A")
 		g.shows("\n> /undo\n")
 		g.typed("\x15/export talk.md\r")

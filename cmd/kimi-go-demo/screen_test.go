@@ -40,7 +40,7 @@ func TestScreenApprovals(t *testing.T) {
 		g.typed("again\r")
 		g.asked("echo never", "y yes, once")
 		g.typed("e")
-		g.shows("What instead?")
+		g.shows("What shall it do instead?")
 		g.typed("no noise\r")
 		g.shows("✗ "+k.shell, "refused: no noise", "as you like", "finished after")
 		g.typed(ctrlD)
@@ -188,7 +188,7 @@ func TestScreenQuestions(t *testing.T) {
 		g := d.glass(t, 60, 24, d.chatArgs("chat")...)
 		g.shows("Enter sends")
 		g.typed("ask\r")
-		g.asked("? AskUserQuestion questions=[4 items]", "waits for you", "? (1 of 4) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Something else: type it", "Enter chooses")
+		g.asked("? AskUserQuestion Which one? / Wh", "waits for you", "? (1 of 4) Colour: Which one?", "❯ 1 Red  warm", "2 Blue  cold", "3 Something else: type it", "Enter chooses")
 		g.typed("\x1b[B") // down
 		g.shows("❯ 2 Blue")
 		g.typed("\r")
@@ -199,13 +199,13 @@ func TestScreenQuestions(t *testing.T) {
 		g.asked("? (3 of 4) Others: Which else?")
 		g.typed("\r")
 		g.shows("nothing is marked")
-		g.shows("3 None of these", "4 Something else: type it")
+		g.shows("3 [ ] None of these", "4 Something else: type it")
 		g.typed("3\r")
 		g.asked("? (4 of 4) Reason: Why would anyone want to do such a\n  thing, and not another one of these?\n")
 		g.typed("3\r")
 		g.shows("Your answer")
 		g.typed("it is 世界\r")
-		g.shows("answered: Blue / tests, code / None of …", "  thanks", "finished after")
+		g.shows("answered", "Which else? → None of these", "Which one? → Blue", "Which ones? → tests, code", "→ it is 世界", "  thanks", "finished after")
 		g.typed(ctrlD)
 		g.end(0)
 		asked := model.Requests()
@@ -240,7 +240,7 @@ func TestScreenPlan(t *testing.T) {
 	g.typed("show it\r")
 	g.asked("plan ", "  The plan", "  1. do it", "? Plan: Approve this plan", "❯ 1 Approve", "2 Reject", "4 Revise")
 	g.typed("4\r")
-	g.shows("Your answer")
+	g.shows("What shall change?")
 	g.typed("shorter\r")
 	g.asked("answered: shorter", "? Plan: Approve this plan")
 	g.typed("1\r")
@@ -487,6 +487,25 @@ func TestScreenSuspend(t *testing.T) {
 	g.shows("go on with", "end 0")
 }
 
+// If a turn ends while the chat is in the background, its end does not overwrite what the shell has shown.
+func TestScreenSuspendWorking(t *testing.T) {
+	t.Parallel()
+	d := newCodeDemo(t, "text: It begins\nwait: 2s\ntext_json: \" and\\n\\nends.\"")
+	cmd := d.command(t, d.chatArgs("chat")...)
+	shell := exec.Command("bash", "-c", `set -m; seq 30; "$@"; for i in 1 2 3 4; do echo kept$i; done; sleep 4; echo m""ore; fg; echo en""d $?`)
+	shell.Args = append(append(shell.Args, "bash"), cmd.Args...)
+	shell.Env, shell.Dir = cmd.Env, cmd.Dir
+	g := d.glassOf(t, 80, 24, shell)
+	g.shows("Enter sends")
+	g.typed("hi\r")
+	g.shows("> hi", "  It begins")
+	g.typed("\x1a")
+	g.shows("Stopped", "kept1\n", "kept2\n", "kept3\n", "kept4\n", "more\n", "  It begins and\n\n  ends.", "finished after", "Enter sends")
+	g.typed(ctrlD)
+	g.end(0)
+	g.shows("go on with", "end 0")
+}
+
 // Requests that come together are shown as a list. Each is answered separately. An answer for the session also answers
 // the others of the same kind.
 func TestScreenSeveral(t *testing.T) {
@@ -663,6 +682,61 @@ func TestScreenYolo(t *testing.T) {
 	}
 	g.typed(ctrlD)
 	g.end(0)
+}
+
+// A second Ctrl-C leaves, also if the turn that the first one has cancelled has ended before.
+func TestScreenCtrlC(t *testing.T) {
+	onScreens(t, func(t *testing.T, k *screenKimi) {
+		d := k.demo(t, k.run("s", "sleep 60"), "text: not reached")
+		g := d.glass(t, 100, 24, d.chatArgs("chat")...)
+		g.shows("Enter sends")
+		g.typed("work\r")
+		g.asked("y yes, once")
+		g.typed(ctrlC)
+		g.shows("✗ "+k.shell+" sleep 60  not run", "cancelled after", "Ctrl-C again leaves")
+		g.typed(ctrlC)
+		g.end(130)
+	})
+}
+
+// A call that kimi allows by the answer to another one runs, and is shown so.
+func TestScreenAllowedTogether(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, echo("1", 1)+"\n"+clienttest.ToolCall("2", "Shell", map[string]string{"command": "touch ran; sleep 60"}), "text: one")
+	g := d.glass(t, 110, 30, d.chatArgs("chat")...)
+	g.shows("Enter sends", "? keys")
+	g.typed("go\r")
+	g.asked("2 requests wait", "a always")
+	g.typed("a")
+	g.shows("every later", "Enter allows it")
+	g.typed("\x1b[A\r")
+	g.shows("Shell touch ran; sleep 60  1 s")
+	g.typed(ctrlC)
+	g.shows("✗ Shell touch ran; sleep 60  ", "no result", "cancelled after")
+	g.typed(ctrlD)
+	g.end(0)
+}
+
+// A chat that continues the session of --session does not say that there is no such session.
+func TestScreenNamed(t *testing.T) {
+	t.Parallel()
+	for name, plain := range map[string][]string{"screen": nil, "plain": {"--plain"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newCodeDemo(t, "text: one", "text: two")
+			for i, text := range []string{"one", "two"} {
+				g := d.glass(t, 110, 24, append(d.chatArgs("chat", "--session", "talk"), plain...)...)
+				g.shows("tells more, Ctrl-D leaves")
+				g.typed("hello\r")
+				g.shows(text, "finished")
+				g.typed(ctrlD)
+				g.end(0)
+				if fresh := strings.Contains(g.all(), "this is a new one"); fresh != (i == 0) {
+					t.Errorf("run %d: called new: %v\n%s", i, fresh, g.all())
+				}
+			}
+		})
+	}
 }
 
 // A command of kimi is never sent into a turn as text, and the mode is what the last command asked for, however often

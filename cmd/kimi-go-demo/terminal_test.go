@@ -143,7 +143,7 @@ func TestTerminalApproval(t *testing.T) {
 	x.typed("say a and b\r")
 	x.expect("Rejected: say a and b", "echo a", "allow?")
 	x.typed("a\r") // also answers the request that waits with it, and later ones
-	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with: "+program+" resume")
+	x.expect("b1", "c1", "all done", "finished: 5 steps", "go on with:", program+" resume")
 	x.end(0)
 }
 
@@ -372,7 +372,7 @@ func TestTerminalChat(t *testing.T) {
 	x.typed(ctrlD) // Ctrl-D rejects the request
 	x.expect("Rejected", "finished: 1 step", "> ")
 	x.typed(ctrlD)
-	x.expect("session talk; go on with: " + program + " resume")
+	x.expect("session talk; go on with:", program+" resume")
 	x.end(0)
 
 	x = d.terminal(t, "resume", "--plain", "-", "--config", d.config)

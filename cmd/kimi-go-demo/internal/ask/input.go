@@ -5,11 +5,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Input passes on the lines of a reader: to the question that is being asked, if there is one, otherwise to the caller
@@ -55,6 +57,32 @@ func NewInput(r io.Reader, terminal bool) *Input {
 // Line returns the next line that is not the answer to a question. The line is without its end. The error is [io.EOF] at
 // the end of the input, or the cause of ctx's end.
 func (in *Input) Line(ctx context.Context) (string, error) { return in.line(ctx, false) }
+
+// together is how long a line of a paste comes after the line before it, at most.
+const together = 50 * time.Millisecond
+
+// Lines is like [Input.Line], but returns the lines that come together at a terminal, as those of a paste do, as one
+// text. A line that begins with "/" stays alone, because it may be a command.
+func (in *Input) Lines(ctx context.Context) (string, error) {
+	text, err := in.Line(ctx)
+	for err == nil && in.terminal && !strings.HasPrefix(text, "/") {
+		soon, stop := context.WithTimeout(ctx, together)
+		line, moreErr := in.Line(soon)
+		stop()
+		if moreErr == nil && !strings.HasPrefix(line, "/") {
+			text += "\n" + line
+			continue
+		}
+		if moreErr == nil || errors.Is(moreErr, io.EOF) { // for the next caller
+			in.mu.Lock()
+			in.early = slices.Insert(in.early, 0, answer{line, moreErr, in.age})
+			in.deal()
+			in.mu.Unlock()
+		}
+		break
+	}
+	return text, err
+}
 
 // claim gives everything that is typed from now on to a question.
 func (in *Input) claim() (release func()) {

@@ -79,7 +79,11 @@ func ApprovalRows(m *wireproto.ApprovalRequest, name string, arguments json.RawM
 	if m.SourceKind != nil && *m.SourceKind == "background_agent" {
 		who += ", in the background,"
 	}
-	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + Action(m.Action)}}
+	what := Action(m.Action)
+	if strings.HasPrefix(m.Sender, "Write") { // kimi has the same action for both
+		what = strings.Replace(what, "edit a file", "write a file", 1)
+	}
+	list := []screen.Row{{Style: screen.Yellow, Mark: "? ", Text: who + " wants to " + what}}
 	var seen []argument // shown already, word for word
 	var changes []*wireproto.DiffDisplayBlock
 	known := false

@@ -54,6 +54,10 @@ func Arguments(raw string) string {
 		return oneLine(raw, maxSummary)
 	}
 	var list []string
+	if asked := questions(args["questions"]); asked != "" {
+		list = append(list, oneLine(asked, maxSummary))
+		delete(args, "questions")
+	}
 	for _, key := range mainKeys {
 		if v, ok := args[key].(string); ok {
 			list = append(list, oneLine(v, maxSummary))
@@ -65,6 +69,31 @@ func Arguments(raw string) string {
 		list = append(list, key+"="+value(args[key]))
 	}
 	return oneLine(strings.Join(list, "  "), maxSummary)
+}
+
+// questions returns the questions of a call that asks the person, or "".
+func questions(v any) string {
+	all, _ := v.([]any)
+	var list []string
+	for _, q := range all {
+		fields, _ := q.(map[string]any)
+		text, ok := fields["question"].(string)
+		if !ok {
+			return ""
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, " / ")
+}
+
+// Answers returns the answers in the result of a call that asked the person, by question. ok is false if the result has
+// another form.
+func Answers(name string, v *wireproto.ToolReturnValue) (answers map[string]string, ok bool) {
+	var said struct{ Answers map[string]string }
+	if name != "AskUserQuestion" || json.Unmarshal([]byte(Said(v.Output)), &said) != nil || said.Answers == nil {
+		return nil, false
+	}
+	return said.Answers, true
 }
 
 func value(v any) string {
@@ -131,6 +160,19 @@ func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 		}
 	}
 	output := Said(v.Output)
+	if answers, ok := Answers(name, v); ok {
+		var list []string
+		for _, q := range slices.Sorted(maps.Keys(answers)) {
+			list = append(list, oneLine(q, maxSummary)+" → "+oneLine(answers[q], maxSummary))
+		}
+		if len(list) == 0 {
+			list = []string{"not answered"}
+			if why := strings.TrimSpace(brief.String()); strings.Contains(why, "afk") {
+				list[0] += ": " + oneLine(why, maxSummary)
+			}
+		}
+		return list
+	}
 	if name == "Agent" {
 		if _, rest, ok := strings.Cut(output, "[summary]\n"); ok {
 			output = rest

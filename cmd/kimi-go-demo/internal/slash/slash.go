@@ -10,7 +10,7 @@ import (
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
-var name = regexp.MustCompile("^/[a-z][a-z0-9:_-]*$")
+var name = regexp.MustCompile("^/[A-Za-z][A-Za-z0-9:_-]*$")
 
 // Wrong says why kimi must not get what was typed. It is "" if kimi may get it.
 func Wrong(s *client.Session, text string) string {
@@ -32,7 +32,10 @@ func Send(s *client.Session, text string) (prompt, needless string) {
 	if !switches(word) || arg == "" || !Known(s, word) {
 		return text, ""
 	}
-	if on := "/"+Mode(s) == word; on == (arg == "on") {
+	switch on := "/"+Mode(s) == word; {
+	case word == "/yolo" && Mode(s) == "afk": // yolo mode may be on as well
+		return "", "first turn off afk mode: /afk off"
+	case on == (arg == "on"):
 		return "", word[1:] + " mode is " + arg + " already"
 	}
 	return word, ""

@@ -17,6 +17,7 @@ type view struct {
 	columns int
 	now     time.Time
 	spin    string // the spinner's picture
+	asks    bool   // the main agent waits for a permission, so calls that came after it may wait, too
 }
 
 // block is a part of the transcript. Once it is done, it is shown a last time and never changes.
@@ -66,9 +67,10 @@ func (b *said) tight() bool { return false }
 type notice struct {
 	style screen.Style
 	text  string
+	apart bool // an empty line stands before it
 }
 
-func note(style screen.Style, text string) *notice { return &notice{style, text} }
+func note(style screen.Style, text string) *notice { return &notice{style: style, text: text} }
 
 func (b *notice) lines(v view) []string {
 	const hyphen = "\u2011" // a line does not break at it, so an id stays whole
@@ -83,7 +85,7 @@ func (b *notice) done() bool         { return true }
 func (b *notice) close(time.Time)    {}
 func (b *notice) folded(view) bool   { return false }
 func (b *notice) full(view) []string { return nil }
-func (b *notice) tight() bool        { return true }
+func (b *notice) tight() bool        { return !b.apart }
 
 // prose is Markdown that is complete from the start.
 type prose struct{ head, text string }
@@ -225,7 +227,11 @@ func (b *call) lines(v view) []string {
 	case b.asked:
 		mark, style, state = "?", screen.Yellow, "waits for you"
 	}
-	if !b.done() && !b.asked && b.complete {
+	switch {
+	case b.done() || b.asked || !b.complete:
+	case v.asks && b.verdict == "" && b.inner == nil:
+		mark, style = "·", screen.Dim
+	default:
 		state = seconds(v.now.Sub(b.begin))
 	}
 	if b.done() && !b.replayed && b.end.Sub(b.begin) >= 100*time.Millisecond {

@@ -40,6 +40,7 @@ type request struct {
 	cursor  int // the option or offer at the cursor
 	chosen  map[int]bool
 	words   string // the person's own words
+	changed bool   // the person has changed the choice since they answered the question last
 	kept    map[int]asked
 	answers map[string]string
 }
@@ -70,6 +71,22 @@ func (d *decider) now() *request {
 		return nil
 	}
 	return d.list[d.current]
+}
+
+// find returns a request that waits, or nil.
+func (d *decider) find(id string) *request {
+	if i := slices.IndexFunc(d.list, func(r *request) bool { return r.id == id }); i >= 0 {
+		return d.list[i]
+	}
+	return nil
+}
+
+// call returns the id of the tool call that the request is about.
+func (r *request) call() string {
+	if r.approval != nil {
+		return r.approval.ToolCallID
+	}
+	return r.question.ToolCallID
 }
 
 // drop removes a request, and reports whether it was the current one.
@@ -178,9 +195,12 @@ func (d *decider) grant(r *request, k tea.KeyPressMsg) verdict {
 		r.choosing = false
 	default:
 		i, err := strconv.Atoi(s)
-		if err != nil || i < 1 || i > n {
+		switch {
+		case err != nil:
 			r.choosing = false
 			return verdict{none: true}
+		case i < 1 || i > n:
+			return verdict{hint: fmt.Sprintf("there is no %s: choose from 1 to %d", s, n)}
 		}
 		r.cursor = i - 1
 	}
@@ -292,9 +312,12 @@ func (d *decider) lines(v view, height int, silent string) ([]string, *tea.Curso
 	if d.words != nil {
 		var typed []string
 		typed, cursor = areaLines(d.words, v.columns)
-		what := "What instead? Enter sends it, Esc goes back"
+		what := "What shall it do instead? Enter sends it, Esc goes back"
 		if r.approval == nil {
 			what = "Your answer. Enter sends it, Esc goes back"
+			if r.question.Questions[r.index].Header == planHeader {
+				what = "What shall change? Enter sends it, Esc goes back"
+			}
 		}
 		below = append([]string{paint(screen.Bold, what)}, typed...)
 		if cursor != nil {

@@ -60,13 +60,75 @@ func newArea(mark string) textarea.Model {
 	return a
 }
 
-// key handles a key for the text.
-func (e *editor) key(msg tea.KeyPressMsg) {
-	before := e.area.Value()
+// key handles a key for the text. The mark of a folded text is like one character: the cursor never stands in it, and a
+// key that deletes a part of it deletes all of it. removed reports that.
+func (e *editor) key(msg tea.KeyPressMsg) (removed bool) {
+	text, line, column := e.text(), e.area.Line(), e.area.Column()
+	old := e.line()
 	e.area, _ = e.area.Update(msg)
-	if e.area.Value() != before {
+	now, at := e.line(), e.area.Column()
+	if e.text() != text {
 		e.back = 0
 	}
+	if e.text() == text {
+		if from, to := e.markAt(now, at); from < at && at < to {
+			if e.area.Line() == line && at > column {
+				from = to
+			}
+			e.area.SetCursorColumn(from)
+		}
+		return false
+	}
+	if e.area.Line() != line || len(now) >= len(old) {
+		return false
+	}
+	gone := len(old) - len(now) // the key has removed old[at:at+gone]
+	if from, to := e.markAt(old, at); from < at && at < to {
+		e.press(tea.KeyBackspace, at-from)
+		removed = true
+	}
+	if from, to := e.markAt(old, at+gone); from < at+gone && at+gone < to {
+		e.press(tea.KeyDelete, to-at-gone)
+		removed = true
+	}
+	return removed
+}
+
+func (e *editor) press(key rune, n int) {
+	for range n {
+		e.area, _ = e.area.Update(tea.KeyPressMsg{Code: key})
+	}
+}
+
+// line returns the line of the cursor.
+func (e *editor) line() []rune {
+	lines := strings.Split(e.text(), "\n")
+	return []rune(lines[min(e.area.Line(), len(lines)-1)])
+}
+
+// markAt returns where the mark of a folded text begins and ends that has the column within it. Without one, from and to
+// are the column.
+func (e *editor) markAt(line []rune, column int) (from, to int) {
+	for mark := range e.pasted {
+		n := len([]rune(mark))
+		for from := max(column-n+1, 0); from < column && from+n <= len(line); from++ {
+			if string(line[from:from+n]) == mark {
+				return from, from + n
+			}
+		}
+	}
+	return column, column
+}
+
+// folded returns the first folded text in the editor in full, or "".
+func (e *editor) folded() string {
+	first, at := "", -1
+	for mark, paste := range e.pasted {
+		if i := strings.Index(e.text(), mark); i >= 0 && (at < 0 || i < at) {
+			first, at = paste, i
+		}
+	}
+	return first
 }
 
 // paste inserts a paste. It inserts paths of images as @path, and folds a long text.
@@ -203,7 +265,7 @@ func (e *editor) before() (text string, first bool) {
 // keep empties the editor, and adds its text to the history.
 func (e *editor) keep() {
 	if !e.empty() && e.back == 0 {
-		e.history.entries = append(e.history.entries, e.whole())
+		e.history.entries = append(e.history.entries, e.text())
 	}
 	e.clear()
 }

@@ -70,12 +70,12 @@ func loadHistory(path string) *history {
 	return h
 }
 
-// add appends an entry, in memory and in the file.
-func (h *history) add(text string) error {
-	if n := len(h.entries); strings.TrimSpace(text) == "" || n > 0 && h.entries[n-1] == text {
+// add appends a text: in memory as the editor shows it, and in the file as a whole.
+func (h *history) add(shown, text string) error {
+	if n := len(h.entries); strings.TrimSpace(text) == "" || n > 0 && h.entries[n-1] == shown {
 		return nil
 	}
-	h.entries = append(h.entries, text)
+	h.entries = append(h.entries, shown)
 	if h.path == "" {
 		return nil
 	}

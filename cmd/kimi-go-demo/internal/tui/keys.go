@@ -26,6 +26,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		switch {
 		case s == "ctrl+c":
 			m.pending = nil
+		case takesBack(s):
+			m.pending = nil
+			return m.guard.typed(m.now)
 		case printable(k):
 			m.unsettle()
 			m.typed(k)
@@ -56,8 +59,14 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	}
 	if m.decide.open() && m.drafting() { // the key belongs to the draft
 		r := m.decide.now()
-		if s == "esc" {
+		switch {
+		case s == "esc":
 			r.taken = true
+			return nil
+		case s == "tab" && r.question != nil && !m.edit.menu.open(): // the draft is the answer
+			r.cursor = rows(r.question.Questions[r.index]) - 1
+			m.decide.begin(m.edit.whole())
+			m.edit.clear()
 			return nil
 		}
 		m.typed(k)
@@ -84,6 +93,11 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	return m.guard.typed(m.now)
 }
 
+// takesBack reports whether a key takes back what was typed.
+func takesBack(key string) bool {
+	return slices.Contains([]string{"backspace", "ctrl+h", "delete", "esc", "ctrl+u", "ctrl+w", "alt+backspace"}, key)
+}
+
 // leaveByKey handles Ctrl-D: it leaves. While a turn runs, only a second Ctrl-D leaves.
 func (m *model) leaveByKey() {
 	if m.phase == working && !m.warned {
@@ -98,7 +112,7 @@ func (m *model) leaveByKey() {
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:
-		m.stopped = true
+		m.stopped, m.warned = true, true
 		m.cancel()
 		m.hint = "Ctrl-C again leaves"
 	case m.phase == starting && m.doing == "", m.warned, m.phase == working:
@@ -113,8 +127,12 @@ func (m *model) interrupt() {
 	}
 }
 
-// unfold prints in full what was folded last and has not been unfolded yet.
+// unfold prints in full what is folded in the editor, or else what was folded last and has not been unfolded yet.
 func (m *model) unfold() {
+	if text := m.edit.folded(); text != "" {
+		m.log.add(&said{rows: screen.Rows(screen.Dim, "pasted: ", "  ", text)})
+		return
+	}
 	n := len(m.log.folds)
 	if n == 0 {
 		m.hint = "nothing more is folded"
@@ -200,7 +218,9 @@ func (m *model) typed(k tea.KeyPressMsg) {
 		}
 		return
 	}
-	e.key(k)
+	if e.key(k) {
+		m.hint = "a pasted text is removed as a whole"
+	}
 	m.suggest()
 }
 
@@ -291,13 +311,16 @@ func (m *model) hints() []string {
 	var list []string
 	switch {
 	case m.phase == starting && m.session != nil:
-		list = []string{"you can type now: it is sent when kimi is ready", "Ctrl-D leaves"}
+		list = []string{"you can type a message now: it is sent when kimi is ready", "Ctrl-D leaves"}
 	case m.phase == starting:
-		list = []string{"you can type now: it is sent when kimi has started", "Ctrl-C leaves"}
+		list = []string{"you can type a message now: it is sent when kimi has started", "Ctrl-C leaves"}
 	case m.decide.words != nil && m.decide.open():
 		list = []string{"Enter sends it", "Esc goes back", "Ctrl-C cancels the turn"}
 	case m.decide.open() && m.drafting():
 		list = []string{"Esc, then a key answers", "Enter " + map[bool]string{true: "steers", false: "queues"}[m.steers] + " your text", "Ctrl-C cancels the turn"}
+		if m.decide.now().question != nil {
+			list = append([]string{"Tab makes your text the answer"}, list...)
+		}
 	case m.guard.open(m.now):
 		list = []string{"a key answers", "Ctrl-C cancels the turn"}
 	case len(m.decide.list) > 0:
@@ -308,6 +331,8 @@ func (m *model) hints() []string {
 		list = []string{"Enter steers the turn", "Tab: queue instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
 	case m.phase == working:
 		list = []string{"Enter queues", "Tab: steer instead", "Ctrl-C cancels", "? keys", plan, "Ctrl-O unfolds"}
+	case m.paused && !m.edit.empty():
+		list = []string{"Enter sends what is queued, then your text"}
 	case m.paused:
 		list = []string{"Enter sends what is queued", "↑ takes it back", "Ctrl-D leaves"}
 	default:

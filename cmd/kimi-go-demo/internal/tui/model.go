@@ -35,6 +35,7 @@ type model struct {
 
 	phase   phase
 	session *client.Session
+	missing string          // the id of the session that does not exist
 	started *client.Session // the session to close at the end; goroutines of work set it, even if the person has left
 	turns   int
 	err     error // why the chat ends
@@ -134,6 +135,10 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 	case printedMsg:
 		m.print.busy = false
+	case tea.SuspendMsg: // it comes here when the chat is in the foreground again
+		cmds = append(cmds, m.print.hold())
+	case heldMsg:
+		m.print.held = false
 	case endMsg:
 		m.end(msg.err)
 	case tea.KeyPressMsg:
@@ -171,7 +176,7 @@ func (m *model) flush() tea.Cmd {
 	if m.print.ready() {
 		return m.print.next(m.roomAbove(), m.colours)
 	}
-	if m.phase == leaving && !m.print.busy {
+	if m.phase == leaving && !m.print.busy && !m.print.held {
 		return tea.Quit
 	}
 	return nil
@@ -185,6 +190,7 @@ func (m *model) item(item any) {
 		m.log.text(item, m.now)
 	case startedItem:
 		m.attach(item.session)
+		m.missing = item.missing
 		if !m.cfg.Replay {
 			m.ready()
 		}
@@ -212,10 +218,7 @@ func (m *model) item(item any) {
 	case ruledItem:
 		m.ruled(item.call, item.said, item.err)
 	case resolvedItem:
-		shown := m.guard.shown
-		if m.decide.drop(item.id) && shown && m.phase == working && !m.stopped {
-			m.log.add(note(screen.Dim, "  (no answer is needed now)"))
-		}
+		m.resolved(item.id)
 	case turnItem:
 		m.turnOver(item.result, item.err)
 	case steeredItem:
@@ -265,8 +268,8 @@ func (m *model) ready() {
 		model = ", model " + model
 	}
 	id := m.session.ID()
-	if w := m.cfg.Wanted; w != "" && w != id {
-		m.log.add(note(screen.Yellow, "there is no session "+w+": this is a new one"))
+	if m.missing != "" {
+		m.log.add(note(screen.Yellow, "there is no session "+m.missing+": this is a new one"))
 	}
 	m.log.add(note(screen.Dim, "session "+id+model+"; /help tells more, Ctrl-D leaves"))
 	m.sendNext()
@@ -326,14 +329,30 @@ func (m *model) request(r *request) {
 		r.ends = !m.perCall() && r.approval.AgentID == nil
 	}
 	m.decide.add(r)
-	var id string
-	if r.approval != nil {
-		id = r.approval.ToolCallID
-	} else {
-		id = r.question.ToolCallID
-	}
-	if c := m.log.find(id); c != nil {
+	if c := m.log.find(r.call()); c != nil {
 		c.asked, c.complete = true, true
+	}
+}
+
+// resolved removes a request that needs no answer any more, because another program or kimi itself has answered it.
+func (m *model) resolved(id string) {
+	r := m.decide.find(id)
+	if r == nil {
+		return
+	}
+	if w := m.decide.words; w != nil && r == m.decide.now() { // the person goes on typing, in the editor
+		m.edit.insert(w.Value())
+	}
+	shown := m.guard.shown
+	asked := m.decide.drop(id)
+	if m.phase != working || m.stopped {
+		return
+	}
+	if c := m.log.find(r.call()); c != nil {
+		c.asked, c.begin = false, m.now
+	}
+	if asked && shown {
+		m.log.add(note(screen.Dim, "  (no answer is needed now)"))
 	}
 }
 
@@ -384,7 +403,7 @@ func (m *model) end(err error) {
 		m.log.add(note(screen.Dim, "not sent: "+q.text))
 	}
 	if t := m.edit.whole(); strings.TrimSpace(t) != "" {
-		m.edit.history.add(t) // one key brings it back the next time
+		m.edit.history.add(t, t) // one key brings it back the next time
 	}
 	m.queue = nil
 }

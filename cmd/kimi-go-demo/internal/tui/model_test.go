@@ -314,7 +314,7 @@ func TestQuestionsBack(t *testing.T) {
 	s.typed("mine")
 	s.keys("enter")
 	s.opens()
-	s.shows(t, "? (2 of 3) Second?", "3 None of these", "4 Something else: type it", "← → others")
+	s.shows(t, "? (2 of 3) Second?", "3 [ ] None of these", "4 Something else: type it", "← back")
 	s.keys("x") // text for the editor
 	s.shows(t, "> x", "Esc, then a key answers")
 	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
@@ -349,6 +349,141 @@ func TestQuestionsBack(t *testing.T) {
 	s.shows(t, "? (3 of 3) Third?")
 	if diff := cmp.Diff(map[string]string{"First?": "mine"}, r.answers); diff != "" {
 		t.Errorf("answers after one is skipped (-want +got):\n%s", diff)
+	}
+}
+
+// What the person changes about a question is kept when they go to another question, as the screen shows it.
+func TestQuestionsKept(t *testing.T) {
+	s := newStage(t, 70, 24)
+	options := []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}, {Label: "three"}}
+	r := s.asks(wireproto.QuestionItem{Question: "First?", Options: options}, wireproto.QuestionItem{Question: "Second?", Options: options, MultiSelect: true},
+		wireproto.QuestionItem{Question: "Third?", Options: options})
+	press := func(keys ...rune) {
+		t.Helper()
+		for _, k := range keys {
+			s.Update(tea.KeyPressMsg{Code: k})
+			s.opens()
+		}
+	}
+	s.keys("2", "enter")
+	s.opens()
+	s.keys("1", "enter")
+	s.opens()
+	press(tea.KeyLeft, tea.KeyLeft)
+	s.keys("1")
+	press(tea.KeyRight)
+	s.keys("1", "3")
+	s.shows(t, "[ ] one", "❯ 3 [x] three", "[ ] None of these")
+	press(tea.KeyRight) // the third has no answer, and is left without one
+	press(tea.KeyLeft, tea.KeyLeft)
+	want := map[string]string{"First?": "one", "Second?": "three"}
+	if diff := cmp.Diff(want, r.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	press(tea.KeyRight)
+	s.keys("4")
+	s.shows(t, "[ ] one", "[ ] three", "❯ 4 [x] None of these")
+	press(tea.KeyUp)
+	s.shows(t, "[ ] one", "❯ 3 [x] three", "[ ] None of these")
+	s.keys("9")
+	s.shows(t, "there is no 9: choose from 1 to 5")
+	s.keys("4")
+	press(tea.KeyLeft)
+	want["Second?"] = "None of these"
+	if diff := cmp.Diff(want, r.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	s.typed("in my words")
+	s.shows(t, "> in my words", "Tab makes your text the answer")
+	s.keys("tab", "enter")
+	s.opens()
+	if want["First?"] = "in my words"; r.answers["First?"] != "in my words" || s.edit.text() != "" {
+		t.Errorf("answers %v, the draft is %q", r.answers, s.edit.text())
+	}
+}
+
+// A letter that is taken back at once does not answer.
+func TestTakenBack(t *testing.T) {
+	for _, k := range []tea.KeyPressMsg{{Code: tea.KeyBackspace}, {Code: tea.KeyEscape}, {Code: 'u', Mod: tea.ModCtrl}, {Code: 'w', Mod: tea.ModCtrl}} {
+		s := newStage(t, 70, 24)
+		s.decide.add(shellRequest())
+		s.opens()
+		s.keys("a")
+		s.Update(k)
+		if r := s.decide.now(); r == nil || r.choosing || s.pending != nil {
+			t.Errorf("%s gives the letter before it to the request", k)
+		}
+	}
+}
+
+func shellRequest() *request {
+	return &request{id: "1", offers: []grant.Offer{{Words: "all"}}, approval: &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{
+		Sender: "Shell", Action: "run command", ToolCallID: "c", Display: wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Command: "ls"}}}}}
+}
+
+// If a request is answered elsewhere, the reason that the person types stays, and the call runs.
+func TestAnsweredElsewhere(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.phase = working
+	s.play(&wireproto.ToolCall{ID: "c", Function: wireproto.ToolCallFunction{Name: "Shell"}}, requestItem{shellRequest()})
+	s.opens()
+	s.keys("e")
+	s.Update(s.pending)
+	s.typed("leave it, and ")
+	s.play(resolvedItem{"1"})
+	s.typed("list")
+	if got := s.edit.text(); got != "leave it, and list" {
+		t.Errorf("the editor has %q", got)
+	}
+	if c := s.log.find("c"); c == nil || c.asked {
+		t.Errorf("the call is %+v", c)
+	}
+	s.log.close(s.now)
+	s.play()
+	s.shows(t, "✗ Shell", "no result")
+}
+
+// The mark of a paste is deleted as a whole, and the cursor never stands in it.
+func TestPasteWhole(t *testing.T) {
+	paste := strings.Repeat("x\n", 40)
+	const mark = "[pasted 40 lines]"
+	left, right := tea.KeyPressMsg{Code: tea.KeyLeft}, tea.KeyPressMsg{Code: tea.KeyRight}
+	for _, tt := range []struct {
+		name string
+		keys []tea.KeyPressMsg
+		want string
+	}{
+		{"Backspace after it", []tea.KeyPressMsg{left, left, left, left, {Code: tea.KeyBackspace}}, "go  now"},
+		{"Delete before it", []tea.KeyPressMsg{left, left, left, left, left, {Code: tea.KeyDelete}}, "go  now"},
+		{"the word before", []tea.KeyPressMsg{left, left, left, {Code: 'w', Mod: tea.ModCtrl}}, "go now"},
+		{"over it and back", []tea.KeyPressMsg{left, left, left, left, left, left, right, right, {Code: 'z', Text: "z"}}, "go " + mark + "z now"},
+		{"a word back", []tea.KeyPressMsg{{Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: 'z', Text: "z"}}, "go z" + mark + " now"},
+	} {
+		s := newStage(t, 70, 24)
+		s.typed("go ")
+		s.Update(tea.PasteMsg{Content: paste})
+		s.typed(" now")
+		for _, k := range tt.keys {
+			s.Update(k)
+		}
+		if got := s.edit.text(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	s := newStage(t, 70, 24)
+	s.session, s.phase = nil, starting
+	s.typed("go ")
+	s.Update(tea.PasteMsg{Content: paste})
+	s.typed(" now")
+	s.keys("ctrl+o")
+	s.play()
+	s.shows(t, "pasted: x\n  x\n", "> go "+mark+" now")
+	s.keys("enter", "up", "up")
+	if got := s.edit.text(); got != "go "+mark+" now" {
+		t.Errorf("the history has %q", got)
+	}
+	if got := s.edit.whole(); got != "go "+paste+" now" {
+		t.Errorf("in full, it is %.40q", got)
 	}
 }
 
@@ -701,7 +836,7 @@ func TestHistory(t *testing.T) {
 	}
 	h := loadHistory(path)
 	for _, text := range []string{"one", "two\nlines", "two\nlines", " "} {
-		if err := h.add(text); err != nil {
+		if err := h.add(text, text); err != nil {
 			t.Fatal(err)
 		}
 	}

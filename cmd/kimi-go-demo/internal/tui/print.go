@@ -12,15 +12,26 @@ import (
 type printer struct {
 	lines []string
 	busy  bool
+	held  bool // bubbletea does not know yet where its lines are
 }
 
 // printedMsg says that lines have been printed.
 type printedMsg struct{}
 
+// heldMsg says that a frame has been drawn since the chat came back from the background.
+type heldMsg struct{}
+
+// hold waits for a frame. After the chat comes back from the background, bubbletea draws below what the shell has
+// shown, but prints above the place where its lines were before.
+func (p *printer) hold() tea.Cmd {
+	p.held = true
+	return tea.Tick(6*frame, func(time.Time) tea.Msg { return heldMsg{} })
+}
+
 func (p *printer) add(lines ...string) { p.lines = append(p.lines, lines...) }
 
 // ready reports whether next has something to do.
-func (p *printer) ready() bool { return !p.busy && len(p.lines) > 0 }
+func (p *printer) ready() bool { return !p.busy && !p.held && len(p.lines) > 0 }
 
 // next returns the command that prints the next lines, at most room of them. Above the program's own lines, the terminal
 // cannot take more at once.

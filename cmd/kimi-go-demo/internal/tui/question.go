@@ -1,7 +1,6 @@
 package tui
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -14,13 +13,17 @@ import (
 
 // asked is how the person has left a question.
 type asked struct {
-	cursor int
-	chosen map[int]bool
-	words  string
+	cursor  int
+	chosen  map[int]bool
+	words   string
+	changed bool // since the person answered it last
 }
 
 // noneOfThese is the answer to a question that allows several choices, if the person wants none of them.
 const noneOfThese = "None of these"
+
+// planHeader is the header of the question about a plan.
+const planHeader = "Plan"
 
 // rows returns how many choices a question has: its options and free text, and noneOfThese if several options may be
 // chosen.
@@ -36,8 +39,11 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
 	n := rows(q)
 	s := k.String()
-	if i, err := strconv.Atoi(s); err == nil && i >= 1 && i <= n {
-		r.cursor = i - 1
+	if i, err := strconv.Atoi(s); err == nil {
+		if i < 1 || i > n {
+			return verdict{hint: fmt.Sprintf("there is no %s: choose from 1 to %d", s, n)}
+		}
+		r.cursor, r.changed = i-1, true
 		if q.MultiSelect || r.cursor == n-1 {
 			d.mark(r)
 		}
@@ -45,39 +51,33 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	}
 	switch s {
 	case "up":
-		r.cursor = (r.cursor + n - 1) % n
+		r.move(n - 1)
 	case "down":
-		r.cursor = (r.cursor + 1) % n
+		r.move(1)
 	case "left":
 		if r.index > 0 {
+			d.leave(r)
 			r.ask(r.index - 1)
 		}
 	case "right":
 		if r.index+1 < len(r.question.Questions) {
+			d.leave(r)
 			r.ask(r.index + 1)
 		}
 	case "space":
 		if q.MultiSelect || r.cursor == n-1 {
+			r.changed = true
 			d.mark(r)
 		}
 	case "enter":
-		marked := r.labels(q)
-		if q.MultiSelect && r.words != "" {
-			marked = append(marked, r.words)
-		}
+		text := r.choice()
 		switch {
 		case r.cursor == n-1 && r.words == "":
 			d.begin("")
-		case r.cursor == n-1 && !q.MultiSelect:
-			return d.answer(r, r.words)
-		case !q.MultiSelect:
-			return d.answer(r, q.Options[r.cursor].Label)
-		case r.cursor == len(q.Options):
-			return d.answer(r, noneOfThese)
-		case len(marked) > 0:
-			return d.answer(r, strings.Join(marked, ", "))
-		default:
+		case text == "":
 			return verdict{hint: "nothing is marked: Space or a number marks"}
+		default:
+			return d.answer(r, text)
 		}
 	case "esc":
 		return d.answer(r, "")
@@ -91,15 +91,53 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	return verdict{}
 }
 
+// choice returns the answer that the cursor and the marks stand for, or "" if they stand for none.
+func (r *request) choice() string {
+	q := r.question.Questions[r.index]
+	switch {
+	case !q.MultiSelect && r.cursor < len(q.Options):
+		return q.Options[r.cursor].Label
+	case !q.MultiSelect:
+		return r.words
+	case r.none():
+		return noneOfThese
+	}
+	marked := r.labels(q)
+	if r.words != "" {
+		marked = append(marked, r.words)
+	}
+	return strings.Join(marked, ", ")
+}
+
+// none reports whether the cursor is at noneOfThese, so that the marks do not count.
+func (r *request) none() bool {
+	q := r.question.Questions[r.index]
+	return q.MultiSelect && r.cursor == len(q.Options)
+}
+
+// move moves the cursor by some rows. That changes the choice, unless the marks are the choice.
+func (r *request) move(by int) {
+	q := r.question.Questions[r.index]
+	was := r.none()
+	r.cursor = (r.cursor + by) % rows(q)
+	r.changed = r.changed || !q.MultiSelect || was || r.none()
+}
+
+// leave keeps what the person has changed about the current question as its answer.
+func (d *decider) leave(r *request) {
+	if text := r.choice(); r.changed && text != "" {
+		r.answers[r.question.Questions[r.index].Question] = text
+		r.changed = false
+	}
+}
+
 // mark marks the option at the cursor, or takes its mark away. For free text, it lets the person type.
 func (d *decider) mark(r *request) {
 	q := r.question.Questions[r.index]
 	switch r.cursor {
 	case rows(q) - 1:
 		d.begin(r.words)
-	case len(q.Options): // noneOfThese
-		clear(r.chosen)
-		r.words = ""
+	case len(q.Options): // noneOfThese: only the cursor shows it, so going to another row brings the marks back
 	default:
 		r.chosen[r.cursor] = !r.chosen[r.cursor]
 	}
@@ -120,6 +158,7 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 // answers. An empty text means that the question has no answer.
 func (d *decider) answer(r *request, text string) verdict {
 	list := r.question.Questions
+	r.changed = false
 	if text == "" {
 		delete(r.answers, list[r.index].Question)
 	} else {
@@ -134,11 +173,10 @@ func (d *decider) answer(r *request, text string) verdict {
 		v.text, v.err = "not answered", r.question.Dismiss()
 		return v
 	}
-	var said []string
-	for _, q := range list {
-		said = append(said, cmp.Or(r.answers[q.Question], "(no answer)"))
+	v.text, v.err = "answered", r.question.Answer(r.answers)
+	if list[0].Header == planHeader { // the result of the call does not say it
+		v.text += ": " + r.answers[list[0].Question]
 	}
-	v.text, v.err = "answered: "+strings.Join(said, " / "), r.question.Answer(r.answers)
 	return v
 }
 
@@ -147,12 +185,12 @@ func (r *request) ask(index int) {
 	if r.kept == nil {
 		r.kept = make(map[int]asked)
 	}
-	r.kept[r.index] = asked{r.cursor, r.chosen, r.words}
+	r.kept[r.index] = asked{r.cursor, r.chosen, r.words, r.changed}
 	now := r.kept[index]
 	if now.chosen == nil {
 		now.chosen = make(map[int]bool)
 	}
-	r.cursor, r.chosen, r.words = now.cursor, now.chosen, now.words
+	r.cursor, r.chosen, r.words, r.changed = now.cursor, now.chosen, now.words, now.changed
 	r.index, r.top, r.seen, r.open = index, 0, 0, false
 }
 
@@ -165,7 +203,7 @@ func (r *request) options(v view, height int) []string {
 	other := q.OtherLabel
 	if other == "" {
 		other = "Something else: type it"
-		if q.Header == "Plan" {
+		if q.Header == planHeader {
 			other = "Change it: type how"
 		}
 	}
@@ -173,8 +211,8 @@ func (r *request) options(v view, height int) []string {
 	from, to := 0, 0 // the lines of the option at the cursor
 	row := func(i int, label, about string) {
 		box := ""
-		if q.MultiSelect && i < len(q.Options) {
-			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i]]
+		if q.MultiSelect && i <= len(q.Options) {
+			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i] && !r.none() || r.none() && i == r.cursor]
 		}
 		if i == r.cursor {
 			from = len(list)
@@ -189,19 +227,23 @@ func (r *request) options(v view, height int) []string {
 		row(len(q.Options), noneOfThese, "")
 	}
 	about := q.OtherDescription
-	if r.words != "" {
+	if r.words != "" && !r.none() {
 		about = "“" + screen.Line(r.words) + "”"
 	}
 	row(rows(q)-1, other, about)
-	how := "↑ ↓ or a number, Enter chooses, Esc skips"
-	if q.MultiSelect {
-		how = "↑ ↓, Space or a number marks, Enter sends, Esc skips"
+	skip := ", Esc skips it"
+	if q.Header == planHeader {
+		skip = ", Esc gives no answer"
 	}
-	switch {
-	case r.index > 0 && r.index+1 < len(r.question.Questions):
-		how += "; ← → others"
-	case r.index > 0:
-		how += ", ← goes back"
+	how := "↑ ↓ or a number, Enter chooses" + skip
+	if q.MultiSelect {
+		how = "↑ ↓, Space or a number marks, Enter answers" + skip
+	}
+	if r.index > 0 {
+		how += ", ← back"
+	}
+	if r.index+1 < len(r.question.Questions) {
+		how += ", → next"
 	}
 	keys := wrapWords(paint(screen.Dim, how), v.columns)
 	return append(around(list, from, to, height-len(keys)), keys...)

@@ -41,7 +41,7 @@ func (m *model) submit() {
 		}
 		return
 	}
-	if err := m.edit.history.add(whole); err != nil && m.history == nil {
+	if err := m.edit.history.add(text, whole); err != nil && m.history == nil {
 		m.history = err
 		m.tell(fmt.Errorf("what you type is not kept for later: %w", err))
 	}
@@ -146,12 +146,15 @@ func (m *model) images(text string) ([]wireproto.ContentPart, error) {
 
 // turnOver ends a turn.
 func (m *model) turnOver(result *client.TurnResult, err error) {
-	m.phase, m.warned, m.hint = idle, false, ""
+	m.phase, m.steers = idle, false
+	if m.warned = m.warned && m.stopped; !m.warned {
+		m.hint = ""
+	}
 	m.turnList, m.counted = nil, false
 	m.log.close(m.now)
 	m.unpin()
 	m.status.end(m.session.Status())
-	m.log.add(note(screen.Dim, m.status.summary(result, err, m.now)))
+	m.log.add(&notice{style: screen.Dim, text: m.status.summary(result, err, m.now), apart: true})
 	if err != nil && !errors.Is(err, client.ErrCancelled) && !m.stopped {
 		m.tell(err)
 	}
@@ -159,7 +162,9 @@ func (m *model) turnOver(result *client.TurnResult, err error) {
 		q.steer = false // the turn has not taken it up
 	}
 	if err != nil {
-		m.paused = len(m.queue) > 0
+		if m.paused = len(m.queue) > 0; m.paused && m.warned {
+			m.hint += " · Enter sends what is queued · ↑ takes it back"
+		}
 		return
 	}
 	m.sendNext()

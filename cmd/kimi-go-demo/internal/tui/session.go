@@ -9,7 +9,10 @@ import (
 
 // These items go into the feed, in addition to messages of the agent.
 type (
-	startedItem  struct{ session *client.Session }
+	startedItem struct {
+		session *client.Session
+		missing string // as [Config.Missing]
+	}
 	failedItem   struct{ err error } // no session has started
 	replayedItem struct{ err error }
 	overItem     struct{ session *client.Session } // the session is over
@@ -76,7 +79,11 @@ func start(ctx context.Context, cfg *Config, f *feed) *client.Session {
 		f.add(failedItem{err})
 		return nil
 	}
-	f.add(startedItem{s})
+	missing := ""
+	if cfg.Missing != nil {
+		missing = cfg.Missing(s)
+	}
+	f.add(startedItem{s, missing})
 	if cfg.Replay {
 		var failed error
 		for m, err := range s.Replay(ctx) {

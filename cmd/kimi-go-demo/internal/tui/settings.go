@@ -52,7 +52,7 @@ func (m *model) change(what string, do func(context.Context, *client.Session) ch
 func (m *model) notNow() {
 	what := "not now: wait for kimi"
 	if m.phase == working {
-		what += ", or cancel the turn by Ctrl-C"
+		what += ", or cancel the turn with Ctrl-C"
 	}
 	m.wrong(what)
 }

@@ -101,8 +101,9 @@ func under(lines []string, head, rest string) []string {
 func rowLines(rows []screen.Row, columns int) []string {
 	rows = screen.Layout(rows, 0)
 	texts := make([]string, len(rows))
-	for i, r := range rows {
-		texts[i] = paint(r.Style, r.Text)
+	for i := range rows {
+		rows[i].Text = strings.ReplaceAll(rows[i].Text, "\t", "    ")
+		texts[i] = paint(rows[i].Style, rows[i].Text)
 	}
 	for i := 0; i < len(rows); i++ {
 		old := 0
@@ -126,7 +127,7 @@ func rowLines(rows []screen.Row, columns int) []string {
 	for i, r := range rows {
 		mark := paint(r.Style, r.Mark)
 		width := ansi.StringWidth(r.Mark)
-		text := strings.ReplaceAll(texts[i], "\t", "    ")
+		text := texts[i]
 		if width+ansi.StringWidth(text) <= columns {
 			list = append(list, strings.TrimRight(mark+text, " "))
 			continue

@@ -169,6 +169,9 @@ func (t *transcript) result(m *wireproto.ToolResult, now time.Time) {
 		c.inner.close(now)
 	}
 	c.end, c.result, c.failed, c.asked = now, &m.ReturnValue, m.ReturnValue.IsError, false
+	if answers, ok := render.Answers(c.name, &m.ReturnValue); ok && len(answers) == 0 {
+		c.failed = true
+	}
 }
 
 // notice shows an event that is not part of the conversation itself.
@@ -232,6 +235,9 @@ func (t *transcript) sub(m *wireproto.SubagentEvent) *transcript {
 	var parent *call
 	if m.ParentToolCallID != nil {
 		parent = t.calls[*m.ParentToolCallID]
+	}
+	if parent != nil && parent == t.latest {
+		t.finishArguments()
 	}
 	if parent == nil || parent.inner != nil { // the subagent is in the background, or it is one of several of a call
 		parent = &call{id: id, name: strings.TrimSpace(label + " " + id), begin: time.Now(), complete: true, replayed: t.replay}

@@ -29,13 +29,14 @@ type Config struct {
 	WorkDir string
 	History string // the file with the texts that were sent before; "" keeps none
 	Mode    string // what runs without a question: "yolo", "afk", or ""
-	Wanted  string // the id of the session that was asked for, "" for none
 	Answer  string // the answer to every approval: y, a, n, or "" to ask
 	Effort  string // the effort that the session is started with
 	Replay  bool   // the session's history is shown first
 	Grants  *grant.Book
 
 	Start func(context.Context) (*client.Session, error)
+	// Missing returns the id that was asked for if the session is a new one in its place, and "" otherwise.
+	Missing func(*client.Session) string
 	// Reopen continues a closed session. If model is "", it uses the model of the command line. mode is like Mode.
 	Reopen  func(ctx context.Context, id, model, effort, mode string) (*client.Session, error)
 	Fork    func(ctx context.Context, id string, turns int) (newID string, err error) // as [client.ForkSession]

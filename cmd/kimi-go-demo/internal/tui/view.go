@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	tea "charm.land/bubbletea/v2"
@@ -12,7 +13,8 @@ import (
 var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"}
 
 func (m *model) view() view {
-	return view{columns: m.columns, now: m.now, spin: spinner[m.spin%len(spinner)]}
+	asks := slices.ContainsFunc(m.decide.list, func(r *request) bool { return r.approval != nil && r.approval.AgentID == nil })
+	return view{columns: m.columns, now: m.now, spin: spinner[m.spin%len(spinner)], asks: asks}
 }
 
 // View shows the state: the running turn, what waits for the person, the queue, the editor, and a line or two about
