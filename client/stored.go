@@ -62,10 +62,11 @@ func about(what, id string, err error) error {
 // Leaving the loop early closes the files.
 //
 // History reads the files while the loop runs, and keeps little of them in memory. As kimi does, it leaves out
-// incomplete lines, such as a last line that kimi is still writing. It differs from Replay in two ways. It keeps a
-// message of a newer kimi-cli, as a [*wireproto.UnknownMessage]. And for a session of an old kimi-cli without Wire
-// messages, it makes messages from the text that was sent to the model. If there is no such session, the error is
-// [ErrSessionNotFound].
+// incomplete lines, such as a last line that kimi is still writing. It differs from Replay in three ways. It keeps a
+// message of a newer kimi-cli, as a [*wireproto.UnknownMessage]. For a session of an old kimi-cli without Wire
+// messages, it makes messages from the text that was sent to the model. And for a session of Kimi Code, it has a
+// [*wireproto.StatusUpdate] with the tokens of each step, unless the model did not report them. If there is no such
+// session, the error is [ErrSessionNotFound].
 func History(id string, opts *Options) iter.Seq2[wireproto.Message, error] {
 	return func(yield func(wireproto.Message, error) bool) {
 		for rec, err := range HistoryRecords(id, opts) {

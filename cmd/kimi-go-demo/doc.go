@@ -9,7 +9,7 @@
 //	                                      it shows the history and, at a terminal, starts a chat
 //	kimi-go-demo replay FILE              shows a recording, as prompt shows a turn
 //	kimi-go-demo view -o PAGE FILE|ID     writes a recording or a stored session as an HTML page or,
-//	                                      with --markdown, as Markdown
+//	                                      with --markdown, as Markdown; ID "-" means the newest session
 //	kimi-go-demo proxy [flags] -- KIMI …  starts kimi for a Wire client; --record records the messages
 //	kimi-go-demo wire [flags of kimi]     does what "kimi --wire" does, with Kimi Code 2.x
 //	kimi-go-demo shell [ID]               opens a session in kimi's own user interface; ID "-" means the newest

@@ -89,7 +89,7 @@ func explain(err error) (line, hint string) {
 	case errors.As(err, &hint1):
 		return line, hint1.hint
 	case errors.As(err, &bad):
-		return line, program + " --help, or --help after the command"
+		return line, program + " --help"
 	case errors.As(err, &incompatible):
 		return oneLine(incompatible.Path + " is " + incompatible.Found), installHint + nameItHint
 	case errors.As(err, &missing):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/alecthomas/kong"
 )
@@ -11,9 +12,13 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 	if ctx.Selected() != nil {
 		return kong.DefaultHelpPrinter(options, ctx)
 	}
-	w := ctx.Stdout
+	return overview(ctx.Stdout, ctx.Model)
+}
+
+// overview writes the help of the program.
+func overview(w io.Writer, model *kong.Application) error {
 	fmt.Fprintf(w, "Usage: %s <command> [flags]\n\n", program)
-	for _, command := range ctx.Model.Children {
+	for _, command := range model.Children {
 		fmt.Fprintf(w, "  %-11s %s\n", command.Name, command.Help)
 	}
 	_, err := fmt.Fprint(w, "\n  --version   Print the versions of the command and of the Wire protocol.\n\n"+description+"\n")

@@ -84,6 +84,10 @@ func run(args []string) int {
 	if err != nil {
 		return report(e, err) // a bad struct tag; every test of the command would fail
 	}
+	if len(args) == 0 {
+		overview(e.stderr, parser.Model)
+		return 2
+	}
 	for _, arg := range args {
 		if !utf8.ValidString(arg) { // kong would change such an argument
 			return report(e, usage("the argument %.150q is not UTF-8", arg))
@@ -93,10 +97,19 @@ func run(args []string) int {
 	if exit >= 0 {
 		return exit
 	}
-	if err != nil {
+	var wrong *kong.ParseError
+	switch {
+	case errors.As(err, &wrong):
+		ctx, err = wrong.Context, usage("%s", err)
+	case err != nil:
 		return report(e, usage("%s", err))
+	default:
+		err = ctx.Run()
 	}
-	return report(e, ctx.Run())
+	if command := ctx.Selected(); command != nil && errors.As(err, new(usageError)) && !errors.As(err, new(hinted)) {
+		err = hinted{err, program + " " + command.Name + " --help"}
+	}
+	return report(e, err)
 }
 
 // interactive reports whether there is a person to ask.

@@ -333,11 +333,28 @@ func TestVersionAndHelp(t *testing.T) {
 	}
 }
 
+// Without arguments, the command shows its help as an error. A mistake after a command shows how to get its help.
+func TestUsageHelp(t *testing.T) {
+	t.Parallel()
+	d := bareDemo(t)
+	help := d.run(t, "", "--help").stdout
+	if bare := d.run(t, ""); bare != (result{"", help, 2}) || help == "" {
+		t.Errorf("without arguments: %+v", bare)
+	}
+	for hint, args := range map[string][]string{
+		"kimi-go-demo --help":        {"bogus"},
+		"kimi-go-demo prompt --help": {"prompt", "--answer", "maybe", "x"},
+		"kimi-go-demo chat --help":   {"chat", "words"},
+	} {
+		d.run(t, "", args...).check(t, 2, nil, []string{"\nhint: " + hint + "\n"})
+	}
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	d := bareDemo(t)
 	for _, args := range [][]string{
-		{}, {"bogus"}, {"prompt"}, {"prompt", ""}, {"prompt", "-"}, {"prompt", "--bogus", "x"}, {"prompt", "--answer", "maybe", "x"},
+		{"bogus"}, {"prompt"}, {"prompt", ""}, {"prompt", "-"}, {"prompt", "--bogus", "x"}, {"prompt", "--answer", "maybe", "x"},
 		{"prompt", "--max-steps", "-1", "x"}, {"prompt", "--max-steps", "many", "x"}, {"prompt", "--idle-timeout", "-1s", "x"},
 		{"prompt", "--session", "../evil", "x"}, {"prompt", "--model=-x", "x"}, {"prompt", "--json", "--quiet", "x"},
 		{"prompt", "--work-dir", "w\xff", "x"}, {"prompt", "\xff"}, {"resume"}, {"resume", "--image", "a.png", "id"}, {"chat", "words"},

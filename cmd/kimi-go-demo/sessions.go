@@ -39,6 +39,18 @@ func (s *sessionsCmd) Run(e *env) error {
 	return w.Flush()
 }
 
+// newest returns the id of the newest session of the work dir.
+func newest(opts *client.Options) (string, error) {
+	list, err := client.ListSessions(opts)
+	if err != nil {
+		return "", err
+	}
+	if len(list) == 0 {
+		return "", client.ErrSessionNotFound
+	}
+	return list[0].ID, nil
+}
+
 func noSessions(e *env) {
 	fmt.Fprintf(e.stderr, "%s: this work dir has no sessions; --work-dir and --share-dir look elsewhere\n", program)
 }

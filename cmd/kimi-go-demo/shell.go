@@ -27,14 +27,10 @@ func (s *shellCmd) Run(e *env) error {
 	opts.Yolo, opts.Plan = s.Yolo, s.Plan
 	id := s.ID
 	if id == "-" {
-		list, err := client.ListSessions(opts)
-		if err != nil {
+		var err error
+		if id, err = newest(opts); err != nil {
 			return err
 		}
-		if len(list) == 0 {
-			return client.ErrSessionNotFound
-		}
-		id = list[0].ID
 	}
 	open := func(ctx context.Context) (*client.Terminal, error) { return client.OpenTerminal(ctx, id, opts) }
 	id, err := e.handOver(open)

@@ -24,7 +24,7 @@ type viewCmd struct {
 	where
 	Output   string `short:"o" required:"" placeholder:"FILE" help:"The file to write; it must not exist."`
 	Markdown bool   `help:"Write Markdown to paste into an issue, instead of an HTML page."`
-	Session  string `arg:"" name:"recording|id" help:"A recording, such as prompt --record makes, or the id of a session of the work dir."`
+	Session  string `arg:"" name:"recording|id" help:"A recording, such as prompt --record makes, or the id of a session of the work dir; - means the newest session."`
 }
 
 // Run writes a page of a recording or of a stored session.
@@ -68,9 +68,16 @@ func writeNew(path string, data []byte) error {
 
 // session reads the recording or the session to show: a file with that name, or a session with that id.
 func (v *viewCmd) session() (*page.Session, error) {
+	if v.Session == "-" {
+		id, err := newest(v.options())
+		if err != nil {
+			return nil, err
+		}
+		return v.stored(id)
+	}
 	info, err := os.Stat(v.Session)
 	if err != nil || info.IsDir() {
-		return v.stored()
+		return v.stored(v.Session)
 	}
 	f, err := regular.Open(v.Session)
 	if err != nil {
@@ -88,17 +95,17 @@ func (v *viewCmd) session() (*page.Session, error) {
 const storedLimit = time.Minute
 
 // stored makes a recording of a stored session. As in every recording, keys and paths are left out.
-func (v *viewCmd) stored() (*page.Session, error) {
+func (v *viewCmd) stored(id string) (*page.Session, error) {
 	opts := v.options()
 	list, err := client.ListSessions(opts)
 	if err != nil {
 		return nil, err
 	}
-	s := &page.Session{Title: v.Session}
+	s := &page.Session{Title: id}
 	server := wireproto.ServerInfo{Name: "kimi"}
 	var b bytes.Buffer
 	var info client.SessionInfo
-	if i := slices.IndexFunc(list, func(i client.SessionInfo) bool { return i.ID == v.Session }); i >= 0 {
+	if i := slices.IndexFunc(list, func(i client.SessionInfo) bool { return i.ID == id }); i >= 0 {
 		info = list[i]
 	}
 	machine := v.machine(info.Backend)
@@ -119,7 +126,7 @@ func (v *viewCmd) stored() (*page.Session, error) {
 	}
 	n := 0
 	var clock storedClock
-	for rec, err := range client.HistoryRecords(v.Session, opts) {
+	for rec, err := range client.HistoryRecords(id, opts) {
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +142,7 @@ func (v *viewCmd) stored() (*page.Session, error) {
 		}
 	}
 	if err := w.Wait(storedLimit); err != nil {
-		return nil, hinted{fmt.Errorf("session %s: %w", v.Session, err), "it is too long for a page; record the turns that matter"}
+		return nil, hinted{fmt.Errorf("session %s: %w", id, err), "it is too long for a page; record the turns that matter"}
 	}
 	s.Recording, err = fixture.Read(&b)
 	if err == nil && len(s.Recording.Records) > 0 {
@@ -147,16 +154,16 @@ func (v *viewCmd) stored() (*page.Session, error) {
 			s.Recording.Records[i].MS = ms
 		}
 	}
+	// An old kimi-cli has stored neither times nor requests.
+	s.TurnsOnly = info.Backend == client.BackendServer || !s.Timed
 	return s, err
 }
-
-// maxPause is the length of a pause between turns on the page. The real pause may be days.
-const maxPause = time.Second
 
 // storedClock gives the times of the messages of a stored session, since the first one and without the pauses between
 // turns.
 type storedClock struct {
 	known bool // all times so far are known
+	turn  bool // a turn has begun and not ended
 	last  time.Time
 	now   time.Duration
 	ms    []int64
@@ -164,13 +171,12 @@ type storedClock struct {
 
 func (c *storedClock) add(rec wireproto.SessionRecord) {
 	c.known = (c.known || len(c.ms) == 0) && !rec.Time.IsZero()
-	passed := max(rec.Time.Sub(c.last), 0) // not negative, even if the user has set the clock back
-	if _, ok := rec.Message.(*wireproto.TurnBegin); ok {
-		passed = min(passed, maxPause)
+	_, begins := rec.Message.(*wireproto.TurnBegin)
+	if c.turn && !begins { // the end of a turn may be missing
+		c.now += max(rec.Time.Sub(c.last), 0) // not negative, even if the user has set the clock back
 	}
-	if len(c.ms) > 0 {
-		c.now += passed
-	}
+	_, ends := rec.Message.(*wireproto.TurnEnd)
+	c.turn = begins || c.turn && !ends
 	c.last = rec.Time
 	c.ms = append(c.ms, c.now.Milliseconds())
 }

@@ -42,6 +42,7 @@ func TestView(t *testing.T) {
 	const old = "what was there before"
 	for name, args := range map[string][]string{
 		"there":      {"view", fixture, "-o", filepath.Join(d.work, "there")},
+		"no newest":  {"view", "-", "-o", filepath.Join(d.work, "new")},
 		"no session": {"view", "none", "-o", filepath.Join(d.work, "new")},
 		"no folder":  {"view", fixture, "-o", filepath.Join(d.work, "none", "new")},
 		"no fixture": {"view", filepath.Join(d.work, "there"), "-o", filepath.Join(d.work, "new")},
@@ -57,5 +58,7 @@ func TestView(t *testing.T) {
 			t.Errorf("%s: a file was written", name)
 		}
 	}
-	d.run(t, "", "view", fixture).check(t, 2, nil, nil)
+	for _, args := range [][]string{{"view"}, {"view", fixture}, {"view", "--bogus", fixture}} {
+		d.run(t, "", args...).check(t, 2, nil, []string{"\nhint: kimi-go-demo view --help\n"})
+	}
 }

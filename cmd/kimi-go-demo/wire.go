@@ -136,7 +136,7 @@ func (w *wire) report(err error) int {
 		hint = "leave it out, or set KIMI_PATH to kimi-cli 1.51.0; " + doctorHint
 	}
 	line = strings.TrimPrefix(line, "this agent cannot do that: ")
-	hint = strings.NewReplacer("--kimi PATH or ", "", program+" --help, or --help after the command", w.name+" --help").Replace(hint)
+	hint = strings.NewReplacer("--kimi PATH or ", "", program+" --help", w.name+" --help").Replace(hint)
 	fmt.Fprintf(w.stderr, "%s: %s\nhint: %s\n", w.name, screen.Line(line), screen.Line(hint))
 	return code
 }

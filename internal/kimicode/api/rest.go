@@ -268,7 +268,9 @@ type Message struct {
 		Origin Origin `json:"origin"`
 	} `json:"metadata"`
 
-	At, Ended time.Time `json:"-"` // when it was recorded, and when its step ended; only a journal says that, not the server
+	// Only a journal says these, not the server.
+	At, Ended time.Time `json:"-"` // when it was recorded, and when its step ended
+	Usage     *Usage    `json:"-"` // what the step has used; nil if that is not known
 }
 
 // Transcript is the answer of GET /sessions/{id}/transcript.

@@ -145,6 +145,7 @@ type message struct {
 	Origin     *api.Origin `json:"origin"`
 
 	at, ended time.Time // ended is the end of an agent's step
+	usage     *api.Usage
 }
 
 // anchor reports whether an undo counts the message as the beginning of a turn.
@@ -236,6 +237,7 @@ type event struct {
 	CallID string          `json:"toolCallId"`
 	Name   string          `json:"name"`
 	Args   json.RawMessage `json:"args"`
+	Usage  *api.Usage      `json:"usage"`
 	Result struct {
 		Output  json.RawMessage `json:"output"`
 		IsError bool            `json:"isError"`
@@ -296,6 +298,9 @@ func (f *fold) event(e *event, at time.Time) {
 	case "step.end":
 		if f.step != "" {
 			f.open.ended = at
+			if e.Usage != nil && *e.Usage != (api.Usage{}) { // Kimi Code writes zeros if the model has not reported its usage
+				f.open.usage = e.Usage
+			}
 		}
 		if e.Finish != "interrupted" && e.Finish != "error" {
 			f.settle()
@@ -403,7 +408,7 @@ func toolMessage(id string, output json.RawMessage, isError bool) *message {
 
 // project returns a message in the form in which the server sends it.
 func (s Source) project(m *message) *api.Message {
-	out := &api.Message{ID: m.ID, Role: m.Role, At: m.at, Ended: m.ended}
+	out := &api.Message{ID: m.ID, Role: m.Role, At: m.at, Ended: m.ended, Usage: m.usage}
 	out.Metadata.Origin = *m.Origin
 	if m.Role == "tool" && m.ToolCallID != "" {
 		out.Content = []api.Part{{Type: "tool_result", ToolCallID: m.ToolCallID, Output: s.output(m.Content), IsError: m.IsError, At: m.at}}

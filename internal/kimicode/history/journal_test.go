@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,49 @@ func TestMessages(t *testing.T) {
 		turns, err := s.Turns()
 		if n := strings.Count(strings.Join(tt.want, "\n"), "> "); turns != n || err != nil {
 			t.Errorf("%s: %d turns, %v, want %d", tt.name, turns, err, n)
+		}
+	}
+}
+
+// A step tells its tokens after what the model has said, and nothing if the model has not reported them.
+func TestUsage(t *testing.T) {
+	end := func(usage string) string {
+		return `{"type":"context.append_loop_event","event":{"type":"step.end","uuid":"2","finishReason":"end_turn","usage":` + usage + `},"time":9}`
+	}
+	said := strings.Split(answer("2", "A"), "\n")[:2]
+	call := `{"type":"context.append_loop_event","event":{"type":"tool.call","stepUuid":"2","toolCallId":"c","name":"Bash"},"time":3}`
+	result := `{"type":"context.append_loop_event","event":{"type":"tool.result","toolCallId":"c","result":{"output":"ok"}},"time":8}`
+	for usage, want := range map[string]*wireproto.TokenUsage{
+		`{"inputOther":1,"output":2,"inputCacheRead":3,"inputCacheCreation":4}`: {InputOther: 1, Output: 2, InputCacheRead: 3, InputCacheCreation: 4},
+		`{"inputOther":0,"output":0,"inputCacheRead":0,"inputCacheCreation":0}`: nil,
+		`null`: nil,
+	} {
+		var list []string
+		var got *wireproto.TokenUsage
+		var teller Teller
+		var last time.Time
+		for m, err := range source(prompt("1", "a"), said[0], said[1], call, result, end(usage)).Messages() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			teller.Tell(m, func(m wireproto.Message) bool {
+				list = append(list, m.MessageType())
+				if u, ok := m.(*wireproto.StatusUpdate); ok {
+					got = u.TokenUsage
+				}
+				if teller.At.Before(last) {
+					t.Errorf("%T has the time %v; the one before %v", m, teller.At, last)
+				}
+				last = teller.At
+				return true
+			})
+		}
+		order := []string{"TurnBegin", "StepBegin", "ContentPart", "ToolCall", "StatusUpdate", "ToolResult"}
+		if want == nil {
+			order = slices.Delete(order, 4, 5)
+		}
+		if diff := cmp.Diff(want, got) + cmp.Diff(order, list); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", usage, diff)
 		}
 	}
 }

@@ -69,6 +69,10 @@ func (t *Teller) Tell(m *api.Message, emit func(wireproto.Message) bool) bool {
 				return false
 			}
 		}
+		// As in kimi-cli, this comes before the results of the tools.
+		if m.Usage != nil && !emit(&wireproto.StatusUpdate{TokenUsage: Tokens(m.Usage)}) {
+			return false
+		}
 		t.at(m.Ended)
 	case "tool":
 		for _, part := range m.Content {
@@ -92,6 +96,14 @@ func (t *Teller) toolName(name string) string {
 		return name
 	}
 	return t.ToolName(name)
+}
+
+// Tokens returns what a step has used in Wire's form, or nil if that is not known.
+func Tokens(u *api.Usage) *wireproto.TokenUsage {
+	if u == nil {
+		return nil
+	}
+	return &wireproto.TokenUsage{InputOther: u.InputOther, Output: u.Output, InputCacheRead: u.InputCacheRead, InputCacheCreation: u.InputCacheCreation}
 }
 
 // Prompt returns what the user has written, if the message begins a turn.

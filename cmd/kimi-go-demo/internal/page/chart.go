@@ -9,7 +9,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
-// chart is a drawing that is 1000 units wide.
+// chart is a drawing that is 1000 units wide. If its height is 0, there is only the note.
 type chart struct {
 	Title, Note string
 	Height      int
@@ -36,12 +36,7 @@ func (m *model) charts() []chart {
 	if c, ok := m.timeline(); ok {
 		list = append(list, c)
 	}
-	if c, ok := m.tokens(); ok {
-		list = append(list, c)
-	}
-	if c, ok := m.context(); ok {
-		list = append(list, c)
-	}
+	list = append(list, m.tokens(), m.context())
 	return list
 }
 
@@ -116,7 +111,7 @@ func frame(title, top string) chart {
 	}
 }
 
-func (m *model) tokens() (chart, bool) {
+func (m *model) tokens() chart {
 	var steps []usage
 	most := 0
 	for _, u := range m.usages {
@@ -126,7 +121,7 @@ func (m *model) tokens() (chart, bool) {
 		}
 	}
 	if most == 0 {
-		return chart{}, false
+		return chart{Title: "Tokens", Note: "Not known: the messages of this session have no token counts."}
 	}
 	c := frame("Tokens", screen.Number(most))
 	c.Note = "Each bar is a step. From below: input from the cache (grey), other input (blue), input written to the cache (violet), output (green)."
@@ -149,10 +144,10 @@ func (m *model) tokens() (chart, bool) {
 			c.Bars = append(c.Bars, bar{part.class, units(left + float64(i)*width), units(y), units(math.Max(width-1, 0.4)), units(h), screen.Number(part.n) + " " + part.name, u.id})
 		}
 	}
-	return c, true
+	return c
 }
 
-func (m *model) context() (chart, bool) {
+func (m *model) context() chart {
 	var points []string
 	n := 0
 	for _, u := range m.usages {
@@ -161,7 +156,7 @@ func (m *model) context() (chart, bool) {
 		}
 	}
 	if n == 0 {
-		return chart{}, false
+		return chart{Title: "Context", Note: "Not known: the messages of this session do not say how full the context is."}
 	}
 	i := 0
 	for _, u := range m.usages {
@@ -179,7 +174,7 @@ func (m *model) context() (chart, bool) {
 	c := frame("Context", "100%")
 	c.Note = "How full the context is, at each status of the main agent."
 	c.Paths = []path{{"", strings.Join(points, " ")}}
-	return c, true
+	return c
 }
 
 func units(x float64) string { return strconv.FormatFloat(x, 'f', 1, 64) }

@@ -22,8 +22,8 @@ type model struct {
 	Facts []fact
 	Items []*item
 
-	timed  bool
-	folded bool
+	timed, folded, turnsOnly bool
+
 	length float64 // the length of the time line, in milliseconds or in lines
 	spans  [4][]*span
 	usages []usage
@@ -108,7 +108,7 @@ const maxMS = 365 * 24 * 3600 * 1000
 
 func (s *Session) read() *model {
 	rec := s.Recording
-	r := &reader{model: &model{Title: screen.Line(screen.Clean(s.Title)), timed: s.Timed, folded: s.Folded},
+	r := &reader{model: &model{Title: screen.Line(screen.Clean(s.Title)), timed: s.Timed, folded: s.Folded, turnsOnly: s.TurnsOnly},
 		calls: make(map[string]*item), last: make(map[string]*item), asked: make(map[string]*item), sent: make(map[string]*item), args: make(map[*item]*bytes.Buffer), under: make(map[string]string)}
 	for i := range r.open {
 		r.open[i] = make(map[string]*span)
@@ -198,14 +198,20 @@ func (r *reader) end(row int, key string, failed bool) {
 	}
 }
 
+// endAll ends all open spans of a row whose keys begin with prefix.
+func (r *reader) endAll(row int, prefix string, failed bool) {
+	for key := range r.open[row] {
+		if strings.HasPrefix(key, prefix) {
+			r.end(row, key, failed)
+		}
+	}
+}
+
 // endTurn ends all spans of the main agent that end with its turn. Background agents continue.
 func (r *reader) endTurn(failed bool) {
 	r.end(stepRow, "", failed)
-	for key := range r.open[toolRow] {
-		if strings.HasPrefix(key, "\x00") {
-			r.end(toolRow, key, failed)
-		}
-	}
+	r.endAll(toolRow, "\x00", failed)
+	r.endAll(waitRow, "\x00", failed)
 	r.end(turnRow, "", failed)
 }
 
@@ -377,7 +383,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 		i := r.add("request", who, fmt.Sprintf("%s wants to %s", m.Sender, m.Action), raw)
 		i.Text = screen.Clean(m.Description)
 		i.Blocks = blocks(m.Display)
-		r.request(f.ID, m.ID, i)
+		r.request(f.ID, m.ID, who+"\x00"+m.ToolCallID, i)
 	case *wireproto.ApprovalResponse:
 		if i := r.asked[m.RequestID]; i != nil {
 			r.end(waitRow, i.wait, false)
@@ -396,7 +402,7 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 			}
 			i.Blocks = append(i.Blocks, block{Title: screen.Line(screen.Clean(short(q.Header, 100))), Text: screen.Clean(b.String())})
 		}
-		r.request(f.ID, m.ID, i)
+		r.request(f.ID, m.ID, from+"\x00"+m.ToolCallID, i)
 	case *wireproto.StatusUpdate:
 		r.status(m, from, raw)
 	case *wireproto.Notification:
@@ -414,9 +420,10 @@ func (r *reader) message(f *wireproto.Frame, raw string) {
 	}
 }
 
-// request registers a request that a person must answer, by the id of its line and by its own id.
-func (r *reader) request(frame, id string, i *item) {
-	i.wait = i.ID
+// request registers a request that a person must answer, by the id of its line and by its own id. call is the key of
+// the tool call that asks.
+func (r *reader) request(frame, id, call string, i *item) {
+	i.wait = call + "\x00" + i.ID
 	r.asked[id] = i
 	r.asked[cmp.Or(frame, id)] = i
 	r.begin(waitRow, i.wait, "waiting: "+i.Title, i.ID)
@@ -469,6 +476,7 @@ func (r *reader) arguments(i *item, more string) { r.args[i].WriteString(more) }
 func (r *reader) result(m *wireproto.ToolResult, from, raw string) {
 	key := from + "\x00" + m.ToolCallID
 	r.end(toolRow, key, m.ReturnValue.IsError)
+	r.endAll(waitRow, key+"\x00", false) // the files of kimi-cli do not have the answers to questions
 	for agent, call := range r.under {
 		if call == m.ToolCallID && call != "" {
 			r.end(stepRow, agent, false)
@@ -549,18 +557,30 @@ func (r *reader) finish() {
 		calls += fmt.Sprintf(" (%s failed)", screen.Number(r.bad))
 	}
 	facts("Tool calls", calls)
-	facts("Requests", screen.Number(r.count[waitRow]))
+	requests, waits := screen.Number(r.count[waitRow]), duration(r.waits)
+	if r.turnsOnly {
+		requests, waits = notKnown, notKnown
+		facts("Subagents", "not counted")
+	}
+	facts("Requests", requests)
 	if r.timed {
 		what := "Duration"
 		if r.folded {
 			what = "Duration, without the pauses between turns"
 		}
 		facts(what, duration(r.now))
-		facts("Waiting for answers", duration(r.waits))
+		facts("Waiting for answers", waits)
 	}
-	facts("Tokens in", screen.Number(input(r.total)))
-	facts("Tokens out", screen.Number(atLeast(r.total.Output)))
+	in, out := notKnown, notKnown
+	if r.total != (wireproto.TokenUsage{}) {
+		in, out = screen.Number(input(r.total)), screen.Number(atLeast(r.total.Output))
+	}
+	facts("Tokens in", in)
+	facts("Tokens out", out)
 }
+
+// notKnown is the value of a fact that the recording does not have.
+const notKnown = "not known"
 
 // arguments writes JSON on several lines. It returns any other text as it is.
 func arguments(text string) string {

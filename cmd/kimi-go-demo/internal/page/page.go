@@ -21,6 +21,8 @@ type Session struct {
 	Timed bool
 	// Folded says that the times leave out the pauses between turns.
 	Folded bool
+	// TurnsOnly says that the recording has no requests and no messages of subagents, even if the session had some.
+	TurnsOnly bool
 }
 
 //go:embed page.html page.css page.js

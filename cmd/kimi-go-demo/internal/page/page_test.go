@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -369,6 +370,54 @@ func TestNoEnd(t *testing.T) {
 	content, _ := check(t, render(t, s))
 	if !strings.Contains(content, "turn 1 (no end in this recording)") || strings.Contains(content, "finished") {
 		t.Errorf("the page says of a turn without an end:\n%s", content)
+	}
+}
+
+// A question whose answer is not in the recording waits until its call has a result, or its turn has ended.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	const (
+		begin    = `{"type": "TurnBegin", "payload": {"user_input": "a"}}`
+		call     = `{"type": "ToolCall", "payload": {"type": "function", "id": "c", "function": {"name": "AskUserQuestion", "arguments": "{}"}}}`
+		question = `{"type": "QuestionRequest", "payload": {"id": "q", "tool_call_id": "c", "questions": []}}`
+		result   = `{"type": "ToolResult", "payload": {"tool_call_id": "c", "return_value": {"is_error": false, "output": "x", "message": "", "display": []}}}`
+		end      = `{"type": "TurnEnd", "payload": {}}`
+	)
+	for _, messages := range [][]string{{begin, call, question, result, begin, end}, {begin, call, question, end, begin, end}, {begin, call, question, begin, end}} {
+		f := new(fixture.Fixture)
+		for i, m := range messages {
+			method := `"event"`
+			if m == question {
+				method = `"request", "id": "q"`
+			}
+			f.Records = append(f.Records, fixture.Record{MS: int64(1000 * i), From: fixture.Agent, Line: `{"jsonrpc": "2.0", "method": ` + method + `, "params": ` + m + `}`})
+		}
+		content, _ := check(t, render(t, &page.Session{Recording: f, Timed: true}))
+		if want := "Requests1Duration" + strconv.Itoa(len(messages)-1) + ".000 sWaiting for answers1.000 s"; !strings.Contains(content, want) {
+			t.Errorf("the page lacks %q:\n%.600s", want, content)
+		}
+	}
+}
+
+// What a recording does not have is not shown as zero.
+func TestNotKnown(t *testing.T) {
+	t.Parallel()
+	s := read(t, filepath.Join("testdata", "session.jsonl"))
+	s.TurnsOnly = true
+	s.Recording.Records = slices.DeleteFunc(s.Recording.Records, func(r fixture.Record) bool { return strings.Contains(r.Line, "StatusUpdate") })
+	content, _ := check(t, render(t, s))
+	for _, want := range []string{"Tool calls2", "Subagentsnot counted", "Requestsnot known", "Waiting for answersnot known", "Tokens innot known", "Tokens outnot known", "TokensNot known: ", "ContextNot known: "} {
+		_, tail, found := strings.Cut(strings.ReplaceAll(content, "\n", ""), want)
+		if !found {
+			t.Fatalf("the page lacks %q, or has it in another order:\n%.900s", want, content)
+		}
+		content = tail
+	}
+	issue := checkIssue(t, s)
+	for _, want := range []string{"| Requests | not known |", "| Waiting for answers | not known |", "| Tokens in | not known |", "| Tokens out | not known |"} {
+		if !strings.Contains(issue, want) {
+			t.Errorf("the Markdown lacks %q:\n%.900s", want, issue)
+		}
 	}
 }
 

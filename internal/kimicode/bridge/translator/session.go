@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/history"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -552,7 +553,7 @@ func (t *Translator) setPlan(on bool) {
 
 // status tells the client how full the context is, if that has changed, and how many tokens a step has used.
 func (t *Translator) status(usage *api.Usage) {
-	m := &wireproto.StatusUpdate{TokenUsage: tokens(usage)}
+	m := &wireproto.StatusUpdate{TokenUsage: history.Tokens(usage)}
 	c := &t.context
 	if now := [2]int{c.tokens, c.most}; now != c.told && c.tokens > 0 {
 		c.told = now
@@ -565,11 +566,4 @@ func (t *Translator) status(usage *api.Usage) {
 	if *m != (wireproto.StatusUpdate{}) {
 		t.emit(m)
 	}
-}
-
-func tokens(u *api.Usage) *wireproto.TokenUsage {
-	if u == nil {
-		return nil
-	}
-	return &wireproto.TokenUsage{InputOther: u.InputOther, Output: u.Output, InputCacheRead: u.InputCacheRead, InputCacheCreation: u.InputCacheCreation}
 }

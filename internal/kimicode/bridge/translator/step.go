@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
+	"github.com/kimi-go/kimi-go/internal/kimicode/history"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -225,7 +226,7 @@ func (t *Translator) closeStep(a *agent, kind string, p *api.Step) {
 		}
 		t.status(p.Usage)
 	case p.Usage != nil:
-		t.from(a, &wireproto.StatusUpdate{TokenUsage: tokens(p.Usage)})
+		t.from(a, &wireproto.StatusUpdate{TokenUsage: history.Tokens(p.Usage)})
 	}
 }
 
