@@ -782,3 +782,13 @@ func TestScreenSlips(t *testing.T) {
 		}
 	})
 }
+
+// A session that keeps yolo mode ends a chat without --yolo. The hint is the whole command that continues the session.
+func TestScreenKeptMode(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "text: one")
+	d.run(t, "", d.chatArgs("prompt", "--slash", "--session", "my-id", "/yolo")...).check(t, 0, nil, []string{"finished"})
+	g := d.glass(t, 400, 24, d.chatArgs("chat", "--session", "my-id", "--share-dir", d.share)...)
+	g.shows("the session keeps yolo mode", "hint: to continue it: "+program+" resume --yolo --share-dir "+d.share+" --config "+d.config+" my-id; in the chat")
+	g.end(1)
+}
