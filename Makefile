@@ -26,8 +26,8 @@ demo: ## a short conversation with kimi: with the real model if a key is set, ot
 test: $(if $(findstring run,$(TESTFLAGS)),,kimi) ## all tests, also those with the real kimi (TESTFLAGS='-run Steer -v' runs some; RACE= leaves out -race)
 	@$(if $(RACE),:,$(if $(filter file,$(origin RACE)),echo 'no race detector: it needs cgo and a C compiler' >&2,:))
 	@$(if $(wildcard $(KIMI)),:,echo 'no kimi is installed: the first test that needs it installs it, which takes minutes' >&2)
-	for module in $$(cat scripts/modules); do (cd $$module && $(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...) || exit 1; done
-	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 30m $(TESTFLAGS) ./...
+	for module in $$(cat scripts/modules); do (cd $$module && $(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 60m $(TESTFLAGS) ./...) || exit 1; done
+	$(WITH_KIMI) go test $(RACE) -shuffle=on -timeout 60m $(TESTFLAGS) ./...
 
 test-windows: ## the tests that need no kimi, built for Windows and run under wine (needs wine64 and mingw-w64)
 	go run ./scripts/test-windows $(TESTFLAGS)

@@ -269,15 +269,15 @@ func (b kimiCLI) approvals(l *launch, id string) (Approvals, error) {
 }
 
 // commanded reads which modes kimi-cli has stored. Modes of the command line are not stored, so commanded keeps such a
-// mode unless the command has turned it off.
+// mode unless the command has turned it off. If nothing is stored on this machine, a command that ran has changed its
+// mode: kimi-cli stores no modes before 1.14.0, and a Transport may run it elsewhere.
 func (b kimiCLI) commanded(s *Session, command string, ran bool, before Approvals) Approvals {
 	if command != commandYolo && command != commandAFK {
 		return before
 	}
 	kept, err := b.kept(s.launch, s.ID())
 	if err != nil {
-		s.opts.Logger.Warn("client: what runs unasked is not known", "error", err)
-		return before
+		s.opts.Logger.Warn("client: it is not known what the session stores about approvals", "error", err)
 	}
 	byOption := before.All != "" && before.All != commandYolo && before.All != commandAFK
 	wasAFK := before.All == s.opts.byOptions().All && s.opts.AFK
@@ -287,15 +287,23 @@ func (b kimiCLI) commanded(s *Session, command string, ran bool, before Approval
 	case kept.Yolo:
 		before.All = commandYolo
 	case byOption && (!ran || wasAFK == (command == commandYolo)): // the command failed, or was for the other mode
-	default:
+	case kept.stored, ran && (byOption || before.All == command):
 		before.All = ""
+	case ran && before.All == "" && s.hasCommand(command):
+		before.All = command
 	}
 	return before
+}
+
+// hasCommand reports whether kimi-cli has a command, such as /yolo. Every kimi-cli has /yolo.
+func (s *Session) hasCommand(command string) bool {
+	return command == commandYolo || slices.ContainsFunc(s.server.SlashCommands, func(c wireproto.SlashCommand) bool { return "/"+c.Name == command })
 }
 
 // kept is what a session of kimi-cli stores about modes and approvals (SessionState of kimi_cli/session_state.py,
 // 1.51.0).
 type kept struct {
+	stored          bool // there is a state, and it says which modes are on
 	Yolo, AFK, Plan bool
 	Actions         []string
 }
@@ -311,7 +319,7 @@ func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 		return kept{}, fmt.Errorf("client: session %q: its approvals are not known: %w", id, err)
 	}
 	var state struct {
-		Approval struct {
+		Approval *struct {
 			Yolo    any   `json:"yolo"` // kimi accepts 1 and "yes" as true, too
 			AFK     any   `json:"afk"`
 			Actions []any `json:"auto_approve_actions"`
@@ -322,7 +330,11 @@ func (b kimiCLI) kept(l *launch, id string) (kept, error) {
 		return kept{}, nil
 	}
 	on := func(v any) bool { return v != nil && v != false }
-	k := kept{Yolo: on(state.Approval.Yolo), AFK: on(state.Approval.AFK), Plan: on(state.Plan)}
+	k := kept{Plan: on(state.Plan)}
+	if state.Approval == nil {
+		return k, nil
+	}
+	k.stored, k.Yolo, k.AFK = true, on(state.Approval.Yolo), on(state.Approval.AFK)
 	for _, v := range state.Approval.Actions {
 		if action, ok := v.(string); ok {
 			k.Actions = append(k.Actions, action)

@@ -447,6 +447,34 @@ func TestKimiCodeThinkAgain(t *testing.T) {
 	}
 }
 
+// A continued session that was told not to think does not think after a model that cannot think.
+func TestKimiCodeThinksNot(t *testing.T) {
+	t.Parallel()
+	for first, models := range map[string][]string{"": {"flat", "deep"}, "flat": {"deep"}} {
+		t.Run("model "+first, func(t *testing.T) {
+			t.Parallel()
+			ctx := e2eCtx(t)
+			opts, m := deepAndFlat(t, "off")
+			s := e2eStart(t, ctx, opts)
+			e2eText(t, ctx, s, "hello", "one")
+			closed(t, s)
+			opts.Effort, opts.Model = "", first
+			s = resumed(t, ctx, s.ID(), opts)
+			for _, model := range models {
+				if err := s.SetModel(ctx, model); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e2eText(t, ctx, s, "hello", "two")
+			for i, r := range m.Requests() {
+				if askedModel(t, m, i) != "model-1" || !strings.Contains(string(r), `"type":"disabled"`) {
+					t.Errorf("request %d thinks: %.3000s", i, r)
+				}
+			}
+		})
+	}
+}
+
 func TestKimiCodeEfforts(t *testing.T) {
 	t.Parallel()
 	ctx := e2eCtx(t)

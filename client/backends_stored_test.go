@@ -465,6 +465,36 @@ func TestKimiCodeStoredBesideServer(t *testing.T) {
 	}
 }
 
+// A command of a plugin, which only Kimi Code's own interface offers, begins a turn: History shows it, and Undo takes it
+// back.
+func TestKimiCodeUndoPluginCommand(t *testing.T) {
+	t.Parallel()
+	ctx := e2eCtx(t)
+	b := backends[1]
+	opts, _ := b.model(t, "text: one", "text: two")
+	s := liveSession(t, ctx, opts)
+	finished(t, ctx, s, "alpha", "one")
+	finished(t, ctx, s, "beta", "two")
+	closed(t, s)
+	path := journal(t, opts, s.ID())
+	before := readText(t, path)
+	first, rest, _ := strings.Cut(before, `"beta"`)
+	second := strings.ReplaceAll(rest, `"origin":{"kind":"user"`, `"origin":{"kind":"plugin_command","trigger":"user-slash","activationId":"a","pluginId":"p","commandName":"greet","commandArgs":"me"`)
+	if second == rest {
+		t.Fatalf("the journal has no origin after the prompt:\n%s", rest)
+	}
+	write(t, path, first+`"beta"`+second, 0o600)
+
+	s = resumed(t, ctx, s.ID(), opts)
+	e2eSame(t, "prompts", []string{"alpha", "/p:greet me"}, prompts(told(t, s.ID(), opts)))
+	e2eSame(t, "replayed prompts", []string{"alpha", "/p:greet me"}, prompts(replayed(t, ctx, s)))
+	if err := s.Undo(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	e2eSame(t, "prompts after the undo", []string{"alpha"}, prompts(told(t, s.ID(), opts)))
+	e2eSame(t, "replayed prompts after the undo", []string{"alpha"}, prompts(replayed(t, ctx, s)))
+}
+
 func TestBackendsUndo(t *testing.T) {
 	onBackends(t, func(t *testing.T, ctx context.Context, b *backend) {
 		opts, model := b.model(t, "text: answer 1", b.run("look", "echo 42"), "text: answer 2", "text: answer 3", "text: answer 4")

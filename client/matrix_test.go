@@ -141,7 +141,42 @@ func TestMatrix(t *testing.T) {
 		r, ok := m.(*wireproto.ToolResult)
 		return ok && r.ReturnValue.IsError
 	}))
+	opts = clienttest.Kimi(t, clienttest.ToolCall("e", "Shell", map[string]string{"command": "echo 1"}), "text: done",
+		clienttest.ToolCall("f", "Shell", map[string]string{"command": "echo 1"}), "text: done")
+	opts.SlashCommands, opts.Approve = true, client.RejectAll
+	yoloTold(t, ctx, opts)
 	t.Logf("matrix: | %s | %s |", version, strings.Join(row, " | "))
+}
+
+// yoloTold checks that the status says whether the agent asks, also if kimi does not store what /yolo has changed. The
+// model calls a tool in each turn.
+func yoloTold(t *testing.T, ctx context.Context, opts *client.Options) {
+	t.Helper()
+	s, err := client.NewSession(ctx, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, want := range []string{"/yolo", ""} {
+		asked := 0
+		for _, text := range []string{"/yolo", "go"} {
+			turn, err := s.Prompt(ctx, text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for m, err := range turn.Messages() {
+				if err != nil {
+					t.Errorf("%s: %v", text, err)
+				}
+				if _, ok := m.(*wireproto.ApprovalRequest); ok {
+					asked++
+				}
+			}
+		}
+		if got := s.Status().Approvals.All; got != want || asked > 0 != (want == "") {
+			t.Errorf("%q runs everything unasked, want %q; asked %d times", got, want, asked)
+		}
+	}
 }
 
 // runOnce runs one turn. It returns an error unless seen returns true for one of the messages.

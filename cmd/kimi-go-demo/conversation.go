@@ -82,7 +82,7 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 	c.session, err = start(ctx, opts)
 	release()
 	if err != nil {
-		return err
+		return flagged{err, f}
 	}
 	e.signals.closes(c.session)
 	err = do(c)

@@ -119,8 +119,10 @@ func explain(err error) (line, hint string) {
 		return oneLine(strings.Join(lines, "\n")), strings.Join(hints, "; ")
 	}
 	if m := keptMode.FindStringSubmatch(err.Error()); m != nil && errors.Is(err, client.ErrUnasked) {
+		var f flagged
+		errors.As(err, &f)
 		return "the session keeps " + m[2] + " mode, in which kimi does everything without asking",
-			"to continue it: " + program + " resume --" + m[2] + " " + shellQuote(m[1]) + "; in the chat, /" + m[2] + " then switches the mode off"
+			"to continue it: " + cmp.Or(f.flags, new(runFlags)).resumeIn(m[2], m[1]) + "; in the chat, /" + m[2] + " then switches the mode off"
 	}
 	for _, k := range kinds {
 		if !errors.Is(err, k.err) {

@@ -121,14 +121,23 @@ func (f *runFlags) grants(e *env, o *client.Options) (*grant.Book, error) {
 // resumeCommand returns the command line that continues a session. It has the same rules, --plain if that was given, and
 // the option for a mode that a command such as /yolo has turned on.
 func (f *runFlags) resumeCommand(s *client.Session) string {
+	mode, byCommand := strings.CutPrefix(s.Status().Approvals.All, "/")
+	if !byCommand {
+		mode = ""
+	}
+	return f.resumeIn(mode, s.ID())
+}
+
+// resumeIn is resumeCommand for a session in a mode, such as yolo.
+func (f *runFlags) resumeIn(mode, id string) string {
 	var flags []string
-	if mode, ok := strings.CutPrefix(s.Status().Approvals.All, "/"); ok {
+	if mode != "" {
 		flags = append(flags, "--"+mode)
 	}
 	if f.plain {
 		flags = append(flags, "--plain")
 	}
-	return f.which.resume(s.ID(), f.Rules, flags...)
+	return f.which.resume(id, f.Rules, flags...)
 }
 
 // leave says how to continue a session. The command has a line of its own, from which it can be copied.

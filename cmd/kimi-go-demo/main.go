@@ -169,6 +169,14 @@ type hinted struct {
 
 func (e hinted) Unwrap() error { return e.error }
 
+// flagged is an error of a command with these flags. A hint can name them.
+type flagged struct {
+	error
+	flags *runFlags
+}
+
+func (e flagged) Unwrap() error { return e.error }
+
 // report prints an error and its hint, and returns the exit status.
 func report(e *env, err error) int {
 	var bad usageError

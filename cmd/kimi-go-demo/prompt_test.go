@@ -53,6 +53,16 @@ func TestPromptAndResume(t *testing.T) {
 	r.check(t, 4, []string{"I change it."}, []string{"rejected", "there is no terminal", "--answer y", "finished", "session my-id"})
 }
 
+// A session that keeps yolo mode is not continued without --yolo. The hint is the whole command that continues it.
+func TestResumeKeptMode(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "text: one")
+	where := []string{"--config", d.config, "--work-dir", d.work, "--share-dir", d.share}
+	d.run(t, "", append([]string{"prompt", "--slash", "--session", "my-id", "/yolo"}, where...)...).check(t, 0, nil, []string{"finished"})
+	r := d.run(t, "", append([]string{"resume", "--plain", "my-id", "hello"}, where...)...)
+	r.check(t, 1, nil, []string{"the session keeps yolo mode", "hint: to continue it: " + program + " resume --yolo --plain --work-dir " + d.work + " --share-dir " + d.share + " --config " + d.config + " my-id; in the chat"})
+}
+
 // With --json, standard output has only messages, including the requests of the agent.
 func TestJSON(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,8 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 	}
 	cfg := tui.Config{
 		In: os.Stdin, Out: os.Stdout, Colour: e.stdout.Colour(), WorkDir: dir, History: tui.HistoryFile(dir),
-		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Explain: explain, Images: images,
+		Answer: f.Answer, Effort: f.Effort, Replay: replay, Grants: grants, Cost: f.cost.String, Images: images,
+		Explain: func(err error) (line, hint string) { return explain(flagged{err, f}) },
 	}
 	switch {
 	case f.Yolo:
@@ -97,7 +98,9 @@ func (e *env) chatOnScreen(f *runFlags, begin func(context.Context, *client.Opti
 		}
 		f.leave(e, r.Session)
 	}
-	err = e.left(r.Err)
+	if err = e.left(r.Err); err != nil {
+		err = flagged{err, f}
+	}
 	if r.Session != nil {
 		if closeErr := r.Session.Close(); closeErr != nil && e.signals.stopped() == 0 {
 			err = errors.Join(err, closeErr)

@@ -66,23 +66,28 @@ func TestScreenPages(t *testing.T) {
 				g := d.glass(t, 80, 24, d.chatArgs("chat")...)
 				g.shows("Enter sends")
 				g.typed("go\r")
+				press := func() { // a second letter before the first one has had its effect would be text
+					t.Helper()
+					meaning := map[string]string{"y": "y: yes", "a": "a: always"}[key]
+					g.typed(key)
+					g.shows(meaning)
+					g.gone(meaning)
+				}
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ", "m shows more", "m show the rest first")
-				g.typed(key)
+				press()
 				g.gone("echo line 1 of")
 				g.resize(40, 24) // the lines now break at other places, so the first page is shown again
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
 				g.resize(80, 6)
 				g.shows("make the window larger")
-				g.typed(key)
+				press()
 				g.resize(80, 24)
 				g.asked("echo line 1 of", "NOT SHOWN YET: ", "lines 1 to ")
 				for page := 0; !strings.Contains(g.now(), "$ echo la$((1))st") && !strings.Contains(g.now(), "echo la$((1))st"); page++ {
 					if strings.Contains(g.all(), "la1st") || page > 10 {
 						t.Fatalf("it ran, or does not end:\n%s", g.all())
 					}
-					before := g.now()
-					g.typed(key)
-					g.until("another page", func(string) bool { return strings.Join(g.screenLocked(), "\n") != before })
+					press()
 					g.asked("wants to", "lines ", " of ")
 				}
 				g.gone("NOT SHOWN")
@@ -855,4 +860,14 @@ func TestScreenSlips(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A session that keeps yolo mode ends a chat without --yolo. The hint is the whole command that continues the session.
+func TestScreenKeptMode(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, "text: one")
+	d.run(t, "", d.chatArgs("prompt", "--slash", "--session", "my-id", "/yolo")...).check(t, 0, nil, []string{"finished"})
+	g := d.glass(t, 400, 24, d.chatArgs("chat", "--session", "my-id", "--share-dir", d.share)...)
+	g.shows("the session keeps yolo mode", "hint: to continue it: "+program+" resume --yolo --share-dir "+d.share+" --config "+d.config+" my-id; in the chat")
+	g.end(1)
 }

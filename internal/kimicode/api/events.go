@@ -99,15 +99,19 @@ type Origin struct {
 	TaskID  string `json:"taskId"`
 	Variant string `json:"variant"`
 
-	// These describe what the user has called, such as a skill.
-	Trigger   string `json:"trigger"` // user-slash
-	SkillName string `json:"skillName"`
-	SkillArgs string `json:"skillArgs"`
+	// These describe what the user has called: a skill, or a command of a plugin.
+	Trigger     string `json:"trigger"` // user-slash
+	SkillName   string `json:"skillName"`
+	SkillArgs   string `json:"skillArgs"`
+	PluginID    string `json:"pluginId"`
+	CommandName string `json:"commandName"`
+	CommandArgs string `json:"commandArgs"`
 
 	InTurn bool `json:"inTurn"` // the message came while a turn ran
 }
 
-// Begins reports whether a message of this origin begins a turn of the user.
+// Begins reports whether a message of this origin begins a turn of the user. An undo takes back the same turns
+// (isUndoAnchor in Kimi Code 2.1.0).
 func (o *Origin) Begins() bool { return o.User() && !o.InTurn }
 
 // User reports whether the user has written a message of this origin.
@@ -115,10 +119,21 @@ func (o *Origin) User() bool {
 	switch o.Kind {
 	case "", "user":
 		return true
-	case "skill_activation":
-		return o.Trigger == "user-slash" && o.SkillName != ""
+	case "skill_activation", "plugin_command":
+		return o.Trigger == "user-slash"
 	}
 	return false
+}
+
+// Called returns what the user has called, as it was typed. It returns "" if the user has called nothing.
+func (o *Origin) Called() string {
+	switch {
+	case o.SkillName != "":
+		return strings.TrimSpace("/" + o.SkillName + " " + o.SkillArgs)
+	case o.CommandName != "":
+		return strings.TrimSpace("/" + o.PluginID + ":" + o.CommandName + " " + o.CommandArgs)
+	}
+	return ""
 }
 
 // TurnStarted is the payload of [TypeTurnStarted].

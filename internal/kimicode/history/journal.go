@@ -80,7 +80,7 @@ func (s Source) undone() (map[int]bool, error) {
 	f := fold{put: func(m *message) bool {
 		number++
 		o := m.Origin
-		list = append(list, told{number, m.anchor(), o.Kind == "compaction_summary", o.Kind == "injection"})
+		list = append(list, told{number, m.Role == "user" && o.Begins(), o.Kind == "compaction_summary", o.Kind == "injection"})
 		return true
 	}}
 	err = s.read(func(r *record) bool {
@@ -146,20 +146,6 @@ type message struct {
 
 	at, ended time.Time // ended is the end of an agent's step
 	usage     *api.Usage
-}
-
-// anchor reports whether an undo counts the message as the beginning of a turn.
-func (m *message) anchor() bool {
-	if m.Role != "user" || m.Origin.InTurn {
-		return false
-	}
-	switch m.Origin.Kind {
-	case "", "user":
-		return true
-	case "skill_activation", "plugin_command":
-		return m.Origin.Trigger == "user-slash"
-	}
-	return false
 }
 
 // part is a content part of the engine.

@@ -4,7 +4,6 @@ package history
 
 import (
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/kimi-go/kimi-go/internal/kimicode/api"
@@ -111,8 +110,8 @@ func Prompt(m *api.Message) (wireproto.Content, bool) {
 	if m.Role != "user" || !m.Metadata.Origin.Begins() {
 		return wireproto.Content{}, false
 	}
-	if o := m.Metadata.Origin; o.SkillName != "" { // the message contains the text of the skill
-		return wireproto.Content{Text: strings.TrimSpace("/" + o.SkillName + " " + o.SkillArgs)}, true
+	if called := m.Metadata.Origin.Called(); called != "" { // the message contains the text of the skill or the command
+		return wireproto.Content{Text: called}, true
 	}
 	return content(m.Content), true
 }

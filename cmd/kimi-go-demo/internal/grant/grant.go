@@ -176,12 +176,21 @@ func (b *Book) write(rule rules.Rule) error {
 	if _, err := rules.Parse(append(data, text...)); err != nil { // the file has changed, or has a form that nothing can be appended to
 		return fmt.Errorf("%s cannot take another rule: %w", b.file, err)
 	}
-	f, err := os.OpenFile(b.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	return add(b.file, text)
+}
+
+// add appends text to a file, all of it or nothing. Another chat may have appended to the file in the meantime.
+func add(file string, text []byte) error {
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(text); err != nil { // a part of a rule may allow more than the whole rule
-		err = errors.Join(err, f.Truncate(int64(len(data))))
+	before, err := f.Stat()
+	if err == nil {
+		var n int
+		if n, err = f.Write(text); err != nil && n > 0 { // a part of a rule may allow more than the whole rule
+			err = errors.Join(err, f.Truncate(before.Size()))
+		}
 	}
 	return errors.Join(err, f.Close())
 }

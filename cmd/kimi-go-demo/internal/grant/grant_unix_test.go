@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -193,5 +195,41 @@ func TestKeep(t *testing.T) {
 	}
 	if said, err := b.Answer(t.Context(), &client.ApprovalRequest{ApprovalRequest: wireproto.ApprovalRequest{}}, "z", nil); said != "" || err != nil {
 		t.Errorf("Answer = %q, %v", said, err)
+	}
+}
+
+// If only a part of a rule fits on the disk, the part is taken back, and everything else stays: also what another chat has
+// appended since the file was read.
+func TestKeepOnFullDisk(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.toml")
+	text, err := table(rules.Rule{Tool: "Shell", Command: "git status *"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := add(file, text); err != nil { // the other chat
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	full := old
+	full.Cur = 60 // the second rule does not fit
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &full); err != nil {
+		t.Fatal(err)
+	}
+	failed := add(file, text)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(file)
+	if failed == nil || err != nil || string(after) != string(before) || len(before) >= 60 || len(before)+len(text) <= 60 {
+		t.Errorf("%v, %v; the file has %q, and had %q", failed, err, after, before)
 	}
 }

@@ -205,7 +205,9 @@ type call struct {
 	complete   bool   // all arguments have come
 	sum        string // a summary of the arguments; set if summed is true
 	summed     bool
-	command    string // the argument "command", which a shell has
+	command    string   // the argument "command", which a shell has
+	columns    int      // the width for which rows was made
+	rows       []string // the command, folded; a command may be megabytes long, so it is not laid out for each frame
 	begin, end time.Time
 	asked      bool // someone is asked whether it may run
 	failed     bool
@@ -237,7 +239,7 @@ func (b *call) lines(v view) []string {
 	if b.done() && !b.replayed && b.end.Sub(b.begin) >= 100*time.Millisecond {
 		state = took(b.end.Sub(b.begin))
 	}
-	head := paint(style, mark) + " " + paint(screen.Bold, b.name)
+	head := paint(style, mark) + " " + paint(screen.Bold, begin(b.name))
 	if b.verdict != "" {
 		state = strings.TrimSuffix(b.verdict+" · "+state, " · ")
 	}
@@ -248,8 +250,11 @@ func (b *call) lines(v view) []string {
 	room := v.columns - width(head) - width(state) - 1
 	var command []string // the lines of a long command; a short one is in the head
 	if b.command != "" && (strings.Contains(b.command, "\n") || width(summary) > room) {
-		rows := screen.Rows(screen.Plain, "    $ ", "      ", strings.TrimRight(b.command, "\n"))
-		command = b.fold(rows, maxResult, v.columns)
+		if b.columns != v.columns {
+			rows := screen.Rows(screen.Plain, "    $ ", "      ", strings.TrimRight(b.command, "\n"))
+			b.rows, b.columns = b.fold(rows, maxResult, v.columns), v.columns
+		}
+		command = b.rows
 	} else if summary != "" && room > 4 {
 		b.cut = b.cut || width(summary) > room || strings.HasSuffix(b.sum, "…")
 		head += " " + cut(summary, room)
@@ -261,22 +266,26 @@ func (b *call) lines(v view) []string {
 
 // summary returns a summary of the arguments. While they come in, it is a summary of their start.
 func (b *call) summary() string {
-	const head = 400
 	t := b.arguments.String()
-	switch {
-	case b.complete && !b.summed:
+	if !b.complete {
+		return render.Arguments(begin(t))
+	}
+	if !b.summed {
 		b.summed, b.sum = true, render.Arguments(t)
 		var args map[string]json.RawMessage
 		if json.Unmarshal([]byte(t), &args) == nil {
 			json.Unmarshal(args["command"], &b.command)
 		}
-	case !b.complete && len(t) > head:
-		t = strings.ToValidUTF8(t[:head], "")
 	}
-	if b.complete {
-		return b.sum
+	return b.sum
+}
+
+// begin returns the first 400 bytes of a text that is shown in one line. The rest would have no room.
+func begin(t string) string {
+	if len(t) <= 400 {
+		return t
 	}
-	return render.Arguments(t)
+	return strings.ToValidUTF8(t[:400], "")
 }
 
 // nested returns the lines of a subagent. While the call runs, these are only the latest ones.
@@ -332,6 +341,12 @@ func (b *call) results(v view, lines, change int) []string {
 
 // foldRows returns rows as at most n lines. If n is 0, it returns all lines.
 func foldRows(rows []screen.Row, n, columns int) []string {
+	list, _ := folded(rows, n, columns)
+	return list
+}
+
+// folded is like foldRows, and also reports whether something was left out.
+func folded(rows []screen.Row, n, columns int) ([]string, bool) {
 	rest := 0
 	if n > 0 && len(rows) > n {
 		rest = len(rows) - n
@@ -339,17 +354,17 @@ func foldRows(rows []screen.Row, n, columns int) []string {
 	}
 	lines := rowLines(rows, columns) // there can be fewer lines than rows, because blank ones are folded
 	if n == 0 || rest == 0 && len(lines) <= n {
-		return lines
+		return lines, false
 	}
 	shown := min(len(lines), n-1)
 	rest += len(lines) - shown
-	return append(lines[:shown:shown], paint(screen.Dim, "    … "+screen.Count(rest, "more line")+" (Ctrl-O shows all)"))
+	return append(lines[:shown:shown], paint(screen.Dim, "    … "+screen.Count(rest, "more line")+" (Ctrl-O shows all)")), true
 }
 
-// fold is like foldRows. It also notes in b.cut that something was left out.
+// fold is like foldRows. It notes in b.cut that something was left out.
 func (b *call) fold(rows []screen.Row, n, columns int) []string {
-	list := foldRows(rows, n, columns)
-	b.cut = b.cut || n > 0 && (len(rows) > n || len(list) < len(rowLines(rows, columns)))
+	list, cut := folded(rows, n, columns)
+	b.cut = b.cut || cut
 	return list
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,40 @@ func TestCommand(t *testing.T) {
 	s := newStage(t, 60, 30)
 	s.play(toolCall("1", "Shell", `{"command":"ls -l\npwd"}`), toolResult("1", "x"), toolCall("2", "Shell", `{"command":"`+strings.Repeat("word ", 20)+`"}`), toolResult("2", "y"))
 	s.shows(t, "✓ Shell\n    $ ls -l\n      pwd\n  └ x\n", "✓ Shell\n    $ word", "\n    ↪ ", "  └ y\n")
+}
+
+// A command of megabytes is laid out once for a width, not for each frame while it runs. A name of megabytes is not laid
+// out at all.
+func TestHugeCommand(t *testing.T) {
+	s := newStage(t, 60, 30)
+	s.play(toolCall("1", "Shell", `{"command":"`+strings.Repeat("word ", 400_000)+`"}`), &wireproto.StatusUpdate{})
+	s.shows(t, " Shell  0 s\n    $ word", "\n    ↪ ", "more lines (Ctrl-O shows all)")
+	c := s.model.log.running()
+	for _, name := range []string{"Shell", strings.Repeat("Shell", 400_000)} {
+		c.name = name
+		v := s.view()
+		c.lines(v)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			c.lines(v)
+		}
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > 64<<10 {
+			t.Errorf("a frame takes %d bytes of memory", n)
+		}
+	}
+	v := s.view()
+	v.columns = 50
+	lines := c.lines(v)
+	if len(lines) != maxResult+1 {
+		t.Errorf("%d lines", len(lines))
+	}
+	for _, l := range lines {
+		if width(l) > v.columns {
+			t.Errorf("too wide for %d columns: %q", v.columns, l)
+		}
+	}
 }
 
 // A subagent's work stands below the call that has started it: the latest part while it works, all of it at the end.

@@ -76,7 +76,8 @@ func (t *Translator) setModel(f *wireproto.Frame) {
 }
 
 // thinkAgain turns thinking on again after a model that cannot think. For such a model, the server turns thinking off,
-// and leaves it off for the next models. thinkAgain does not change an effort that was set.
+// and leaves it off for the next models. thinkAgain does not change an effort that was set. Thinking stays off in a
+// continued session that had it off with a model that can think.
 func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
 	t.noteEffort(st)
 	if st.Thinking != "off" || t.thinking() != "" {
@@ -84,7 +85,7 @@ func (t *Translator) thinkAgain(before string, st *api.Status, then func()) {
 		return
 	}
 	t.knownModels(func(known []api.Model, err error) {
-		if err != nil || thinks(known, before) || !thinks(known, st.Model) {
+		if err != nil || thinks(known, before) || !thinks(known, st.Model) || t.session.keptOff && thinks(known, t.session.kept) {
 			then()
 			return
 		}

@@ -22,6 +22,7 @@ type session struct {
 	id       string
 	resumed  bool
 	kept     string // the last model of a continued session; "" if it is not known
+	keptOff  bool   // kept did not think
 	used     bool   // the client has sent a prompt
 	model    string
 	effort   string           // the last effort with which a model has thought; "" if none has
@@ -143,7 +144,7 @@ func (t *Translator) load() {
 			t.startFailed(err)
 			return
 		}
-		t.session.kept = st.Model
+		t.session.kept, t.session.keptOff = st.Model, st.Thinking == "off"
 		if len(t.set.AddDirs) == 0 {
 			t.setUp()
 			return
