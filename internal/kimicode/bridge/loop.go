@@ -246,7 +246,7 @@ func (l *loop) item(item server.Item, now time.Time) {
 	}
 	switch {
 	case item.Gap:
-		l.stepAt(translator.Gap{Resync: item.Resync, Until: item.Until}, now)
+		l.stepAt(translator.Gap{Resync: item.Resync, From: item.From, Until: item.Until}, now)
 	case item.Event.Type == api.TypeApprovalRequested && !l.c.set.remote:
 		l.stepAt(translator.Event{Event: withOldText(item.Event)}, now)
 	default:

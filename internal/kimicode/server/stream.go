@@ -52,8 +52,9 @@ type Item struct {
 	Resync bool
 	// Lost says that the server never sent some durable events between the last one and this item.
 	Lost bool
-	// Until is set only with Gap: the number of the last durable event that is replayed after the gap.
-	Until int64
+	// From and Until are set only with Gap: the numbers of the last durable event before the gap, and of the last one
+	// that is replayed after it.
+	From, Until int64
 }
 
 // Stream yields the events of one session in order, and each durable event only once. It connects again as often as
@@ -265,7 +266,7 @@ func (st *Stream) connect(ctx context.Context) (*websocket.Conn, []Item, error) 
 	}
 	var held []Item
 	if again {
-		held = append(held, Item{Gap: true})
+		held = append(held, Item{Gap: true, From: st.seq})
 	}
 	for err == nil {
 		var f *frame

@@ -14,6 +14,8 @@ type inbox struct {
 	held   bool      // an answer is being fetched
 	kept   bool      // the server keeps the transcripts
 	window int64     // the number of the last durable event that the server replayed after the last gap
+	seq    int64     // the number of the last durable event that was handled
+	later  *snapshot // waits until the events that it knows have been handled
 	taken  int       // how many items have come
 	gapAt  time.Time // when the last gap came
 	at     time.Time // when the event came that is being handled
@@ -24,9 +26,16 @@ type item struct {
 	event    *api.Event
 	gap      bool
 	resync   bool
+	from     int64 // see [Gap]
 	until    int64 // see [Gap]
 	at       time.Time
 	inFlight *inFlight
+}
+
+// snapshot is the part of a server's snapshot that says how a step goes on after a gap.
+type snapshot struct {
+	Seq      int64     `json:"as_of_seq"` // the number of the last durable event that the snapshot knows
+	InFlight *inFlight `json:"in_flight_turn"`
 }
 
 // inFlight is what the main agent's running step has said, as a snapshot has it.
@@ -51,6 +60,7 @@ func (t *Translator) take(i item) {
 	t.inbox.taken++
 	if len(t.inbox.items) == 0 && t.session.state == ready && !t.inbox.held {
 		t.handle(i) // nothing waits before it
+		t.drain()
 		return
 	}
 	t.inbox.items = append(t.inbox.items, i)
@@ -74,11 +84,28 @@ func (t *Translator) handle(i item) {
 	switch {
 	case i.gap:
 		t.inbox.window, t.inbox.gapAt = i.until, i.at
+		t.inbox.seq, t.inbox.later = max(t.inbox.seq, i.from), nil
 		t.gap(i.resync)
 	case i.inFlight != nil:
-		t.catchUp(i.inFlight)
-	default:
+		t.catchUp(i.inFlight, true)
+	case i.event.Volatile:
 		t.event(i.event)
+	default:
+		if s := t.inbox.later; s != nil && s.Seq < i.event.Seq { // the event with the number of the snapshot is lost
+			t.inbox.later = nil
+			t.catchUp(s.InFlight, false)
+		}
+		t.event(i.event)
+		t.inbox.seq = max(t.inbox.seq, i.event.Seq)
+		t.reached()
+	}
+}
+
+// reached handles the snapshot that waits next, if all durable events that it knows have been handled.
+func (t *Translator) reached() {
+	if s := t.inbox.later; s != nil && s.Seq <= t.inbox.seq {
+		t.inbox.later = nil
+		t.inbox.items = append([]item{{inFlight: s.InFlight, at: t.inbox.at}}, t.inbox.items...)
 	}
 }
 
@@ -109,28 +136,15 @@ func (t *Translator) gap(resync bool) {
 		}
 	}
 	t.fetch(t.of("/snapshot"), func(data json.RawMessage, err error) {
-		var snapshot struct {
-			Seq      int64     `json:"as_of_seq"`
-			InFlight *inFlight `json:"in_flight_turn"`
+		var s snapshot
+		switch {
+		case err != nil || json.Unmarshal(data, &s) != nil: // the steps stay doubtful, so their transcripts are read
+		case resync:
+			t.resync(s.InFlight)
+		case s.InFlight != nil:
+			t.inbox.later = &s // the server may have sent events that the snapshot knows and that have not come yet
+			t.reached()
 		}
-		if err != nil || json.Unmarshal(data, &snapshot) != nil {
-			return // the steps stay doubtful, so their transcripts are read
-		}
-		if resync {
-			t.resync(snapshot.InFlight)
-			return
-		}
-		if snapshot.InFlight == nil {
-			return
-		}
-		at := 0 // after the last durable event that the snapshot knows
-		for n, i := range t.inbox.items {
-			if i.event != nil && !i.event.Volatile && i.event.Seq <= snapshot.Seq {
-				at = n + 1
-			}
-		}
-		rest := append([]item{{inFlight: snapshot.InFlight}}, t.inbox.items[at:]...)
-		t.inbox.items = append(t.inbox.items[:at:at], rest...)
 	})
 	t.readBack(func(st *api.Status, err error) {
 		if err == nil { // only volatile events report these values
@@ -140,12 +154,13 @@ func (t *Translator) gap(resync bool) {
 	})
 }
 
-// catchUp sends what the running step has said, by the snapshot, and the client does not have.
-func (t *Translator) catchUp(f *inFlight) {
+// catchUp sends what the running step has said, by the snapshot, and the client does not have. whole says that no delta
+// can be missing between the snapshot and the next event.
+func (t *Translator) catchUp(f *inFlight, whole bool) {
 	a := t.agents[api.MainAgent]
 	if a == nil || a.step == nil || a.turn != f.TurnID {
 		return
 	}
 	t.sayRest(a, f.Thinking, f.Text)
-	a.step.doubtful, a.step.snapped = false, true
+	a.step.doubtful, a.step.snapped = !whole, true
 }

@@ -75,10 +75,11 @@ type (
 	// Event is an event of the session.
 	Event struct{ *api.Event }
 	// Gap says that events may be missing before the next one: volatile ones and, with Resync, durable ones, too.
-	// Durable events up to Until are replayed after it, and volatile ones may be missing between them.
+	// Durable events up to From came before it. Those up to Until are replayed after it, and volatile ones may be missing
+	// between them.
 	Gap struct {
-		Resync bool
-		Until  int64
+		Resync      bool
+		From, Until int64
 	}
 	// ToolCalled says that the agent calls one of the client's tools.
 	ToolCalled struct {
@@ -251,7 +252,7 @@ func (t *Translator) Step(in Input, now time.Time) []Output {
 	case Event:
 		t.take(item{event: in.Event})
 	case Gap:
-		t.take(item{gap: true, resync: in.Resync, until: in.Until})
+		t.take(item{gap: true, resync: in.Resync, from: in.From, until: in.Until})
 	case ToolCalled:
 		t.toolCalled(in)
 	case ToolGone:

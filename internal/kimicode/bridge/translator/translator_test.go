@@ -117,6 +117,34 @@ func TestGap(t *testing.T) {
 	r.want("StatusUpdate", "TurnEnd", `p0: {"status":"finished"}`)
 }
 
+// A snapshot that knows events which have not come yet waits for them. What it says is of the step that they have begun.
+func TestGapSnapshotAhead(t *testing.T) {
+	for name, lost := range map[string]bool{"all events come": false, "one is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Settings{}, wireproto.InitializeParams{})
+			r.transcripts = true
+			r.begin(0)
+			r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"gone "}`, 0)
+			r.in(Gap{From: r.seq, Until: r.seq})
+			r.answer("GET /sessions/s1/snapshot", fmt.Sprintf(`{"as_of_seq":%d,"in_flight_turn":{"turn_id":0,"assistant_text":"all is","thinking_text":"well"}}`, r.seq+3))
+			r.want("text gone ")
+			r.event("turn.step.completed", completed(0, 1))
+			r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":1,"frames":[{"kind":"text","text":"gone "}]}]}]}`)
+			r.event("turn.step.started", `{"agentId":"main","turnId":0,"step":2}`)
+			r.want("StatusUpdate", "StepBegin 2")
+			if lost {
+				r.seq++ // and a delta is lost with it
+			} else {
+				r.event("prompt.queued", `{"agentId":"main","promptId":"other"}`)
+				r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":" done"}`, 6)
+			}
+			r.event("turn.step.completed", completed(0, 2))
+			r.answer("GET /sessions/s1/transcript", `{"items":[{"kind":"turn","turnId":"t0","steps":[{"ordinal":2,"frames":[{"kind":"thinking","text":"well"},{"kind":"text","text":"all is done"}]}]}]}`)
+			r.want("think well", "text all is", "text  done", "StatusUpdate")
+		})
+	}
+}
+
 // If the snapshot no longer has a step, because it has ended, its transcript has it.
 func TestGapBeforeStepEnds(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
