@@ -27,14 +27,16 @@ type request struct {
 	offers    []grant.Offer // what "always" may cover
 	choosing  bool          // the person chooses one of offers
 
-	open    bool // the request has been on the screen, so keys are for it
-	taken   bool // there is a draft, and the person has pressed Esc to answer the request first
-	ends    bool // a refusal without words ends the turn
-	top     int  // the first line that is shown
-	end     int  // the line after the last line that is shown
-	seen    int  // how many lines from the start have been shown
-	total   int  // how many lines there are
-	columns int  // width for which the lines were counted
+	open    bool     // the request has been on the screen, so keys are for it
+	taken   bool     // there is a draft, and the person has pressed Esc to answer the request first
+	ends    bool     // a refusal without words ends the turn
+	top     int      // the first line that is shown
+	end     int      // the line after the last line that is shown
+	seen    int      // how many lines from the start have been shown
+	laid    []string // the lines, for a width and a question; a request may be megabytes long, so it is not laid out for each frame
+	laidFor [2]int   // the width and the question of laid
+	total   int      // how many lines there are
+	columns int      // width for which the lines were counted
 
 	index   int // the question that is asked now
 	cursor  int // the option or offer at the cursor
@@ -355,6 +357,13 @@ func (d *decider) others(v view) []string {
 
 // body returns all lines of what is asked about.
 func (r *request) body(v view) []string {
+	if of := [2]int{v.columns, r.index}; r.laid == nil || r.laidFor != of {
+		r.laid, r.laidFor = r.layOut(v), of
+	}
+	return r.laid
+}
+
+func (r *request) layOut(v view) []string {
 	if r.approval != nil {
 		return rowLines(render.ApprovalRows(&r.approval.ApprovalRequest, r.name, r.arguments), v.columns)
 	}

@@ -342,8 +342,17 @@ func (m *model) hints() []string {
 		list = append([]string{"↑ takes back"}, list...)
 	}
 	line := items{columns: m.columns}
+	var lines []string
 	for _, t := range list {
 		line.add(screen.Dim, t)
+		if line.full && len(lines) == 0 && m.columns < narrow { // one line would leave out what matters
+			lines = append(lines, line.String())
+			line = items{columns: m.columns}
+			line.add(screen.Dim, t)
+		}
 	}
-	return []string{line.String()}
+	return append(lines, line.String())
 }
+
+// narrow is the width below which the keys take two lines.
+const narrow = 60

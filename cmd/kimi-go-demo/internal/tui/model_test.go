@@ -169,6 +169,19 @@ func TestHugeCommand(t *testing.T) {
 			t.Errorf("a frame takes %d bytes of memory", n)
 		}
 	}
+	r := shellRequest()
+	r.approval.Display = wireproto.DisplayBlocks{&wireproto.ShellDisplayBlock{Command: strings.Repeat("word ", 400_000)}}
+	s.decide.add(r)
+	s.opens()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		s.model.screen()
+	}
+	runtime.ReadMemStats(&after)
+	if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > 256<<10 {
+		t.Errorf("a frame with a request takes %d bytes of memory", n)
+	}
 	v := s.view()
 	v.columns = 50
 	lines := c.lines(v)

@@ -85,7 +85,7 @@ func (s *status) message(e wireproto.Message, now time.Time) {
 	case *wireproto.StepBegin:
 		s.waits, s.retry = waitsForModel, nil
 	case *wireproto.ToolCall:
-		s.waits, s.retry = "the model writes a call of "+e.Function.Name, nil
+		s.waits, s.retry = "the model writes a call of "+begin(e.Function.Name), nil
 	case *wireproto.ToolResult:
 		s.waits = waitsForModel
 	case *wireproto.StepRetry:
@@ -141,7 +141,7 @@ func (m *model) activity() string {
 		return retryLine(s.retry, s.retryAt.Sub(m.now))
 	}
 	if c := m.log.running(); c != nil {
-		return c.name + " runs " + seconds(m.now.Sub(c.begin)) + " · turn " + since
+		return begin(c.name) + " runs " + seconds(m.now.Sub(c.begin)) + " · turn " + since
 	}
 	return s.waits + " · " + since
 }
