@@ -48,7 +48,7 @@ func TestScreenAlways(t *testing.T) {
 		g.shows("✓ "+k.shell, "  third", "finished after")
 		g.typed(ctrlD)
 		g.end(0)
-		g.shows("go on with: ", "--rules")
+		g.shows("go on with:", "--rules")
 		data, err := os.ReadFile(rules)
 		if want := "[[allow]]\ncommand = \"touch kept\"\ntool = \"" + k.shell + "\"\n"; err != nil || string(data) != want {
 			t.Errorf("%v, the rules are\n%s\nwant\n%s", err, data, want)

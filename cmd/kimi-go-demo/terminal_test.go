@@ -217,7 +217,7 @@ func TestTerminalApprovalSummary(t *testing.T) {
 	content := strings.Repeat("fine\n", 11000) + "the last line\n"
 	d := newDemo(t, clienttest.ToolCall("1", "WriteFile", map[string]any{"path": "a.txt", "content": content}), "text: not reached")
 	x := d.terminal(t, "prompt", "--config", d.config, "x")
-	x.expect("wants to edit a file", "a.txt: (0 lines) → (11001 lines): too long for a diff", "• WriteFile", "content:", "│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
+	x.expect("wants to write a file", "a.txt: (0 lines) → (11001 lines): too long for a diff", "• WriteFile", "content:", "│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
 	x.typed("m\r")
 	x.expect("│ fine", "NOT SHOWN YET: 109", "allow? [m]ore")
 	x.typed("n\r")
