@@ -159,13 +159,13 @@ func TestScreenMistakes(t *testing.T) {
 		g.shows("until [ -e go ]", "y yes, once", "\n> yes hey\n", "Esc, then a key answers")
 		g.typed("\x0c") // Ctrl-L
 		g.asked("until [ -e go ]", "y yes, once", "\n> yes hey\n")
-		if strings.Contains(g.now(), "What shall it do instead?") || strings.Contains(g.all(), "allowed") {
+		if strings.Contains(g.now(), "What should it do instead?") || strings.Contains(g.all(), "allowed") {
 			t.Errorf("a letter of a word is a key:\n%s", g.now())
 		}
 		g.typed("\x15")
 		g.shows("until [ -e go ]", "y yes, once", "\na key answers")
 		g.typed("e")
-		g.shows("What shall it do instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
+		g.shows("What should it do instead?", "Enter sends it · Esc goes back · Ctrl-C cancels")
 		g.typed("\x1b")
 		g.asked("y yes, once")
 		g.typed("y")

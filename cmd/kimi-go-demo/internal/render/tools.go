@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -54,8 +55,8 @@ func Arguments(raw string) string {
 		return oneLine(raw, maxSummary)
 	}
 	var list []string
-	if asked := questions(args["questions"]); asked != "" {
-		list = append(list, oneLine(asked, maxSummary))
+	if asked := questions(args["questions"]); asked != nil {
+		list = append(list, oneLine(strings.Join(asked, " / "), maxSummary))
 		delete(args, "questions")
 	}
 	for _, key := range mainKeys {
@@ -71,19 +72,18 @@ func Arguments(raw string) string {
 	return oneLine(strings.Join(list, "  "), maxSummary)
 }
 
-// questions returns the questions of a call that asks the person, or "".
-func questions(v any) string {
+// questions returns the questions of a call that asks the person, or nil.
+func questions(v any) (list []string) {
 	all, _ := v.([]any)
-	var list []string
 	for _, q := range all {
 		fields, _ := q.(map[string]any)
 		text, ok := fields["question"].(string)
 		if !ok {
-			return ""
+			return nil
 		}
 		list = append(list, text)
 	}
-	return strings.Join(list, " / ")
+	return list
 }
 
 // Answers returns the answers in the result of a call that asked the person, by question. ok is false if the result has
@@ -127,7 +127,11 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 	if v.IsError {
 		st = screen.Red
 	}
-	for i, l := range cut(ResultLines(name, &v), maxOutput) {
+	arguments := ""
+	if c != nil {
+		arguments = c.args.String()
+	}
+	for i, l := range cut(ResultLines(name, arguments, &v), maxOutput) {
 		if i > 0 {
 			head = "    "
 		}
@@ -148,8 +152,8 @@ func (r *Renderer) toolResult(s *stream, m *wireproto.ToolResult) {
 }
 
 // ResultLines returns the important part of a result: a short text about what happened and, for a command, also its
-// output.
-func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
+// output. For questions, these are the answers.
+func ResultLines(name, arguments string, v *wireproto.ToolReturnValue) []string {
 	var brief strings.Builder
 	for _, b := range v.Display {
 		switch b := b.(type) {
@@ -161,15 +165,24 @@ func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 	}
 	output := Said(v.Output)
 	if answers, ok := Answers(name, v); ok {
-		var list []string
-		for _, q := range slices.Sorted(maps.Keys(answers)) {
-			list = append(list, oneLine(q, maxSummary)+" → "+oneLine(answers[q], maxSummary))
-		}
-		if len(list) == 0 {
-			list = []string{"not answered"}
-			if why := strings.TrimSpace(brief.String()); strings.Contains(why, "afk") {
-				list[0] += ": " + oneLine(why, maxSummary)
+		if len(answers) == 0 {
+			why := strings.TrimSpace(brief.String())
+			if !strings.Contains(why, "afk") {
+				return []string{"not answered"}
 			}
+			return []string{"not answered: " + oneLine(why, maxSummary)}
+		}
+		var args map[string]any
+		json.Unmarshal([]byte(arguments), &args)
+		asked := questions(args["questions"])
+		for _, q := range slices.Sorted(maps.Keys(answers)) {
+			if !slices.Contains(asked, q) {
+				asked = append(asked, q)
+			}
+		}
+		var list []string
+		for _, q := range asked {
+			list = append(list, oneLine(q, maxSummary)+" → "+cmp.Or(oneLine(answers[q], maxSummary), "no answer"))
 		}
 		return list
 	}
@@ -192,8 +205,8 @@ func ResultLines(name string, v *wireproto.ToolReturnValue) []string {
 }
 
 // FullResult returns the lines of a result with everything that ResultLines leaves out.
-func FullResult(name string, v *wireproto.ToolReturnValue) []string {
-	picked := ResultLines(name, v)
+func FullResult(name, arguments string, v *wireproto.ToolReturnValue) []string {
+	picked := ResultLines(name, arguments, v)
 	var all []string
 	for _, t := range []string{Said(v.Output), v.Message} {
 		if t = strings.Trim(t, "\n"); t != "" && !strings.Contains(strings.Join(all, "\n"), t) {

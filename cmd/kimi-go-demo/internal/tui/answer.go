@@ -2,10 +2,12 @@ package tui
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 )
 
@@ -21,10 +23,23 @@ type letter struct {
 	of  string // what was asked, as by [decider.key]
 }
 
+// hasty is how long the same letter, pressed again, is not the begin of a text.
+const hasty = 2 * time.Second
+
+// again reports whether a key is the letter that the person has pressed last to answer a request.
+func (m *model) again(key string) bool {
+	if key != m.letter || m.now.Sub(m.letterAt) > hasty || m.decide.now() == nil || m.decide.words != nil || !m.edit.empty() {
+		return false
+	}
+	m.letterAt = m.now
+	return true
+}
+
 // settle gives the letter that waits to its request.
 func (m *model) settle() tea.Cmd {
 	p := m.pending
 	m.pending, m.hint = nil, ""
+	m.letter, m.letterAt = p.key.String(), m.now
 	if !m.decide.open() || m.decide.key() != p.of {
 		return nil // the request needs no answer any more
 	}
@@ -54,7 +69,8 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 		kept := v.offer == nil || m.allow(r, &v)
 		m.decided(v.call, v.text, v.err)
 		if v.offer != nil && v.err == nil && kept {
-			m.log.add(note(screen.Dim, "always allowed: "+v.offer.Words))
+			what := strings.TrimSpace(begin(r.name) + " " + render.Arguments(string(r.arguments)))
+			m.log.add(note(screen.Dim, "always allowed, after "+what+": "+v.offer.Words))
 		}
 		return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
 	}
@@ -68,6 +84,12 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 		return m.guard.typed(m.now)
 	}
 	return nil
+}
+
+// noMessage reports whether a draft has only keys that answer requests. A person who is in a hurry may have typed it, so
+// it is not sent as a message.
+func (m *model) noMessage() bool {
+	return m.decide.now() != nil && len(m.edit.text()) <= 3 && strings.Trim(m.edit.text(), "yneam0123456789") == ""
 }
 
 // drafting reports whether there is text in the editor, so that keys go there and not to the request.

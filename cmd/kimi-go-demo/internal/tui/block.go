@@ -14,10 +14,11 @@ import (
 
 // view holds what a block needs for display.
 type view struct {
-	columns int
-	now     time.Time
-	spin    string // the spinner's picture
-	asks    bool   // the main agent waits for a permission, so calls that came after it may wait, too
+	columns  int
+	now      time.Time
+	spin     string // the spinner's picture
+	asks     bool   // the main agent waits for a permission, so other calls may wait, too
+	oneByOne bool   // no call begins while another one waits for a permission, as in Kimi Code
 }
 
 // block is a part of the transcript. Once it is done, it is shown a last time and never changes.
@@ -230,9 +231,10 @@ func (b *call) lines(v view) []string {
 		mark, style, state = "?", screen.Yellow, "waits for you"
 	}
 	switch {
-	case b.done() || b.asked || !b.complete:
-	case v.asks && b.verdict == "" && b.inner == nil:
+	case b.done() || b.asked:
+	case v.asks && b.inner == nil && (b.verdict == "" || v.oneByOne):
 		mark, style = "·", screen.Dim
+	case !b.complete:
 	default:
 		state = seconds(v.now.Sub(b.begin))
 	}
@@ -318,11 +320,11 @@ func (b *call) results(v view, lines, change int) []string {
 	}
 	var rows []screen.Row
 	mark := "  └ "
-	text := render.ResultLines(b.name, b.result)
+	text := render.ResultLines(b.name, b.arguments.String(), b.result)
 	whole := strings.Trim(cmp.Or(render.Said(b.result.Output), b.result.Message), "\n")
 	b.cut = b.cut || !strings.Contains(strings.Join(text, "\n"), whole)
 	if lines == 0 {
-		text = render.FullResult(b.name, b.result)
+		text = render.FullResult(b.name, b.arguments.String(), b.result)
 	}
 	for _, l := range text {
 		rows = append(rows, screen.Row{Style: style, Mark: mark, Text: l})

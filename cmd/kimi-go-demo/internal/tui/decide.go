@@ -42,7 +42,8 @@ type request struct {
 	cursor  int // the option or offer at the cursor
 	chosen  map[int]bool
 	words   string // the person's own words
-	changed bool   // the person has changed the choice since they answered the question last
+	typed   string // own words that were not sent
+	nothing bool   // noneOfThese is marked
 	kept    map[int]asked
 	answers map[string]string
 }
@@ -159,7 +160,10 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		return verdict{}
 	case "pgdown", "m":
 		if s == "m" && r.top == 0 && r.end == r.total {
-			break // there are no more pages
+			if r.approval != nil {
+				return verdict{hint: "all of it is on the screen"}
+			}
+			break // a question takes it as text
 		}
 		r.top = r.end
 		return verdict{}
@@ -233,7 +237,7 @@ func (d *decider) approve(r *request, k tea.KeyPressMsg) verdict {
 	case "n":
 		v.text, v.err = "refused", r.approval.Reject("")
 	case "e":
-		d.begin("")
+		d.begin(r.typed)
 		return verdict{}
 	default:
 		keys := "y, n, e or a answers"
@@ -250,7 +254,11 @@ func (d *decider) letter(key string) string {
 	if r := d.now(); r == nil || r.approval == nil || r.choosing || d.words != nil {
 		return ""
 	}
-	return map[string]string{"y": "y: yes", "n": "n: no", "e": "e: no, and say what instead", "a": "a: always"}[key]
+	more := ""
+	if r := d.now(); r.top == 0 && r.end == r.total {
+		more = "m: all of it is on the screen" // with more pages, m shows the next one at once
+	}
+	return map[string]string{"y": "y: yes", "n": "n: no", "e": "e: no, and say what instead", "a": "a: always", "m": more}[key]
 }
 
 // unseen returns how many lines have not been shown.
@@ -268,22 +276,23 @@ func (d *decider) begin(words string) {
 func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 	switch k.String() {
 	case "esc":
+		r.typed = d.words.Value()
 		d.words = nil
 	case "ctrl+d":
 		return verdict{hint: "Esc goes back to the request"}
 	case "enter":
 		text := strings.TrimSpace(d.words.Value())
 		if text == "" {
-			return verdict{}
+			return verdict{hint: "type a text first; Esc goes back"}
 		}
 		d.words = nil
 		if r.approval != nil {
 			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}
 		q := r.question.Questions[r.index]
-		r.words = text
+		r.words, r.typed, r.nothing = text, "", false
 		if q.MultiSelect { // together with what is marked
-			text = strings.Join(append(r.labels(q), text), ", ")
+			text = r.marked()
 		}
 		return d.answer(r, text)
 	default:
@@ -314,11 +323,11 @@ func (d *decider) lines(v view, height int, silent string) ([]string, *tea.Curso
 	if d.words != nil {
 		var typed []string
 		typed, cursor = areaLines(d.words, v.columns)
-		what := "What shall it do instead? Enter sends it, Esc goes back"
+		what := "What should it do instead? Enter sends it, Esc goes back"
 		if r.approval == nil {
 			what = "Your answer. Enter sends it, Esc goes back"
 			if r.question.Questions[r.index].Header == planHeader {
-				what = "What shall change? Enter sends it, Esc goes back"
+				what = "What should change? Enter sends it, Esc goes back"
 			}
 		}
 		below = append([]string{paint(screen.Bold, what)}, typed...)

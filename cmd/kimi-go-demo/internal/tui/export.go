@@ -18,7 +18,7 @@ type exportedItem struct{ path string }
 // export writes the conversation to a new file. If path is "", it makes a name from the id of the session.
 func (m *model) export(path string) {
 	if m.session == nil || m.phase != idle {
-		m.wrong("the conversation can be written to a file when the turn is over")
+		m.notNow()
 		return
 	}
 	m.echo()

@@ -29,6 +29,9 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		case takesBack(s):
 			m.pending = nil
 			return m.guard.typed(m.now)
+		case s == p.key.String(): // pressed twice
+			m.hint = hint
+			return nil
 		case printable(k):
 			m.unsettle()
 			m.typed(k)
@@ -53,6 +56,12 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	case "ctrl+l":
 		return tea.ClearScreen
 	}
+	if m.again(s) && m.decide.now().choosing {
+		return nil
+	} else if m.again(s) && !m.guard.open(m.now) {
+		m.hint = "wait a moment before " + s + " answers the next request"
+		return m.guard.typed(m.now)
+	}
 	if s == "ctrl+d" && (m.edit.empty() || m.decide.now() != nil) && m.decide.words == nil {
 		m.leaveByKey()
 		return nil
@@ -68,6 +77,11 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			m.decide.begin(m.edit.whole())
 			m.edit.clear()
 			return nil
+		case s == "enter" && m.noMessage():
+			m.hint = "“" + m.edit.text() + "” is not sent as a message; a key answers the request"
+			m.edit.clear()
+			r.open = false
+			return m.guard.typed(m.now)
 		}
 		m.typed(k)
 		if m.edit.empty() { // what the person types next may be another text, so a key answers only after a pause
@@ -98,11 +112,18 @@ func takesBack(key string) bool {
 	return slices.Contains([]string{"backspace", "ctrl+h", "delete", "esc", "ctrl+u", "ctrl+w", "alt+backspace"}, key)
 }
 
-// leaveByKey handles Ctrl-D: it leaves. While a turn runs, only a second Ctrl-D leaves.
+// leaveByKey handles Ctrl-D: it leaves. If that ends something that runs, only a second Ctrl-D leaves.
 func (m *model) leaveByKey() {
-	if m.phase == working && !m.warned {
+	var ends []string
+	if m.phase == working {
+		ends = append(ends, "cancels the turn")
+	}
+	if tasks := m.inBackground(); tasks != "" {
+		ends = append(ends, "ends "+tasks)
+	}
+	if len(ends) > 0 && !m.warned {
 		m.warned = true
-		m.hint = "Ctrl-D again leaves and cancels the turn"
+		m.hint = "Ctrl-D again leaves and " + strings.Join(ends, " and ")
 		return
 	}
 	m.end(nil)
@@ -147,6 +168,9 @@ func (m *model) unfold() {
 	}
 }
 
+// early is how long after the start keys may come that were pressed before it.
+const early = 500 * time.Millisecond
+
 // typed handles a key for the editor.
 func (m *model) typed(k tea.KeyPressMsg) {
 	e := m.edit
@@ -171,6 +195,9 @@ func (m *model) typed(k tea.KeyPressMsg) {
 				return
 			}
 		}
+	}
+	if s == "ctrl+j" && m.now.Sub(m.begun) < early {
+		s = "enter" // it was pressed before the chat had the terminal, which makes a line end of it
 	}
 	switch s {
 	case "enter":

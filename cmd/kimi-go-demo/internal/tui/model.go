@@ -2,7 +2,9 @@ package tui
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +13,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/kimi-go/kimi-go/client"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
@@ -50,7 +53,7 @@ type model struct {
 	window        int // how many rows the terminal has
 	height        tallest
 	colours       palette
-	now           time.Time
+	now, begun    time.Time
 	ticking       bool
 	spin          int
 
@@ -65,15 +68,18 @@ type model struct {
 	asked    bool     // the files of the work dir were asked for
 	decide   decider
 	guard    guard
+	letter   string // the letter that has answered a request last
+	letterAt time.Time
 	pending  *letter // answers a request unless another letter follows; nil for none
 	queue    []*queued
 	sent     string // the text of the last Enter
 	paused   bool   // the queue waits for the person
 	steers   bool   // what is typed while the agent works steers it; otherwise it is queued
 	status   status
-	hint     string // what a key has done or will do; the next key removes it
-	history  error  // why the history cannot be written, if the person was told
-	shots    string // folder for pictures from the clipboard, "" if there are none
+	hint     string          // what a key has done or will do; the next key removes it
+	tasks    map[string]bool // the commands and agents in the background that are not known to have ended, by id
+	history  error           // why the history cannot be written, if the person was told
+	shots    string          // folder for pictures from the clipboard, "" if there are none
 }
 
 func newModel(cfg Config, f *feed) *model {
@@ -84,7 +90,7 @@ func newModel(cfg Config, f *feed) *model {
 	}
 	m.log.replay, m.effort = cfg.Replay, cfg.Effort
 	m.colours.none = !cfg.Colour
-	m.status.since = m.now
+	m.status.since, m.begun = m.now, m.now
 	return m
 }
 
@@ -241,7 +247,7 @@ func (m *model) item(item any) {
 
 // attach makes s the session of the chat. When s is over, an item of the feed says so.
 func (m *model) attach(s *client.Session) {
-	m.session = s
+	m.session, m.tasks = s, nil // what ran in the background has ended with the session before
 	m.status.plan = s.Status().PlanMode
 	m.work.Go(func() {
 		select {
@@ -288,10 +294,12 @@ func (m *model) message(e wireproto.Message) {
 			m.log.add(n)
 		}
 	case *wireproto.SteerInput:
-		if i := slices.IndexFunc(m.queue, func(q *queued) bool { return q.steer }); i >= 0 {
-			m.queue = slices.Delete(m.queue, i, i+1)
-		}
+		m.taken(e.UserInput.Text)
 		m.log.add(input("» ", e.UserInput))
+	case *wireproto.ToolResult:
+		m.background(e)
+	case *wireproto.Notification:
+		delete(m.tasks, e.SourceID)
 	}
 	m.status.message(e, m.now)
 	if r, ok := e.(*wireproto.ToolResult); ok {
@@ -302,6 +310,35 @@ func (m *model) message(e wireproto.Message) {
 		}
 	}
 	m.log.message(e, m.now)
+}
+
+var taskID = regexp.MustCompile(`(?m)^task_id: (\S+)$`)
+
+// background notes that a call has started something in the background, which ends with the session.
+func (m *model) background(r *wireproto.ToolResult) {
+	c := m.log.find(r.ToolCallID)
+	if c == nil || r.ReturnValue.IsError || m.log.replay {
+		return
+	}
+	var args struct {
+		Background bool `json:"run_in_background"`
+	}
+	id := taskID.FindStringSubmatch(render.Said(r.ReturnValue.Output))
+	if json.Unmarshal([]byte(c.arguments.String()), &args) != nil || !args.Background || id == nil {
+		return
+	}
+	if m.tasks == nil {
+		m.tasks = make(map[string]bool)
+	}
+	m.tasks[id[1]] = true
+}
+
+// inBackground says what may still run in the background, "" for nothing.
+func (m *model) inBackground() string {
+	if len(m.tasks) == 0 {
+		return ""
+	}
+	return screen.Count(len(m.tasks), "background task")
 }
 
 // request asks the person, or answers as the command line says.
@@ -329,6 +366,9 @@ func (m *model) request(r *request) {
 		r.ends = !m.perCall() && r.approval.AgentID == nil
 	}
 	m.decide.add(r)
+	if m.pending == nil {
+		m.hint = "" // about something that was before
+	}
 	if c := m.log.find(r.call()); c != nil {
 		c.asked, c.complete = true, true
 	}
@@ -399,6 +439,9 @@ func (m *model) end(err error) {
 	}
 	m.phase, m.err = leaving, err
 	m.log.close(m.now)
+	if tasks := m.inBackground(); tasks != "" {
+		m.log.add(note(screen.Yellow, "leaving ends what still runs: "+tasks))
+	}
 	for _, q := range m.queue {
 		m.log.add(note(screen.Dim, "not sent: "+q.text))
 	}

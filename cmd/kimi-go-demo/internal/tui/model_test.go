@@ -35,6 +35,7 @@ type stage struct {
 func newStage(t *testing.T, columns, rows int) *stage {
 	m := newModel(Config{Colour: true, WorkDir: t.TempDir(), Grants: noGrants}, newFeed(noGrants))
 	m.phase = working
+	m.begun = time.Time{}
 	m.print.busy = true // play takes the lines instead of a terminal
 	s := &stage{model: m}
 	s.Update(tea.WindowSizeMsg{Width: columns + 1, Height: rows})
@@ -363,13 +364,16 @@ func TestQuestionsBack(t *testing.T) {
 	s.keys("enter")
 	s.opens()
 	s.shows(t, "? (2 of 3) Second?", "3 [ ] None of these", "4 Something else: type it", "← back")
-	s.keys("x") // text for the editor
-	s.shows(t, "> x", "Esc, then a key answers")
-	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	s.keys("x") // the begin of an answer
+	s.shows(t, "Your answer", "› x")
+	s.keys("esc")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyDown})
 	s.opens()
 	s.keys("enter")
-	s.shows(t, "nothing is marked")
+	s.shows(t, "❯ 1 [ ] one", "nothing is marked")
 	s.keys("2", "4")
+	s.shows(t, "› x")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
 	s.typed("more")
 	s.keys("enter")
 	s.opens()
@@ -382,7 +386,7 @@ func TestQuestionsBack(t *testing.T) {
 	s.shows(t, "? (2 of 3) Second?", "[ ] one", "[x] two", "Something else: type it  “more”")
 	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
 	s.opens()
-	s.shows(t, "? (1 of 3) First?", "❯ 3 Something else: type it  “mine”")
+	s.shows(t, "? (1 of 3) First?", "❯ 3 ✓ Something else: type it  “mine”")
 	s.Update(tea.KeyPressMsg{Code: tea.KeyRight})
 	s.opens()
 	s.keys("2", "1", "enter") // marks another, and keeps the words
@@ -428,25 +432,120 @@ func TestQuestionsKept(t *testing.T) {
 	if diff := cmp.Diff(want, r.answers); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}
+	s.shows(t, "❯ 1 ✓ one")
+	press(tea.KeyDown) // only looks
+	s.shows(t, "1 ✓ one", "❯ 2 two")
 	press(tea.KeyRight)
 	s.keys("4")
 	s.shows(t, "[ ] one", "[ ] three", "❯ 4 [x] None of these")
-	press(tea.KeyUp)
-	s.shows(t, "[ ] one", "❯ 3 [x] three", "[ ] None of these")
-	s.keys("9")
-	s.shows(t, "there is no 9: choose from 1 to 5")
-	s.keys("4")
-	press(tea.KeyLeft)
 	want["Second?"] = "None of these"
 	if diff := cmp.Diff(want, r.answers); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
 	}
+	s.keys("4")
+	s.shows(t, "[ ] one", "[x] three", "❯ 4 [ ] None of these")
+	want["Second?"] = "three"
+	if diff := cmp.Diff(want, r.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	s.keys("9")
+	s.shows(t, "there is no 9: choose from 1 to 5")
+	press(tea.KeyLeft)
 	s.typed("in my words")
-	s.shows(t, "> in my words", "Tab makes your text the answer")
-	s.keys("tab", "enter")
+	s.shows(t, "Your answer", "› in my words")
+	s.keys("enter")
 	s.opens()
 	if want["First?"] = "in my words"; r.answers["First?"] != "in my words" || s.edit.text() != "" {
 		t.Errorf("answers %v, the draft is %q", r.answers, s.edit.text())
+	}
+}
+
+// A text that was begun before a question can become its answer.
+func TestDraftAnswers(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.typed("in my words")
+	r := s.asks(wireproto.QuestionItem{Question: "First?", Options: []wireproto.QuestionOption{{Label: "one"}}}, wireproto.QuestionItem{Question: "Second?"})
+	s.shows(t, "> in my words", "Tab makes your text the answer")
+	s.keys("tab", "enter")
+	s.opens()
+	if r.answers["First?"] != "in my words" || s.edit.text() != "" {
+		t.Errorf("answers %v, the draft is %q", r.answers, s.edit.text())
+	}
+}
+
+// A person may press Enter before the chat has the terminal.
+func TestEarlyEnter(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.begun = time.Now().Add(time.Hour)
+	s.typed("look")
+	s.keys("ctrl+j")
+	if len(s.queue) != 1 || s.queue[0].text != "look" {
+		t.Errorf("the queue is %v, the draft %q", s.queue, s.edit.text())
+	}
+}
+
+// The agent may get a steer after the turn for which it was meant. It is not sent again then.
+func TestLateSteer(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.queue = []*queued{{text: "other", whole: "other"}, {text: "more", whole: "more", sent: true}}
+	s.paused = true
+	s.play(&wireproto.SteerInput{UserInput: wireproto.Content{Text: "more"}})
+	s.shows(t, "» more", "⋯ queued: other\n")
+	if len(s.queue) != 1 || !s.paused {
+		t.Errorf("%d are queued, paused: %v", len(s.queue), s.paused)
+	}
+}
+
+// What runs in the background is shown, and leaving says that it ends.
+func TestBackground(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.play(toolCall("1", "Bash", `{"command":"sleep 9","run_in_background":true}`), &wireproto.ToolResult{ToolCallID: "1", ReturnValue: wireproto.ToolReturnValue{Output: wireproto.Content{Text: "task_id: bash-1\nstatus: running"}}})
+	s.phase = idle
+	s.shows(t, "1 background task")
+	s.keys("ctrl+d")
+	s.shows(t, "Ctrl-D again leaves and ends 1 background task")
+	s.keys("x")
+	s.play(&wireproto.Notification{Category: "task", SourceID: "bash-1", Title: "done"})
+	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	s.keys("ctrl+d")
+	if s.phase != leaving {
+		t.Error("it does not leave")
+	}
+}
+
+// Letters that a person presses in a hurry become no message, and do not answer the next request.
+func TestHasty(t *testing.T) {
+	s := newStage(t, 70, 24)
+	s.decide.add(shellRequest())
+	s.opens()
+	s.keys("a", "a")
+	s.shows(t, "a: always")
+	s.Update(s.pending)
+	s.keys("a")
+	s.shows(t, "What is always allowed?")
+	s.decide.drop("1")
+	s.play()
+	s.decide.add(shellRequest())
+	s.Update(tickMsg{})
+	s.keys("a", "a")
+	s.shows(t, "wait a moment before a answers the next request")
+	if r := s.decide.now(); r.choosing || s.pending != nil || !s.edit.empty() {
+		t.Errorf("the request is %+v, the draft %q", r, s.edit.text())
+	}
+	s.opens()
+	s.typed("yn")
+	s.shows(t, "> yn")
+	s.keys("enter")
+	s.shows(t, "“yn” is not sent as a message")
+	if len(s.queue) > 0 || !s.edit.empty() {
+		t.Errorf("the draft is %q, %d are queued", s.edit.text(), len(s.queue))
+	}
+	s.opens()
+	s.keys("m")
+	s.shows(t, "m: all of it is on the screen")
+	s.Update(s.pending)
+	if !s.edit.empty() {
+		t.Errorf("the draft is %q", s.edit.text())
 	}
 }
 
@@ -600,7 +699,7 @@ func TestDraftFirst(t *testing.T) {
 		t.Errorf("the draft is %q, the answers are %v", got, r.answers)
 	}
 	s.keys("esc", "2")
-	s.shows(t, "❯ 2 two", "a key answers")
+	s.shows(t, "❯ 2 ✓ two", "a key answers")
 	if got := s.edit.text(); got != "please look1y1y1y" {
 		t.Errorf("the draft is %q", got)
 	}

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,8 +16,9 @@ import (
 type asked struct {
 	cursor  int
 	chosen  map[int]bool
+	nothing bool
 	words   string
-	changed bool // since the person answered it last
+	typed   string
 }
 
 // noneOfThese is the answer to a question that allows several choices, if the person wants none of them.
@@ -34,7 +36,7 @@ func rows(q wireproto.QuestionItem) int {
 	return len(q.Options) + 1
 }
 
-// choose handles a key of a question with options.
+// choose handles a key of a question with options. What a key chooses is the answer at once. Enter goes on.
 func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
 	n := rows(q)
@@ -43,104 +45,93 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 		if i < 1 || i > n {
 			return verdict{hint: fmt.Sprintf("there is no %s: choose from 1 to %d", s, n)}
 		}
-		r.cursor, r.changed = i-1, true
-		if q.MultiSelect || r.cursor == n-1 {
-			d.mark(r)
-		}
+		r.cursor = i - 1
+		d.mark(r)
 		return verdict{}
 	}
 	switch s {
 	case "up":
-		r.move(n - 1)
+		r.cursor = (r.cursor + n - 1) % n
 	case "down":
-		r.move(1)
+		r.cursor = (r.cursor + 1) % n
 	case "left":
 		if r.index > 0 {
-			d.leave(r)
 			r.ask(r.index - 1)
 		}
 	case "right":
 		if r.index+1 < len(r.question.Questions) {
-			d.leave(r)
 			r.ask(r.index + 1)
 		}
 	case "space":
-		if q.MultiSelect || r.cursor == n-1 {
-			r.changed = true
-			d.mark(r)
-		}
+		d.mark(r)
 	case "enter":
-		text := r.choice()
-		switch {
-		case r.cursor == n-1 && r.words == "":
-			d.begin("")
-		case text == "":
-			return verdict{hint: "nothing is marked: Space or a number marks"}
-		default:
+		switch last := r.cursor == n-1; {
+		case last && r.words == "":
+			d.begin(r.typed)
+			return verdict{}
+		case last && !q.MultiSelect:
+			return d.answer(r, r.words)
+		case !q.MultiSelect:
+			return d.answer(r, q.Options[r.cursor].Label)
+		case r.cursor == len(q.Options):
+			r.nothing = true
+		}
+		if text := r.marked(); text != "" {
 			return d.answer(r, text)
 		}
+		return verdict{hint: "nothing is marked: Space or a number marks"}
 	case "esc":
+		clear(r.chosen)
+		r.nothing, r.words, r.typed = false, "", cmp.Or(r.words, r.typed)
 		return d.answer(r, "")
 	default:
-		if r.cursor == n-1 && printable(k) {
-			d.begin(r.words)
-			return d.say(r, k)
+		switch {
+		case !printable(k):
+			return verdict{none: true, hint: "this key does nothing: choose with ↑ ↓ or a number, then Enter"}
+		case s == "?" || s == "/": // for the editor
+			return verdict{none: true}
 		}
-		return verdict{none: true, hint: "this key does nothing: choose with ↑ ↓ or a number, then Enter"}
+		r.cursor = n - 1 // the person types an answer
+		d.begin(r.words)
+		return d.say(r, k)
 	}
 	return verdict{}
 }
 
-// choice returns the answer that the cursor and the marks stand for, or "" if they stand for none.
-func (r *request) choice() string {
-	q := r.question.Questions[r.index]
-	switch {
-	case !q.MultiSelect && r.cursor < len(q.Options):
-		return q.Options[r.cursor].Label
-	case !q.MultiSelect:
-		return r.words
-	case r.none():
-		return noneOfThese
-	}
-	marked := r.labels(q)
-	if r.words != "" {
-		marked = append(marked, r.words)
-	}
-	return strings.Join(marked, ", ")
-}
-
-// none reports whether the cursor is at noneOfThese, so that the marks do not count.
-func (r *request) none() bool {
-	q := r.question.Questions[r.index]
-	return q.MultiSelect && r.cursor == len(q.Options)
-}
-
-// move moves the cursor by some rows. That changes the choice, unless the marks are the choice.
-func (r *request) move(by int) {
-	q := r.question.Questions[r.index]
-	was := r.none()
-	r.cursor = (r.cursor + by) % rows(q)
-	r.changed = r.changed || !q.MultiSelect || was || r.none()
-}
-
-// leave keeps what the person has changed about the current question as its answer.
-func (d *decider) leave(r *request) {
-	if text := r.choice(); r.changed && text != "" {
-		r.answers[r.question.Questions[r.index].Question] = text
-		r.changed = false
-	}
-}
-
-// mark marks the option at the cursor, or takes its mark away. For free text, it lets the person type.
+// mark chooses the option at the cursor. Where several may be chosen, it adds the option, or takes it away. For free
+// text, it lets the person type.
 func (d *decider) mark(r *request) {
 	q := r.question.Questions[r.index]
-	switch r.cursor {
-	case rows(q) - 1:
-		d.begin(r.words)
-	case len(q.Options): // noneOfThese: only the cursor shows it, so going to another row brings the marks back
+	switch {
+	case r.cursor == rows(q)-1:
+		d.begin(cmp.Or(r.words, r.typed))
+		return
+	case !q.MultiSelect:
+		r.answers[q.Question] = q.Options[r.cursor].Label
+		return
+	case r.cursor == len(q.Options): // the marks stay, and count again without noneOfThese
+		r.nothing = !r.nothing
 	default:
+		r.nothing = false
 		r.chosen[r.cursor] = !r.chosen[r.cursor]
 	}
+	if text := r.marked(); text != "" {
+		r.answers[q.Question] = text
+	} else {
+		delete(r.answers, q.Question)
+	}
+}
+
+// marked returns the answer that the marks stand for, or "".
+func (r *request) marked() string {
+	if r.nothing {
+		return noneOfThese
+	}
+	list := r.labels(r.question.Questions[r.index])
+	if r.words != "" {
+		list = append(list, r.words)
+	}
+	return strings.Join(list, ", ")
 }
 
 // labels returns the options that are marked.
@@ -158,7 +149,6 @@ func (r *request) labels(q wireproto.QuestionItem) []string {
 // answers. An empty text means that the question has no answer.
 func (d *decider) answer(r *request, text string) verdict {
 	list := r.question.Questions
-	r.changed = false
 	if text == "" {
 		delete(r.answers, list[r.index].Question)
 	} else {
@@ -185,12 +175,12 @@ func (r *request) ask(index int) {
 	if r.kept == nil {
 		r.kept = make(map[int]asked)
 	}
-	r.kept[r.index] = asked{r.cursor, r.chosen, r.words, r.changed}
+	r.kept[r.index] = asked{r.cursor, r.chosen, r.nothing, r.words, r.typed}
 	now := r.kept[index]
 	if now.chosen == nil {
 		now.chosen = make(map[int]bool)
 	}
-	r.cursor, r.chosen, r.words, r.changed = now.cursor, now.chosen, now.words, now.changed
+	r.cursor, r.chosen, r.nothing, r.words, r.typed = now.cursor, now.chosen, now.nothing, now.words, now.typed
 	r.index, r.top, r.seen, r.open = index, 0, 0, false
 }
 
@@ -209,10 +199,22 @@ func (r *request) options(v view, height int) []string {
 	}
 	var list []string
 	from, to := 0, 0 // the lines of the option at the cursor
+	answer := r.answers[q.Question]
 	row := func(i int, label, about string) {
-		box := ""
-		if q.MultiSelect && i <= len(q.Options) {
-			box = map[bool]string{true: "[x] ", false: "[ ] "}[r.chosen[i] && !r.none() || r.none() && i == r.cursor]
+		box, on := "", false
+		switch {
+		case q.MultiSelect && i == len(q.Options):
+			on = r.nothing
+		case q.MultiSelect:
+			on = r.chosen[i] && !r.nothing
+		default:
+			on = answer != "" && (i < len(q.Options) && answer == q.Options[i].Label || i == len(q.Options) && answer == r.words)
+		}
+		switch {
+		case q.MultiSelect && i <= len(q.Options):
+			box = map[bool]string{true: "[x] ", false: "[ ] "}[on]
+		case on:
+			box = "✓ "
 		}
 		if i == r.cursor {
 			from = len(list)
@@ -227,7 +229,7 @@ func (r *request) options(v view, height int) []string {
 		row(len(q.Options), noneOfThese, "")
 	}
 	about := q.OtherDescription
-	if r.words != "" && !r.none() {
+	if r.words != "" && !r.nothing {
 		about = "“" + screen.Line(r.words) + "”"
 	}
 	row(rows(q)-1, other, about)

@@ -20,6 +20,7 @@ type queued struct {
 	text  string // as the editor showed it
 	whole string // with the folded texts in full
 	steer bool   // it was sent to the turn that runs, which has not taken it up yet
+	sent  bool   // it was sent to a turn
 }
 
 // line returns the line that shows q above the editor.
@@ -57,7 +58,7 @@ func (m *model) submit() {
 func (m *model) enqueue(text, whole string) {
 	q := &queued{text: text, whole: whole}
 	if m.phase == working && m.steers && !slash.Known(m.session, whole) {
-		q.steer = true
+		q.steer, q.sent = true, true
 		m.steer(q)
 	}
 	m.queue = append(m.queue, q)
@@ -134,6 +135,19 @@ func (m *model) sendNext() {
 	m.status.begin(q.text, m.now)
 	s := m.session
 	m.work.Go(func() { runTurn(ctx, s, m.feed, q.whole, parts) })
+}
+
+// taken removes from the queue what the agent has got as a steer. If the turn has ended before, that may come later.
+func (m *model) taken(text string) {
+	i := slices.IndexFunc(m.queue, func(q *queued) bool { return q.sent && q.whole == text })
+	if i < 0 {
+		i = slices.IndexFunc(m.queue, func(q *queued) bool { return q.steer })
+	}
+	if i < 0 {
+		return
+	}
+	m.queue = slices.Delete(m.queue, i, i+1)
+	m.paused = m.paused && len(m.queue) > 0
 }
 
 func (m *model) images(text string) ([]wireproto.ContentPart, error) {

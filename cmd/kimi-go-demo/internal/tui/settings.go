@@ -59,7 +59,7 @@ func (m *model) notNow() {
 
 // changed handles the result of a change.
 func (m *model) changed(c changedItem) {
-	m.doing = ""
+	m.doing, m.hint = "", ""
 	if c.lost {
 		m.end(c.err)
 		return

@@ -201,6 +201,9 @@ func (m *model) statusLine() string {
 	if queued > 0 {
 		add(screen.Count(queued, "message") + " queued")
 	}
+	if tasks := m.inBackground(); tasks != "" {
+		line.add(screen.Yellow, tasks)
+	}
 	if m.session != nil || m.status.context > 0 {
 		context := fmt.Sprintf("context %.0f%%", 100*m.status.context)
 		if st.MaxContextTokens > 0 && m.columns >= 60 {

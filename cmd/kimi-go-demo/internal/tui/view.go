@@ -14,7 +14,7 @@ var spinner = []string{"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "
 
 func (m *model) view() view {
 	asks := slices.ContainsFunc(m.decide.list, func(r *request) bool { return r.approval != nil && r.approval.AgentID == nil })
-	return view{columns: m.columns, now: m.now, spin: spinner[m.spin%len(spinner)], asks: asks}
+	return view{columns: m.columns, now: m.now, spin: spinner[m.spin%len(spinner)], asks: asks, oneByOne: m.perCall()}
 }
 
 // View shows the state: the running turn, what waits for the person, the queue, the editor, and a line or two about

@@ -210,11 +210,11 @@ func (t *Translator) turnStarted(p *api.TurnStarted) {
 		}
 	default:
 		t.own = &ownTurn{number: p.TurnID}
-		title, body := "Kimi Code begins a turn by itself", "It does so, for example, when a background task has ended."
+		title := "Kimi Code begins a turn by itself, for example after a background task"
 		if p.PromptID != "" {
-			title, body = "Another program has begun a turn in this session", ""
+			title = "Another program has begun a turn in this session"
 		}
-		t.notify("own_turn", "info", title, body)
+		t.notify("own_turn", "info", title, "")
 		t.emit(&wireproto.TurnBegin{UserInput: wireproto.Content{Text: p.Prompt}})
 	}
 }
