@@ -70,3 +70,33 @@ func TestCommanded(t *testing.T) {
 		})
 	}
 }
+
+// Both modes can be on. When the one that the status names is turned off, the status names the other one.
+func TestCommandedBoth(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		options  Options
+		commands []string
+		want     string
+	}{
+		{Options{}, []string{"/afk", "/yolo", "/afk"}, "/yolo"},
+		{Options{}, []string{"/yolo", "/afk", "/yolo"}, "/afk"},
+		{Options{}, []string{"/yolo", "/afk", "/afk", "/yolo"}, ""},
+		{Options{Yolo: true}, []string{"/afk", "/yolo"}, "/afk"},
+	} {
+		o := tt.options
+		o.WorkDir, o.ShareDir, o.Logger = t.TempDir(), t.TempDir(), slog.New(slog.DiscardHandler)
+		l, err := newLaunch(&o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &Session{id: "x", opts: l.opts, launch: l, server: wireproto.InitializeResult{SlashCommands: []wireproto.SlashCommand{{Name: "afk"}, {Name: "yolo"}}}}
+		a := o.byOptions()
+		for _, c := range tt.commands {
+			a = (kimiCLI{}).commanded(s, c, true, a)
+		}
+		if a.All != tt.want {
+			t.Errorf("after %v: %q runs everything unasked, want %q", tt.commands, a.All, tt.want)
+		}
+	}
+}

@@ -281,16 +281,24 @@ func (b kimiCLI) commanded(s *Session, command string, ran bool, before Approval
 	}
 	byOption := before.All != "" && before.All != commandYolo && before.All != commandAFK
 	wasAFK := before.All == s.opts.byOptions().All && s.opts.AFK
+	named := before.All == command || byOption && wasAFK == (command == commandAFK) // the command is for the mode in All
 	switch {
 	case kept.AFK:
 		before.All = commandAFK
 	case kept.Yolo:
 		before.All = commandYolo
-	case byOption && (!ran || wasAFK == (command == commandYolo)): // the command failed, or was for the other mode
-	case kept.stored, ran && (byOption || before.All == command):
+	case kept.stored && byOption && !(ran && named): // the mode is not stored, because it comes from the command line
+	case kept.stored:
 		before.All = ""
-	case ran && before.All == "" && s.hasCommand(command):
+	case !ran || !s.hasCommand(command):
+	case named:
+		before.All, s.otherMode = s.otherMode, ""
+	case before.All == "":
 		before.All = command
+	case s.otherMode == command:
+		s.otherMode = ""
+	default:
+		s.otherMode = command
 	}
 	return before
 }

@@ -51,6 +51,7 @@ type Session struct {
 	restarts  int                     // how many processes have ended since the last finished turn
 	restarted *wireproto.Notification // the Notification for the next turn; nil if there is none
 	chosen    string                  // the model that SetModel has chosen; "" if there is none
+	otherMode string                  // the command of a mode that is on in addition to that of Approvals.All; turns set it, one at a time
 	closing   bool                    // Close was called
 	killed    error                   // why the agent was ended by force
 	err       error                   // why the session is over; set before conn.done is closed

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -42,11 +43,21 @@ func Send(s *client.Session, text string) (prompt, needless string) {
 }
 
 func split(text string) (word, arg string) {
-	word, arg, _ = strings.Cut(strings.TrimSpace(text), " ")
-	return word, strings.TrimSpace(arg)
+	text = strings.TrimSpace(text)
+	end := strings.IndexFunc(text, unicode.IsSpace) // as kimi-cli does
+	if end < 0 {
+		return text, ""
+	}
+	return text[:end], strings.TrimSpace(text[end:])
 }
 
 func switches(word string) bool { return word == "/yolo" || word == "/afk" }
+
+// Waits reports whether what was typed is a command that can only run between turns. Kimi Code answers /btw at once.
+func Waits(s *client.Session, text string) bool {
+	word, _ := split(text)
+	return Known(s, text) && (word != "/btw" || s.Server().Bridge == nil)
+}
 
 // Known reports whether what was typed is a command of kimi, or its alias.
 func Known(s *client.Session, text string) bool {

@@ -63,6 +63,11 @@ func (m *model) unsettle() {
 func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	m.hint = ""
 	r := m.decide.now()
+	if r.draft && k.String() == "esc" { // the answer is a draft again
+		m.edit.set(m.decide.words.Value())
+		m.decide.words, r.draft = nil, false
+		return nil
+	}
 	v := m.decide.press(k)
 	if v.done {
 		m.decide.drop(r.id)

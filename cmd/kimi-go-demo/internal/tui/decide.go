@@ -43,6 +43,7 @@ type request struct {
 	chosen  map[int]bool
 	words   string // the person's own words
 	typed   string // own words that were not sent
+	draft   bool   // the field has what was in the editor before
 	nothing bool   // noneOfThese is marked
 	kept    map[int]asked
 	answers map[string]string
@@ -285,7 +286,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		if text == "" {
 			return verdict{hint: "type a text first; Esc goes back"}
 		}
-		d.words = nil
+		d.words, r.draft = nil, false
 		if r.approval != nil {
 			return verdict{done: true, call: r.approval.ToolCallID, text: "refused: " + text, err: r.approval.Reject(text)}
 		}

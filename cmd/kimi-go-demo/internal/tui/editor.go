@@ -55,6 +55,9 @@ func newArea(mark string) textarea.Model {
 	k.InsertNewline = key.NewBinding(key.WithKeys("alt+enter", "ctrl+j", "shift+enter"))
 	k.WordForward = key.NewBinding(key.WithKeys("alt+right", "ctrl+right", "alt+f"))
 	k.WordBackward = key.NewBinding(key.WithKeys("alt+left", "ctrl+left", "alt+b"))
+	for _, b := range []*key.Binding{&k.UppercaseWordForward, &k.LowercaseWordForward, &k.CapitalizeWordForward, &k.TransposeCharacterBackward} {
+		*b = key.NewBinding(key.WithDisabled()) // it would change the mark of a folded text
+	}
 	k.Paste = key.NewBinding(key.WithDisabled()) // the terminal itself pastes text; Ctrl-V pastes a picture
 	a.Focus()
 	return a
@@ -170,11 +173,11 @@ func (e *editor) text() string { return e.area.Value() }
 
 // whole returns the text with the folded texts in full.
 func (e *editor) whole() string {
-	text := e.text()
+	var list []string
 	for mark, paste := range e.pasted {
-		text = strings.ReplaceAll(text, mark, paste)
+		list = append(list, mark, paste)
 	}
-	return text
+	return strings.NewReplacer(list...).Replace(e.text()) // a paste may have the mark of another one
 }
 
 func (e *editor) empty() bool { return strings.TrimSpace(e.text()) == "" }

@@ -72,9 +72,13 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		case s == "esc":
 			r.taken = true
 			return nil
-		case s == "tab" && r.question != nil && !m.edit.menu.open(): // the draft is the answer
-			r.cursor = rows(r.question.Questions[r.index]) - 1
-			m.decide.begin(m.edit.whole())
+		case s == "tab" && r.question != nil && !m.edit.menu.open() && m.guard.open(m.now): // the draft is the answer
+			if m.edit.folded() != "" {
+				m.hint = "a text with a long paste cannot be the answer; Enter queues it"
+				return nil
+			}
+			r.cursor, r.draft = rows(r.question.Questions[r.index])-1, true
+			m.decide.begin(m.edit.text())
 			m.edit.clear()
 			return nil
 		case s == "enter" && m.noMessage():
@@ -253,7 +257,7 @@ func (m *model) typed(k tea.KeyPressMsg) {
 
 // paste gives a paste to the editor, or to the field in which the person answers a request.
 func (m *model) paste(text string) {
-	m.hint = ""
+	m.hint, m.warned = "", false
 	m.unsettle()
 	if m.decide.words != nil && m.decide.open() {
 		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})

@@ -381,7 +381,7 @@ func (m *model) resolved(id string) {
 		return
 	}
 	if w := m.decide.words; w != nil && r == m.decide.now() { // the person goes on typing, in the editor
-		m.edit.insert(w.Value())
+		m.edit.paste(w.Value())
 	}
 	shown := m.guard.shown
 	asked := m.decide.drop(id)

@@ -466,11 +466,19 @@ func TestDraftAnswers(t *testing.T) {
 	s.typed("in my words")
 	r := s.asks(wireproto.QuestionItem{Question: "First?", Options: []wireproto.QuestionOption{{Label: "one"}}}, wireproto.QuestionItem{Question: "Second?"})
 	s.shows(t, "> in my words", "Tab makes your text the answer")
+	s.keys("tab")
+	s.shows(t, "› in my words")
+	s.keys("esc")
+	s.shows(t, "> in my words", "Tab makes your text the answer")
 	s.keys("tab", "enter")
 	s.opens()
 	if r.answers["First?"] != "in my words" || s.edit.text() != "" {
 		t.Errorf("answers %v, the draft is %q", r.answers, s.edit.text())
 	}
+	s.Update(tea.PasteMsg{Content: strings.Repeat("x\n", 40)})
+	s.opens()
+	s.keys("tab")
+	s.shows(t, "> [pasted 40 lines]", "cannot be the answer")
 }
 
 // A person may press Enter before the chat has the terminal.
@@ -604,6 +612,7 @@ func TestPasteWhole(t *testing.T) {
 		{"Delete before it", []tea.KeyPressMsg{left, left, left, left, left, {Code: tea.KeyDelete}}, "go  now"},
 		{"the word before", []tea.KeyPressMsg{left, left, left, {Code: 'w', Mod: tea.ModCtrl}}, "go now"},
 		{"over it and back", []tea.KeyPressMsg{left, left, left, left, left, left, right, right, {Code: 'z', Text: "z"}}, "go " + mark + "z now"},
+		{"no other case", []tea.KeyPressMsg{{Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: 'u', Mod: tea.ModAlt}, {Code: 't', Mod: tea.ModCtrl}}, "go " + mark + " now"},
 		{"a word back", []tea.KeyPressMsg{{Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: tea.KeyLeft, Mod: tea.ModAlt}, {Code: 'z', Text: "z"}}, "go z" + mark + " now"},
 	} {
 		s := newStage(t, 70, 24)
@@ -631,6 +640,12 @@ func TestPasteWhole(t *testing.T) {
 	}
 	if got := s.edit.whole(); got != "go "+paste+" now" {
 		t.Errorf("in full, it is %.40q", got)
+	}
+	s.edit.clear()
+	s.warned = true
+	s.Update(tea.PasteMsg{Content: mark + strings.Repeat("\ny", 50)}) // a paste with the mark of the other one
+	if got := s.edit.whole(); !strings.HasPrefix(got, mark+"\ny") || s.warned {
+		t.Errorf("in full, it is %.40q; the next Ctrl-C leaves: %v", got, s.warned)
 	}
 }
 

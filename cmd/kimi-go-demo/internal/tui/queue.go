@@ -57,7 +57,7 @@ func (m *model) submit() {
 // enqueue sends a text: as the next turn, or to the running turn. A command of kimi would be only text for a running turn.
 func (m *model) enqueue(text, whole string) {
 	q := &queued{text: text, whole: whole}
-	if m.phase == working && m.steers && !slash.Known(m.session, whole) {
+	if m.phase == working && m.steers && !slash.Waits(m.session, whole) {
 		q.steer, q.sent = true, true
 		m.steer(q)
 	}
@@ -119,7 +119,13 @@ func (m *model) sendNext() {
 	parts, err := m.images(q.whole)
 	if err != nil {
 		m.tell(err)
-		m.edit.set(q.text)
+		if m.edit.empty() {
+			m.edit.set(q.text)
+		} else {
+			m.edit.history.add(q.text, q.whole)
+			m.hint = "↑ brings it back"
+		}
+		m.paused = len(m.queue) > 0
 		return
 	}
 	prompt := input("> ", wireproto.Content{Text: q.text})

@@ -84,7 +84,11 @@ func (t *Translator) handle(i item) {
 	switch {
 	case i.gap:
 		t.inbox.window, t.inbox.gapAt = i.until, i.at
-		t.inbox.seq, t.inbox.later = max(t.inbox.seq, i.from), nil
+		if t.inbox.later = nil; i.resync { // the numbers may begin again
+			t.inbox.seq = i.until
+		} else {
+			t.inbox.seq = max(t.inbox.seq, i.from)
+		}
 		t.gap(i.resync)
 	case i.inFlight != nil:
 		t.catchUp(i.inFlight, true)

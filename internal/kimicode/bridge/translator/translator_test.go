@@ -145,6 +145,25 @@ func TestGapSnapshotAhead(t *testing.T) {
 	}
 }
 
+// After a restart of the server, its numbers begin again. A snapshot that is ahead of the events still waits.
+func TestGapAfterRestart(t *testing.T) {
+	r := newRig(t, Settings{}, wireproto.InitializeParams{})
+	r.seq = 5000
+	r.begin(0)
+	from := r.seq
+	r.epoch, r.seq = "new", 3
+	r.in(Gap{Resync: true, From: from, Until: r.seq})
+	r.answer("GET /sessions/s1/snapshot", `{"as_of_seq":3,"in_flight_turn":{"turn_id":0,"assistant_text":"","thinking_text":""}}`)
+	r.answer("GET /sessions/s1/status", `{"permission":"manual","plan_mode":false}`)
+	r.event("turn.step.completed", completed(0, 1))
+	r.event("turn.step.started", `{"agentId":"main","turnId":0,"step":2}`)
+	r.eventAt("~assistant.delta", `{"agentId":"main","turnId":0,"delta":"gone "}`, 0)
+	r.told()
+	r.in(Gap{From: r.seq, Until: r.seq})
+	r.answer("GET /sessions/s1/snapshot", fmt.Sprintf(`{"as_of_seq":%d,"in_flight_turn":{"turn_id":0,"assistant_text":"all is well","thinking_text":""}}`, r.seq+2))
+	r.want()
+}
+
 // If the snapshot no longer has a step, because it has ended, its transcript has it.
 func TestGapBeforeStepEnds(t *testing.T) {
 	r := newRig(t, Settings{}, wireproto.InitializeParams{})
