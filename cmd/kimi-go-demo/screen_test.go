@@ -659,6 +659,8 @@ func TestScreenYolo(t *testing.T) {
 	g.shows("asks first · context", "yolo mode is off already")
 	g.typed("/yolo maybe\r")
 	g.shows("asks first · context", "/yolo takes on or off; ↑ brings it back")
+	g.typed("/yolo\u3000off\r") // kimi-cli takes any white space
+	g.shows("asks first · context", "yolo mode is off already")
 	g.typed("/yolo on\r")
 	g.shows("> /yolo\n", "finished after", "yolo: the agent does not ask · context")
 	for i, mode := range []string{"yolo", "afk"} {
@@ -740,6 +742,39 @@ func TestScreenNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A side question steers, because Kimi Code answers it at once. A steer that a cancelled turn has not taken up is not sent
+// again, because the model gets it with the next turn.
+func TestScreenSteers(t *testing.T) {
+	t.Parallel()
+	k := &screenKimi{name: "Kimi Code", shell: "Bash", demo: newCodeDemo}
+	d, model := k.twoModels(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: aside", "text: a\nhang:", "text: done", "text: done")
+	g := d.glass(t, 80, 30, d.chatArgs("chat")...)
+	g.shows("Enter sends")
+	g.typed("go\r")
+	g.asked("until")
+	g.typed("y")
+	g.shows("Enter queues")
+	g.typed("\t")
+	g.shows("Enter steers the turn")
+	g.typed("/btw what is this?\r")
+	g.shows("btw: what is this?", "  aside")
+	d.touch(t, "go")
+	g.shows("  a\n", "the model writes")
+	g.typed("zebra\r")
+	g.shows("» steers: zebra")
+	g.typed(ctrlC)
+	g.shows("cancelled after")
+	g.until("» zebra", func(all string) bool { return strings.Contains(all, "» zebra") && !strings.Contains(all, "⋯") })
+	g.typed("next\r")
+	g.shows("> next", "  done", "finished after")
+	all := model.Requests()
+	if n := strings.Count(string(all[len(all)-1]), "zebra"); n != 1 {
+		t.Errorf("the model gets the steer %d times", n)
+	}
+	g.typed(ctrlD)
+	g.end(0)
 }
 
 // A command of kimi is never sent into a turn as text, and the mode is what the last command asked for, however often

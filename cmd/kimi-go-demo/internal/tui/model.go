@@ -296,6 +296,10 @@ func (m *model) message(e wireproto.Message) {
 	case *wireproto.SteerInput:
 		m.taken(e.UserInput.Text)
 		m.log.add(input("» ", e.UserInput))
+	case *wireproto.BtwBegin:
+		m.queue = slices.DeleteFunc(m.queue, func(q *queued) bool {
+			return q.sent && strings.TrimSpace(strings.TrimPrefix(q.whole, "/btw")) == e.Question
+		})
 	case *wireproto.ToolResult:
 		m.background(e)
 	case *wireproto.Notification:
