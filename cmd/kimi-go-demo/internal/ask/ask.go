@@ -74,7 +74,7 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string, sil
 			}
 			return Decision{Response: wireproto.ApproveForSession, Always: which}, nil
 		case "n", "no":
-			feedback, err := c.ask(ctx, "  what instead? (Enter alone: "+silence+"): ")
+			feedback, err := c.words(ctx, "  what instead? (Enter alone: "+silence+"): ")
 			return Decision{Response: wireproto.Reject, Feedback: strings.TrimSpace(feedback)}, err
 		}
 		fmt.Fprintln(c.Out, "  "+keys+", please")
@@ -163,7 +163,7 @@ func (c *Console) choose(ctx context.Context, q wireproto.QuestionItem) (string,
 		how = `  numbers such as 1,3, or text such as "none of them" (Enter skips): `
 	}
 	for {
-		line, err := c.ask(ctx, how)
+		line, err := c.words(ctx, how)
 		if err != nil {
 			return "", err
 		}
@@ -217,15 +217,27 @@ func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 	return strings.Join(labels, ", "), ""
 }
 
-// ask shows a question and reads the answer. If there is no answer, ask ends the line on the screen.
+// ask shows a question and reads a line. If there is no answer, ask ends the line on the screen.
 func (c *Console) ask(ctx context.Context, question string) (string, error) {
+	return c.read(ctx, question, func() (string, error) { return c.In.line(ctx, true) })
+}
+
+// words is like ask, but lines that are pasted together are one answer.
+func (c *Console) words(ctx context.Context, question string) (string, error) {
+	return c.read(ctx, question, func() (string, error) {
+		return c.In.lines(ctx, true, "", func(notice string) { io.WriteString(c.Out, "  "+notice+" ") })
+	})
+}
+
+func (c *Console) read(ctx context.Context, question string, answer func() (string, error)) (string, error) {
 	if err := c.In.discard(ctx); err != nil {
 		return "", err
 	}
 	io.WriteString(c.Out, question)
-	line, err := c.In.line(ctx, true)
+	text, err := answer()
 	if err != nil {
 		fmt.Fprintln(c.Out)
+		return "", err
 	}
-	return line, err
+	return text, nil
 }
