@@ -26,6 +26,7 @@ var errResolved = errors.New("resolved otherwise")
 type prompter interface {
 	Approval(ctx context.Context, rest ask.Pages, always []string, silence string) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
+	Again() bool // writes the question that waits once more, and reports whether one waits
 }
 
 // conversation is a session and how it is shown and answered.
@@ -58,6 +59,9 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 		if e.interactive() {
 			c.prompter = &ask.Console{In: e.input, Out: e.asking()}
 		}
+	}
+	if c.prompter != nil {
+		defer onContinue(c.again)()
 	}
 	opts, err := f.options(c.prompter != nil)
 	if err != nil {
@@ -342,6 +346,15 @@ func (c *conversation) outside(m wireproto.Message) {
 			io.WriteString(c.e.asking(), c.mark)
 		}
 	}
+}
+
+// again writes once more what the conversation waits at.
+func (c *conversation) again() {
+	if c.prompter.Again() || !c.mu.TryLock() { // a message is being written: nothing waits
+		return
+	}
+	defer c.mu.Unlock()
+	io.WriteString(c.e.asking(), c.mark)
 }
 
 func (c *conversation) fresh() {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -580,6 +581,39 @@ func TestTerminalKept(t *testing.T) {
 	}
 	d.touch(t, "go")
 	x.expect("one", "finished: 2 steps", "finished: ", "plan mode is on", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
+// When the program goes on after it was stopped, it writes again what it waits at.
+func TestTerminalContinued(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, echo("1", 1), "text: done")
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	again := func() {
+		for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+			if err := x.kill(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	x.expect("\n> ")
+	again()
+	x.expect("> ")
+	x.typed("a\rb\r")
+	x.expect("(2 lines pasted: Enter sends them) ")
+	again()
+	x.expect("(2 lines pasted: Enter sends them) ")
+	x.typed("\r")
+	x.expect("allow? [y]es")
+	again()
+	x.expect("allow? [y]es")
+	x.typed("n\r")
+	x.expect("what instead?")
+	again()
+	x.expect("what instead?")
+	x.typed("stop\r")
+	x.expect("done", "\n> ")
 	x.typed(ctrlD)
 	x.end(0)
 }

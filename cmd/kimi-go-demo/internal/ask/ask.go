@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -23,6 +24,9 @@ type Decision struct {
 type Console struct {
 	In  *Input
 	Out io.Writer
+
+	mu    sync.Mutex
+	asked string // what was written last for the question that waits; "" if none waits
 }
 
 // refuse names the key that refuses. After it, the person is asked for words.
@@ -225,7 +229,7 @@ func (c *Console) ask(ctx context.Context, question string) (string, error) {
 // words is like ask, but lines that are pasted together are one answer.
 func (c *Console) words(ctx context.Context, question string) (string, error) {
 	return c.read(ctx, question, func() (string, error) {
-		return c.In.lines(ctx, true, "", func(notice string) { io.WriteString(c.Out, "  "+notice+" ") })
+		return c.In.lines(ctx, true, "", func(notice string) { c.say("  " + notice + " ") })
 	})
 }
 
@@ -233,11 +237,29 @@ func (c *Console) read(ctx context.Context, question string, answer func() (stri
 	if err := c.In.discard(ctx); err != nil {
 		return "", err
 	}
-	io.WriteString(c.Out, question)
+	c.say(question)
 	text, err := answer()
+	c.mu.Lock()
+	c.asked = ""
+	c.mu.Unlock()
 	if err != nil {
 		fmt.Fprintln(c.Out)
 		return "", err
 	}
 	return text, nil
+}
+
+func (c *Console) say(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = text
+	io.WriteString(c.Out, text)
+}
+
+// Again writes the question that waits once more. It reports whether one waits.
+func (c *Console) Again() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	io.WriteString(c.Out, c.asked)
+	return c.asked != ""
 }
