@@ -64,7 +64,7 @@ const together = 50 * time.Millisecond
 
 // Lines is like [Input.Line], but at a terminal it returns the lines that come together, as those of a paste do, as one
 // text. A paste can end within a line, and the rest of it comes only with the person's next Enter. So after several
-// lines, Lines gives a notice to say, and the next Enter completes the text. If an error comes before this Enter, Lines
+// lines, Lines calls say with a notice, and the next Enter completes the text. If an error comes before this Enter, Lines
 // returns it with the text so far, which a later call can take as pasted. A first line that begins with "/" stays alone,
 // because it may be a command.
 func (in *Input) Lines(ctx context.Context, pasted string, say func(notice string)) (string, error) {
