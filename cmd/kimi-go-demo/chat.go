@@ -46,7 +46,8 @@ func (f *chatCmd) Run(e *env) error {
 const chatHelp = `/help or ?  this, and the agent's own commands
 /plan       plan mode: on or off; without a word, switch it
 /exit       leave; Ctrl-D does the same
-A line that ends in \ continues on the next line. Lines that are pasted together are one message.
+A line that ends in \ continues on the next line.
+Lines that are pasted together are one message, which the next Enter sends.
 What is typed while the agent works steers it. Ctrl-C cancels the turn.`
 
 // chat runs a turn for each line of the input. At a terminal, it shows the error of a turn and goes on. Elsewhere it
@@ -67,7 +68,7 @@ func (c *conversation) chat() error {
 		}
 	}()
 	var last error
-	var early []string // lines that were typed too late to steer a turn; they are the next prompts
+	var early []*steering // what was typed too late to steer a turn; these are the next prompts
 	for {
 		text, err := c.next(&early)
 		if errors.Is(err, io.EOF) {
@@ -101,9 +102,10 @@ func (c *conversation) chat() error {
 		if c.session.Err() != nil || c.e.signals.closed() {
 			return cmp.Or(err, c.session.Err())
 		}
-		if early, c.steered = c.steered, nil; len(early) > 0 && err != nil {
-			c.note("not sent: " + strings.Join(early, " / "))
-			early = nil
+		early, c.steered = append(early, c.steered...), nil
+		if err != nil {
+			c.unsent(early)
+			early, c.pasted = nil, ""
 		}
 		last = err
 		if live {
@@ -126,23 +128,26 @@ func (c *conversation) chat() error {
 }
 
 // next returns the next prompt: what was typed too late to steer, or what is typed now.
-func (c *conversation) next(early *[]string) (string, error) {
+func (c *conversation) next(early *[]*steering) (string, error) {
 	if len(*early) > 0 {
-		text := (*early)[0]
+		text := (*early)[0].text
 		*early = (*early)[1:]
 		return text, nil
 	}
 	warned := false
 	text, mark := "", prompt
 	for {
-		c.wait(mark)
+		if c.pasted == "" {
+			c.wait(mark)
+		}
 		ctx, release := c.e.signals.during(context.Background())
 		ctx, stop := until(ctx, c.session.Done())
-		line, err := c.e.input.Lines(ctx)
+		line, err := c.e.input.Lines(ctx, c.pasted, func(notice string) { c.wait("  " + notice + " ") })
 		stop()
 		release()
+		c.pasted = ""
 		c.mu.Lock()
-		c.idle = false
+		c.mark = ""
 		c.mu.Unlock()
 		switch {
 		case errors.Is(err, errResolved):
@@ -181,46 +186,80 @@ func (c *conversation) wait(mark string) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = true
+	c.mark = mark
 	io.WriteString(c.e.asking(), mark)
+}
+
+// unsent says what a turn that was cancelled, or that failed, has not read.
+func (c *conversation) unsent(list []*steering) {
+	for _, s := range list {
+		if s.sent {
+			c.note("sent, but the agent has not read it: " + s.text)
+		} else {
+			c.note("not sent: " + s.text)
+		}
+	}
+	if c.pasted != "" {
+		c.note("not sent: " + c.pasted)
+	}
+}
+
+// steering is a text that was typed while a turn ran.
+type steering struct {
+	text    string
+	command bool // it waits for the end of the turn, in which it would be only text
+	sent    bool // to the turn
 }
 
 // steer sends what is typed while a turn runs. Text that the turn does not use stays in c.steered.
 func (c *conversation) steer(ctx context.Context) {
 	for {
-		line, err := c.e.input.Lines(ctx)
+		text, err := c.e.input.Lines(ctx, c.pasted, c.tell)
+		c.pasted = ""
 		switch {
-		case errors.Is(err, io.EOF):
-			continue // Ctrl-D leaves only at the prompt
+		case errors.Is(err, io.EOF): // Ctrl-D leaves only at the prompt
+			if text != "" {
+				c.tell("not sent: " + text)
+			}
+			continue
 		case err != nil:
+			c.pasted = text
 			return
-		case strings.TrimSpace(line) == "":
+		case strings.TrimSpace(text) == "":
 			continue
 		}
-		command := own(line) || slash.Known(c.session, line) // it would be only text for the turn
+		if wrong := slash.Wrong(c.session, text); wrong != "" && !own(text) {
+			c.tell(wrong)
+			continue
+		}
+		s := &steering{text: text, command: own(text) || slash.Known(c.session, text)}
 		c.mu.Lock()
-		c.steered = append(c.steered, line)
-		if command {
-			c.show.Line("(kept until the turn is over)")
-		}
+		c.steered = append(c.steered, s)
 		c.mu.Unlock()
-		if command {
+		if s.command {
+			c.tell("(kept until the turn is over)")
 			continue
 		}
-		// Only a SteerInput says that the turn has the line.
-		switch err := c.session.Steer(context.WithoutCancel(ctx), line); {
+		// Only a SteerInput says that the turn has the text.
+		switch err := c.session.Steer(context.WithoutCancel(ctx), text); {
 		case err == nil:
+			s.sent = true
 			c.mu.Lock()
-			if len(c.steered) > 0 {
+			if slices.Contains(c.steered, s) {
 				c.show.Line("(sent to the turn)")
 			}
 			c.mu.Unlock()
 		case errors.Is(err, client.ErrUnsupported):
-			c.mu.Lock()
-			c.show.Line("(kept for the next prompt: this kimi takes no input while it works)")
-			c.mu.Unlock()
+			c.tell("(kept for the next prompt: this kimi takes no input while it works)")
 		}
 	}
+}
+
+// tell shows a line of the chat itself among the messages of a turn.
+func (c *conversation) tell(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.show.Line("%s", text)
 }
 
 // own reports whether a text is a command of the plain chat.

@@ -16,7 +16,6 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
-	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -27,6 +26,7 @@ var errResolved = errors.New("resolved otherwise")
 type prompter interface {
 	Approval(ctx context.Context, rest ask.Pages, always []string, silence string) (ask.Decision, error)
 	Questions(ctx context.Context, questions []wireproto.QuestionItem) (map[string]string, error)
+	Again() bool // writes the question that waits once more, and reports whether one waits
 }
 
 // conversation is a session and how it is shown and answered.
@@ -43,8 +43,9 @@ type conversation struct {
 	over    atomic.Bool // nothing is asked any more
 	unasked atomic.Bool // a request was rejected, or a question dismissed, because there was no one to ask
 	mu      sync.Mutex  // guards the terminal: one message or question at a time
-	idle    bool        // a chat waits for a prompt
-	steered []string    // lines that were typed during the turn and that the turn does not have yet
+	mark    string      // what a chat that waits for a prompt has written; "" if it does not wait
+	steered []*steering // what was typed during the turn and the turn does not have yet
+	pasted  string      // what was pasted during the turn, before the Enter that sends it
 }
 
 // converse calls start, which starts or resumes a session, and then do. At the end it closes the session.
@@ -58,6 +59,9 @@ func (e *env) converse(f *runFlags, start func(context.Context, *client.Options)
 		if e.interactive() {
 			c.prompter = &ask.Console{In: e.input, Out: e.asking()}
 		}
+	}
+	if c.prompter != nil {
+		defer onContinue(c.again)()
 	}
 	opts, err := f.options(c.prompter != nil)
 	if err != nil {
@@ -158,7 +162,7 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	case *client.QuestionRequest:
 		c.answer(ctx, m)
 	case *wireproto.SteerInput:
-		if i := slices.IndexFunc(c.steered, func(line string) bool { return !own(line) && !slash.Known(c.session, line) }); i >= 0 {
+		if i := slices.IndexFunc(c.steered, func(s *steering) bool { return !s.command }); i >= 0 {
 			c.steered = slices.Delete(c.steered, i, i+1)
 		}
 		return c.print(m)
@@ -337,11 +341,20 @@ func (c *conversation) outside(m wireproto.Message) {
 	if c.message(context.Background(), m) == nil && c.prompter != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.idle {
+		if c.mark != "" {
 			c.fresh()
-			io.WriteString(c.e.asking(), prompt)
+			io.WriteString(c.e.asking(), c.mark)
 		}
 	}
+}
+
+// again writes once more what the conversation waits at.
+func (c *conversation) again() {
+	if c.prompter.Again() || !c.mu.TryLock() { // a message is being written: nothing waits
+		return
+	}
+	defer c.mu.Unlock()
+	io.WriteString(c.e.asking(), c.mark)
 }
 
 func (c *conversation) fresh() {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -428,6 +429,8 @@ func TestTerminalCommands(t *testing.T) {
 	x.typed("work\r")
 	x.expect("allow?")
 	x.typed("y\r")
+	x.typed("/bogus\r")
+	x.expect("there is no command /bogus: /help lists the commands\x1b[0m\r\n")
 	x.typed("/yolo on\r")
 	x.expect("(kept until the turn is over)")
 	x.typed("hurry\r")
@@ -436,6 +439,181 @@ func TestTerminalCommands(t *testing.T) {
 	x.expect("» hurry", "one", "finished", "finished", "> ")
 	x.typed("more\r")
 	x.expect("two", "finished: 2 steps", "> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
+// holds checks that the terminal has shown each of want.
+func (x *terminal) holds(want ...string) {
+	x.t.Helper()
+	got := x.text()
+	for _, w := range want {
+		if !strings.Contains(got, w) {
+			x.t.Errorf("the terminal does not show %q; it shows\n%s", w, got)
+		}
+	}
+}
+
+// Lines that are pasted together are one message or one answer, also if the last line has no end. The next Enter sends it.
+func TestTerminalPaste(t *testing.T) {
+	t.Parallel()
+	const notice = "(2 lines pasted: Enter sends them) "
+	question := clienttest.ToolCall("q", "AskUserQuestion", map[string]any{"questions": []any{map[string]any{
+		"question": "Which?", "options": []any{map[string]string{"label": "Red"}, map[string]string{"label": "Blue"}},
+	}}})
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	d := newDemo(t, "text: one", question, echo("1", 1), "text: two", wait, "text: three")
+	x := d.terminal(t, d.chatArgs("chat", "--plain", "--session", "pastes")...)
+	x.expect("\n> ")
+	x.typed("a1\r/b1\rc1")
+	x.expect(notice)
+	x.typed(" and d1\r")
+	x.expect("one", "finished: 1 step", "\n> ")
+	x.typed("a2\rb2\r")
+	x.expect(notice)
+	x.typed("\r")
+	x.expect("Which?", "(Enter skips): ")
+	x.typed("/a3\rb3\rc3")
+	x.expect(notice)
+	x.typed("\r")
+	x.expect("allow?")
+	x.typed("n\r")
+	x.expect("what instead?")
+	x.typed("a4\rb4\r")
+	x.expect(notice)
+	x.typed("c4\rd4\r") // a second paste
+	x.expect("(4 lines pasted: Enter sends them) ")
+	x.typed("\r")
+	x.expect("two", "finished: 3 steps", "\n> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("a5\rb5\rc5")
+	x.expect("(2 lines pasted: Enter sends them)")
+	x.typed("\r")
+	x.expect("(sent to the turn)")
+	d.touch(t, "go")
+	x.expect("» a5", "b5", "c5", "three", "finished: 2 steps", "\n> ")
+	x.typed("a6\rb6\rc6")
+	x.expect(notice)
+	x.typed(ctrlC)
+	x.expect("Ctrl-C again", "\n> ")
+	x.typed("a7\rb7\r")
+	x.expect(notice)
+	x.typed(ctrlD)
+	x.expect("go on with:")
+	x.end(0)
+
+	x = d.terminal(t, d.chatArgs("resume", "--plain", "pastes")...)
+	x.expect("session pastes", "\n> ")
+	x.typed("a8\rb8\rc8")
+	x.expect(notice)
+	x.typed(ctrlD + ctrlD) // the first one does not end a line that has a text
+	x.end(0)
+	x.holds("> a1\n  /b1\n  c1 and d1\none\n> a2\n  b2\n", "Which? → /a3⏎b3⏎c3\n", "Rejected: a4\n    b4\n    c4\n    d4\ntwo\n> work\n", "» a5\n  b5\n  c5\nthree\nsession pastes")
+}
+
+// What is pasted while a turn runs, and not sent before the turn ends, is sent at the prompt. Ctrl-D drops it.
+func TestTerminalPasteLate(t *testing.T) {
+	t.Parallel()
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	d := newDemo(t, wait, "text: one", "text: two")
+	x := d.terminal(t, d.chatArgs("chat", "--plain", "--session", "late")...)
+	x.expect("\n> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("a1\rb1\r")
+	x.expect("(2 lines pasted: Enter sends them)")
+	x.typed(ctrlD)
+	x.expect("not sent: a1⏎b1")
+	x.typed("a2\rb2\r")
+	x.expect("(2 lines pasted: Enter sends them)")
+	d.touch(t, "go")
+	x.expect("one", "finished: 2 steps", "  (2 lines pasted: Enter sends them) ")
+	x.typed("\r")
+	x.expect("two", "finished: 1 step", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+	x = d.terminal(t, d.chatArgs("resume", "--plain", "late")...)
+	x.expect("session late", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+	x.holds("\none\n> a2\n  b2\ntwo\nsession late")
+}
+
+// After Ctrl-C, the chat says of each line whether it was sent.
+func TestTerminalNotSent(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, clienttest.ToolCall("s", "Shell", map[string]any{"command": "sleep 60"}))
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	x.expect("\n> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("/plan on\r")
+	x.expect("(kept until the turn is over)")
+	x.typed("hurry\r")
+	x.expect("(sent to the turn)")
+	x.typed("/yolo on\r")
+	x.expect("(kept until the turn is over)")
+	x.typed("a\rb\r")
+	x.expect("(2 lines pasted: Enter sends them)")
+	x.typed(ctrlC)
+	x.expect("cancelled: 1 step", "mnot sent: /plan on\x1b", "msent, but the agent has not read it: hurry\x1b", "mnot sent: /yolo on\x1b", "mnot sent: a⏎b\x1b", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
+// A text that is left over from a turn is not lost while the texts before it are sent.
+func TestTerminalKept(t *testing.T) {
+	t.Parallel()
+	wait := clienttest.ToolCall("w", "Shell", map[string]any{"command": "until [ -e go ]; do sleep 0.05; done"})
+	d := newDemo(t, wait, "text: one")
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	x.expect("\n> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	for _, command := range []string{"/yolo on", "/plan on"} {
+		x.typed(command + "\r")
+		x.expect("(kept until the turn is over)")
+	}
+	d.touch(t, "go")
+	x.expect("one", "finished: 2 steps", "finished: ", "plan mode is on", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
+// When the program goes on after it was stopped, it writes again what it waits at.
+func TestTerminalContinued(t *testing.T) {
+	t.Parallel()
+	d := newDemo(t, echo("1", 1), "text: done")
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	again := func() {
+		for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+			if err := x.kill(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	x.expect("\n> ")
+	again()
+	x.expect("> ")
+	x.typed("a\rb\r")
+	x.expect("(2 lines pasted: Enter sends them) ")
+	again()
+	x.expect("(2 lines pasted: Enter sends them) ")
+	x.typed("\r")
+	x.expect("allow? [y]es")
+	again()
+	x.expect("allow? [y]es")
+	x.typed("n\r")
+	x.expect("what instead?")
+	again()
+	x.expect("what instead?")
+	x.typed("stop\r")
+	x.expect("done", "\n> ")
 	x.typed(ctrlD)
 	x.end(0)
 }

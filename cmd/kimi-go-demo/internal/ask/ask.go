@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
 	"github.com/kimi-go/kimi-go/wireproto"
@@ -23,6 +24,9 @@ type Decision struct {
 type Console struct {
 	In  *Input
 	Out io.Writer
+
+	mu    sync.Mutex
+	asked string // what was written last for the question that waits; "" if none waits
 }
 
 // refuse names the key that refuses. After it, the person is asked for words.
@@ -74,7 +78,7 @@ func (c *Console) Approval(ctx context.Context, rest Pages, always []string, sil
 			}
 			return Decision{Response: wireproto.ApproveForSession, Always: which}, nil
 		case "n", "no":
-			feedback, err := c.ask(ctx, "  what instead? (Enter alone: "+silence+"): ")
+			feedback, err := c.words(ctx, "  what instead? (Enter alone: "+silence+"): ")
 			return Decision{Response: wireproto.Reject, Feedback: strings.TrimSpace(feedback)}, err
 		}
 		fmt.Fprintln(c.Out, "  "+keys+", please")
@@ -163,7 +167,7 @@ func (c *Console) choose(ctx context.Context, q wireproto.QuestionItem) (string,
 		how = `  numbers such as 1,3, or text such as "none of them" (Enter skips): `
 	}
 	for {
-		line, err := c.ask(ctx, how)
+		line, err := c.words(ctx, how)
 		if err != nil {
 			return "", err
 		}
@@ -217,15 +221,45 @@ func choice(q wireproto.QuestionItem, typed string) (text, problem string) {
 	return strings.Join(labels, ", "), ""
 }
 
-// ask shows a question and reads the answer. If there is no answer, ask ends the line on the screen.
+// ask shows a question and reads a line. If there is no answer, ask ends the line on the screen.
 func (c *Console) ask(ctx context.Context, question string) (string, error) {
+	return c.read(ctx, question, func() (string, error) { return c.In.line(ctx, true) })
+}
+
+// words is like ask, but lines that are pasted together are one answer.
+func (c *Console) words(ctx context.Context, question string) (string, error) {
+	return c.read(ctx, question, func() (string, error) {
+		return c.In.lines(ctx, true, "", func(notice string) { c.say("  " + notice + " ") })
+	})
+}
+
+func (c *Console) read(ctx context.Context, question string, answer func() (string, error)) (string, error) {
 	if err := c.In.discard(ctx); err != nil {
 		return "", err
 	}
-	io.WriteString(c.Out, question)
-	line, err := c.In.line(ctx, true)
+	c.say(question)
+	text, err := answer()
+	c.mu.Lock()
+	c.asked = ""
+	c.mu.Unlock()
 	if err != nil {
 		fmt.Fprintln(c.Out)
+		return "", err
 	}
-	return line, err
+	return text, nil
+}
+
+func (c *Console) say(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = text
+	io.WriteString(c.Out, text)
+}
+
+// Again writes the question that waits once more. It reports whether one waits.
+func (c *Console) Again() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	io.WriteString(c.Out, c.asked)
+	return c.asked != ""
 }

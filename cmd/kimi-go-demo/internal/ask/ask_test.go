@@ -216,10 +216,11 @@ func TestQuestionFirst(t *testing.T) {
 		<-asked
 	}
 	<-asked // after the message about "what?"
-	io.WriteString(w, "stop\nnext\n")
+	io.WriteString(w, "stop\n")
 	if got := <-decided; got != (Decision{Response: wireproto.Reject, Feedback: "stop"}) {
 		t.Errorf("decided %+v", got)
 	}
+	io.WriteString(w, "next\n")
 	if got := <-prompt; got != "next" {
 		t.Errorf("the prompt got %q, want next", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -61,27 +62,52 @@ func (in *Input) Line(ctx context.Context) (string, error) { return in.line(ctx,
 // together is how long a line of a paste comes after the line before it, at most.
 const together = 50 * time.Millisecond
 
-// Lines is like [Input.Line], but returns the lines that come together at a terminal, as those of a paste do, as one
-// text. A line that begins with "/" stays alone, because it may be a command.
-func (in *Input) Lines(ctx context.Context) (string, error) {
-	text, err := in.Line(ctx)
-	for err == nil && in.terminal && !strings.HasPrefix(text, "/") {
-		soon, stop := context.WithTimeout(ctx, together)
-		line, moreErr := in.Line(soon)
-		stop()
-		if moreErr == nil && !strings.HasPrefix(line, "/") {
+// Lines is like [Input.Line], but at a terminal it returns the lines that come together, as those of a paste do, as one
+// text. A paste can end within a line, and the rest of it comes only with the person's next Enter. So after several
+// lines, Lines calls say with a notice, and the next Enter completes the text. If an error comes before this Enter, Lines
+// returns it with the text so far, which a later call can take as pasted. A first line that begins with "/" stays alone,
+// because it may be a command.
+func (in *Input) Lines(ctx context.Context, pasted string, say func(notice string)) (string, error) {
+	return in.lines(ctx, false, pasted, say)
+}
+
+func (in *Input) lines(ctx context.Context, question bool, text string, say func(notice string)) (string, error) {
+	for {
+		if text != "" {
+			say(fmt.Sprintf("(%s pasted: Enter sends them)", lines(strings.Count(text, "\n")+1)))
+		}
+		line, err := in.line(ctx, question)
+		if err != nil {
+			return text, err
+		}
+		several := false
+		for in.terminal && (question || text != "" || !strings.HasPrefix(line, "/")) {
+			soon, stop := context.WithTimeout(ctx, together)
+			more, err := in.line(soon, question)
+			stop()
+			if errors.Is(err, io.EOF) { // for the next caller
+				in.mu.Lock()
+				in.early = slices.Insert(in.early, 0, answer{"", err, in.age})
+				in.deal()
+				in.mu.Unlock()
+			}
+			if err != nil {
+				break
+			}
+			line += "\n" + more
+			several = true
+		}
+		blank := strings.TrimSpace(line) == ""
+		switch {
+		case text == "":
+			text = line
+		case !blank:
 			text += "\n" + line
-			continue
 		}
-		if moreErr == nil || errors.Is(moreErr, io.EOF) { // for the next caller
-			in.mu.Lock()
-			in.early = slices.Insert(in.early, 0, answer{line, moreErr, in.age})
-			in.deal()
-			in.mu.Unlock()
+		if !several || blank {
+			return text, nil
 		}
-		break
 	}
-	return text, err
 }
 
 // claim gives everything that is typed from now on to a question.
@@ -215,6 +241,9 @@ func (in *Input) take() error {
 	}
 	line := string(in.part)
 	in.part = nil
+	if err != nil {
+		line = "" // only Enter sends a line
+	}
 	return in.add(line, err)
 }
 
