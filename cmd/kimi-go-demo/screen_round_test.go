@@ -175,7 +175,7 @@ func TestScreenMistakes(t *testing.T) {
 		g.typed("\x1b[A")
 		g.shows("\n> /undo\n")
 		g.typed("\x15/export talk.md\r")
-		g.shows("\n>\n", "when the turn is over; ↑ brings it back")
+		g.shows("\n>\n", "not now: wait for kimi", "↑ brings it back")
 		g.typed("later\r\t")
 		g.shows("⋯ queued: later", "↑ takes back · Enter steers the turn")
 		g.typed("\x1b[A")

@@ -208,7 +208,7 @@ func TestScreenQuestions(t *testing.T) {
 		g.typed("3\r")
 		g.shows("Your answer")
 		g.typed("it is 世界\r")
-		g.shows("answered", "Which else? → None of these", "Which one? → Blue", "Which ones? → tests, code", "→ it is 世界", "  thanks", "finished after")
+		g.shows("answered", "Which one? → Blue", "Which ones? → tests, code", "Which else? → None of these", "→ it is 世界", "  thanks", "finished after")
 		g.typed(ctrlD)
 		g.end(0)
 		asked := model.Requests()

@@ -58,7 +58,7 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	}
 	if m.again(s) && m.decide.now().choosing {
 		return nil
-	} else if m.again(s) && !m.guard.open(m.now) {
+	} else if m.again(s) && !m.decide.open() && !m.guard.open(m.now) {
 		m.hint = "wait a moment before " + s + " answers the next request"
 		return m.guard.typed(m.now)
 	}

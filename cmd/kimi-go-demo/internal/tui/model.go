@@ -162,7 +162,12 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.guard.reply())
 	}
 	if r := m.decide.now(); r != nil {
-		r.open = r.open || m.guard.open(m.now)
+		if !r.open && m.guard.open(m.now) {
+			r.open = true
+			if m.pending == nil {
+				m.hint = "" // it says why keys did not answer
+			}
+		}
 		m.screen() // counts how much of the request is shown
 	}
 	cmds = append(cmds, m.guard.watch(m.decide.key(), m.now))
