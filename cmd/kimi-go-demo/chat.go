@@ -100,6 +100,7 @@ func (c *conversation) chat() error {
 		turns++
 		c.summary(result, err, false)
 		if c.session.Err() != nil || c.e.signals.closed() {
+			c.unsent(append(early, c.steered...))
 			return cmp.Or(err, c.session.Err())
 		}
 		early, c.steered = append(early, c.steered...), nil
@@ -166,6 +167,9 @@ func (c *conversation) next(early *[]*steering) (string, error) {
 		case err != nil:
 			if c.prompter != nil {
 				fmt.Fprintln(c.e.asking())
+			}
+			if text += line; strings.TrimSpace(text) != "" {
+				c.note("not sent: " + text)
 			}
 			return "", err
 		}

@@ -21,13 +21,13 @@ func TestScreenAlways(t *testing.T) {
 		g.typed("go\r")
 		g.asked("$ echo one", "a always: choose what it covers")
 		g.typed("a")
-		g.shows("What is always allowed?", "❯ 1 ", "commands that begin with “echo” (no dangerous options), in this session",
+		g.asked("What is always allowed?", "❯ 1 ", "commands that begin with “echo” (no dangerous options), in this session",
 			"the command “echo one”, from now on (in rules.toml)", "4 commands that begin with “echo”", "Esc goes back")
 		g.typed("\x1b")
 		g.gone("What is always allowed?")
 		g.asked("y yes, once")
 		g.typed("a")
-		g.shows("What is always allowed?")
+		g.asked("What is always allowed?")
 		g.typed(map[string]string{"kimi-cli": "2", "Kimi Code": "1"}[k.name] + "\r")
 		g.shows("✓ "+k.shell, "always allowed", "└ one", "always allowed, after "+k.shell+" echo", "commands", "  first", "finished after")
 		g.typed("more\r")

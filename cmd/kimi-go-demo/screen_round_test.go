@@ -41,7 +41,7 @@ func TestScreenNarrow(t *testing.T) {
 		g.typed("y")
 		g.asked("$ git status", "y yes, once", "n no", "a always:")
 		g.typed("a")
-		g.shows("What is always allowed?", "commands that begin with “git", "Enter allows it, Esc\ngoes back\n")
+		g.asked("What is always allowed?", "commands that begin with “git", "Enter allows it, Esc\ngoes back\n")
 		g.typed("\x1b")
 		g.gone("What is always allowed?")
 		g.asked("y yes, once")

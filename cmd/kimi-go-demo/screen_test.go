@@ -94,7 +94,7 @@ func TestScreenPages(t *testing.T) {
 				g.asked("y yes, once")
 				g.typed(key)
 				if key == "a" {
-					g.shows("What is always allowed?")
+					g.asked("What is always allowed?")
 					g.typed("\r")
 				}
 				g.shows("✓ "+k.shell, "allowed", "  done", "finished after")
@@ -524,7 +524,7 @@ func TestScreenSeveral(t *testing.T) {
 	g.asked("2 requests wait for you", "y yes, once")
 	g.gone("Shell: echo tw")
 	g.typed("a")
-	g.shows("What is always allowed?", "❯ 1 every later “run command”")
+	g.asked("What is always allowed?", "❯ 1 every later “run command”")
 	g.typed("\r")
 	g.shows("on1e", "thre1", "finished after")
 	g.typed(ctrlD)
@@ -713,7 +713,7 @@ func TestScreenAllowedTogether(t *testing.T) {
 	g.typed("go\r")
 	g.asked("2 requests wait", "a always")
 	g.typed("a")
-	g.shows("every later", "Enter allows it")
+	g.asked("every later", "Enter allows it")
 	g.typed("\x1b[A\r")
 	g.shows("Shell touch ran; sleep 60  1 s")
 	g.typed(ctrlC)

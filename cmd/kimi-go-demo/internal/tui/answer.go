@@ -64,10 +64,12 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	m.hint = ""
 	r := m.decide.now()
 	if r.draft && k.String() == "esc" { // the answer is a draft again
-		m.edit.set(m.decide.words.Value())
+		m.edit.set(strings.TrimSpace(m.decide.words.Value() + " " + m.edit.text()))
 		m.decide.words, r.draft = nil, false
 		return nil
 	}
+	index, choosing, typing := r.index, r.choosing, m.decide.words != nil
+	m.decide.at = m.now
 	v := m.decide.press(k)
 	if v.done {
 		m.decide.drop(r.id)
@@ -77,7 +79,7 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 			what := strings.TrimSpace(begin(r.name) + " " + render.Arguments(string(r.arguments)))
 			m.log.add(note(screen.Dim, "always allowed, after "+what+": "+v.offer.Words))
 		}
-		return m.guard.typed(m.now) // the same key, pressed again, does not answer the next request
+		return m.guard.typed(m.now)
 	}
 	if v.none && (printable(k) || k.String() == "up" && len(m.queue) > 0) {
 		r.taken = false
@@ -85,8 +87,8 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 		return m.guard.typed(m.now)
 	}
 	m.hint = v.hint
-	if v.none {
-		return m.guard.typed(m.now)
+	if v.none || r.index != index || r.choosing && !choosing || typing && m.decide.words == nil {
+		return m.guard.typed(m.now) // the same key, pressed again, does not answer what is shown now
 	}
 	return nil
 }

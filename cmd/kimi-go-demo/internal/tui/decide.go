@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
@@ -43,6 +44,7 @@ type request struct {
 	chosen  map[int]bool
 	words   string // the person's own words
 	typed   string // own words that were not sent
+	digit   *digit // what a digit has just chosen
 	draft   bool   // the field has what was in the editor before
 	nothing bool   // noneOfThese is marked
 	kept    map[int]asked
@@ -55,6 +57,7 @@ type decider struct {
 	current int
 	words   *textarea.Model // the field for a reason or free text; nil if the person types neither
 	cut     bool            // the terminal has too few rows for the request
+	at      time.Time       // when the key was pressed
 }
 
 // add inserts a request by its order. The current request stays the current one.
@@ -160,11 +163,11 @@ func (d *decider) press(k tea.KeyPressMsg) verdict {
 		}
 		return verdict{}
 	case "pgdown", "m":
-		if s == "m" && r.top == 0 && r.end == r.total {
-			if r.approval != nil {
-				return verdict{hint: "all of it is on the screen"}
-			}
-			break // a question takes it as text
+		switch {
+		case s == "m" && r.question != nil: // the begin of a text
+			return d.choose(r, k)
+		case s == "m" && r.top == 0 && r.end == r.total:
+			return verdict{hint: "all of it is on the screen"}
 		}
 		r.top = r.end
 		return verdict{}
@@ -259,7 +262,7 @@ func (d *decider) letter(key string) string {
 	if r := d.now(); r.top == 0 && r.end == r.total {
 		more = "m: all of it is on the screen" // with more pages, m shows the next one at once
 	}
-	return map[string]string{"y": "y: yes", "n": "n: no", "e": "e: no, and say what instead", "a": "a: always", "m": more}[key]
+	return map[string]string{"y": "y: yes", "n": "n: no", "a": "a: always", "m": more}[key] // after e, the person may type a reason at once
 }
 
 // unseen returns how many lines have not been shown.
@@ -283,7 +286,12 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		return verdict{hint: "Esc goes back to the request"}
 	case "enter":
 		text := strings.TrimSpace(d.words.Value())
-		if text == "" {
+		switch {
+		case text == "" && r.words != "": // the words are taken back
+			d.words = nil
+			r.unsay()
+			return verdict{}
+		case text == "":
 			return verdict{hint: "type a text first; Esc goes back"}
 		}
 		d.words, r.draft = nil, false
@@ -407,7 +415,11 @@ func (r *request) page(body []string, room int) []string {
 	}
 	end := min(r.top+room-1-len(head), len(body))
 	r.end, r.seen = end, max(r.seen, end)
-	how := fmt.Sprintf("lines %d to %d of %d; m shows more", max(r.top, 1), end-1, len(body)-1) // the first line, which names the request, is not counted
+	more := "m"
+	if r.question != nil {
+		more = "PgDn"
+	}
+	how := fmt.Sprintf("lines %d to %d of %d; %s shows more", max(r.top, 1), end-1, len(body)-1, more) // the first line, which names the request, is not counted
 	if end == len(body) {
 		how = strings.Replace(how, "shows more", "begins again", 1)
 	}

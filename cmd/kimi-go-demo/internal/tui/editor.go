@@ -144,12 +144,14 @@ func (e *editor) paste(text string) {
 		}
 		return
 	}
-	if countLines(text) <= maxPasteLines && len(text) <= maxPasteBytes {
-		e.insert(text)
-		return
+	if isLong(text) {
+		text = e.mark(text)
 	}
-	e.insert(e.mark(text))
+	e.insert(text)
 }
+
+// isLong reports whether the editor folds a paste.
+func isLong(text string) bool { return countLines(text) > maxPasteLines || len(text) > maxPasteBytes }
 
 func countLines(text string) int { return strings.Count(strings.TrimRight(text, "\n"), "\n") + 1 }
 

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -29,6 +30,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		case takesBack(s):
 			m.pending = nil
 			return m.guard.typed(m.now)
+		case p.key.String() == "a" && len(s) == 1 && s >= "1" && s <= "9": // for the list, which is not on the screen yet
+			return m.settle()
 		case s == p.key.String(): // pressed twice
 			m.hint = hint
 			return nil
@@ -105,7 +108,12 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 	}
 	if m.decide.open() {
 		m.hint = hint
-		return nil // the next page is not on the screen yet, so the key does nothing
+		return m.guard.typed(m.now) // the next page is not on the screen yet, so the key does nothing
+	}
+	if s == "enter" && !m.edit.empty() && m.noMessage() {
+		m.hint = "“" + m.edit.text() + "” is not sent as a message; a key answers the request"
+		m.edit.clear()
+		return m.guard.typed(m.now)
 	}
 	m.typed(k)
 	return m.guard.typed(m.now)
@@ -133,13 +141,15 @@ func (m *model) leaveByKey() {
 	m.end(nil)
 }
 
+const leaves = "Ctrl-C again leaves"
+
 // interrupt handles Ctrl-C: it cancels the turn. If there is nothing to cancel, a second Ctrl-C leaves.
 func (m *model) interrupt() {
 	switch {
 	case m.phase == working && !m.stopped:
 		m.stopped, m.warned = true, true
 		m.cancel()
-		m.hint = "Ctrl-C again leaves"
+		m.hint = leaves
 	case m.phase == starting && m.doing == "", m.warned, m.phase == working:
 		m.end(ErrInterrupted)
 	default:
@@ -260,6 +270,12 @@ func (m *model) paste(text string) {
 	m.hint, m.warned = "", false
 	m.unsettle()
 	if m.decide.words != nil && m.decide.open() {
+		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
+		return
+	}
+	if r := m.decide.now(); r != nil && r.question != nil && m.edit.empty() && m.guard.open(m.now) && !isLong(text) { // an answer, as a text that is typed
+		r.cursor = rows(r.question.Questions[r.index]) - 1
+		m.decide.begin(cmp.Or(r.words, r.typed))
 		*m.decide.words, _ = m.decide.words.Update(tea.PasteMsg{Content: text})
 		return
 	}

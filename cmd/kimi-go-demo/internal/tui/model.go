@@ -162,7 +162,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		cmds = append(cmds, m.guard.reply())
 	}
 	if r := m.decide.now(); r != nil {
-		if !r.open && m.guard.open(m.now) {
+		if !r.open && m.guard.of == m.decide.key() && m.guard.open(m.now) {
 			r.open = true
 			if m.pending == nil {
 				m.hint = "" // it says why keys did not answer
@@ -303,7 +303,7 @@ func (m *model) message(e wireproto.Message) {
 		m.log.add(input("» ", e.UserInput))
 	case *wireproto.BtwBegin:
 		m.queue = slices.DeleteFunc(m.queue, func(q *queued) bool {
-			return q.sent && strings.TrimSpace(strings.TrimPrefix(q.whole, "/btw")) == e.Question
+			return q.sent && strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(q.whole), "/btw")) == e.Question
 		})
 	case *wireproto.ToolResult:
 		m.background(e)

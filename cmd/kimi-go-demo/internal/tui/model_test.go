@@ -367,6 +367,7 @@ func TestQuestionsBack(t *testing.T) {
 	s.keys("x") // the begin of an answer
 	s.shows(t, "Your answer", "› x")
 	s.keys("esc")
+	s.opens()
 	s.Update(tea.KeyPressMsg{Code: tea.KeyDown})
 	s.opens()
 	s.keys("enter")
@@ -444,6 +445,9 @@ func TestQuestionsKept(t *testing.T) {
 	}
 	s.keys("4")
 	s.shows(t, "[ ] one", "[x] three", "❯ 4 [ ] None of these")
+	s.keys("4", "1")
+	s.shows(t, "❯ 1 [x] one", "[ ] three", "4 [ ] None of these")
+	s.keys("1", "3")
 	want["Second?"] = "three"
 	if diff := cmp.Diff(want, r.answers); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)
@@ -479,6 +483,75 @@ func TestDraftAnswers(t *testing.T) {
 	s.opens()
 	s.keys("tab")
 	s.shows(t, "> [pasted 40 lines]", "cannot be the answer")
+}
+
+// A key that is pressed twice answers only once, and what is typed while a question appears does not answer it.
+func TestPressedTwice(t *testing.T) {
+	options := []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}
+	questions := []wireproto.QuestionItem{{Question: "First?", Options: options}, {Question: "Second?", Options: options}, {Question: "Third?"}, {Question: "Fourth?"}}
+	s := newStage(t, 70, 24)
+	r := s.asks(questions...)
+	s.keys("enter")
+	s.guard.shown = true // the next question is on the screen
+	s.keys("enter")
+	if diff := cmp.Diff(map[string]string{"First?": "one"}, r.answers); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+	s.opens()
+	s.keys("2", "enter")
+	s.opens()
+	s.keys("1")
+	s.keys("2", "m")
+	s.shows(t, "? (3 of 4) Third?", "› 12m") // a question without options takes digits as text
+	s.keys("esc", "esc")                     // the second Esc does not skip the question
+	if r.index != 2 || r.typed != "12m" {
+		t.Errorf("question %d, typed %q", r.index, r.typed)
+	}
+	s.opens()
+	s.Update(tea.PasteMsg{Content: " and more"})
+	s.keys("enter")
+	if want := "12m and more"; r.answers["Third?"] != want {
+		t.Errorf("the answer is %q, want %q", r.answers["Third?"], want)
+	}
+}
+
+// A text may begin with a digit.
+func TestDigitText(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		s := newStage(t, 70, 24)
+		r := s.asks(wireproto.QuestionItem{Question: "First?", Options: []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}, MultiSelect: several}, wireproto.QuestionItem{Question: "Second?"})
+		s.typed("2-factor")
+		s.shows(t, "› 2-factor")
+		s.keys("enter")
+		if got := r.answers["First?"]; got != "2-factor" {
+			t.Errorf("several %v: the answer is %q", several, got)
+		}
+	}
+}
+
+// Own words can be taken back.
+func TestWordsTakenBack(t *testing.T) {
+	s := newStage(t, 70, 24)
+	options := []wireproto.QuestionOption{{Label: "one"}, {Label: "two"}}
+	r := s.asks(wireproto.QuestionItem{Question: "First?", Options: options, MultiSelect: true}, wireproto.QuestionItem{Question: "Second?"})
+	s.keys("1")
+	r.digit = nil // after a pause
+	s.typed("mine")
+	s.keys("enter")
+	s.opens()
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
+	if got := r.answers["First?"]; got != "one, mine" {
+		t.Errorf("the answer is %q", got)
+	}
+	s.keys("4")
+	for range "mine" {
+		s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	}
+	s.keys("enter")
+	if got := r.answers["First?"]; got != "one" || r.words != "" {
+		t.Errorf("the answer is %q, the words %q", got, r.words)
+	}
 }
 
 // A person may press Enter before the chat has the terminal.
@@ -583,7 +656,6 @@ func TestAnsweredElsewhere(t *testing.T) {
 	s.play(&wireproto.ToolCall{ID: "c", Function: wireproto.ToolCallFunction{Name: "Shell"}}, requestItem{shellRequest()})
 	s.opens()
 	s.keys("e")
-	s.Update(s.pending)
 	s.typed("leave it, and ")
 	s.play(resolvedItem{"1"})
 	s.typed("list")

@@ -3,8 +3,10 @@ package tui
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -41,10 +43,11 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 	q := r.question.Questions[r.index]
 	n := rows(q)
 	s := k.String()
-	if i, err := strconv.Atoi(s); err == nil {
+	if i, err := strconv.Atoi(s); err == nil && len(q.Options) > 0 {
 		if i < 1 || i > n {
 			return verdict{hint: fmt.Sprintf("there is no %s: choose from 1 to %d", s, n)}
 		}
+		r.digit = &digit{s, d.at, asked{r.cursor, maps.Clone(r.chosen), r.nothing, r.words, r.typed}, r.answers[q.Question]}
 		r.cursor = i - 1
 		d.mark(r)
 		return verdict{}
@@ -91,11 +94,35 @@ func (d *decider) choose(r *request, k tea.KeyPressMsg) verdict {
 		case s == "?" || s == "/": // for the editor
 			return verdict{none: true}
 		}
+		begin := r.undigit(d.at)
 		r.cursor = n - 1 // the person types an answer
-		d.begin(r.words)
+		d.begin(cmp.Or(r.words, r.typed) + begin)
 		return d.say(r, k)
 	}
 	return verdict{}
+}
+
+// digit is a digit that has chosen an option. If text follows at once, as in "2-factor", the digit is the begin of it.
+type digit struct {
+	key    string
+	at     time.Time
+	before asked
+	answer string
+}
+
+// undigit takes back what a digit has chosen just before, and returns the digit. Without one, it returns "".
+func (r *request) undigit(now time.Time) string {
+	d := r.digit
+	r.digit = nil
+	if d == nil || now.Sub(d.at) >= alone {
+		return ""
+	}
+	r.cursor, r.chosen, r.nothing, r.words, r.typed = d.before.cursor, d.before.chosen, d.before.nothing, d.before.words, d.before.typed
+	q := r.question.Questions[r.index].Question
+	if r.answers[q] = d.answer; d.answer == "" {
+		delete(r.answers, q)
+	}
+	return d.key
 }
 
 // mark chooses the option at the cursor. Where several may be chosen, it adds the option, or takes it away. For free
@@ -109,15 +136,37 @@ func (d *decider) mark(r *request) {
 	case !q.MultiSelect:
 		r.answers[q.Question] = q.Options[r.cursor].Label
 		return
-	case r.cursor == len(q.Options): // the marks stay, and count again without noneOfThese
+	case r.cursor == len(q.Options): // the same key again brings the marks back
 		r.nothing = !r.nothing
 	default:
-		r.nothing = false
+		if r.nothing {
+			r.nothing = false
+			clear(r.chosen)
+		}
 		r.chosen[r.cursor] = !r.chosen[r.cursor]
 	}
+	r.record()
+}
+
+// record makes what is marked the answer.
+func (r *request) record() {
+	q := r.question.Questions[r.index]
 	if text := r.marked(); text != "" {
 		r.answers[q.Question] = text
 	} else {
+		delete(r.answers, q.Question)
+	}
+}
+
+// unsay takes back the person's own words.
+func (r *request) unsay() {
+	q := r.question.Questions[r.index]
+	words := r.words
+	r.words, r.typed = "", ""
+	switch {
+	case q.MultiSelect:
+		r.record()
+	case r.answers[q.Question] == words:
 		delete(r.answers, q.Question)
 	}
 }
@@ -181,7 +230,7 @@ func (r *request) ask(index int) {
 		now.chosen = make(map[int]bool)
 	}
 	r.cursor, r.chosen, r.nothing, r.words, r.typed = now.cursor, now.chosen, now.nothing, now.words, now.typed
-	r.index, r.top, r.seen, r.open = index, 0, 0, false
+	r.index, r.top, r.seen, r.open, r.digit = index, 0, 0, false, nil
 }
 
 // minBody is how many lines are kept free for a question above its options.
@@ -205,8 +254,10 @@ func (r *request) options(v view, height int) []string {
 		switch {
 		case q.MultiSelect && i == len(q.Options):
 			on = r.nothing
-		case q.MultiSelect:
+		case q.MultiSelect && i < len(q.Options):
 			on = r.chosen[i] && !r.nothing
+		case q.MultiSelect:
+			on = r.words != "" && !r.nothing
 		default:
 			on = answer != "" && (i < len(q.Options) && answer == q.Options[i].Label || i == len(q.Options) && answer == r.words)
 		}

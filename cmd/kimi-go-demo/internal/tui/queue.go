@@ -153,7 +153,12 @@ func (m *model) taken(text string) {
 		return
 	}
 	m.queue = slices.Delete(m.queue, i, i+1)
-	m.paused = m.paused && len(m.queue) > 0
+	if m.paused && len(m.queue) == 0 {
+		m.paused = false
+		if m.hint != "" && m.warned {
+			m.hint = leaves
+		}
+	}
 }
 
 func (m *model) images(text string) ([]wireproto.ContentPart, error) {
