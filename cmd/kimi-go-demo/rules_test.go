@@ -43,7 +43,7 @@ func TestScreenAlways(t *testing.T) {
 		g.typed("again\r")
 		g.asked("$ touch kept", "y yes, once")
 		g.typed("a")
-		g.shows("the command “touch kept”, from now on")
+		g.asked("the command “touch kept”, from now on")
 		g.typed(map[string]string{"kimi-cli": "2", "Kimi Code": "2"}[k.name] + "\r")
 		g.shows("✓ "+k.shell, "  third", "finished after")
 		g.typed(ctrlD)
