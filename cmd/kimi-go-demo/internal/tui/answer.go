@@ -63,7 +63,7 @@ func (m *model) unsettle() {
 func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 	m.hint = ""
 	r := m.decide.now()
-	if r.draft && k.String() == "esc" { // the answer is a draft again
+	if r.draft && m.decide.words != nil && k.String() == "esc" { // the answer is a draft again
 		m.edit.set(strings.TrimSpace(m.decide.words.Value() + " " + m.edit.text()))
 		m.decide.words, r.draft = nil, false
 		return nil
@@ -96,7 +96,15 @@ func (m *model) answer(k tea.KeyPressMsg) tea.Cmd {
 // noMessage reports whether a draft has only keys that answer requests. A person who is in a hurry may have typed it, so
 // it is not sent as a message.
 func (m *model) noMessage() bool {
-	return m.decide.now() != nil && len(m.edit.text()) <= 3 && strings.Trim(m.edit.text(), "yneam0123456789") == ""
+	text := m.edit.text()
+	return m.decide.now() != nil && text != "" && len(text) <= 3 && strings.Trim(text, "yneam0123456789") == ""
+}
+
+// dropKeys empties the editor of keys that are no message.
+func (m *model) dropKeys() tea.Cmd {
+	m.hint = "“" + m.edit.text() + "” is not sent as a message; a key answers the request"
+	m.edit.clear()
+	return m.guard.typed(m.now)
 }
 
 // drafting reports whether there is text in the editor, so that keys go there and not to the request.

@@ -288,7 +288,7 @@ func (d *decider) say(r *request, k tea.KeyPressMsg) verdict {
 		text := strings.TrimSpace(d.words.Value())
 		switch {
 		case text == "" && r.words != "": // the words are taken back
-			d.words = nil
+			d.words, r.draft = nil, false
 			r.unsay()
 			return verdict{}
 		case text == "":

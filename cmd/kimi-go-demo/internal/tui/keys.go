@@ -85,10 +85,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 			m.edit.clear()
 			return nil
 		case s == "enter" && m.noMessage():
-			m.hint = "“" + m.edit.text() + "” is not sent as a message; a key answers the request"
-			m.edit.clear()
 			r.open = false
-			return m.guard.typed(m.now)
+			return m.dropKeys()
 		}
 		m.typed(k)
 		if m.edit.empty() { // what the person types next may be another text, so a key answers only after a pause
@@ -110,10 +108,8 @@ func (m *model) key(k tea.KeyPressMsg) tea.Cmd {
 		m.hint = hint
 		return m.guard.typed(m.now) // the next page is not on the screen yet, so the key does nothing
 	}
-	if s == "enter" && !m.edit.empty() && m.noMessage() {
-		m.hint = "“" + m.edit.text() + "” is not sent as a message; a key answers the request"
-		m.edit.clear()
-		return m.guard.typed(m.now)
+	if s == "enter" && m.noMessage() {
+		return m.dropKeys()
 	}
 	m.typed(k)
 	return m.guard.typed(m.now)

@@ -483,6 +483,21 @@ func TestDraftAnswers(t *testing.T) {
 	s.opens()
 	s.keys("tab")
 	s.shows(t, "> [pasted 40 lines]", "cannot be the answer")
+	s.edit.clear()
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
+	s.Update(tea.KeyPressMsg{Code: tea.KeyLeft})
+	s.opens()
+	s.edit.set("x")
+	s.keys("tab")
+	s.Update(tea.KeyPressMsg{Code: tea.KeyBackspace})
+	s.keys("enter")
+	s.opens()
+	s.keys("esc") // of the question, not of the draft
+	s.opens()
+	if len(r.answers) > 0 || r.index != 1 {
+		t.Errorf("question %d, answers %v", r.index, r.answers)
+	}
 }
 
 // A key that is pressed twice answers only once, and what is typed while a question appears does not answer it.
