@@ -144,6 +144,9 @@ func (c *conversation) next(early *[]*steering) (string, error) {
 		ctx, release := c.e.signals.during(context.Background())
 		ctx, stop := until(ctx, c.session.Done())
 		line, err := c.e.input.Lines(ctx, c.pasted, func(notice string) { c.wait("  " + notice + " ") })
+		if cause := context.Cause(ctx); err == nil && errors.Is(cause, errInterrupted) { // Ctrl-C just after Enter
+			err = cause
+		}
 		stop()
 		release()
 		c.pasted = ""
@@ -159,6 +162,10 @@ func (c *conversation) next(early *[]*steering) (string, error) {
 					fmt.Fprintln(c.e.asking())
 				}
 				return "", err
+			}
+			if strings.TrimSpace(line) != "" {
+				fmt.Fprintln(c.e.asking())
+				c.note("not sent: " + line)
 			}
 			fmt.Fprintln(c.e.asking(), "\n(Ctrl-C again, or Ctrl-D, leaves)")
 			warned, text, mark = true, "", prompt
@@ -236,7 +243,7 @@ func (c *conversation) steer(ctx context.Context) {
 			c.tell(wrong)
 			continue
 		}
-		s := &steering{text: text, command: own(text) || slash.Known(c.session, text)}
+		s := &steering{text: text, command: own(text) || slash.Waits(c.session, text)}
 		c.mu.Lock()
 		c.steered = append(c.steered, s)
 		c.mu.Unlock()

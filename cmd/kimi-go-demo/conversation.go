@@ -16,6 +16,7 @@ import (
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/grant"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -162,9 +163,16 @@ func (c *conversation) message(ctx context.Context, m wireproto.Message) error {
 	case *client.QuestionRequest:
 		c.answer(ctx, m)
 	case *wireproto.SteerInput:
-		if i := slices.IndexFunc(c.steered, func(s *steering) bool { return !s.command }); i >= 0 {
+		i := slices.IndexFunc(c.steered, func(s *steering) bool { return !s.command && s.text == m.UserInput.Text })
+		if i < 0 {
+			i = slices.IndexFunc(c.steered, func(s *steering) bool { return !s.command })
+		}
+		if i >= 0 {
 			c.steered = slices.Delete(c.steered, i, i+1)
 		}
+		return c.print(m)
+	case *wireproto.BtwBegin:
+		c.steered = slices.DeleteFunc(c.steered, func(s *steering) bool { return slash.Aside(s.text) == m.Question })
 		return c.print(m)
 	default:
 		return c.print(m)

@@ -585,6 +585,24 @@ func TestTerminalKept(t *testing.T) {
 	x.end(0)
 }
 
+// In the plain chat, too, Kimi Code answers a side question at once.
+func TestTerminalAside(t *testing.T) {
+	t.Parallel()
+	k := &screenKimi{name: "Kimi Code", shell: "Bash", demo: newCodeDemo}
+	d, _ := k.twoModels(t, k.run("w", "until [ -e go ]; do sleep 0.05; done"), "text: aside", "text: one")
+	x := d.terminal(t, d.chatArgs("chat", "--plain")...)
+	x.expect("\n> ")
+	x.typed("work\r")
+	x.expect("allow?")
+	x.typed("y\r")
+	x.typed("/btw what is this?\r")
+	x.expect("aside")
+	d.touch(t, "go")
+	x.expect("one", "finished: 2 steps", "\n> ")
+	x.typed(ctrlD)
+	x.end(0)
+}
+
 // When the program goes on after it was stopped, it writes again what it waits at.
 func TestTerminalContinued(t *testing.T) {
 	t.Parallel()

@@ -82,14 +82,14 @@ func (in *Input) lines(ctx context.Context, question bool, text string, say func
 		}
 		several := false
 		for in.terminal && (question || text != "" || !strings.HasPrefix(line, "/")) {
+			in.mu.Lock()
+			age := in.age
+			in.mu.Unlock()
 			soon, stop := context.WithTimeout(ctx, together)
 			more, err := in.line(soon, question)
 			stop()
-			if errors.Is(err, io.EOF) { // for the next caller
-				in.mu.Lock()
-				in.early = slices.Insert(in.early, 0, answer{"", err, in.age})
-				in.deal()
-				in.mu.Unlock()
+			if errors.Is(err, io.EOF) {
+				in.putBack(answer{"", err, age})
 			}
 			if err != nil {
 				break
@@ -107,6 +107,16 @@ func (in *Input) lines(ctx context.Context, question bool, text string, say func
 		if !several || blank {
 			return text, nil
 		}
+	}
+}
+
+// putBack gives what has come to the next caller, unless it was discarded in the meantime.
+func (in *Input) putBack(a answer) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if a.age == in.age {
+		in.early = slices.Insert(in.early, 0, a)
+		in.deal()
 	}
 }
 

@@ -59,6 +59,14 @@ func Waits(s *client.Session, text string) bool {
 	return Known(s, text) && (word != "/btw" || s.Server().Bridge == nil)
 }
 
+// Aside returns the question of /btw, or "".
+func Aside(text string) string {
+	if word, question := split(text); word == "/btw" {
+		return question
+	}
+	return ""
+}
+
 // Known reports whether what was typed is a command of kimi, or its alias.
 func Known(s *client.Session, text string) bool {
 	word, _ := split(text)

@@ -15,6 +15,7 @@ import (
 	"github.com/kimi-go/kimi-go/client"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/render"
 	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/screen"
+	"github.com/kimi-go/kimi-go/cmd/kimi-go-demo/internal/slash"
 	"github.com/kimi-go/kimi-go/wireproto"
 )
 
@@ -302,9 +303,7 @@ func (m *model) message(e wireproto.Message) {
 		m.taken(e.UserInput.Text)
 		m.log.add(input("» ", e.UserInput))
 	case *wireproto.BtwBegin:
-		m.queue = slices.DeleteFunc(m.queue, func(q *queued) bool {
-			return q.sent && strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(q.whole), "/btw")) == e.Question
-		})
+		m.queue = slices.DeleteFunc(m.queue, func(q *queued) bool { return q.sent && slash.Aside(q.whole) == e.Question })
 	case *wireproto.ToolResult:
 		m.background(e)
 	case *wireproto.Notification:
